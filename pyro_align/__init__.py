@@ -1,0 +1,1 @@
+"""pyro-align: latent alignment as probabilistic programs."""

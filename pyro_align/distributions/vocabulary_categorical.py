@@ -1,0 +1,144 @@
+"""A Categorical over a large vocabulary that computes only the probabilities it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from jaxtyping import Float, Int
+from pyro.distributions import TorchDistribution
+from pyro.ops.provenance import detach_provenance, get_provenance, track_provenance
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.distributions import constraints
+
+from pyro_align.distributions.precision import at_least_fp32
+
+CHUNK_ELEMENTS = 1 << 21
+"""Largest number of logits that exist at a time (8 MiB in fp32): what one chunk may cost."""
+
+
+class VocabularyCategorical(TorchDistribution):
+    """``p(y) = softmax(W f + b)_y`` over a vocabulary, from features ``f``.
+
+    It equals ``Categorical(logits=features @ weight.T + bias)``. The difference is the cost of
+    :meth:`log_prob`: the logits are computed in chunks, dropped, and computed again in the
+    backward pass, so that memory does not grow with the number of alignments enumerated.
+
+    Args:
+        features: one vector for every batch position, ``(*batch, feature)``.
+        weight: output embedding, ``(vocabulary, feature)``.
+        bias: one number for every token, ``(vocabulary,)``.
+    """
+
+    arg_constraints = {
+        "features": constraints.independent(constraints.real, 1),
+        "weight": constraints.independent(constraints.real, 2),
+        "bias": constraints.independent(constraints.real, 1),
+    }
+    has_enumerate_support = True
+
+    def __init__(
+        self,
+        features: Float[Tensor, "*batch feature"],
+        weight: Float[Tensor, "vocabulary feature"],
+        bias: Float[Tensor, " vocabulary"],
+        *,
+        validate_args: bool | None = None,
+    ):
+        self.features = features
+        self.weight = weight
+        self.bias = bias
+        super().__init__(features.shape[:-1], validate_args=validate_args)
+
+    @constraints.dependent_property(is_discrete=True, event_dim=0)
+    def support(self) -> constraints.Constraint:
+        """Token ids from 0 to the size of the vocabulary − 1."""
+        return constraints.integer_interval(0, len(self.bias) - 1)
+
+    def expand(self, batch_shape: Any, _instance: object = None) -> VocabularyCategorical:
+        """The same distribution on a broadcast batch shape."""
+        batch_shape = torch.Size(batch_shape)
+        features = self.features.expand(batch_shape + self.features.shape[-1:])
+        return VocabularyCategorical(features, self.weight, self.bias, validate_args=False)
+
+    @property
+    def logits(self) -> Float[Tensor, "*batch vocabulary"]:
+        """Normalised log probabilities of the whole vocabulary, in fp32 or better."""
+        scores = torch.nn.functional.linear(self.features, self.weight, self.bias)
+        return at_least_fp32(scores).log_softmax(-1)
+
+    def log_prob(self, value: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Log probability of the tokens ``value``, which broadcast against the batch shape."""
+        if self._validate_args:
+            self._validate_sample(value)
+        shape = torch.broadcast_shapes(value.shape, self.batch_shape)
+        features = self.features.expand(shape + self.features.shape[-1:])
+        inputs = (
+            features.reshape(-1, features.shape[-1]),
+            self.weight,
+            self.bias,
+            value.expand(shape).reshape(-1),
+        )
+        # Pyro marks what depends on a sampled alignment with a tensor subclass, and a Function
+        # that meets the subclass returns a marked tensor whose inner one has lost its graph.
+        flat = _ChunkedLogProb.apply(*detach_provenance(inputs))
+        return track_provenance(flat.reshape(shape), get_provenance(inputs))
+
+    def sample(self, sample_shape: Any = torch.Size()) -> Int[Tensor, "*shape"]:
+        """Token ids of shape ``sample_shape + batch_shape``."""
+        return dist.Categorical(logits=self.logits).sample(sample_shape)
+
+    def enumerate_support(self, expand: bool = True) -> Int[Tensor, "vocabulary *batch"]:
+        """All token ids along a new dimension at the left."""
+        return dist.Categorical(logits=self.logits).enumerate_support(expand)
+
+
+def _chunk_rows(vocabulary: int) -> int:
+    return max(1, CHUNK_ELEMENTS // vocabulary)
+
+
+class _ChunkedLogProb(torch.autograd.Function):
+    """Gold-token log probabilities of ``softmax(features @ weight.T + bias)``, row by row."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Float[Tensor, "row feature"],
+        weight: Float[Tensor, "vocabulary feature"],
+        bias: Float[Tensor, " vocabulary"],
+        value: Int[Tensor, " row"],
+    ) -> Float[Tensor, " row"]:
+        rows = _chunk_rows(len(bias))
+        # Under autocast the product runs in bf16 here as it would in a Linear.
+        ctx.autocast = torch.is_autocast_enabled(features.device.type)
+        log_probs, normalisers = [], []
+        for part, gold in zip(features.split(rows), value.split(rows), strict=True):
+            scores = at_least_fp32(torch.nn.functional.linear(part, weight, bias))
+            normaliser = scores.logsumexp(-1)
+            log_probs.append(scores.gather(-1, gold.unsqueeze(-1)).squeeze(-1) - normaliser)
+            normalisers.append(normaliser)
+        ctx.save_for_backward(features, weight, bias, value, torch.cat(normalisers))
+        return torch.cat(log_probs)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Float[Tensor, " row"]) -> tuple[Tensor | None, ...]:
+        features, weight, bias, value, normaliser = ctx.saved_tensors
+        rows = _chunk_rows(len(bias))
+        grad_features = torch.empty_like(features)
+        grad_weight = torch.zeros_like(weight)
+        grad_bias = torch.zeros_like(bias)
+        with torch.autocast(features.device.type, enabled=ctx.autocast):
+            for start in range(0, len(value), rows):
+                chunk = slice(start, start + rows)
+                part, gold, weighting = features[chunk], value[chunk], grad[chunk].unsqueeze(-1)
+                scores = at_least_fp32(torch.nn.functional.linear(part, weight, bias))
+                # d log p(gold) / d scores = onehot(gold) − softmax(scores)
+                slope = (scores - normaliser[chunk].unsqueeze(-1)).exp_().mul_(-weighting)
+                slope.scatter_add_(-1, gold.unsqueeze(-1), weighting)
+                grad_features[chunk] = slope @ weight
+                grad_weight += slope.T @ part
+                grad_bias += slope.sum(0)
+        return grad_features, grad_weight, grad_bias, None

@@ -1,0 +1,56 @@
+"""What a user can get wrong, said so that the user can mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """A mistake of the user's: what was expected, what came, and how to mend it.
+
+    The command line prints the message without a traceback and exits with code 2.
+    """
+
+
+class DataError(UserError):
+    """Input text that cannot be used, with the file and the line it stands in.
+
+    Args:
+        message: what is wrong and how to mend it.
+        path: the file, or None for standard input.
+        line: 1-based line number, where one line is to blame.
+    """
+
+    def __init__(self, message: str, path: Path | str | None = None, line: int | None = None):
+        place = "" if path is None else str(path)
+        if line is not None:
+            place = f"{place or '<stdin>'}:{line}"
+        super().__init__(f"{place}: {message}" if place else message)
+        self.path = path
+        self.line = line
+
+
+class ConfigError(UserError):
+    """A configuration key or value that does not exist or does not fit."""
+
+
+class IncompatibleError(UserError):
+    """A model, guide and objective that do not go together."""
+
+
+class RunError(UserError):
+    """A run folder or checkpoint that is missing, damaged, too new, or in the way."""
+
+
+class TrainingError(UserError):
+    """Training that cannot go on, such as a loss that is not a number."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that lists the known names, the one nearest to ``name`` first."""
+    options = sorted(known)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(options)}" if options else "there are none"

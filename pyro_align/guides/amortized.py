@@ -1,0 +1,89 @@
+"""The paper's inference network."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import torch
+from jaxtyping import Float
+from pyro.nn import pyro_method
+from torch import Tensor, nn
+
+from pyro_align.batch import Batch
+from pyro_align.distributions import at_least_fp32, mask_logits
+from pyro_align.guides.alignment_guide import AlignmentGuide
+from pyro_align.inference.plates import alignment_plates
+from pyro_align.inference.sharing import shared
+from pyro_align.networks.recurrence import BidirectionalRecurrence
+
+
+class AmortizedGuide(AlignmentGuide):
+    """``q(z_t | x, y) = softmax(g_t · W s)``: bilinear scores between two bidirectional networks.
+
+    One network reads the source, the other the *whole* target, ``y_t`` and what follows it
+    included (Deng et al. 2018, section 4.1).
+
+    Args:
+        model: a model with ``networks`` that hold source and target embeddings.
+        hidden: units of each network, each direction.
+        layers: layers of each network.
+        dropout: on embeddings and between layers; None for the model's own.
+        share_embeddings: read the model's embeddings (the paper's choice) rather than own ones.
+    """
+
+    latent = "categorical"
+
+    def __init__(
+        self,
+        model: object,
+        *,
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float | None = None,
+        share_embeddings: bool = True,
+    ):
+        super().__init__(model)
+        networks = self.model.networks
+        config = networks.config
+        rate = config.dropout if dropout is None else dropout
+        self.own_embeddings = (
+            None
+            if share_embeddings
+            else nn.ModuleDict(
+                {
+                    side: nn.Embedding(*embedding.weight.shape, padding_idx=embedding.padding_idx)
+                    for side, embedding in (
+                        ("source", networks.source_embedding),
+                        ("target", networks.target_embedding),
+                    )
+                }
+            )
+        )
+        self.dropout = nn.Dropout(rate)
+        self.source_network = BidirectionalRecurrence(
+            config.cell, config.embedding, hidden, layers, rate
+        )
+        self.target_network = BidirectionalRecurrence(
+            config.cell, config.embedding, hidden, layers, rate
+        )
+        self.bilinear = nn.Linear(2 * hidden, 2 * hidden, bias=False)
+
+    @shared
+    @pyro_method  # type: ignore[untyped-decorator]
+    def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
+        """Logits of ``q``, masked where the source is padding."""
+        if self.own_embeddings is None:
+            networks = self.model.networks
+            source, target = networks.source_embedding, networks.target_embedding
+        else:
+            source, target = self.own_embeddings["source"], self.own_embeddings["target"]
+        sources = self.source_network(self.dropout(source(batch.source)), batch.source_lengths)
+        targets = self.target_network(self.dropout(target(batch.target)), batch.target_lengths)
+        scores = targets @ self.bilinear(sources).transpose(1, 2)
+        return mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Sites: ``alignment``."""
+        scores = self.scores(batch)
+        with alignment_plates(batch):
+            return pyro.sample("alignment", dist.Categorical(logits=scores))

@@ -1,0 +1,26 @@
+"""The prior as its own guide: hard attention."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+from torch import Tensor
+
+from pyro_align.batch import Batch
+from pyro_align.guides.alignment_guide import AlignmentGuide
+from pyro_align.inference.plates import alignment_plates
+
+
+class PriorGuide(AlignmentGuide):
+    """``q(z | x, y) = p(z | x, y_<t)``, which makes the ELBO the Jensen bound (Xu et al. 2015).
+
+    It has no parameters; its gradient trains the model's attention.
+    """
+
+    latent = "categorical"
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Sites: ``alignment``."""
+        states = self.model.states(batch)
+        with alignment_plates(batch):
+            return pyro.sample("alignment", dist.Categorical(logits=states.scores))

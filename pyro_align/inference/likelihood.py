@@ -1,0 +1,23 @@
+"""Maximum likelihood of a model without latent variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyro.infer import Trace_ELBO
+
+from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.sharing import share_computation
+
+
+class Likelihood(Objective, Trace_ELBO):  # type: ignore[misc]
+    """``log p(y | x)`` as the model states it: soft attention's objective."""
+
+    pairs = frozenset({("none", "none")})
+
+    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
+        """Sum of the observed sites' log probabilities."""
+        with share_computation():
+            ((model_trace, _),) = self._get_traces(model, guide, args, kwargs)
+        log_likelihood = model_trace.log_prob_sum()
+        return Terms(-log_likelihood, log_likelihood.detach(), log_likelihood.new_zeros(()))

@@ -1,0 +1,100 @@
+"""What an objective of this package is: a Pyro ELBO over one latent site, ``alignment``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from pyro.infer import ELBO
+from pyro.infer.util import torch_backward
+from torch import Tensor
+
+from pyro_align.errors import IncompatibleError
+from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.inference.program import Latent
+
+
+@dataclass(frozen=True)
+class Terms:
+    """One evaluation of an objective on a batch, summed over its target positions.
+
+    Attributes:
+        loss: what to differentiate. Its value is the negative (KL-weighted) bound, its gradient
+            the objective's estimate of that bound's gradient.
+        log_likelihood: expected log probability of the tokens; no gradient.
+        kl: divergence of the guide from the prior, not weighted; no gradient. Zero where there is
+            nothing to infer.
+    """
+
+    loss: Float[Tensor, ""]
+    log_likelihood: Float[Tensor, ""]
+    kl: Float[Tensor, ""]
+
+
+class Objective(ELBO, ABC):  # type: ignore[misc]
+    """A Pyro ELBO: ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` work.
+
+    A subclass says which latent variables it takes in :attr:`pairs` and computes :meth:`terms`;
+    Pyro's three loss functions follow from it and so agree. It may derive from a stock ELBO as
+    well, for that one's traces.
+
+    Attributes:
+        kl_weight: weight of the KL divergence, 1 for the evidence lower bound itself. Training
+            may move it (KL annealing).
+    """
+
+    pairs: ClassVar[frozenset[tuple[Latent, Latent]]]
+    """The (model's, guide's) kinds of latent variable it accepts."""
+
+    def __init__(self, **options: Any):
+        super().__init__(max_plate_nesting=MAX_PLATE_NESTING, **options)
+        self.kl_weight = 1.0
+
+    @abstractmethod
+    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
+        """Loss, log likelihood and KL divergence of a batch, the programs' arguments."""
+
+    @classmethod
+    def check(cls, model: Any, guide: Any) -> None:
+        """Refuse a model and guide that do not fit.
+
+        Programs that do not say what their latent variable is are let through.
+
+        Raises:
+            IncompatibleError: naming what would fit.
+        """
+        pair = (getattr(model, "latent", None), getattr(guide, "latent", None))
+        if None in pair or pair in cls.pairs:
+            return
+        fitting = " or ".join(
+            f"a model whose alignment is {model!r} with a guide whose alignment is {guide!r}"
+            for model, guide in sorted(cls.pairs)
+        )
+        raise IncompatibleError(
+            f"{cls.__name__} takes {fitting}, but {type(model).__name__}'s alignment is "
+            f"{pair[0]!r} and {type(guide).__name__}'s is {pair[1]!r}; "
+            f"`pyro-align list` shows what goes together"
+        )
+
+    def __call__(self, model: Any, guide: Any) -> Any:
+        """An ``ELBOModule`` whose call on a batch is the loss to differentiate."""
+        self.check(model, guide)
+        return super().__call__(model, guide)
+
+    def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Negative bound, to differentiate."""
+        return self.terms(model, guide, *args, **kwargs).loss
+
+    def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
+        """Negative bound."""
+        with torch.no_grad():
+            return self.terms(model, guide, *args, **kwargs).loss.item()
+
+    def loss_and_grads(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
+        """Negative bound; its gradient is added to the parameters'."""
+        loss = self.terms(model, guide, *args, **kwargs).loss
+        torch_backward(loss, retain_graph=self.retain_graph)
+        return loss.item()

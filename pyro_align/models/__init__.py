@@ -1,0 +1,7 @@
+"""Models: one Pyro program a file."""
+
+from pyro_align.models.alignment_model import AlignmentModel
+from pyro_align.models.categorical import CategoricalModel
+from pyro_align.models.soft import SoftModel
+
+__all__ = ["AlignmentModel", "CategoricalModel", "SoftModel"]

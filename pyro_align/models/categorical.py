@@ -1,0 +1,61 @@
+"""Categorical latent alignment."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import torch
+from jaxtyping import Float, Int
+from pyro.nn import pyro_method
+from torch import Tensor
+
+from pyro_align.batch import Batch
+from pyro_align.distributions import VocabularyCategorical
+from pyro_align.inference.plates import alignment_plates
+from pyro_align.models.alignment_model import AlignmentModel
+from pyro_align.networks import States
+
+
+class CategoricalModel(AlignmentModel):
+    """``z_t ~ Categorical(attention)``, ``y_t ~ p(y_t | m_{z_t}, h_t)`` (Deng et al. 2018, §3).
+
+    Given the target the alignments are independent, so that ``log p(y | x)`` is a sum over
+    positions of ``log Σ_s p(z_t = s) p(y_t | z_t = s)``.
+    """
+
+    latent = "categorical"
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Sites: ``alignment``, ``tokens``."""
+        states = self.states(batch)
+        with alignment_plates(batch):
+            alignment = pyro.sample("alignment", dist.Categorical(logits=states.scores))
+            emission = self.emission(states, alignment)
+            return pyro.sample("tokens", emission, obs=batch.target)
+
+    @pyro_method  # type: ignore[untyped-decorator]
+    def emission(self, states: States, alignment: Int[Tensor, "*shape"]) -> VocabularyCategorical:
+        """Token distribution given source positions.
+
+        Args:
+            states: of a batch.
+            alignment: source positions; its shape broadcasts against ``(sentences, positions)``
+                and may have dimensions to the left of these, for particles or enumeration.
+        """
+        values = states.memory.values
+        sentences = torch.arange(len(values), device=values.device).unsqueeze(-1)
+        return self.networks.emission(states.hidden, values[sentences, alignment])
+
+    @pyro_method  # type: ignore[untyped-decorator]
+    def next_token(
+        self, states: States, top_k: int | None = None
+    ) -> Float[Tensor, "batch target vocabulary"]:
+        """``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best source positions."""
+        scores = states.scores
+        if top_k is not None and top_k < scores.shape[-1]:
+            scores, positions = scores.topk(top_k, dim=-1)
+        else:
+            positions = torch.arange(scores.shape[-1], device=scores.device).expand_as(scores)
+        prior = scores.log_softmax(-1).movedim(-1, 0)
+        emission = self.emission(states, positions.movedim(-1, 0))
+        return torch.logsumexp(prior.unsqueeze(-1) + emission.logits, dim=0)

@@ -1,0 +1,164 @@
+"""Decoders: target prefix to states ``h_t`` and attention scores.
+
+A decoder runs over a whole target sentence or over a single position with the same code; a
+translation step is a target of length one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from pyro_align.distributions import at_least_fp32, mask_logits
+from pyro_align.networks.attention import Scorer
+from pyro_align.networks.recurrence import Cell, ForwardRecurrence, RecurrentState
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What decoding needs of a source sentence, computed once.
+
+    Attributes:
+        annotations: encoder outputs, zero on padding.
+        keys: the scorer's view of them.
+        values: the emission's view of them.
+        mask: true on real positions.
+    """
+
+    annotations: Float[Tensor, "batch source annotation"]
+    keys: Float[Tensor, "batch source key"]
+    values: Float[Tensor, "batch source value"]
+    mask: Bool[Tensor, "batch source"]
+
+    def select(self, index: Int[Tensor, " row"]) -> Memory:
+        """Rows by index; a row may be taken several times."""
+        return Memory(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where a decoder stands after a prefix.
+
+    Attributes:
+        recurrent: hidden states (and cells, for an LSTM) of every layer.
+        context: expected annotation of the last position; of width zero without input feeding.
+    """
+
+    recurrent: RecurrentState
+    context: Float[Tensor, "batch context"]
+
+    def select(self, index: Int[Tensor, " row"]) -> DecoderState:
+        """Rows by index; a row may be taken several times."""
+        return DecoderState(tuple(part[:, index] for part in self.recurrent), self.context[index])
+
+
+class Decoder(nn.Module, ABC):
+    """A recurrent decoder with attention scores.
+
+    Args:
+        cell: ``lstm`` or ``gru``.
+        embedding: size of a target embedding.
+        hidden: units.
+        layers: number of layers.
+        annotation: size of a source annotation.
+        scorer: attention scorer.
+        dropout: between layers.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        annotation: int,
+        scorer: Scorer,
+        dropout: float,
+    ):
+        super().__init__()
+        self.hidden = hidden
+        self.layers = layers
+        self.context_size = self._context_size(annotation)
+        self.bridge = nn.Linear(annotation, layers * hidden)
+        self.recurrence = ForwardRecurrence(
+            cell, embedding + self.context_size, hidden, layers, dropout
+        )
+        self.scorer = scorer
+
+    @abstractmethod
+    def _context_size(self, annotation: int) -> int:
+        """How much of the last context the decoder reads."""
+
+    def initial(self, memory: Memory) -> DecoderState:
+        """The state before the first token, from the mean annotation."""
+        count = memory.mask.sum(1, keepdim=True)
+        mean = memory.annotations.sum(1) / count
+        layers = torch.tanh(self.bridge(mean)).unflatten(1, (self.layers, self.hidden))
+        return DecoderState(
+            self.recurrence.initial(layers.transpose(0, 1).contiguous()),
+            mean.new_zeros(len(mean), self.context_size),
+        )
+
+    def scores(
+        self, hidden: Float[Tensor, "batch target hidden"], memory: Memory
+    ) -> Float[Tensor, "batch target source"]:
+        """Attention scores in fp32 or better, masked where the source is padding."""
+        scores = at_least_fp32(self.scorer(hidden, memory.keys))
+        return mask_logits(scores, memory.mask.unsqueeze(1))
+
+    @abstractmethod
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch target embedding"],
+        state: DecoderState,
+        memory: Memory,
+    ) -> tuple[
+        Float[Tensor, "batch target hidden"], Float[Tensor, "batch target source"], DecoderState
+    ]:
+        """Decoder states, masked attention scores, and the state after the last position."""
+
+
+class PlainDecoder(Decoder):
+    """States depend on the target prefix alone: all positions are computed at once."""
+
+    def _context_size(self, annotation: int) -> int:
+        return 0
+
+    def forward(
+        self, embedded: Tensor, state: DecoderState, memory: Memory
+    ) -> tuple[Tensor, Tensor, DecoderState]:
+        """One pass over the target."""
+        hidden, recurrent = self.recurrence(embedded, state.recurrent)
+        scores = self.scores(hidden, memory)
+        return hidden, scores, DecoderState(recurrent, state.context)
+
+
+class InputFeedingDecoder(Decoder):
+    """States also read the last position's *expected* context (Luong et al. 2015, section 3.3).
+
+    The expectation is under the prior, never a sample, so that alignments stay independent given
+    the target (Deng et al. 2018, section 4).
+    """
+
+    def _context_size(self, annotation: int) -> int:
+        return annotation
+
+    def forward(
+        self, embedded: Tensor, state: DecoderState, memory: Memory
+    ) -> tuple[Tensor, Tensor, DecoderState]:
+        """One position after the other, since each reads the attention of the one before."""
+        hiddens, all_scores = [], []
+        recurrent, context = state.recurrent, state.context
+        for position in embedded.split(1, dim=1):
+            step = torch.cat([position, context.unsqueeze(1)], dim=-1)
+            hidden, recurrent = self.recurrence(step, recurrent)
+            scores = self.scores(hidden, memory)
+            weights = scores.softmax(-1).to(memory.annotations.dtype)
+            context = (weights @ memory.annotations).squeeze(1)
+            hiddens.append(hidden)
+            all_scores.append(scores)
+        return torch.cat(hiddens, 1), torch.cat(all_scores, 1), DecoderState(recurrent, context)

@@ -1,0 +1,34 @@
+"""Encoders: source embeddings to annotations."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pyro_align.networks.recurrence import BidirectionalRecurrence, Cell
+
+
+class Encoder(nn.Module):
+    """Bidirectional LSTM or GRU (Bahdanau et al. 2015, section 3.2).
+
+    Args:
+        cell: ``lstm`` or ``gru``.
+        embedding: size of a source embedding.
+        hidden: units each direction.
+        layers: number of layers.
+        dropout: between layers.
+    """
+
+    def __init__(self, cell: Cell, embedding: int, hidden: int, layers: int, dropout: float):
+        super().__init__()
+        self.recurrence = BidirectionalRecurrence(cell, embedding, hidden, layers, dropout)
+        self.annotation_size = 2 * hidden
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch source embedding"],
+        lengths: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch source annotation"]:
+        """Annotations, zero on padding; ``lengths`` on the CPU."""
+        outputs: Tensor = self.recurrence(embedded, lengths)
+        return outputs

@@ -1,0 +1,136 @@
+"""The networks of a model, put together: from a batch to decoder states and attention scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from pyro_align.batch import PAD, Batch
+from pyro_align.errors import ConfigError
+from pyro_align.networks.attention import SCORERS
+from pyro_align.networks.config import NetworkConfig
+from pyro_align.networks.decoder import (
+    Decoder,
+    DecoderState,
+    InputFeedingDecoder,
+    Memory,
+    PlainDecoder,
+)
+from pyro_align.networks.emission import TanhEmission
+from pyro_align.networks.encoder import Encoder
+
+__all__ = ["Memory", "SequenceToSequence", "States"]
+
+
+@dataclass(frozen=True)
+class States:
+    """What a model computes before any alignment is drawn, shared by model, guide and baseline.
+
+    Attributes:
+        memory: the source sentence.
+        hidden: decoder states ``h_t``, which have read ``y_<t``.
+        scores: attention scores, the logits of the prior; padding is masked.
+    """
+
+    memory: Memory
+    hidden: Float[Tensor, "batch target hidden"]
+    scores: Float[Tensor, "batch target source"]
+
+
+class SequenceToSequence(nn.Module):
+    """Embeddings, encoder, decoder, scorer and emission.
+
+    Args:
+        config: sizes and kinds.
+        source_vocabulary: number of source pieces.
+        target_vocabulary: number of target pieces.
+
+    Raises:
+        ConfigError: if embeddings are to be tied that differ in size.
+    """
+
+    def __init__(self, config: NetworkConfig, source_vocabulary: int, target_vocabulary: int):
+        super().__init__()
+        tie = config.tie_embeddings
+        if tie == "all" and source_vocabulary != target_vocabulary:
+            raise ConfigError(
+                f"tie_embeddings = 'all' needs one joint vocabulary, but the source has "
+                f"{source_vocabulary} pieces and the target {target_vocabulary}: set "
+                f"vocabulary.joint = true, or network.tie_embeddings = 'output'"
+            )
+        decoder_class: type[Decoder] = InputFeedingDecoder if config.input_feeding else PlainDecoder
+        self.config = config
+        self.target_embedding = _embedding(target_vocabulary, config.embedding)
+        self.source_embedding = (
+            self.target_embedding
+            if tie == "all"
+            else _embedding(source_vocabulary, config.embedding)
+        )
+        self.encoder = Encoder(
+            config.cell,
+            config.embedding,
+            config.encoder_hidden,
+            config.encoder_layers,
+            config.dropout,
+        )
+        annotation = self.encoder.annotation_size
+        self.decoder = decoder_class(
+            config.cell,
+            config.embedding,
+            config.decoder_hidden,
+            config.decoder_layers,
+            annotation,
+            SCORERS[config.attention](config.decoder_hidden, annotation, config.attention_hidden),
+            config.dropout,
+        )
+        output = (
+            nn.Parameter(torch.randn(target_vocabulary, config.decoder_hidden) * 0.05)
+            if tie == "none"
+            else self.target_embedding.weight
+        )
+        self.emission = TanhEmission(annotation, config.decoder_hidden, output)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def encode(
+        self,
+        source: Int[Tensor, "batch source"],
+        mask: Bool[Tensor, "batch source"],
+        lengths: Int[Tensor, " batch"],
+    ) -> Memory:
+        """Read source sentences; ``lengths`` on the CPU."""
+        embedded = self.dropout(self.source_embedding(source))
+        annotations = self.dropout(self.encoder(embedded, lengths))
+        return Memory(
+            annotations=annotations,
+            keys=self.decoder.scorer.keys(annotations),
+            values=self.emission.values(annotations),
+            mask=mask,
+        )
+
+    def decode(
+        self, tokens: Int[Tensor, "batch target"], state: DecoderState, memory: Memory
+    ) -> tuple[States, DecoderState]:
+        """Read target tokens, from a state on; returns what every position knows of its token.
+
+        Position ``t`` of the result has read ``tokens[:, : t + 1]`` and predicts what follows.
+        """
+        embedded = self.dropout(self.target_embedding(tokens))
+        hidden, scores, after = self.decoder(embedded, state, memory)
+        return States(memory, self.dropout(hidden), scores), after
+
+    def forward(self, batch: Batch) -> States:
+        """Teacher forcing: states and scores for every target position of a batch."""
+        memory = self.encode(batch.source, batch.source_mask, batch.source_lengths)
+        states, _ = self.decode(batch.target_input, self.decoder.initial(memory), memory)
+        return states
+
+
+def _embedding(vocabulary: int, size: int) -> nn.Embedding:
+    embedding = nn.Embedding(vocabulary, size, padding_idx=PAD)
+    nn.init.normal_(embedding.weight, std=0.05)
+    with torch.no_grad():
+        embedding.weight[PAD].zero_()
+    return embedding
