@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -18,6 +18,8 @@ from pyro_align.distributions.precision import at_least_fp32
 CHUNK_ELEMENTS = 1 << 21
 """Largest number of logits that exist at a time (8 MiB in fp32): what one chunk may cost."""
 
+_SINGLE = torch.Size()
+
 
 class VocabularyCategorical(TorchDistribution):
     """``p(y) = softmax(W f + b)_y`` over a vocabulary, from features ``f``.
@@ -32,7 +34,7 @@ class VocabularyCategorical(TorchDistribution):
         bias: one number for every token, ``(vocabulary,)``.
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar = {
         "features": constraints.independent(constraints.real, 1),
         "weight": constraints.independent(constraints.real, 2),
         "bias": constraints.independent(constraints.real, 1),
@@ -83,14 +85,14 @@ class VocabularyCategorical(TorchDistribution):
         )
         # Pyro marks what depends on a sampled alignment with a tensor subclass, and a Function
         # that meets the subclass returns a marked tensor whose inner one has lost its graph.
-        flat = _ChunkedLogProb.apply(*detach_provenance(inputs))
+        flat = _ChunkedLogProb.apply(*detach_provenance(inputs))  # type: ignore[no-untyped-call]
         return track_provenance(flat.reshape(shape), get_provenance(inputs))
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Int[Tensor, "*shape"]:
+    def sample(self, sample_shape: Any = _SINGLE) -> Int[Tensor, "*shape"]:
         """Token ids of shape ``sample_shape + batch_shape``."""
         return dist.Categorical(logits=self.logits).sample(sample_shape)
 
-    def enumerate_support(self, expand: bool = True) -> Int[Tensor, "vocabulary *batch"]:
+    def enumerate_support(self, expand: bool = True) -> Int[Tensor, vocabulary * _]:
         """All token ids along a new dimension at the left."""
         return dist.Categorical(logits=self.logits).enumerate_support(expand)
 
@@ -123,7 +125,7 @@ class _ChunkedLogProb(torch.autograd.Function):
         return torch.cat(log_probs)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, " row"]) -> tuple[Tensor | None, ...]:
         features, weight, bias, value, normaliser = ctx.saved_tensors
         rows = _chunk_rows(len(bias))

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor, nn
 
-from pyro_align.batch import Batch
+from pyro_align.batch import PAD, Batch
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.plates import alignment_plates
@@ -46,19 +46,12 @@ class AmortizedGuide(AlignmentGuide):
         networks = self.model.networks
         config = networks.config
         rate = config.dropout if dropout is None else dropout
-        self.own_embeddings = (
-            None
-            if share_embeddings
-            else nn.ModuleDict(
-                {
-                    side: nn.Embedding(*embedding.weight.shape, padding_idx=embedding.padding_idx)
-                    for side, embedding in (
-                        ("source", networks.source_embedding),
-                        ("target", networks.target_embedding),
-                    )
-                }
+        self.own_embeddings = None
+        if not share_embeddings:
+            sides = (networks.source_embedding, networks.target_embedding)
+            self.own_embeddings = nn.ModuleList(
+                nn.Embedding(side.num_embeddings, side.embedding_dim, PAD) for side in sides
             )
-        )
         self.dropout = nn.Dropout(rate)
         self.source_network = BidirectionalRecurrence(
             config.cell, config.embedding, hidden, layers, rate
@@ -69,14 +62,14 @@ class AmortizedGuide(AlignmentGuide):
         self.bilinear = nn.Linear(2 * hidden, 2 * hidden, bias=False)
 
     @shared
-    @pyro_method  # type: ignore[untyped-decorator]
+    @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
         """Logits of ``q``, masked where the source is padding."""
         if self.own_embeddings is None:
             networks = self.model.networks
             source, target = networks.source_embedding, networks.target_embedding
         else:
-            source, target = self.own_embeddings["source"], self.own_embeddings["target"]
+            source, target = self.own_embeddings
         sources = self.source_network(self.dropout(source(batch.source)), batch.source_lengths)
         targets = self.target_network(self.dropout(target(batch.target)), batch.target_lengths)
         scores = targets @ self.bilinear(sources).transpose(1, 2)

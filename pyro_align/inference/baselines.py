@@ -56,7 +56,7 @@ class SoftAttentionBaseline(Baseline):
         return log_likelihood.masked_fill(~batch.target_mask, 0.0)
 
 
-class _SetBaseline(Messenger):  # type: ignore[misc]
+class _SetBaseline(Messenger):
     """Set ``baseline_value`` at ``alignment``, in the shape that Pyro gives the cost."""
 
     def __init__(self, value: Tensor):

@@ -10,7 +10,7 @@ from pyro_align.inference.objective import Objective, Terms
 from pyro_align.inference.sharing import share_computation
 
 
-class EnumeratedELBO(Objective, TraceEnum_ELBO):  # type: ignore[misc]
+class EnumeratedELBO(Objective, TraceEnum_ELBO):
     """``E_q[log p(y | z)] − KL(q ‖ p)``, the sum over alignments written out.
 
     The value and gradient are those of ``TraceEnum_ELBO`` on an enumerated guide (with

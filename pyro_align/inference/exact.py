@@ -11,7 +11,7 @@ from pyro_align.inference.objective import Objective, Terms
 from pyro_align.inference.sharing import share_computation
 
 
-class ExactMarginal(Objective, TraceEnum_ELBO):  # type: ignore[misc]
+class ExactMarginal(Objective, TraceEnum_ELBO):
     """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` (Deng et al. 2018, equation 1).
 
     The model's ``alignment`` is enumerated in parallel and summed out by ``TraceEnum_ELBO``.

@@ -10,7 +10,7 @@ from pyro_align.inference.objective import Objective, Terms
 from pyro_align.inference.sharing import share_computation
 
 
-class Likelihood(Objective, Trace_ELBO):  # type: ignore[misc]
+class Likelihood(Objective, Trace_ELBO):
     """``log p(y | x)`` as the model states it: soft attention's objective."""
 
     pairs = frozenset({("none", "none")})

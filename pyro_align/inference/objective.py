@@ -34,7 +34,7 @@ class Terms:
     kl: Float[Tensor, ""]
 
 
-class Objective(ELBO, ABC):  # type: ignore[misc]
+class Objective(ELBO, ABC):
     """A Pyro ELBO: ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` work.
 
     A subclass says which latent variables it takes in :attr:`pairs` and computes :meth:`terms`;
@@ -59,7 +59,7 @@ class Objective(ELBO, ABC):  # type: ignore[misc]
 
     @classmethod
     def check(cls, model: Any, guide: Any) -> None:
-        """Refuse a model and guide that do not fit.
+        """Refuse a model and guide, or their classes, that do not fit.
 
         Programs that do not say what their latent variable is are let through.
 
@@ -74,8 +74,8 @@ class Objective(ELBO, ABC):  # type: ignore[misc]
             for model, guide in sorted(cls.pairs)
         )
         raise IncompatibleError(
-            f"{cls.__name__} takes {fitting}, but {type(model).__name__}'s alignment is "
-            f"{pair[0]!r} and {type(guide).__name__}'s is {pair[1]!r}; "
+            f"{cls.__name__} takes {fitting}, but {_class_name(model)}'s alignment is "
+            f"{pair[0]!r} and {_class_name(guide)}'s is {pair[1]!r}; "
             f"`pyro-align list` shows what goes together"
         )
 
@@ -98,3 +98,7 @@ class Objective(ELBO, ABC):  # type: ignore[misc]
         loss = self.terms(model, guide, *args, **kwargs).loss
         torch_backward(loss, retain_graph=self.retain_graph)
         return loss.item()
+
+
+def _class_name(program: Any) -> str:
+    return (program if isinstance(program, type) else type(program)).__name__

@@ -18,7 +18,7 @@ class _AbstractPyroModule(type(PyroModule), ABCMeta):  # type: ignore[misc]
     """PyroModule brings a metaclass of its own, so that ABC alone would clash with it."""
 
 
-class Program(PyroModule, metaclass=_AbstractPyroModule):  # type: ignore[misc]
+class Program(PyroModule, metaclass=_AbstractPyroModule):
     """A ``PyroModule`` called with a batch, with the plates ``sentences`` and ``positions``."""
 
     latent: ClassVar[Latent]

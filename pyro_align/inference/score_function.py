@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceGraph_ELBO
 from pyro.infer.tracegraph_elbo import _construct_baseline
 from pyro.infer.util import MultiFrameTensor
 from pyro.ops.provenance import detach_provenance, get_provenance
 from torch import Tensor
 from torch.distributions import kl_divergence
-from pyro.distributions.util import scale_and_mask
 
 from pyro_align.errors import ConfigError, nearest
 from pyro_align.inference.baselines import Baseline, SoftAttentionBaseline
@@ -24,7 +24,7 @@ BASELINES: dict[str, type[Baseline] | None] = {
 """Baselines by the name they have in a configuration."""
 
 
-class ScoreFunctionELBO(Objective, TraceGraph_ELBO):  # type: ignore[misc]
+class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     """``E_q[log p(y | z)] − KL(q ‖ p)`` with ``z`` sampled and the KL divergence in closed form.
 
     The gradient for the guide is ``(log p(y | z) − baseline) ∇ log q(z) − ∇ KL(q ‖ p)``

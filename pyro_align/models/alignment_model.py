@@ -47,13 +47,13 @@ class AlignmentModel(Program):
         """
 
     @shared
-    @pyro_method  # type: ignore[untyped-decorator]
+    @pyro_method
     def states(self, batch: Batch) -> States:
         """Decoder states and prior scores under teacher forcing, what guides build on."""
         states: States = self.networks(batch)
         return states
 
-    @pyro_method  # type: ignore[untyped-decorator]
+    @pyro_method
     def expected_emission(self, states: States) -> VocabularyCategorical:
         """Token distribution from the context expected under the prior: soft attention."""
         weights = states.scores.softmax(-1).to(states.memory.values.dtype)

@@ -13,7 +13,7 @@ from pyro_align.batch import Batch
 from pyro_align.distributions import VocabularyCategorical
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
-from pyro_align.networks import States
+from pyro_align.networks import States, pick
 
 
 class CategoricalModel(AlignmentModel):
@@ -33,7 +33,7 @@ class CategoricalModel(AlignmentModel):
             emission = self.emission(states, alignment)
             return pyro.sample("tokens", emission, obs=batch.target)
 
-    @pyro_method  # type: ignore[untyped-decorator]
+    @pyro_method
     def emission(self, states: States, alignment: Int[Tensor, "*shape"]) -> VocabularyCategorical:
         """Token distribution given source positions.
 
@@ -42,11 +42,9 @@ class CategoricalModel(AlignmentModel):
             alignment: source positions; its shape broadcasts against ``(sentences, positions)``
                 and may have dimensions to the left of these, for particles or enumeration.
         """
-        values = states.memory.values
-        sentences = torch.arange(len(values), device=values.device).unsqueeze(-1)
-        return self.networks.emission(states.hidden, values[sentences, alignment])
+        return self.networks.emission(states.hidden, pick(states.memory.values, alignment))
 
-    @pyro_method  # type: ignore[untyped-decorator]
+    @pyro_method
     def next_token(
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pyro_align.distributions import VocabularyCategorical
@@ -18,10 +18,10 @@ class TanhEmission(nn.Module):
     Args:
         annotation: size of a source annotation.
         hidden: size of a decoder state.
-        weight: output embedding ``(vocabulary, feature)``, possibly tied to another matrix.
+        weight: output embedding ``(vocabulary, feature)``, a parameter, possibly tied to another.
     """
 
-    def __init__(self, annotation: int, hidden: int, weight: nn.Parameter):
+    def __init__(self, annotation: int, hidden: int, weight: Tensor):
         super().__init__()
         vocabulary, feature = weight.shape
         self.context = nn.Linear(annotation, feature, bias=False)
@@ -44,3 +44,28 @@ class TanhEmission(nn.Module):
         """Token distribution for decoder states and contexts (of values), broadcast together."""
         features = torch.tanh(self.query(hidden) + context)
         return VocabularyCategorical(features, self.weight, self.bias)
+
+
+def pick(
+    values: Float[Tensor, "batch source feature"], alignment: Int[Tensor, "*shape"]
+) -> Float[Tensor, "*picked feature"]:
+    """The value that each alignment points to.
+
+    Args:
+        values: of every source position.
+        alignment: source positions. Its last two dimensions are ``(batch, target)``, or ``(1, 1)``
+            where all sentences and positions are aligned alike, as in enumeration; those to the
+            left are particles or enumerated.
+
+    Returns:
+        ``(*alignment.shape[:-2], batch, target or 1, feature)``. The backward pass adds up in an
+        order that does not depend on threads, which indexing with two tensors would not promise.
+    """
+    if alignment.shape[-2:] == (1, 1):
+        chosen = values.index_select(1, alignment.flatten()).transpose(0, 1)
+        return chosen.reshape(*alignment.shape[:-2], *chosen.shape[1:]).unsqueeze(-2)
+    batch, feature = len(values), values.shape[-1]
+    alignment = alignment.expand(*alignment.shape[:-2], batch, alignment.shape[-1])
+    rows = alignment.movedim(-2, 0)
+    index = rows.reshape(batch, -1, 1).expand(-1, -1, feature)
+    return values.gather(1, index).reshape(*rows.shape, feature).movedim(0, -3)

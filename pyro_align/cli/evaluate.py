@@ -1,0 +1,61 @@
+"""``pyro-align evaluate``: measure a run on parallel text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pyro_align.cli.options import (
+    TextCommand,
+    beam_option,
+    chosen_device,
+    device_option,
+    text_option,
+)
+
+
+@click.command(cls=TextCommand)
+@click.argument("run", type=click.Path(path_type=Path))
+@text_option("test", "Text to measure on; without it the run's own test or validation text.")
+@click.option("--gold", type=click.Path(path_type=Path), help="Pharaoh links of the text.")
+@click.option("--no-translate", is_flag=True, help="Leave out BLEU and chrF, which take longest.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@beam_option
+@device_option
+def evaluate(
+    run: Path,
+    test: tuple[Path, ...],
+    gold: Path | None,
+    no_translate: bool,
+    as_json: bool,
+    beam: int,
+    device: str,
+) -> None:
+    """Measure a run: exact perplexity, ELBO, KL, entropies, BLEU, chrF and, with links, AER."""
+    from pyro_align.cli.tables import evaluation_table, show
+    from pyro_align.corpus import ParallelText, read_links
+    from pyro_align.run import Run
+
+    loaded = Run.load(run)
+    if test:
+        text = ParallelText.open(test)
+    else:
+        text, gold = loaded.test_text()[0], gold or loaded.test_text()[1]
+    total = text.count()
+    with click.progressbar(
+        length=total, label="scoring", file=click.get_text_stream("stderr")
+    ) as bar:
+        result = loaded.evaluate(
+            text,
+            None if gold is None else read_links(gold),
+            translate=not no_translate,
+            beam=beam,
+            device=chosen_device(device),
+            progress=lambda done: bar.update(done - bar.pos),
+        )
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=2))
+    else:
+        show(evaluation_table(result, f"{run} on {' '.join(path.name for path in text.paths)}"))

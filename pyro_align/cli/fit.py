@@ -1,0 +1,143 @@
+"""``pyro-align fit``: train a model and guide into a run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyro_align.cli.options import TextCommand, text_option
+
+_RUN = "PYRO_ALIGN_RUN"
+"""Tells processes that this one starts (for several devices) which folder it has made."""
+
+
+@click.command(cls=TextCommand)
+@text_option("train", "Training text; without it the built-in German–English corpus.")
+@text_option("valid", "Validation text.")
+@text_option("test", "Text to evaluate at the end; without it the validation text.")
+@click.option("--gold", type=click.Path(path_type=Path), help="Pharaoh links of the test text.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="TOML file, such as those in recipes/."
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting.")
+@click.option("--model", help="soft, categorical, or file.py:Class.")
+@click.option("--guide", help="none, prior, amortized, or file.py:Class.")
+@click.option("--objective", help="likelihood, exact, enumerated, score-function.")
+@click.option("--epochs", type=int, help="Passes over the training text.")
+@click.option("--seed", type=int, help="Makes a run repeat exactly on the same machine.")
+@click.option("--devices", type=int, help="Processes, each on a device of its own.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; runs/NAME by default.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run that stopped.")
+@click.option("--overwrite", is_flag=True, help="Replace the run at --out.")
+def fit(
+    train: tuple[Path, ...],
+    valid: tuple[Path, ...],
+    test: tuple[Path, ...],
+    gold: Path | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    model: str | None,
+    guide: str | None,
+    objective: str | None,
+    epochs: int | None,
+    seed: int | None,
+    devices: int | None,
+    out: Path | None,
+    resume: Path | None,
+    overwrite: bool,
+) -> None:
+    """Train a model and guide into a run folder.
+
+    Without arguments: the built-in corpus, about a minute on a laptop. A guide and an objective
+    that go with the model are chosen where none is named; `pyro-align list` shows what goes
+    together.
+    """
+    flags = {
+        "model.name": model,
+        "guide.name": guide,
+        "objective.name": objective,
+        "data.train": list(map(str, train)) or None,
+        "data.valid": list(map(str, valid)) or None,
+        "data.test": list(map(str, test)) or None,
+        "data.gold": gold and str(gold),
+        "training.epochs": epochs,
+        "training.devices": devices,
+        "seed": seed,
+    }
+    given = {key: value for key, value in flags.items() if value is not None}
+    if resume is not None and (given or settings or config or out or overwrite):
+        raise click.UsageError("--resume goes on with a run as it is: it takes no other option")
+
+    from pyro_align.run import Run
+    from pyro_align.training.distributed import after_first_process, is_first_process
+
+    began = time.monotonic()
+    if resume is not None:
+        run = Run.resume(resume)
+    else:
+        chosen = _configuration(config, settings, given)
+        folder = out or Path(os.environ.get(_RUN) or _free_folder(chosen))
+        os.environ[_RUN] = str(folder)
+
+        def prepare() -> None:
+            Run.create(chosen, folder, overwrite=overwrite, echo=_echo)
+
+        after_first_process(prepare)
+        run = Run.resume(folder)
+    run.fit(echo=_echo)
+    if is_first_process():
+        _report(run, time.monotonic() - began)
+
+
+def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:
+    from pyro_align.config import Config, recipe
+
+    if path is None and "data.train" not in given:
+        path = recipe("demo")
+    return Config.load(path, [*settings, *(f"{key}={json.dumps(v)}" for key, v in given.items())])
+
+
+def _free_folder(config: Any) -> str:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise click.UsageError("under torchrun name the run folder, the same for all: --out DIR")
+    data = "demo" if config.data.train is None else config.data.train[0].name.partition(".")[0]
+    stem = Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}"
+    number = 1
+    while (folder := stem if number == 1 else Path(f"{stem}-{number}")).exists():
+        number += 1
+    return str(folder)
+
+
+def _echo(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _report(run: Any, seconds: float) -> None:
+    """Evaluate, show the table, and say what to do next."""
+    from pyro_align.cli.options import chosen_device
+    from pyro_align.cli.tables import evaluation_table, show
+    from pyro_align.corpus import read_links
+    from pyro_align.training import write_atomically
+
+    began = time.monotonic()
+    text, gold = run.test_text()
+    _echo(f"evaluating on {' '.join(map(str, text.paths))}")
+    device = "cpu" if run.config.training.accelerator == "cpu" else chosen_device("auto")
+    result = run.evaluate(text, None if gold is None else read_links(gold), device=device)
+    facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
+    write_atomically(run.path / "results.json", json.dumps(facts, indent=2).encode())
+    show(evaluation_table(result, f"{run.path} on {' '.join(p.name for p in text.paths)}"))
+    files = " ".join(map(str, text.paths))
+    click.echo(
+        f"fitted in {seconds:.0f} s, evaluated in {time.monotonic() - began:.0f} s; "
+        f"the run lies in {run.path}\n"
+        f"next:\n"
+        f"  pyro-align translate {run.path} < {text.source_path}\n"
+        f"  pyro-align evaluate {run.path} --test {files}{f' --gold {gold}' if gold else ''}\n"
+        f"  pyro-align list"
+    )

@@ -1,0 +1,73 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+TEXT_OPTIONS = ("--train", "--valid", "--test")
+"""Options that take parallel text: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
+
+
+class TextCommand(click.Command):
+    """A command whose :data:`TEXT_OPTIONS` take one file or two, as the first one's name says."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give each of the files an option of its own, which click can count."""
+        return super().parse_args(ctx, list(_one_file_an_option(args)))
+
+
+def _one_file_an_option(args: Iterable[str]) -> Iterable[str]:
+    rest = iter(args)
+    for argument in rest:
+        yield argument
+        if argument in TEXT_OPTIONS and (first := next(rest, None)) is not None:
+            yield first
+            is_whole = first.removesuffix(".gz").endswith((".tsv", ".jsonl"))
+            if not is_whole and (second := next(rest, None)) is not None:
+                yield from (argument, second)
+
+
+def text_option(name: str, help_text: str) -> Callable[[Any], Any]:
+    """An option that takes parallel text."""
+    return click.option(
+        f"--{name}",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="SRC TGT|FILE.tsv|FILE.jsonl",
+        help=help_text,
+    )
+
+
+device_option: Callable[[Any], Any] = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"
+)
+"""Where to compute."""
+
+beam_option: Callable[[Any], Any] = click.option(
+    "--beam", default=5, show_default=True, type=click.IntRange(min=1), help="beam width"
+)
+"""Width of the beam search."""
+
+
+def chosen_device(name: str) -> str:
+    """The device of a name; ``auto`` is the GPU where there is one.
+
+    Raises:
+        ConfigError: if there is no such device.
+    """
+    import torch
+
+    from pyro_align.errors import ConfigError
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {name}: not to be had here ({reason}); use cpu") from None
+    return name

@@ -1,0 +1,249 @@
+"""The configuration of a fit: TOML, ``key=value`` settings and flags, checked before anything runs.
+
+Every table is a pydantic model that refuses unknown keys; options of a model, guide or objective
+are checked against its constructor when it is built.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from pyro_align.errors import ConfigError, nearest
+from pyro_align.networks import NetworkConfig
+
+
+def _expanded(path: Any) -> Any:
+    return os.path.expandvars(Path(path).expanduser()) if isinstance(path, str | Path) else path
+
+
+ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
+"""A path in which ``~`` and ``$VARIABLE`` are replaced."""
+
+
+class Table(BaseModel):
+    """A table of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AUTO = "auto"
+"""Name of a guide or objective that is to be chosen to go with the rest."""
+
+
+class Component(BaseModel):
+    """A model, guide or objective: its name, and options for its constructor."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class DataConfig(Table):
+    """Where sentence pairs come from."""
+
+    train: list[ExpandedPath] | None = Field(
+        None, description="source and target file, or one .tsv or .jsonl; plain or .gz"
+    )
+    valid: list[ExpandedPath] | None = Field(None, description="as train")
+    test: list[ExpandedPath] | None = Field(
+        None, description="as train; evaluated at the end of a fit, else valid is"
+    )
+    gold: ExpandedPath | None = Field(None, description="Pharaoh links of the test text")
+    synthetic: int = Field(
+        8000, gt=0, description="pairs of the built-in corpus, used where train is not given"
+    )
+    max_length: int = Field(256, gt=1, description="longest side of a pair, in pieces with EOS")
+    skip_long: bool = Field(False, description="skip and count longer pairs instead of refusing")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> DataConfig:
+        if (self.train is None) != (self.valid is None):
+            missing = "valid" if self.valid is None else "train"
+            raise ValueError(f"training and validation text go together: give --{missing} too")
+        return self
+
+
+class VocabularyConfig(Table):
+    """Subword vocabularies."""
+
+    kind: Literal["bpe", "unigram"] = "bpe"
+    size: int = Field(4000, gt=4, description="pieces of each vocabulary")
+    joint: bool = Field(False, description="one vocabulary for both sides")
+    source: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")
+    target: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")
+
+    @model_validator(mode="after")
+    def _given_together(self) -> VocabularyConfig:
+        if (self.source is None) != (self.target is None):
+            raise ValueError("give both vocabulary.source and vocabulary.target, or neither")
+        return self
+
+
+class TrainingConfig(Table):
+    """Optimisation, schedules, devices and logs."""
+
+    epochs: int = Field(10, gt=0)
+    max_steps: int | None = Field(None, gt=0, description="stop after so many optimiser steps")
+    batch_tokens: int = Field(
+        2000, gt=0, description="padded size of a batch: sentences times longest sentence"
+    )
+    accumulate: int = Field(1, gt=0, description="batches an optimiser step")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(5.0, gt=0, description="largest norm of a gradient (per token)")
+    schedule: Literal["constant", "plateau", "inverse-square-root"] = "plateau"
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up; of inverse-square-root")
+    patience: int = Field(1, ge=0, description="epochs without progress before plateau halves")
+    early_stopping: int = Field(5, gt=0, description="epochs without progress before the end")
+    kl_schedule: Literal["constant", "linear", "cyclical"] = "constant"
+    kl_steps: int = Field(1000, gt=0, description="ramp or cycle of the KL weight, in steps")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, gt=0)
+    checkpoint_every: int = Field(
+        200, gt=0, description="optimiser steps between checkpoints to resume from"
+    )
+    tensorboard: bool = Field(False, description="write TensorBoard logs beside metrics.csv")
+
+
+class Config(Table):
+    """A whole fit."""
+
+    seed: int = Field(1, ge=0)
+    data: DataConfig = DataConfig()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    network: NetworkConfig = NetworkConfig()
+    model: Component = Component(name="categorical")
+    guide: Component = Component(name=AUTO)
+    objective: Component = Component(name=AUTO)
+    training: TrainingConfig = TrainingConfig()
+
+    @classmethod
+    def load(cls, path: Path | None = None, settings: Iterable[str] = ()) -> Config:
+        """Read a TOML file and apply ``key=value`` settings on top.
+
+        Args:
+            path: the file; None for the defaults.
+            settings: such as ``training.epochs=5``; the value is read as TOML, and as a string
+                where it is none.
+
+        Raises:
+            ConfigError: naming file and key, and for an unknown key the nearest known one.
+        """
+        values = _plain(cls())
+        for key, value in ({} if path is None else read_toml(path)).items():
+            # A table adds to the defaults, but for a component, whose options are its own.
+            merge = isinstance(value, dict) and "name" not in value
+            values[key] = {**values.get(key, {}), **value} if merge else value
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            if not equals:
+                raise ConfigError(f"--set {setting}: expected key=value, such as training.epochs=5")
+            _put(values, key.strip(), _toml_value(text.strip()), setting)
+        return cls.checked(values, "the configuration" if path is None else str(path))
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any], origin: str) -> Config:
+        """Validate plain values.
+
+        Args:
+            values: tables of values.
+            origin: what to call them in an error.
+
+        Raises:
+            ConfigError: naming the key.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"{origin}: {_explained(cls, error)}") from None
+
+    def save(self, path: Path) -> None:
+        """Write as TOML; beside, then renamed."""
+        beside = path.with_name(path.name + ".part")
+        beside.write_text(self.to_toml(), encoding="utf-8")
+        beside.replace(path)
+
+    def to_toml(self) -> str:
+        """The configuration as TOML, defaults included."""
+        return tomli_w.dumps(_plain(self))
+
+
+def recipe(name: str) -> Path:
+    """The file of a recipe that comes with the package, such as ``demo``."""
+    return Path(__file__).parent / "recipes" / f"{name}.toml"
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: if it is missing or no TOML; the line is told.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {setting}: {table!r} is a value, not a table")
+    if last == "name" and values.get("name") != value:
+        values.clear()  # options of the component that was named before
+    values[last] = value
+
+
+def _explained(cls: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(cls, first["loc"][:-1])
+        return f"unknown key {place!r}; {nearest(str(first['loc'][-1]), known)}"
+    given = "" if isinstance(first["input"], Mapping) else f", got {first['input']!r}"
+    return f"{place}: {first['msg']}{given}" if place else first["msg"]
+
+
+def _fields_at(cls: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        annotation = cls.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        cls = annotation
+    return list(cls.model_fields)

@@ -1,0 +1,236 @@
+"""The files of an index: written beside and renamed as a whole, checked when they are opened.
+
+A folder with ``ids.bin`` (per pair the source, then the target ids), ``pairs.bin`` (per pair three
+int32: source length, target length, line) and ``index.json``; numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import threading
+import time
+import weakref
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_align.errors import RunError
+
+_FORMAT = 1
+_ABANDONED = 3600.0
+"""Seconds without a write after which a half-built index counts as left over from a kill."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What ``index.json`` says.
+
+    Attributes:
+        format: version of the files.
+        fingerprint: of the text and of what encoded it.
+        pairs: number of pairs.
+        skipped: number of pairs left out for being too long.
+        ids: number of ids, both sides together.
+        dtype: NumPy's name of the type of the ids.
+    """
+
+    format: int
+    fingerprint: str
+    pairs: int
+    skipped: int
+    ids: int
+    dtype: str
+
+
+@final
+class IndexWriter:
+    """Context manager that writes an index beside ``directory`` and renames it at :meth:`finish`.
+
+    Without :meth:`finish`, as after an error, nothing remains.
+
+    Args:
+        directory: the folder to make; its parents are made too.
+        vocabulary_size: the larger of the two vocabularies, which decides the type of the ids.
+
+    Attributes:
+        pairs: number of pairs written.
+    """
+
+    def __init__(self, directory: Path, vocabulary_size: int):
+        self.pairs = 0
+        self._ids = 0
+        self._dtype = np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<i4")
+        self._directory = directory
+        _remove_abandoned(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        self._partial = directory.parent / f".{directory.name}.{secrets.token_hex(4)}"
+        self._partial.mkdir()
+        self._id_file = (self._partial / "ids.bin").open("wb")
+        self._pair_file = (self._partial / "pairs.bin").open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            with self._id_file, self._pair_file:  # closed both, even if one has no room to flush
+                pass
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def add(self, ids: NDArray[Any], pairs: NDArray[np.int32]) -> None:
+        """Append pairs.
+
+        Args:
+            ids: source, target, source, target, … ids, one after the other.
+            pairs: a row of source length, target length and line for each pair.
+        """
+        self._id_file.write(ids.astype(self._dtype).tobytes())
+        self._pair_file.write(pairs.astype("<i4").tobytes())
+        self._ids += len(ids)
+        self.pairs += len(pairs)
+
+    def finish(self, fingerprint: str, skipped: int) -> None:
+        """Make the index appear at its place.
+
+        If another process has put the same there meanwhile, that one stays.
+
+        Raises:
+            OSError: if something else is there.
+        """
+        header = Header(_FORMAT, fingerprint, self.pairs, skipped, self._ids, self._dtype.str)
+        for file in (self._id_file, self._pair_file):
+            file.flush()
+            os.fsync(file.fileno())
+        (self._partial / "index.json").write_text(json.dumps(asdict(header), indent=2) + "\n")
+        try:
+            self._partial.rename(self._directory)
+        except OSError:
+            if not self._directory.exists() or read_header(self._directory) != header:
+                raise
+
+
+def read_header(directory: Path) -> Header:
+    """The header of an index.
+
+    Raises:
+        RunError: if it is missing, damaged, or of another version.
+    """
+    path = directory / "index.json"
+    try:
+        header = Header(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise damaged(directory, f"{path.name} cannot be read ({error})") from error
+    if header.format != _FORMAT:
+        raise damaged(directory, f"it has format {header.format}, this version reads {_FORMAT}")
+    return header
+
+
+@final
+class IdArray:
+    """The ids of an index in memory."""
+
+    def __init__(self, ids: NDArray[Any]):
+        self._ids = ids
+
+    def read(self, starts: NDArray[np.int64], counts: NDArray[np.int32]) -> NDArray[Any]:
+        """As :meth:`IdFile.read`."""
+        return np.concatenate([self._ids[a : a + n] for a, n in zip(starts, counts, strict=True)])
+
+
+@final
+class IdFile:
+    """The ids of an index on disk, read where they are asked for.
+
+    Reads instead of a memory map: a page that is touched in a map stays resident, and the kernel
+    maps up to 2 MiB around it, so that a few shuffled batches hold the whole file. Any number of
+    threads may read.
+
+    Args:
+        path: ``ids.bin``.
+        dtype: type of an id.
+        count: number of ids.
+
+    Raises:
+        RunError: if the file is missing or has another size.
+    """
+
+    def __init__(self, path: Path, dtype: str, count: int):
+        _check_size(path, dtype, count)
+        self._path = path
+        self._dtype = np.dtype(dtype)
+        self._file = path.open("rb", buffering=0)
+        self._lock = threading.Lock()
+        weakref.finalize(self, self._file.close)
+
+    def read(self, starts: NDArray[np.int64], counts: NDArray[np.int32]) -> NDArray[Any]:
+        """Stretches of ids, joined.
+
+        Args:
+            starts: where each stretch begins.
+            counts: number of ids in each.
+
+        Raises:
+            RunError: if the file has been cut off meanwhile.
+        """
+        width = self._dtype.itemsize
+        stretches = zip((starts * width).tolist(), (counts * width).tolist(), strict=True)
+        file, parts = self._file, []
+        with self._lock:
+            for offset, size in stretches:
+                file.seek(offset)
+                parts.append(file.read(size))
+        ids = np.frombuffer(b"".join(parts), self._dtype)
+        if len(ids) != counts.sum():
+            raise damaged(self._path.parent, f"{self._path.name} was cut off while in use")
+        return ids
+
+
+def read_table(path: Path, rows: int) -> NDArray[np.int32]:
+    """The rows of ``pairs.bin``.
+
+    Raises:
+        RunError: if the file is missing or has another size.
+    """
+    _check_size(path, "<i4", 3 * rows)
+    return np.fromfile(path, "<i4").reshape(-1, 3)
+
+
+def _check_size(path: Path, dtype: str, count: int) -> None:
+    expected = count * np.dtype(dtype).itemsize
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise damaged(path.parent, f"{path.name}: {error.strerror}") from error
+    if size != expected or not size:
+        raise damaged(path.parent, f"{path.name} has {size} bytes instead of {expected}")
+
+
+def damaged(directory: Path, reason: str) -> RunError:
+    """The error for an index that cannot be used."""
+    return RunError(
+        f"the index {directory} cannot be used: {reason}. Delete the folder; it is rebuilt from "
+        "the text"
+    )
+
+
+def _remove_abandoned(directory: Path) -> None:
+    for partial in directory.parent.glob(f".{directory.name}.*"):
+        try:
+            written = max(file.stat().st_mtime for file in [partial, *partial.iterdir()])
+        except OSError:  # removed meanwhile by the process it belongs to
+            continue
+        if time.time() - written > _ABANDONED:
+            shutil.rmtree(partial, ignore_errors=True)

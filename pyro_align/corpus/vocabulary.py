@@ -1,0 +1,264 @@
+"""`Vocabulary`: a sentencepiece model with this package's ids and its idea of a word."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Literal, final
+
+import sentencepiece
+
+from pyro_align.batch import BOS, EOS, PAD, UNK
+from pyro_align.errors import ConfigError, DataError
+
+_SAMPLE = 1_000_000
+"""Sentences that training looks at, drawn evenly from larger corpora: more of them change few
+pieces and cost memory."""
+
+_THREADS = 4
+"""Fixed, since sentencepiece adds floats up in an order that depends on it."""
+
+
+@final
+class Vocabulary:
+    """Splits text into pieces with ids, and joins them again.
+
+    A sentence is encoded word by word, a word being what ``str.split`` gives. sentencepiece
+    itself never lets a piece cross a space, so for models trained here the ids are those of the
+    whole sentence (but where the text holds ``▁``, its own mark for a space); doing it by word
+    makes the map from pieces to words (:meth:`words`) right by construction, whatever
+    normalisation a given model applies: a word that it turns into two, or into nothing, keeps
+    its place.
+
+    Args:
+        model: a serialised sentencepiece model with the ids ``PAD, UNK, BOS, EOS = 0, 1, 2, 3``.
+        path: where it came from, to name in errors.
+
+    Raises:
+        DataError: if it is damaged or has other ids.
+    """
+
+    def __init__(self, model: bytes, path: Path | None = None):
+        self._model = model
+        self._processor = _load(model, path)
+
+    @classmethod
+    def train(
+        cls,
+        sentences: Iterable[str],
+        size: int,
+        kind: Literal["bpe", "unigram"],
+        *,
+        sample: int = _SAMPLE,
+    ) -> Vocabulary:
+        """Train on sentences; the same sentences give the same vocabulary.
+
+        Args:
+            sentences: training text, streamed once.
+            size: number of pieces with the four special ones. Unigram takes it as an upper
+                bound where the text does not yield that many.
+            kind: which algorithm.
+            sample: number of sentences drawn from a text that has more.
+
+        Raises:
+            ConfigError: if the text supports no vocabulary of that size; it names the nearest
+                size that works.
+            DataError: if there is no text.
+        """
+        if kind not in ("bpe", "unigram"):
+            raise ConfigError(f"vocabulary kind {kind!r} is not known: take 'bpe' or 'unigram'")
+        stream = _Stream(sentences)
+        writer = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(stream),
+                model_writer=writer,
+                vocab_size=size,
+                model_type=kind,
+                pad_id=PAD,
+                unk_id=UNK,
+                bos_id=BOS,
+                eos_id=EOS,
+                character_coverage=1.0,
+                # The default, nmt_nfkc, rewrites the text ("½" to "1⁄2", "…" to "..."), which
+                # would change what perplexity and BLEU are measured on, and can turn a word into
+                # none. Only white space is made even, by splitting into words.
+                normalization_rule_name="identity",
+                hard_vocab_limit=kind == "bpe",
+                input_sentence_size=sample,
+                max_sentence_length=1 << 20,
+                num_threads=_THREADS,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            if stream.error is not None:
+                raise stream.error from None
+            raise _training_error(error, size, kind, stream.words) from error
+        return cls(writer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Read a sentencepiece ``.model`` file.
+
+        Raises:
+            DataError: if it is missing, damaged, or numbers its special pieces otherwise.
+        """
+        try:
+            model = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read the vocabulary: {error.strerror}", path) from error
+        return cls(model, path)
+
+    def save(self, path: Path) -> None:
+        """Write the model beside ``path``, then rename it, so that no half file is left."""
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(self._model)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        return int(self._processor.get_piece_size())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the model."""
+        return hashlib.sha256(self._model).hexdigest()
+
+    def encode(self, text: str, add_eos: bool = True) -> list[int]:
+        """Ids of a sentence, :data:`EOS` at the end unless told otherwise."""
+        return self.encode_all([text], add_eos)[0]
+
+    def encode_all(self, texts: Sequence[str], add_eos: bool = True) -> list[list[int]]:
+        """Ids of each sentence; many at once are much faster than one by one."""
+        sentences = [text.split() for text in texts]
+        distinct = list(dict.fromkeys(chain.from_iterable(sentences)))
+        pieces = dict(zip(distinct, self._processor.encode(distinct), strict=True))
+        end = [EOS] if add_eos else []
+        return [
+            list(chain(chain.from_iterable(map(pieces.__getitem__, words)), end))
+            for words in sentences
+        ]
+
+    def words(self, text: str) -> tuple[list[int], list[int]]:
+        """Ids of a sentence and, for each of them, the 0-based white-space word it is part of.
+
+        Returns:
+            The ids as :meth:`encode` gives them, and as many positions in ``text.split()``;
+            that of :data:`EOS`, which is part of no word, is −1.
+        """
+        by_word = self.encode_all(text.split(), add_eos=False)
+        ids = list(chain.from_iterable(by_word))
+        index = [position for position, word in enumerate(by_word) for _ in word]
+        return [*ids, EOS], [*index, -1]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of the ids without padding, ``BOS`` and ``EOS``; an unknown piece reads ``⁇``."""
+        kept = [int(piece) for piece in ids if piece not in (PAD, BOS, EOS)]
+        return str(self._processor.decode(kept)).strip() if kept else ""
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """The piece of each id, special ones by their names such as ``</s>``."""
+        return [str(self._processor.id_to_piece(int(piece))) for piece in ids]
+
+    def is_unknown(self, ids: Iterable[int]) -> bool:
+        """Whether a sentence has nothing that the vocabulary knows.
+
+        A word's bare start mark ``▁``, which every word of every language has, is not knowledge.
+        """
+        blank = self._processor.piece_to_id("▁")
+        return not any(piece not in (PAD, UNK, BOS, EOS, blank) for piece in ids)
+
+
+class _Stream:
+    """Sentences with even spaces, which remembers what sentencepiece would swallow.
+
+    Attributes:
+        error: what reading the sentences raised.
+        words: number of words that came by.
+    """
+
+    def __init__(self, sentences: Iterable[str]):
+        self._sentences = sentences
+        self.error: Exception | None = None
+        self.words = 0
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for sentence in self._sentences:
+                words = sentence.split()
+                self.words += len(words)
+                yield " ".join(words)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _training_error(error: RuntimeError, size: int, kind: str, words: int) -> Exception:
+    if words == 0:
+        return DataError("no text to train a vocabulary on")
+    if match := re.search(r"a value <= (\d+)", str(error)):
+        return ConfigError(
+            f"the text supports no {kind} vocabulary of {size} pieces: set the size to "
+            f"{match[1]} or less"
+        )
+    if match := re.search(r"required_chars\. \d+ vs (\d+)", str(error)):
+        return ConfigError(
+            f"a vocabulary of {size} pieces cannot hold every character of the text: set the "
+            f"size to {match[1]} or more"
+        )
+    return error
+
+
+def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcessor:
+    damaged = DataError(
+        "not a sentencepiece model, or cut off; copy it anew or train another", path
+    )
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.load_from_serialized_proto(model)
+        whole = {1, 2, 3} <= _fields(model)
+    except (RuntimeError, IndexError):
+        raise damaged from None
+    if not whole:
+        raise damaged
+    ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+    if ids != (PAD, UNK, BOS, EOS):
+        raise DataError(
+            "the ids of <pad>, <unk>, <s>, </s> must be 0, 1, 2, 3, but are "
+            f"{', '.join(map(str, ids))}; train with "
+            f"--pad_id={PAD} --unk_id={UNK} --bos_id={BOS} --eos_id={EOS}",
+            path,
+        )
+    return processor
+
+
+def _fields(model: bytes) -> set[int]:
+    """Numbers of the top-level fields of a serialised model: 1 pieces, 2 trainer, 3 normaliser.
+
+    A file cut off between two pieces still parses, as a smaller vocabulary; but the normaliser,
+    which is written last, is not there.
+    """
+    fields: set[int] = set()
+    position = 0
+    while position < len(model):
+        key, position = _varint(model, position)
+        length, position = _varint(model, position)
+        fields.add(key >> 3)
+        position += length
+    return fields
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position

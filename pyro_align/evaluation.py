@@ -1,0 +1,209 @@
+"""Measuring a model and guide on parallel text: likelihood, posterior, translation, alignment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pyro_align.corpus import (
+    BucketBatches,
+    GoldLinks,
+    IndexedCorpus,
+    Link,
+    ParallelText,
+    SentencePair,
+    Vocabulary,
+    check_links,
+)
+from pyro_align.errors import DataError
+from pyro_align.metrics import AlignmentErrorRate, TranslationScores
+from pyro_align.posterior import PositionScores, best_links, merge_pieces, score_positions
+
+
+@dataclass
+class PositionMeans:
+    """Means over target tokens, in nats a token; None where the programs do not have it.
+
+    Attributes:
+        tokens: number of target tokens, the sentence ends counted.
+        log_evidence: log ``p(y_t | x, y_<t)``, alignments marginalised out exactly.
+        elbo: evidence lower bound.
+        kl: divergence of the guide from the prior.
+        gap: divergence of the guide from the exact posterior.
+        prior_entropy: entropy of the prior (of the attention, for soft attention).
+        posterior_entropy: entropy of the exact posterior.
+    """
+
+    tokens: int = 0
+    log_evidence: float = 0.0
+    elbo: float | None = None
+    kl: float | None = None
+    gap: float | None = None
+    prior_entropy: float | None = None
+    posterior_entropy: float | None = None
+
+    @property
+    def perplexity(self) -> float:
+        """Exact perplexity a token (of the target vocabulary's pieces)."""
+        return math.exp(-self.log_evidence)
+
+
+@dataclass
+class Evaluation:
+    """What one evaluation found.
+
+    Attributes:
+        sentences: number of sentence pairs.
+        positions: means over target tokens.
+        error_rates: alignment error rate by what the links were read from: ``posterior``,
+            ``guide``, ``prior`` (for soft attention, its attention weights).
+        translation: scores of the translations, if there were any.
+    """
+
+    sentences: int
+    positions: PositionMeans
+    error_rates: dict[str, AlignmentErrorRate] = field(default_factory=dict)
+    translation: TranslationScores | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; what was not measured is left out."""
+        means = {name: value for name, value in vars(self.positions).items() if value is not None}
+        result: dict[str, Any] = {
+            "sentences": self.sentences,
+            "perplexity": self.positions.perplexity,
+            **means,
+        }
+        if self.translation is not None:
+            result.update(vars(self.translation))
+        if self.error_rates:
+            result["alignment"] = {
+                name: {"aer": rate.error_rate, "precision": rate.precision, "recall": rate.recall}
+                for name, rate in self.error_rates.items()
+            }
+        return result
+
+
+def evaluate_positions(
+    model: Any,
+    guide: Any,
+    text: ParallelText,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    *,
+    gold: Iterable[GoldLinks] | None = None,
+    batch_tokens: int,
+    max_length: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Likelihood, posterior and, with gold links, alignment error of every sentence pair.
+
+    Args:
+        model: a Pyro program over a batch, in evaluation mode.
+        guide: a Pyro program over a batch, in evaluation mode.
+        text: the sentence pairs.
+        vocabularies: of source and target.
+        gold: links of each pair; None for those that the text itself has, if any.
+        batch_tokens: padded size of a batch.
+        max_length: longest side of a pair, in pieces.
+        device: where model and guide are.
+        progress: told how many pairs are done.
+
+    Raises:
+        DataError: for text or gold links that cannot be used.
+    """
+    pairs = list(text)
+    links = _gold(pairs, gold)
+    corpus = _encoded(pairs, text, vocabularies, max_length)
+    buckets = BucketBatches(
+        corpus.source_lengths,
+        corpus.target_lengths,
+        tokens=max(batch_tokens, 2 * max_length),
+        seed=0,
+        shuffle=False,
+    )
+    totals: dict[str, float] = {}
+    rates: dict[str, AlignmentErrorRate] = {}
+    tokens = done = 0
+    for indices in buckets.batches(0):
+        batch = corpus.batch(indices).to(device)
+        scores = score_positions(model, guide, batch)
+        for name, value in _measured(scores):
+            totals[name] = totals.get(name, 0.0) + float(value.double().sum())
+        tokens += batch.tokens
+        if links is not None:
+            for name, probabilities in _alignments(scores):
+                rate = rates.setdefault(name, AlignmentErrorRate())
+                for row, i in zip(probabilities.cpu(), indices, strict=True):
+                    rate.update(_links(row, pairs[i], vocabularies), links[i])
+        done += len(indices)
+        progress(done)
+    means = PositionMeans(tokens, **{name: total / tokens for name, total in totals.items()})
+    return Evaluation(len(pairs), means, rates)
+
+
+def _gold(pairs: list[SentencePair], gold: Iterable[GoldLinks] | None) -> list[GoldLinks] | None:
+    if gold is None:
+        given = [pair.links for pair in pairs if pair.links is not None]
+        if len(given) < len(pairs):
+            return None
+        return [GoldLinks(sure=links, possible=links) for links in given]
+    links = list(gold)
+    if len(links) != len(pairs):
+        raise DataError(f"{len(links)} lines of gold links for {len(pairs)} sentence pairs")
+    for pair, one in zip(pairs, links, strict=True):
+        lengths = len(pair.source.split()), len(pair.target.split())
+        check_links(one.possible, *lengths, Path("gold links"), pair.line)
+    return links
+
+
+def _encoded(
+    pairs: list[SentencePair],
+    text: ParallelText,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    max_length: int,
+) -> IndexedCorpus:
+    sources = vocabularies[0].encode_all([pair.source for pair in pairs])
+    targets = vocabularies[1].encode_all([pair.target for pair in pairs])
+    for pair, source, target in zip(pairs, sources, targets, strict=True):
+        if max(len(source), len(target)) > max_length:
+            raise DataError(
+                f"a sentence of {max(len(source), len(target))} pieces, more than "
+                f"data.max_length = {max_length}; split it, or raise that with --max-length",
+                text.source_path,
+                pair.line,
+            )
+    return IndexedCorpus.from_ids(sources, targets)
+
+
+def _measured(scores: PositionScores) -> Iterator[tuple[str, Tensor]]:
+    for name in ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy"):
+        value = getattr(scores, name)
+        if value is not None:
+            yield name, value
+
+
+def _alignments(scores: PositionScores) -> Iterator[tuple[str, Tensor]]:
+    for name in ("posterior", "guide", "prior"):
+        log_probability = getattr(scores, f"log_{name}")
+        if log_probability is not None:
+            yield name, log_probability.exp()
+
+
+def _links(
+    probabilities: Float[Tensor, "target source"],
+    pair: SentencePair,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+) -> frozenset[Link]:
+    """Best links between words, from the padded probabilities of one sentence's pieces."""
+    _, sources = vocabularies[0].words(pair.source)
+    _, targets = vocabularies[1].words(pair.target)
+    matrix = probabilities[: len(targets), : len(sources)]
+    words = len(pair.target.split()), len(pair.source.split())
+    return best_links(merge_pieces(matrix, targets, sources, *words))

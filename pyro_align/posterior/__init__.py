@@ -1,0 +1,14 @@
+"""Alignment posteriors: position by position, by words, and as links."""
+
+from pyro_align.posterior.enumeration import PositionScores, score_positions
+from pyro_align.posterior.links import best_links, threshold_links
+from pyro_align.posterior.words import WordAlignment, merge_pieces
+
+__all__ = [
+    "PositionScores",
+    "WordAlignment",
+    "best_links",
+    "merge_pieces",
+    "score_positions",
+    "threshold_links",
+]

@@ -1,0 +1,33 @@
+"""Links: which words of a sentence pair belong together, read off alignment probabilities."""
+
+from __future__ import annotations
+
+from pyro_align.corpus.links import Link
+from pyro_align.errors import ConfigError
+from pyro_align.posterior.words import WordAlignment
+
+
+def best_links(words: WordAlignment) -> frozenset[Link]:
+    """The most probable source word of every target word, as links (source, target) from 0.
+
+    A target word stays unlinked where ``null`` is more probable than every source word, or where
+    it has no probability at all. Of equally probable source words the first is taken.
+    """
+    if not words.weights.numel():
+        return frozenset()
+    best = words.weights.max(dim=1)
+    linked = (best.values >= words.null) & (best.values > 0)
+    targets = linked.nonzero().squeeze(1)
+    return frozenset(zip(best.indices[targets].tolist(), targets.tolist(), strict=True))
+
+
+def threshold_links(words: WordAlignment, threshold: float) -> frozenset[Link]:
+    """All links (source, target) that are at least as probable as ``threshold``.
+
+    Raises:
+        ConfigError: if ``threshold`` is not above 0 and at most 1.
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"a threshold is a probability above 0 and at most 1, got {threshold}")
+    pairs = (words.weights >= threshold).nonzero().tolist()
+    return frozenset((source, target) for target, source in pairs)

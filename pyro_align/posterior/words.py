@@ -1,0 +1,61 @@
+"""From pieces to words: the alignment of words that the alignment of their pieces amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class WordAlignment:
+    """Alignment probabilities between the words of one sentence pair.
+
+    A row of ``weights`` and its entry of ``null`` add up to 1, if the rows of the matrix of pieces
+    did; a target word without pieces has zeros.
+
+    Attributes:
+        weights: probability that a target word aligns to a source word.
+        null: probability that it aligns to no word: the weight of the source ``EOS``.
+    """
+
+    weights: Float[Tensor, "target_word source_word"]
+    null: Float[Tensor, " target_word"]
+
+
+def merge_pieces(
+    matrix: Float[Tensor, "target source"],
+    target_index: Sequence[int],
+    source_index: Sequence[int],
+    target_words: int,
+    source_words: int,
+) -> WordAlignment:
+    """Sum over the pieces of a source word, mean over the pieces of a target word.
+
+    Args:
+        matrix: alignment probabilities between the pieces of one sentence pair, unpadded.
+        target_index: for each target piece the 0-based word it is part of; −1 for ``EOS``, whose
+            row belongs to no word and is left out.
+        source_index: the same for source pieces; the column of ``EOS`` becomes ``null``.
+        target_words: number of target words, those without a piece counted.
+        source_words: number of source words, those without a piece counted.
+
+    Raises:
+        ValueError: if an index does not have one entry for each row or column.
+    """
+    if matrix.shape != (len(target_index), len(source_index)):
+        raise ValueError(
+            f"a matrix of {tuple(matrix.shape)} pieces, but word positions for "
+            f"{(len(target_index), len(source_index))}"
+        )
+    # One up, so that EOS, numbered −1, comes first.
+    rows = torch.as_tensor(target_index, device=matrix.device) + 1
+    columns = torch.as_tensor(source_index, device=matrix.device) + 1
+    summed = matrix.new_zeros(len(matrix), source_words + 1).index_add_(1, columns, matrix)
+    total = matrix.new_zeros(target_words + 1, source_words + 1).index_add_(0, rows, summed)
+    pieces = rows.bincount(minlength=target_words + 1).clamp_min(1)
+    mean = total / pieces.unsqueeze(1)
+    return WordAlignment(weights=mean[1:, 1:], null=mean[1:, 0])

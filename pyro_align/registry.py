@@ -1,0 +1,198 @@
+"""Names of models, guides and objectives, and how to add to them.
+
+A name is one of this package's own, one that an installed package offers through the entry-point
+groups ``pyro_align.models`` and ``pyro_align.guides``, or a place: ``path/to/file.py:Class``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from pyro_align.errors import ConfigError, IncompatibleError, nearest
+
+
+class Registry:
+    """Classes by name, imported when asked for.
+
+    Args:
+        kind: what they are, for messages.
+        builtin: name to ``module:Class``.
+        group: entry-point group for names from other packages, or None.
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, str], group: str | None = None):
+        self.kind = kind
+        self.builtin = dict(builtin)
+        self.group = group
+
+    def places(self) -> dict[str, str]:
+        """Every known name with its ``module:Class``.
+
+        Raises:
+            ConfigError: if two packages offer the same name.
+        """
+        places = dict(self.builtin)
+        for point in entry_points(group=self.group) if self.group else ():
+            if point.name in places:
+                raise ConfigError(
+                    f"{self.kind} {point.name!r} is offered twice: {places[point.name]} and "
+                    f"{point.value}; uninstall one of the two packages"
+                )
+            places[point.name] = point.value
+        return places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places())
+
+    def get(self, name: str) -> type[Any]:
+        """The class of a name or of a ``file.py:Class``.
+
+        Raises:
+            ConfigError: for an unknown name (the nearest known one is told), a missing file or a
+                file without the class.
+        """
+        places = self.places()
+        if name in places:
+            module, _, attribute = places[name].partition(":")
+            return _attribute(importlib.import_module(module), attribute, places[name])
+        path, _, attribute = name.rpartition(":")
+        if path.endswith(".py"):
+            return _attribute(_load_file(Path(path).expanduser()), attribute, name)
+        raise ConfigError(
+            f"no {self.kind} {name!r}; {nearest(name, places)}; or a class of your own as "
+            f"path/to/file.py:Class"
+        )
+
+    def build(self, name: str, options: Mapping[str, Any], *arguments: Any) -> Any:
+        """An instance, its keyword options checked against the constructor's signature.
+
+        Raises:
+            ConfigError: for an unknown option (the nearest known one is told) or a value that
+                does not fit the annotation.
+        """
+        cls = self.get(name)
+        return cls(*arguments, **_checked(cls, name, self.kind, options))
+
+
+MODELS = Registry(
+    "model",
+    {
+        "soft": "pyro_align.models.soft:SoftModel",
+        "categorical": "pyro_align.models.categorical:CategoricalModel",
+    },
+    group="pyro_align.models",
+)
+GUIDES = Registry(
+    "guide",
+    {
+        "amortized": "pyro_align.guides.amortized:AmortizedGuide",
+        "none": "pyro_align.guides.none:NoGuide",
+        "prior": "pyro_align.guides.prior:PriorGuide",
+    },
+    group="pyro_align.guides",
+)
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "enumerated": "pyro_align.inference.enumerated:EnumeratedELBO",
+        "likelihood": "pyro_align.inference.likelihood:Likelihood",
+        "exact": "pyro_align.inference.exact:ExactMarginal",
+        "score-function": "pyro_align.inference.score_function:ScoreFunctionELBO",
+    },
+)
+
+
+def choose(model: str, guide: str | None, objective: str | None) -> tuple[str, str]:
+    """A guide and objective that go with a model, and with each other.
+
+    Args:
+        model: name of the model.
+        guide: name of the guide, or None for the first known one that fits.
+        objective: name of the objective, or None for the first known one that fits.
+
+    Raises:
+        IncompatibleError: if what is given does not go together.
+        ConfigError: for unknown names.
+    """
+    model_class = MODELS.get(model)
+    for guide_name in [guide] if guide else GUIDES:
+        for objective_name in [objective] if objective else OBJECTIVES:
+            objective_class, guide_class = OBJECTIVES.get(objective_name), GUIDES.get(guide_name)
+            if guide and objective:
+                objective_class.check(model_class, guide_class)
+            if (model_class.latent, guide_class.latent) in objective_class.pairs:
+                return guide_name, objective_name
+    given = " and ".join(f"{name!r}" for name in (guide, objective) if name)
+    raise IncompatibleError(
+        f"nothing goes with model {model!r} and {given}; `pyro-align list` shows what does"
+    )
+
+
+def _attribute(module: Any, attribute: str, place: str) -> type[Any]:
+    found = getattr(module, attribute, None)
+    if not isinstance(found, type):
+        classes = (name for name, value in vars(module).items() if isinstance(value, type))
+        raise ConfigError(f"{place}: no class {attribute!r} there; {nearest(attribute, classes)}")
+    return found
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; a class of your own is given as file.py:Class")
+    path = path.resolve()
+    # The same file is the same module, so that its classes keep their identity.
+    name = f"pyro_align_file_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _checked(cls: type[Any], name: str, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = {
+        parameter.name: parameter
+        for parameter in inspect.signature(cls, eval_str=True).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for option in options:
+        if option not in parameters:
+            raise ConfigError(
+                f"{kind} {name!r} has no option {option!r}; {nearest(option, parameters)}"
+            )
+    fields: dict[str, Any] = {
+        parameter.name: (
+            Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation,
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+        for parameter in parameters.values()
+    }
+    schema = create_model(
+        f"{cls.__name__}Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields
+    )
+    try:
+        checked = schema(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"{kind} {name!r}, option {first['loc'][0]!r}: {first['msg']}, got {first['input']!r}"
+        ) from None
+    return {option: getattr(checked, option) for option in options}

@@ -1,0 +1,126 @@
+"""What a fit shows and writes down while it runs."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "train/perplexity",
+    "train/elbo",
+    "train/kl",
+    "train/kl_weight",
+    "train/learning_rate",
+    "train/tokens_per_second",
+    "valid/perplexity",
+    "valid/elbo",
+    "valid/kl",
+)
+"""Columns of ``metrics.csv``: perplexities, nats a token, steps; empty where not measured."""
+
+
+class MetricsCSV(Logger):
+    """One row for every time something was measured, each written at once.
+
+    Args:
+        path: the file; rows already there are kept up to ``step``.
+        step: optimiser step that training goes on from.
+    """
+
+    def __init__(self, path: Path, step: int = 0):
+        super().__init__()
+        self.path = path
+        self._start(step)
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        """Version of the logger."""
+        return "csv"
+
+    @rank_zero_only
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
+        """Nothing: they stand in the run's configuration."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append a row."""
+        row = {name: value for name, value in metrics.items() if name in COLUMNS}
+        row["step"] = (step or 0) + 1  # Lightning counts from 0: this many have been done
+        row["epoch"] = int(metrics.get("epoch", 0)) + 1
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
+
+    @rank_zero_only
+    def _start(self, step: int) -> None:
+        """Write the header, and the rows that lie before the step resumed from."""
+        kept: list[dict[str, str]] = []
+        if step and self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit()]
+            kept = [row for row in rows if int(row["step"]) <= step]
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+
+
+class EpochLines(Callback):
+    """A line an epoch, on standard error: what remains when the progress bar is gone."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the epoch's figures."""
+        if not trainer.is_global_zero:
+            return
+        of = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [
+            f"epoch {trainer.current_epoch + 1:3d}",
+            f"{time.monotonic() - self._began:5.0f} s",
+            f"valid perplexity {of['valid/perplexity']:8.3f}",
+            f"ELBO {of['valid/elbo']:7.3f}",
+            f"KL {of['valid/kl']:6.3f}",
+        ]
+        if "train/perplexity" in of:
+            parts.append(f"train perplexity {of['train/perplexity']:8.3f}")
+            parts.append(f"{of['train/tokens_per_second']:7.0f} tokens/s")
+        print("  ".join(parts), file=sys.stderr, flush=True)
+
+
+class FitProgress(TQDMProgressBar):
+    """Lightning's bar with this package's figures, gone when an epoch is over."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=5, leave=False)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Perplexity, ELBO, KL divergence and tokens/s of the last steps."""
+        shown = {
+            "ppl": "train/perplexity",
+            "ELBO": "train/elbo",
+            "KL": "train/kl",
+            "tok/s": "train/tokens_per_second",
+        }
+        metrics = trainer.callback_metrics
+        return {
+            label: f"{float(metrics[name]):.4g}" for label, name in shown.items() if name in metrics
+        }

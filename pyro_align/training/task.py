@@ -1,0 +1,178 @@
+"""The Lightning module: one objective on one model and guide."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pyro
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from pyro_align.batch import Batch
+from pyro_align.config import TrainingConfig
+from pyro_align.errors import TrainingError
+from pyro_align.inference import KL_SCHEDULES, Objective
+from pyro_align.posterior import score_positions
+from pyro_align.training.optimization import configure
+
+LOG_EVERY = 20
+"""Optimiser steps between two lines of training metrics."""
+
+
+class AlignmentTask(LightningModule):
+    """Trains a model and guide on an objective, a token being a token.
+
+    Losses are summed over tokens, and the gradient is divided by the number of tokens of the
+    whole optimiser step, over accumulated batches and over processes. So it does not depend on
+    how the step's sentences were split.
+
+    Args:
+        model: a Pyro program over a batch.
+        guide: a Pyro program over a batch.
+        objective: an ELBO that takes both.
+        training: optimiser and schedules.
+    """
+
+    def __init__(self, model: Any, guide: Any, objective: Objective, training: TrainingConfig):
+        super().__init__()
+        self.elbo = objective(model, guide)
+        self.objective = objective
+        self.settings = training
+        self.kl_weight = KL_SCHEDULES[training.kl_schedule](training.kl_steps)
+        self._step_tokens = 0
+        self._sums: Tensor | None = None  # bound, log likelihood, KL, tokens since the last log
+        self._since = time.perf_counter()
+        # Epoch, batch and step of the first loss that was no number, −1 for none.
+        self._nonfinite = torch.full((3,), -1)
+
+    @property
+    def programs(self) -> dict[str, nn.Module]:
+        """Model and guide, by the names their weights are published under."""
+        return {"model": self.elbo.model, "guide": self.elbo.guide}
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser and learning-rate schedule of the configuration."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return configure(trained, self.settings)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Summed loss of a batch."""
+        self.objective.kl_weight = self.kl_weight(self.global_step)
+        # Pyro's checks look at values and shapes alone: once is enough.
+        check = self.global_step == 0
+        with pyro.settings.context(
+            module_local_params=True,
+            validate_distributions_pyro=check,
+            validate_distributions_torch=check,
+            validate_poutine=check,
+            validate_infer=check,
+        ):
+            terms = self.objective.terms(self.elbo.model, self.elbo.guide, batch)
+        self._watch(terms.loss.detach(), batch_idx)
+        self._step_tokens += batch.tokens
+        new = torch.stack(
+            [
+                -terms.loss.detach(),
+                terms.log_likelihood,
+                terms.kl,
+                terms.kl.new_tensor(float(batch.tokens)),
+            ]
+        )
+        self._sums = new if self._sums is None else self._sums + new
+        # Lightning takes the mean over accumulated batches; on_before_optimizer_step takes it
+        # over tokens instead.
+        return terms.loss * self.trainer.accumulate_grad_batches
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Turn the gradient of a sum into that of a mean over the step's tokens."""
+        tokens = torch.tensor(float(self._step_tokens), device=self.device)
+        world = self.trainer.world_size
+        if world > 1:
+            torch.distributed.all_reduce(tokens)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, world / tokens)
+        self._step_tokens = 0
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log what training sees, now and then."""
+        if self.device.type == "cpu":
+            self.refuse_nonfinite()
+        if self.global_step % LOG_EVERY == 0 and self._sums is not None:
+            self.refuse_nonfinite()
+            bound, log_likelihood, kl, tokens = self._sums.tolist()
+            now = time.perf_counter()
+            self.log_dict(
+                {
+                    "train/perplexity": perplexity(bound, tokens),
+                    "train/elbo": (log_likelihood - kl) / tokens,
+                    "train/kl": kl / tokens,
+                    "train/kl_weight": self.objective.kl_weight,
+                    "train/learning_rate": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
+                    "train/tokens_per_second": tokens
+                    * self.trainer.world_size
+                    / (now - self._since),
+                }
+            )
+            self._sums, self._since = None, now
+
+    def on_train_epoch_start(self) -> None:
+        """Do not count validation as training time."""
+        self._sums, self._since = None, time.perf_counter()
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the sums of a validation."""
+        self._valid = torch.zeros(4, dtype=torch.float64)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Exact log evidence, ELBO and KL divergence of every position."""
+        with pyro.settings.context(module_local_params=True):
+            scores = score_positions(self.elbo.model, self.elbo.guide, batch)
+        kl = torch.zeros(()) if scores.kl is None else scores.kl.sum()
+        elbo = scores.log_evidence if scores.elbo is None else scores.elbo
+        sums = (scores.log_evidence.sum(), elbo.sum(), kl, torch.tensor(batch.tokens))
+        self._valid += torch.stack([value.double().cpu() for value in sums])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log per-token means over all of the validation text."""
+        sums = self._valid
+        if self.trainer.world_size > 1:
+            sums = sums.to(self.device)
+            torch.distributed.all_reduce(sums)
+        evidence, elbo, kl, tokens = sums.tolist()
+        self.log_dict(
+            {
+                "valid/perplexity": perplexity(evidence, tokens),
+                "valid/elbo": elbo / tokens,
+                "valid/kl": kl / tokens,
+            },
+            sync_dist=self.trainer.world_size > 1,
+        )
+
+    def refuse_nonfinite(self) -> None:
+        """Stop if a loss was no number since the last look, which waits for the device.
+
+        Raises:
+            TrainingError: naming the step and the batch.
+        """
+        epoch, batch, step = self._nonfinite.tolist()
+        if step >= 0:
+            raise TrainingError(
+                f"the loss is not a number at step {step} (epoch {epoch + 1}, batch {batch + 1} "
+                f"of it); lower training.learning_rate or training.clip"
+            )
+
+    def _watch(self, loss: Tensor, batch_idx: int) -> None:
+        """Remember where the loss first was no number, without waiting for the device."""
+        here = torch.tensor([self.current_epoch, batch_idx, self.global_step])
+        first = self._nonfinite.to(loss.device)
+        is_first = ~loss.isfinite() & (first[2] < 0)
+        self._nonfinite = torch.where(is_first, here.to(loss.device, non_blocking=True), first)
+
+
+def perplexity(log_likelihood: float, tokens: float) -> float:
+    """``exp`` of the negative mean; infinity rather than an overflow."""
+    exponent = -log_likelihood / tokens
+    return math.exp(exponent) if exponent < 700 else math.inf

@@ -1,0 +1,104 @@
+"""Published weights: safetensors with a digest, nothing to unpickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from pyro_align.errors import RunError
+
+
+def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[str, str]) -> None:
+    """Write parameters and buffers of modules, beside and then renamed.
+
+    Args:
+        path: the file.
+        modules: by prefix, such as ``model`` and ``guide``.
+        notes: strings to keep with the weights.
+
+    Raises:
+        RunError: if the disk does not take them; a file that was there stays as it was.
+    """
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(modules).items()
+    }
+    # One entry: several are written in random order, and equal weights should be equal files.
+    written = {_NOTES: json.dumps({**notes, "sha256": _digest(tensors)})}
+    content = save(tensors, metadata=written)
+    write_atomically(path, content)
+
+
+def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, str]:
+    """Read weights into modules; returns the notes kept with them.
+
+    Raises:
+        RunError: if the file is missing, damaged, or made for other modules; the modules are then
+            as they were.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            notes = json.loads((file.metadata() or {}).get(_NOTES, "{}"))
+            loaded = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(f"{path}: no weights there; the run has not got so far") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged or cut off ({error}); {_MEND}") from None
+    if _digest(loaded) != notes.get("sha256"):
+        raise RunError(f"{path}: damaged, its digest does not fit its content; {_MEND}")
+    wanted = _tensors(modules)
+    odd = sorted(wanted.keys() ^ loaded.keys()) or sorted(
+        name for name in wanted if wanted[name].shape != loaded[name].shape
+    )
+    if odd:
+        raise RunError(
+            f"{path}: made for another model or guide than the configuration beside it names "
+            f"(they differ in {', '.join(odd[:3])}{', …' if len(odd) > 3 else ''})"
+        )
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(loaded[name])
+    return notes
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside, then rename it: it is there whole or not at all.
+
+    Raises:
+        RunError: if the disk is full or the folder not writable; what was there stays.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror}; what was there before is untouched. "
+            f"Make room, then go on with `pyro-align fit --resume`"
+        ) from error
+
+
+_NOTES = "pyro_align"
+_MEND = "copy the run again, or make new weights with `pyro-align fit --resume`"
+
+
+def _tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    # Tied parameters are named once, by the first module that has them.
+    together = nn.ModuleDict(modules)
+    return {**dict(together.named_parameters()), **dict(together.named_buffers())}
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

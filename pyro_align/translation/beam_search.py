@@ -1,0 +1,212 @@
+"""Beam search over the *marginal* next-token distribution, batched over sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from pyro_align.batch import BOS, EOS, PAD
+from pyro_align.distributions import at_least_fp32
+from pyro_align.errors import ConfigError
+from pyro_align.models import AlignmentModel
+from pyro_align.networks import DecoderState, Memory, States
+from pyro_align.translation.hypotheses import FinishedHypotheses, Hypothesis
+
+CHUNK_ELEMENTS = 1 << 25
+"""Largest number of log probabilities, of every token given every alignment, that exist at a
+time (128 MiB in fp32)."""
+
+
+@dataclass(frozen=True)
+class _Live:
+    """Unfinished translations: a row each, those of one sentence next to each other, best first.
+
+    Attributes:
+        sentence: of each row.
+        rank: of each row among its sentence's.
+        log_probability: of each row's tokens.
+        tokens: ``BOS`` and what follows.
+        state: decoder state before the last token is read.
+        memory: the source, a row each.
+    """
+
+    sentence: Int[Tensor, " row"]
+    rank: Int[Tensor, " row"]
+    log_probability: Float[Tensor, " row"]
+    tokens: Int[Tensor, "row length"]
+    state: DecoderState
+    memory: Memory
+
+
+class BeamSearch:
+    """Searches the translation ``y`` with the best ``log p(y | x) / ((5 + |y|) / 6) ** α``.
+
+    Tokens are scored by ``p(y_t | x, y_<t)`` with alignments marginalised out. At every step each
+    sentence keeps its ``beam`` most probable continuations. A continuation that ends in ``EOS``
+    is finished and leaves the beam, which is one narrower from then on. A sentence's search stops
+    when its beam is empty, or when no unfinished translation can still be among the ``n_best``:
+    a log probability ``ℓ ≤ 0`` only falls as tokens are added, so that no completion within the
+    length limit ``L`` scores above ``ℓ / ((5 + L) / 6) ** α``, for any ``α ≥ 0``. At the limit
+    every unfinished translation is closed with ``EOS``. ``PAD`` and ``BOS`` are never emitted.
+
+    The search is deterministic, and needs the model in eval mode to be so.
+
+    Args:
+        model: the model; the search runs where its parameters are.
+        beam: number of translations kept at a time; 1 is greedy search.
+        length_penalty: the exponent ``α`` of Wu et al. 2016 (the paper's 1); 0 for none.
+        top_k: marginalise over the K most probable source positions only; None for all.
+        max_length_ratio: with ``max_length_offset`` the length limit of a translation in tokens,
+            ``EOS`` counted: ``⌈ratio · |x| + offset⌉``.
+        max_length_offset: see there.
+        n_best: number of translations returned a sentence, at most ``beam``.
+
+    Raises:
+        ConfigError: if a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        model: AlignmentModel,
+        *,
+        beam: int = 5,
+        length_penalty: float = 1.0,
+        top_k: int | None = None,
+        max_length_ratio: float = 2.0,
+        max_length_offset: int = 10,
+        n_best: int = 1,
+    ):
+        if beam < 1:
+            raise ConfigError(f"the beam must be at least 1, got {beam}")
+        if not 1 <= n_best <= beam:
+            raise ConfigError(f"n_best must be between 1 and the beam, {beam}; got {n_best}")
+        if not 0 <= length_penalty < math.inf:
+            raise ConfigError(f"the length penalty must be 0 or more, got {length_penalty}")
+        if top_k is not None and top_k < 1:
+            raise ConfigError(f"top_k must be at least 1, got {top_k}")
+        if not 0 <= max_length_ratio < math.inf or max_length_offset < 1:
+            raise ConfigError(
+                "a length limit takes a ratio of 0 or more and an offset of at least 1, got "
+                f"{max_length_ratio} and {max_length_offset}"
+            )
+        self.model = model
+        self.beam = beam
+        self.length_penalty = length_penalty
+        self.top_k = top_k
+        self.max_length_ratio = max_length_ratio
+        self.max_length_offset = max_length_offset
+        self.n_best = n_best
+
+    @torch.no_grad()
+    def search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
+        """Translate source ids, each sentence ending in ``EOS``.
+
+        Returns:
+            For each sentence its ``n_best`` translations, best first and all different; fewer
+            only where the search met fewer.
+
+        Raises:
+            ValueError: if the model is in training mode, or a source is empty.
+        """
+        if self.model.training:
+            raise ValueError("the model is in training mode: call model.eval() before a search")
+        if not sources:
+            return []
+        live = self._start(sources)
+        lengths = live.memory.mask.sum(1)
+        limits = (self.max_length_ratio * lengths + self.max_length_offset).ceil().long()
+        finished = FinishedHypotheses(
+            limits, self.beam, self.n_best, self.length_penalty, like=live.log_probability
+        )
+        while len(live.sentence):
+            live = self._step(live, finished)
+        return finished.ranked()
+
+    def _start(self, sources: Sequence[Sequence[int]]) -> _Live:
+        networks = self.model.networks
+        device = networks.target_embedding.weight.device
+        lengths = torch.tensor([len(source) for source in sources])
+        if not bool((lengths > 0).all()):
+            raise ValueError("a source without ids: each needs at least its EOS")
+        source = pad_sequence(
+            [torch.as_tensor(source) for source in sources], batch_first=True, padding_value=PAD
+        ).to(device)
+        mask = (torch.arange(source.shape[1]) < lengths.unsqueeze(1)).to(device)
+        memory = networks.encode(source, mask, lengths)
+        sentence = torch.arange(len(sources), device=device)
+        return _Live(
+            sentence=sentence,
+            rank=torch.zeros_like(sentence),
+            log_probability=at_least_fp32(memory.annotations).new_zeros(len(sources)),
+            tokens=sentence.new_full((len(sources), 1), BOS),
+            state=networks.decoder.initial(memory),
+            memory=memory,
+        )
+
+    def _step(self, live: _Live, finished: FinishedHypotheses) -> _Live:
+        """Read the last tokens, choose the next, and put the finished away."""
+        states, state = self.model.networks.decode(live.tokens[:, -1:], live.state, live.memory)
+        log_probs = self._next_token(states)
+        log_probs[:, [PAD, BOS]] = -torch.inf
+        closing = finished.limits[live.sentence] <= live.tokens.shape[1]
+        log_probs[:, :EOS].masked_fill_(closing.unsqueeze(1), -torch.inf)
+        log_probs[:, EOS + 1 :].masked_fill_(closing.unsqueeze(1), -torch.inf)
+
+        # The best of each row, then, side by side, the best of each sentence.
+        best = log_probs.topk(min(self.beam, log_probs.shape[1]), dim=1)
+        width = best.values.shape[1]
+        grid = log_probs.new_full((len(finished.limits), self.beam, width), -torch.inf)
+        grid[live.sentence, live.rank] = live.log_probability.unsqueeze(1) + best.values
+        row_of = live.sentence.new_zeros(grid.shape[:2])
+        row_of[live.sentence, live.rank] = torch.arange(len(live.rank), device=row_of.device)
+        kept = grid.flatten(1).topk(self.beam, dim=1)
+        room = (self.beam - finished.count).unsqueeze(1)
+        places = torch.arange(self.beam, device=room.device)
+        taken = (places < room) & kept.values.isfinite()
+
+        row = row_of.gather(1, kept.indices // width)
+        token = best.indices[row, kept.indices % width]
+        ended = taken & (token == EOS)
+        tokens = torch.cat([live.tokens[row], token.unsqueeze(2)], dim=2)
+        finished.add(ended, kept.values, tokens[ended][:, 1:])
+
+        unfinished = taken & ~ended
+        log_probability = kept.values.where(unfinished, -torch.inf)
+        unfinished &= finished.beatable(log_probability.amax(1)).unsqueeze(1)
+        sentence, place = unfinished.nonzero(as_tuple=True)
+        parent = row[sentence, place]
+        same = torch.equal(sentence, live.sentence)
+        return _Live(
+            sentence=sentence,
+            rank=unfinished.cumsum(1)[sentence, place] - 1,
+            log_probability=log_probability[sentence, place],
+            tokens=tokens[sentence, place],
+            state=state.select(parent),
+            # Rows of one sentence share their source: often there is nothing to move.
+            memory=live.memory if same else live.memory.select(parent),
+        )
+
+    def _next_token(self, states: States) -> Float[Tensor, "row vocabulary"]:
+        """Log probabilities of the next token, so many rows at a time as memory allows."""
+        sources = states.scores.shape[2]
+        alignments = sources if self.top_k is None else min(self.top_k, sources)
+        vocabulary = self.model.networks.target_embedding.num_embeddings
+        rows = max(1, CHUNK_ELEMENTS // (alignments * vocabulary))
+        parts = [
+            self.model.next_token(_rows(states, start, start + rows), self.top_k)[:, 0]
+            for start in range(0, len(states.hidden), rows)
+        ]
+        return torch.cat(parts)
+
+
+def _rows(states: States, start: int, stop: int) -> States:
+    if start == 0 and stop >= len(states.hidden):
+        return states
+    index = torch.arange(start, min(stop, len(states.hidden)), device=states.hidden.device)
+    return States(states.memory.select(index), states.hidden[index], states.scores[index])

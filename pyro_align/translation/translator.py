@@ -1,0 +1,147 @@
+"""`Translator`: lines of text in, translations out, in order and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pyro_align.corpus.vocabulary import Vocabulary
+from pyro_align.errors import ConfigError, DataError
+from pyro_align.translation.beam_search import BeamSearch
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """One translation of a line.
+
+    Attributes:
+        text: detokenised.
+        score: what translations are ranked by, see :class:`BeamSearch`.
+        log_probability: in nats, ``EOS`` included.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What became of one line.
+
+    Attributes:
+        line: its 1-based number.
+        hypotheses: its translations, best first; none for an empty line.
+        unknown: whether the vocabulary knows nothing of it, so that the translation is a guess.
+    """
+
+    line: int
+    hypotheses: tuple[ScoredText, ...]
+    unknown: bool
+
+    @property
+    def text(self) -> str:
+        """The best translation; empty for an empty line."""
+        return self.hypotheses[0].text if self.hypotheses else ""
+
+
+class Translator:
+    """Translates a stream of lines.
+
+    Args:
+        search: the beam search, with the model.
+        source_vocabulary: vocabulary of the lines.
+        target_vocabulary: vocabulary of the translations.
+        max_source: most pieces a line may have, ``EOS`` counted.
+        batch_tokens: most source pieces searched at a time, padding counted; a longer line is
+            searched alone.
+        window: lines read ahead and sorted by length. It bounds the memory, and how long one
+            waits for the first translation.
+
+    Raises:
+        ConfigError: if a number is below 1.
+    """
+
+    def __init__(
+        self,
+        search: BeamSearch,
+        source_vocabulary: Vocabulary,
+        target_vocabulary: Vocabulary,
+        *,
+        max_source: int = 1000,
+        batch_tokens: int = 1024,
+        window: int = 4096,
+    ):
+        limits = {"max_source": max_source, "batch_tokens": batch_tokens, "window": window}
+        for name, value in limits.items():
+            if value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
+        self.search = search
+        self.source_vocabulary = source_vocabulary
+        self.target_vocabulary = target_vocabulary
+        self.max_source = max_source
+        self.batch_tokens = batch_tokens
+        self.window = window
+
+    def translate(self, lines: Iterable[str], path: Path | None = None) -> Iterator[Translation]:
+        """Translate lines, one :class:`Translation` each, in order.
+
+        A line without a word stays empty. A line that the vocabulary knows nothing of is
+        translated and marked.
+
+        Args:
+            lines: the text, without line ends.
+            path: where it comes from, to name in errors.
+
+        Raises:
+            DataError: if a line is too long, with its number. What was read in earlier windows
+                has been translated by then.
+        """
+        stream = iter(lines)
+        first = 1
+        while window := list(islice(stream, self.window)):
+            yield from self._translate_window(window, first, path)
+            first += len(window)
+
+    def _translate_window(
+        self, lines: list[str], first: int, path: Path | None
+    ) -> Iterator[Translation]:
+        encoded = self.source_vocabulary.encode_all(lines)
+        for number, ids in enumerate(encoded, start=first):
+            if len(ids) > self.max_source:
+                raise DataError(
+                    f"{len(ids)} pieces in a line, and at most {self.max_source} can be "
+                    "translated: split it into sentences, or raise max_source",
+                    path,
+                    number,
+                )
+        found: dict[int, tuple[ScoredText, ...]] = {}
+        for batch in self._batches(
+            {index: encoded[index] for index, line in enumerate(lines) if line.split()}
+        ):
+            results = self.search.search([encoded[index] for index in batch])
+            for index, hypotheses in zip(batch, results, strict=True):
+                found[index] = tuple(
+                    ScoredText(self.target_vocabulary.decode(h.tokens), h.score, h.log_probability)
+                    for h in hypotheses
+                )
+        for index, ids in enumerate(encoded):
+            yield Translation(
+                line=first + index,
+                hypotheses=found.get(index, ()),
+                unknown=index in found and self.source_vocabulary.is_unknown(ids),
+            )
+
+    def _batches(self, sentences: dict[int, list[int]]) -> Iterator[list[int]]:
+        """Keys of sentences of like length, longest first, so many as the budget allows."""
+        batch: list[int] = []
+        for index in sorted(sentences, key=lambda index: -len(sentences[index])):
+            # The first of a batch is its longest.
+            if batch and len(sentences[batch[0]]) * (len(batch) + 1) > self.batch_tokens:
+                yield batch
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch

@@ -1,0 +1,104 @@
+"""The soft-attention baseline, in this package's objective and in Pyro's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import SVI, TraceGraph_ELBO
+from pyro.optim import Adam
+from support import (
+    assert_unbiased,
+    collected_gradient,
+    gradient,
+    padded,
+    random_batch,
+    repeated,
+    tiny_guide,
+    tiny_model,
+)
+
+from pyro_align.guides import AmortizedGuide, PriorGuide
+from pyro_align.inference import EnumeratedELBO, ScoreFunctionELBO, SoftAttentionBaseline
+from pyro_align.models import SoftModel
+
+
+def stock_draws(model, guide, batch, rows=120, count=40):
+    """Independent gradients of stock ``TraceGraph_ELBO``."""
+    elbo, many, grads = TraceGraph_ELBO(max_plate_nesting=2), repeated(batch, rows), []
+    for _ in range(count):
+        elbo.loss_and_grads(model, guide, many)
+        grads.append(collected_gradient(model, guide) / rows)
+    return torch.stack(grads)
+
+
+class Handled(SoftAttentionBaseline):
+    """A handled guide whose parameters can be listed."""
+
+    def parameters(self):
+        return self.guide.parameters()
+
+
+def test_its_value_is_the_log_likelihood_of_soft_attention():
+    model, batch = tiny_model(), padded(random_batch(), source=1, target=2)
+    value = SoftAttentionBaseline(model, None).value(batch)
+    soft = poutine.trace(SoftModel(model.networks)).get_trace(batch)
+    soft.compute_log_prob()
+    torch.testing.assert_close(value, soft.nodes["tokens"]["log_prob"])
+    assert (value[~batch.target_mask] == 0).all()
+    assert not value.requires_grad
+
+
+def test_it_leaves_the_guide_as_it_is():
+    model, batch = tiny_model(), random_batch()
+    guide = tiny_guide(model)
+    trace = poutine.trace(SoftAttentionBaseline(model, guide)).get_trace(batch)
+    plain = poutine.trace(guide).get_trace(batch)
+    assert torch.equal(trace.nodes["alignment"]["fn"].logits, plain.nodes["alignment"]["fn"].logits)
+    assert "baseline" in trace.nodes["alignment"]["infer"]
+    assert "baseline" not in plain.nodes["alignment"]["infer"]
+
+
+@pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])
+@pytest.mark.parametrize("handled", [False, True])
+def test_stock_tracegraph_is_unbiased_for_model_and_guide(kind, handled):
+    """The gradient of the model, too: it once was lost where a sampled alignment was marked."""
+    model, batch = tiny_model(), random_batch((3, 2), (2, 3))
+    guide = tiny_guide(model, kind)
+    expected = gradient(EnumeratedELBO().differentiable_loss(model, guide, batch), model, guide)
+    assert gradient(EnumeratedELBO().differentiable_loss(model, guide, batch), model).norm() > 0.1
+    program = Handled(model, guide) if handled else guide
+    assert_unbiased(stock_draws(model, program, batch), expected)
+
+
+def test_it_takes_variance_away_from_stock_tracegraph():
+    model, batch = tiny_model(), random_batch((3, 2), (2, 3))
+    guide = tiny_guide(model)
+    plain = stock_draws(model, guide, batch, rows=1).var(0).sum()
+    handled = stock_draws(model, Handled(model, guide), batch, rows=1).var(0).sum()
+    assert handled < plain
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets"), [((1,), (1,)), ((3,), (4,)), ((3, 2), (1, 1)), ((3, 2), (4, 2))]
+)
+@pytest.mark.parametrize("samples", [1, 2])
+def test_any_batch_shape_after_another(sources, targets, samples):
+    model = tiny_model()
+    guide, batch = tiny_guide(model), random_batch(sources, targets)
+    for many in (batch, repeated(batch, 3)):
+        ScoreFunctionELBO(samples=samples).loss_and_grads(model, guide, many)
+        stock = TraceGraph_ELBO(
+            max_plate_nesting=2, num_particles=samples, vectorize_particles=samples > 1
+        )
+        stock.loss_and_grads(model, SoftAttentionBaseline(model, guide), many)
+        assert torch.isfinite(collected_gradient(model, guide)).all()
+
+
+def test_it_trains_with_stock_svi():
+    model = tiny_model()
+    guide = tiny_guide(model)
+    batch = repeated(random_batch(), 4)
+    svi = SVI(model, SoftAttentionBaseline(model, guide), Adam({"lr": 0.1}), TraceGraph_ELBO())
+    losses = [svi.step(batch) for _ in range(25)]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])

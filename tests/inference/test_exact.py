@@ -1,0 +1,124 @@
+"""The exact marginal, by brute force and by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import TraceEnum_ELBO, config_enumerate
+from support import evidence, gradient, padded, random_batch, tiny_model
+
+from pyro_align.guides import NoGuide
+from pyro_align.inference import ExactMarginal
+
+
+def exact(model, batch):
+    return ExactMarginal().terms(model, NoGuide(model), batch)
+
+
+def by_hand(model, batch):
+    """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` with a loop over everything."""
+    states = model.states(batch)
+    total = torch.zeros((), dtype=torch.float64)
+    for b in range(len(batch)):
+        length = int(batch.source_lengths[b])
+        for t in range(int(batch.target_lengths[b])):
+            prior = states.scores[b, t, :length].log_softmax(-1)
+            features = [
+                torch.tanh(
+                    model.networks.emission.query(states.hidden[b, t])
+                    + model.networks.emission.context(states.memory.annotations[b, s])
+                )
+                for s in range(length)
+            ]
+            emission = model.networks.emission
+            log_probs = torch.stack(
+                [
+                    (emission.weight @ f + emission.bias).log_softmax(-1)[batch.target[b, t]]
+                    for f in features
+                ]
+            )
+            total = total + torch.logsumexp(prior + log_probs, 0)
+    return total
+
+
+def brute_force(model, batch):
+    """``log Σ_{z_1 … z_T} p(y, z)`` over all alignments of one sentence, jointly."""
+    (length,), (positions,) = batch.source_lengths.tolist(), batch.target_lengths.tolist()
+    states = model.states(batch)
+    alignments = torch.tensor(list(itertools.product(range(length), repeat=positions)))
+    z = alignments.unsqueeze(1)
+    prior = states.scores.log_softmax(-1).expand(len(z), -1, -1, -1)
+    log_prior = prior.gather(-1, z.unsqueeze(-1)).squeeze(-1)
+    log_likelihood = (
+        model.emission(states, z)
+        .logits.gather(-1, batch.target.expand(len(z), -1, -1).unsqueeze(-1))
+        .squeeze(-1)
+    )
+    return (log_prior + log_likelihood).sum((1, 2)).logsumexp(0)
+
+
+@pytest.mark.parametrize("feeding", [False, True])
+@pytest.mark.parametrize("attention", ["dot", "general", "mlp"])
+def test_it_is_the_hand_written_logsumexp(feeding, attention):
+    model = tiny_model(input_feeding=feeding, attention=attention)
+    batch = padded(random_batch(), source=2, target=1)
+    loss, expected = exact(model, batch).loss, by_hand(model, batch)
+    torch.testing.assert_close(-loss, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        -gradient(loss, model), gradient(expected, model), rtol=1e-10, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(("length", "positions"), [(1, 1), (1, 4), (4, 1), (2, 3), (3, 4), (4, 4)])
+@pytest.mark.parametrize("feeding", [False, True])
+def test_it_is_the_sum_over_all_joint_alignments(length, positions, feeding):
+    model = tiny_model(input_feeding=feeding)
+    batch = random_batch((length,), (positions,))
+    loss, expected = exact(model, batch).loss, brute_force(model, batch)
+    torch.testing.assert_close(-loss, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        -gradient(loss, model), gradient(expected, model), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_brute_force_over_the_program_itself():
+    """Every joint alignment given to the program as an observation."""
+    model, batch = tiny_model(), random_batch((2, 3), (2, 1))
+    total = torch.zeros((), dtype=torch.float64)
+    for alignment in itertools.product(range(2), range(2), range(3)):
+        z = torch.tensor([[alignment[0], alignment[1]], [alignment[2], 0]])
+        conditioned = poutine.condition(model, data={"alignment": z})
+        total = total + poutine.trace(conditioned).get_trace(batch).log_prob_sum().exp()
+    torch.testing.assert_close(-exact(model, batch).loss, total.log())
+
+
+def test_it_is_stock_enumeration():
+    model, batch = tiny_model(), random_batch()
+    stock = TraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(
+        config_enumerate(model), NoGuide(model), batch
+    )
+    ours = exact(model, batch).loss
+    torch.testing.assert_close(ours, stock)
+    torch.testing.assert_close(gradient(ours, model), gradient(stock, model))
+
+
+def test_terms():
+    model, batch = tiny_model(), random_batch()
+    terms = exact(model, batch)
+    assert terms.log_likelihood.item() == pytest.approx(evidence(model, batch).item())
+    assert terms.kl == 0
+    assert not terms.log_likelihood.requires_grad
+    assert not terms.kl.requires_grad
+
+
+def test_under_autocast_the_loss_is_fp32_and_near():
+    # A CPU without bf16 instructions has no bf16 LSTM, but every CPU has the GRU.
+    model, batch = tiny_model(cell="gru").float(), random_batch()
+    expected = exact(model, batch).loss
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = exact(model, batch).loss
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=0.03, atol=0)

@@ -1,0 +1,208 @@
+"""Objectives take any Pyro program with the sites and plates, written as a plain function."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro import poutine
+from support import assert_unbiased, random_batch, repeated
+
+from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood, ScoreFunctionELBO
+
+VOCABULARY, SOURCE = 9, 3
+ROWS = 4000
+
+
+class World:
+    """A model and a guide of tables: one leaf tensor for each, a row for each sentence."""
+
+    def __init__(self, sentences, positions):
+        generator = torch.Generator().manual_seed(0)
+
+        def leaf(*shape):
+            row = torch.randn(1, *shape, generator=generator, dtype=torch.float64)
+            return row.expand(sentences, *shape).clone().requires_grad_()
+
+        self.prior = leaf(positions, SOURCE)
+        self.posterior = leaf(positions, SOURCE)
+        self.emission = leaf(SOURCE, VOCABULARY)
+
+    @property
+    def leaves(self):
+        return self.prior, self.posterior, self.emission
+
+    def plates(self, batch):
+        sentences, positions = batch.target.shape
+        return (
+            pyro.plate("sentences", sentences, dim=-2),
+            pyro.plate("positions", positions, dim=-1),
+            poutine.mask(mask=batch.target_mask),
+        )
+
+    def model(self, batch):
+        first, second, mask = self.plates(batch)
+        with first, second, mask:
+            alignment = pyro.sample("alignment", dist.Categorical(logits=self.prior))
+            rows = torch.arange(len(batch)).unsqueeze(-1)
+            logits = self.emission[rows, alignment]
+            pyro.sample("tokens", dist.Categorical(logits=logits), obs=batch.target)
+
+    def guide(self, batch):
+        first, second, mask = self.plates(batch)
+        with first, second, mask:
+            pyro.sample("alignment", dist.Categorical(logits=self.posterior))
+
+    def parts(self, batch):
+        """``log p(z)``, ``log q(z)``, ``log p(y | z)``, each ``(sentence, position, source)``."""
+        log_prob = self.emission.log_softmax(-1)
+        columns = batch.target.unsqueeze(1).expand(-1, SOURCE, -1)
+        likelihood = log_prob.gather(-1, columns).transpose(1, 2)
+        return self.prior.log_softmax(-1), self.posterior.log_softmax(-1), likelihood
+
+    def bound(self, batch, kl_weight=1.0):
+        """The ELBO in closed form."""
+        p, q, likelihood = self.parts(batch)
+        cells = q.exp() * (likelihood - kl_weight * (q - p))
+        return (cells.sum(-1) * batch.target_mask).sum()
+
+    def evidence(self, batch):
+        """The log evidence in closed form."""
+        p, _, likelihood = self.parts(batch)
+        return ((p + likelihood).logsumexp(-1) * batch.target_mask).sum()
+
+
+@pytest.fixture
+def batch():
+    return random_batch((3, 3), (3, 2))
+
+
+@pytest.fixture
+def world(batch):
+    return World(*batch.target.shape)
+
+
+def nothing(batch):
+    """A guide without sites."""
+
+
+def agree(ours, expected, leaves):
+    """Two values are the same, and so are their gradients."""
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(
+        *(
+            torch.autograd.grad(
+                value, leaves, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            for value in (ours, expected)
+        )
+    )
+
+
+def test_exact_marginal(world, batch):
+    loss = ExactMarginal()(world.model, nothing)(batch)
+    agree(-loss, world.evidence(batch), world.leaves)
+
+
+@pytest.mark.parametrize("kl_weight", [1.0, 0.4])
+def test_enumerated_elbo(world, batch, kl_weight):
+    objective = EnumeratedELBO()
+    objective.kl_weight = kl_weight
+    agree(-objective(world.model, world.guide)(batch), world.bound(batch, kl_weight), world.leaves)
+
+
+def test_likelihood(world, batch):
+    def model(batch):
+        first, second, mask = world.plates(batch)
+        with first, second, mask:
+            mean = world.prior.softmax(-1) @ world.emission
+            pyro.sample("tokens", dist.Categorical(logits=mean), obs=batch.target)
+
+    mean = (world.prior.softmax(-1) @ world.emission).log_softmax(-1)
+    gold = mean.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
+    agree(-Likelihood()(model, nothing)(batch), (gold * batch.target_mask).sum(), world.leaves)
+
+
+@pytest.mark.parametrize("kl_weight", [1.0, 0.4])
+@pytest.mark.parametrize("samples", [1, 4])
+def test_score_function_is_unbiased_in_every_coordinate(kl_weight, samples):
+    """Thousands of independent gradients from one call: every sentence has a table of its own."""
+    one = random_batch((3,), (3,))
+    small = World(1, 3)
+    expected = torch.autograd.grad(small.bound(one, kl_weight), small.leaves)
+    many = World(ROWS, 3)
+    objective = ScoreFunctionELBO(baseline="none", samples=samples)
+    objective.kl_weight = kl_weight
+    loss = objective(many.model, many.guide)(repeated(one, ROWS))
+    draws = torch.autograd.grad(-loss, many.leaves)
+    for draw, mean in zip(draws, expected, strict=True):
+        assert_unbiased(draw.reshape(ROWS, -1), mean.reshape(-1))
+
+
+def test_padding_gets_no_gradient(world, batch):
+    for objective in (EnumeratedELBO(), ScoreFunctionELBO(baseline="none", samples=3)):
+        loss = objective(world.model, world.guide)(batch)
+        for grad in torch.autograd.grad(loss, (world.prior, world.posterior)):
+            assert (grad[~batch.target_mask] == 0).all()
+            assert (grad[batch.target_mask] != 0).all()
+
+
+def test_two_observed_sites(world, batch):
+    """A second observation of the alignment counts as the first does."""
+    side = torch.randn(SOURCE, 4, dtype=torch.float64, requires_grad=True)
+    tags = torch.randint(4, batch.target.shape)
+
+    def model(batch):
+        first, second, mask = world.plates(batch)
+        with first, second, mask:
+            alignment = pyro.sample("alignment", dist.Categorical(logits=world.prior))
+            rows = torch.arange(len(batch)).unsqueeze(-1)
+            emission = dist.Categorical(logits=world.emission[rows, alignment])
+            pyro.sample("tokens", emission, obs=batch.target)
+            pyro.sample("tags", dist.Categorical(logits=side[alignment]), obs=tags)
+
+    p, q, likelihood = world.parts(batch)
+    likelihood = likelihood + side.log_softmax(-1).T[tags]
+    mask = batch.target_mask
+    evidence = ((p + likelihood).logsumexp(-1) * mask).sum()
+    bound = ((q.exp() * (likelihood - q + p)).sum(-1) * mask).sum()
+    leaves = (*world.leaves, side)
+    agree(-ExactMarginal()(model, nothing)(batch), evidence, leaves)
+    agree(-EnumeratedELBO()(model, world.guide)(batch), bound, leaves)
+    sampled = ScoreFunctionELBO(baseline="none", samples=4000)
+    terms = [sampled.terms(model, world.guide, batch) for _ in range(5)]
+    mean = sum(each.loss.item() for each in terms) / 5
+    assert mean == pytest.approx(-bound.item(), rel=0.02)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="EnumeratedELBO multiplies every observation by q(z), so that one which lies in the "
+    "sentences plate alone is counted once for each target position",
+)
+def test_an_observation_of_a_sentence_counts_once(world, batch):
+    def model(batch):
+        first, second, mask = world.plates(batch)
+        with first:
+            flag = dist.Bernoulli(logits=world.prior[:, :1, 0])
+            pyro.sample("flag", flag, obs=torch.ones(len(batch), 1, dtype=torch.float64))
+        with first, second, mask:
+            alignment = pyro.sample("alignment", dist.Categorical(logits=world.prior))
+            rows = torch.arange(len(batch)).unsqueeze(-1)
+            emission = dist.Categorical(logits=world.emission[rows, alignment])
+            pyro.sample("tokens", emission, obs=batch.target)
+
+    extra = world.prior[:, 0, 0].sigmoid().log().sum()
+    agree(-ExactMarginal()(model, nothing)(batch), world.evidence(batch) + extra, world.leaves)
+    agree(-EnumeratedELBO()(model, world.guide)(batch), world.bound(batch) + extra, world.leaves)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AttributeError,
+    reason="the soft-attention baseline asks any model for .states instead of saying what it needs",
+)
+def test_the_soft_attention_baseline_says_what_it_needs(world, batch):
+    with pytest.raises(ValueError, match="baseline"):
+        ScoreFunctionELBO()(world.model, world.guide)(batch)

@@ -1,0 +1,141 @@
+"""The score-function gradient has the enumerated gradient for its expectation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support import (
+    SIGMAS,
+    assert_unbiased,
+    collected_gradient,
+    gradient,
+    mean_error,
+    random_batch,
+    repeated,
+    tiny_guide,
+    tiny_model,
+)
+
+from pyro_align.errors import ConfigError
+from pyro_align.guides import AmortizedGuide, PriorGuide
+from pyro_align.inference import BASELINES, EnumeratedELBO, ScoreFunctionELBO
+
+DRAWS, ROWS = 40, 120
+"""Independent mean gradients, and how many times each repeats the batch."""
+
+BATCH = random_batch((3, 2), (2, 3))
+
+
+def pair(kind=AmortizedGuide):
+    """A model and a guide that disagree: the divergence and both gradients are large."""
+    model = tiny_model()
+    return model, tiny_guide(model, kind)
+
+
+def draws(objective, model, guide, rows=ROWS, count=DRAWS):
+    """Independent estimates of the gradient of one batch, for model and guide."""
+    batch, grads = repeated(BATCH, rows), []
+    for _ in range(count):
+        objective.loss_and_grads(model, guide, batch)
+        grads.append(collected_gradient(model, guide) / rows)
+    return torch.stack(grads)
+
+
+def weighted(objective, kl_weight):
+    objective.kl_weight = kl_weight
+    return objective
+
+
+def enumerated(model, guide, kl_weight=1.0):
+    loss = weighted(EnumeratedELBO(), kl_weight).differentiable_loss(model, guide, BATCH)
+    return gradient(loss, model, guide)
+
+
+@pytest.mark.parametrize(
+    ("kind", "baseline", "samples", "kl_weight"),
+    [
+        (AmortizedGuide, "none", 1, 1.0),
+        (AmortizedGuide, "none", 4, 0.3),
+        (AmortizedGuide, "soft-attention", 1, 1.0),
+        (AmortizedGuide, "soft-attention", 1, 0.3),
+        (AmortizedGuide, "soft-attention", 4, 1.0),
+        (PriorGuide, "soft-attention", 1, 1.0),
+        (PriorGuide, "none", 4, 1.0),
+    ],
+)
+def test_the_gradient_is_unbiased(kind, baseline, samples, kl_weight):
+    model, guide = pair(kind)
+    objective = weighted(ScoreFunctionELBO(baseline=baseline, samples=samples), kl_weight)
+    estimates = draws(objective, model, guide, rows=ROWS // samples)
+    assert_unbiased(estimates, enumerated(model, guide, kl_weight))
+
+
+def test_the_error_bars_would_show_a_missing_score_or_a_wrong_weight():
+    model, guide = pair()
+
+    class Scoreless(ScoreFunctionELBO):
+        @staticmethod
+        def _score(site, cost):
+            return 0 * ScoreFunctionELBO._score(site, cost)
+
+    for objective in (Scoreless(), weighted(ScoreFunctionELBO(), 0.3)):
+        error = mean_error(draws(objective, model, guide), enumerated(model, guide))
+        assert error.max() > SIGMAS
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_the_loss_is_unbiased(samples):
+    model, guide = pair()
+    objective = weighted(ScoreFunctionELBO(samples=samples), 0.3)
+    batch = repeated(BATCH, ROWS)
+    terms = [objective.terms(model, guide, batch) for _ in range(DRAWS)]
+    expected = weighted(EnumeratedELBO(), 0.3).terms(model, guide, BATCH)
+    for name in ("loss", "log_likelihood", "kl"):
+        values = torch.stack([getattr(each, name).detach() for each in terms]).unsqueeze(1) / ROWS
+        assert_unbiased(values, getattr(expected, name).detach().unsqueeze(0))
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_the_divergence_is_in_closed_form(samples):
+    model, guide = pair()
+    expected = EnumeratedELBO().terms(model, guide, BATCH).kl
+    for _ in range(3):
+        terms = ScoreFunctionELBO(samples=samples).terms(model, guide, BATCH)
+        torch.testing.assert_close(terms.kl, expected)
+        torch.testing.assert_close(terms.loss.detach(), terms.kl - terms.log_likelihood)
+
+
+@pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])
+def test_the_soft_attention_baseline_takes_variance_away(kind):
+    model, guide = pair(kind)
+    variance = {
+        name: draws(ScoreFunctionELBO(baseline=name), model, guide, rows=1).var(0).sum()
+        for name in BASELINES
+    }
+    assert variance["soft-attention"] < 0.5 * variance["none"]
+
+
+def test_more_samples_take_variance_away():
+    model, guide = pair()
+    one, sixteen = (
+        draws(ScoreFunctionELBO(samples=samples), model, guide, rows=1).var(0).sum()
+        for samples in (1, 16)
+    )
+    # A sixteenth, but for the error of a variance from 40 draws.
+    assert 1 / 40 < sixteen / one < 1 / 6
+
+
+def test_an_unknown_baseline_is_refused():
+    with pytest.raises(ConfigError, match=r"did you mean 'soft-attention'\?.*none"):
+        ScoreFunctionELBO(baseline="soft_attention")
+
+
+def test_under_autocast_the_loss_is_fp32_and_near():
+    # A CPU without bf16 instructions has no bf16 LSTM, but every CPU has the GRU.
+    model = tiny_model(cell="gru").float()
+    guide, batch = tiny_guide(model).float(), repeated(BATCH, 500)
+    expected = EnumeratedELBO().loss(model, guide, BATCH)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = ScoreFunctionELBO().differentiable_loss(model, guide, batch)
+    assert loss.dtype == torch.float32
+    assert loss.item() / 500 == pytest.approx(expected, rel=0.05)

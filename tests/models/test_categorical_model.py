@@ -1,0 +1,58 @@
+"""Categorical alignment."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from contracts import ModelContract
+from pyro import poutine
+from support import padded, random_batch, tiny_model
+
+from pyro_align.models import CategoricalModel
+
+
+class TestCategoricalModel(ModelContract):
+    def create(self, **settings):
+        return tiny_model(CategoricalModel, **settings)
+
+
+class TestCategoricalModelWithInputFeeding(ModelContract):
+    def create(self, **settings):
+        return tiny_model(CategoricalModel, input_feeding=True, cell="gru", **settings)
+
+
+def test_the_prior_is_the_attention():
+    model, batch = tiny_model(), random_batch()
+    trace = poutine.trace(model).get_trace(batch)
+    torch.testing.assert_close(
+        trace.nodes["alignment"]["fn"].logits, model.states(batch).scores.log_softmax(-1)
+    )
+
+
+def test_an_emission_for_every_alignment_is_that_of_each_alone():
+    model, batch = tiny_model(), random_batch()
+    states = model.states(batch)
+    support = torch.arange(batch.source.shape[1]).reshape(-1, 1, 1)
+    together = model.emission(states, support).logits
+    for s in range(len(support)):
+        alone = model.emission(states, torch.full(batch.target.shape, s)).logits
+        torch.testing.assert_close(together[s], alone)
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+def test_top_k_renormalises_the_prior_of_the_best(top_k):
+    model, batch = tiny_model(), padded(random_batch((3, 5, 1)), source=1)
+    states = model.states(batch)
+    predicted = model.next_token(states, top_k).exp()
+    prior = states.scores.softmax(-1)
+    for b in range(len(batch)):
+        for t in range(batch.target.shape[1]):
+            best = prior[b, t].argsort(descending=True)[:top_k].tolist()
+            weight = sum(prior[b, t, s] for s in best)
+            expected = sum(
+                prior[b, t, s]
+                / weight
+                * model.emission(states, torch.tensor([[s]])).logits[b, t].exp()
+                for s in best
+            )
+            torch.testing.assert_close(predicted[b, t], expected)

@@ -1,0 +1,48 @@
+"""Recurrent networks that never read padding and can be resumed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pyro_align.networks.recurrence import BidirectionalRecurrence, ForwardRecurrence
+
+CELLS = ["lstm", "gru"]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_bidirectional_network_reads_each_sentence_alone(cell, layers):
+    network = BidirectionalRecurrence(cell, 4, 3, layers, dropout=0.0).double()
+    lengths = torch.tensor([2, 5, 1])
+    inputs = torch.randn(3, 7, 4, dtype=torch.float64)
+    outputs = network(inputs, lengths)
+    assert outputs.shape == (3, 7, 6)
+    for row, length in enumerate(lengths.tolist()):
+        alone, _ = network.network(inputs[row : row + 1, :length])
+        torch.testing.assert_close(outputs[row, :length], alone[0])
+        assert (outputs[row, length:] == 0).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_forward_network_can_be_resumed(cell, layers):
+    network = ForwardRecurrence(cell, 4, 3, layers, dropout=0.0).double()
+    inputs = torch.randn(2, 6, 4, dtype=torch.float64)
+    state = network.initial(torch.randn(layers, 2, 3, dtype=torch.float64))
+    whole, last = network(inputs, state)
+    parts = []
+    for part in inputs.split([2, 1, 3], dim=1):
+        outputs, state = network(part, state)
+        parts.append(outputs)
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+    for resumed, expected in zip(state, last, strict=True):
+        torch.testing.assert_close(resumed, expected)
+
+
+def test_the_cells_of_an_lstm_start_at_zero():
+    hidden = torch.randn(1, 2, 3)
+    state = ForwardRecurrence("lstm", 4, 3, 1, 0.0).initial(hidden)
+    assert torch.equal(state[0], hidden)
+    assert (state[1] == 0).all()
+    assert len(ForwardRecurrence("gru", 4, 3, 1, 0.0).initial(hidden)) == 1

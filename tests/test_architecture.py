@@ -1,0 +1,159 @@
+"""The layout of the package: who may import whom, how long a file may be, where links point."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pyro_align"
+
+LAYERS = (
+    {"cli", "__main__"},
+    {"run", "evaluation"},
+    {"training", "posterior", "translation", "registry", "config"},
+    {"models", "guides"},
+    {"inference", "networks", "distributions", "metrics"},
+    {"corpus", "batch", "errors"},
+)
+"""From the top down: a part imports from its own layer and from those below."""
+
+APART = ({"models", "guides"},)
+"""Parts of one layer that never import each other."""
+
+MAX_LINES = 500
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+"""All modules but the root, which may offer names of every layer."""
+
+
+def part(parts: tuple[str, ...]) -> str:
+    """The part of the package that a module belongs to; empty for the package itself."""
+    return parts[1].removesuffix(".py") if len(parts) > 1 else ""
+
+
+def layer(name: str) -> int:
+    """Number of a part's layer, 0 at the top."""
+    for number, names in enumerate(LAYERS):
+        if name in names:
+            return number
+    raise AssertionError(f"pyro_align.{name} has no layer: add it to LAYERS")
+
+
+def imported(tree: ast.Module, module: tuple[str, ...], *, is_package: bool) -> Iterator[str]:
+    """Parts of pyro_align that a module imports, at whatever depth of its code."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names = tuple(alias.name.split("."))
+                if names[0] == "pyro_align":
+                    yield part(names)
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(node.module.split(".")) if node.module else ()
+            if node.level:
+                names = module[: len(module) - node.level + is_package] + names
+            if names[:1] == ("pyro_align",):
+                # `from pyro_align import x` names its part last, or takes a name of the root.
+                yield from (
+                    [part((*names, alias.name)) for alias in node.names]
+                    if len(names) == 1
+                    else [part(names)]
+                )
+
+
+def imports(path: Path) -> set[str]:
+    """Parts that a file of the package imports, its own left out."""
+    module = path.relative_to(ROOT).with_suffix("").parts
+    is_package = module[-1] == "__init__"
+    module = module[:-1] if is_package else module
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return set(imported(tree, module, is_package=is_package)) - {part(module)}
+
+
+def breaches(importer: str, parts: set[str]) -> list[str]:
+    """What of these imports breaks the rules."""
+    found = [
+        f"{importer} imports {name}, which lies above it"
+        for name in sorted(parts)
+        if layer(name) < layer(importer)
+    ]
+    found += [
+        f"{importer} imports {name}"
+        for pair in APART
+        for name in sorted(pair & parts)
+        if importer in pair and name != importer
+    ]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    importer = part(path.relative_to(ROOT).with_suffix("").parts)
+    assert not breaches(importer, imports(path) - {""})
+
+
+def test_no_two_parts_import_each_other():
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        importer = part(path.relative_to(ROOT).with_suffix("").parts)
+        graph.setdefault(importer, set()).update(imports(path) - {""})
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert order.index("batch") < order.index("models")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import pyro_align.models.soft", {"models"}),
+        ("from pyro_align.cli.main import main", {"cli"}),
+        ("from pyro_align import guides, batch", {"guides", "batch"}),
+        ("from ..guides import prior", {"guides"}),
+        ("from . import soft", {"models"}),
+        ("def late():\n    from pyro_align.run import Run", {"run"}),
+        ("import pyro, torch\nfrom pyro.infer import SVI", set()),
+    ],
+)
+def test_every_form_of_import_is_seen(source, expected):
+    module = ("pyro_align", "models", "categorical")
+    assert set(imported(ast.parse(source), module, is_package=False)) == expected
+
+
+@pytest.mark.parametrize(
+    ("importer", "parts"),
+    [("networks", {"models"}), ("models", {"guides"}), ("guides", {"models"}), ("corpus", {"cli"})],
+)
+def test_a_breach_is_found(importer, parts):
+    assert breaches(importer, parts)
+
+
+def test_neighbours_of_a_layer_may_import_each_other():
+    assert not breaches("networks", {"distributions", "batch", "errors"})
+
+
+@pytest.mark.parametrize("folder", ["pyro_align", "tests", "benchmarks"])
+def test_no_file_is_long(folder):
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / folder).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES
+    }
+    assert not long
+
+
+@pytest.mark.parametrize("name", ["models", "guides", "cli"])
+def test_the_links_at_the_root_point_into_the_package(name):
+    link = ROOT / name
+    assert link.is_symlink()
+    assert link.readlink() == Path("pyro_align") / name
+    assert (PACKAGE / name).is_dir()
+
+
+def test_test_files_have_names_of_their_own():
+    # Without packages pytest tells test modules apart by name alone.
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
+    assert not list((ROOT / "tests").rglob("__init__.py"))
