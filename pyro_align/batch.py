@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,8 +91,7 @@ class Batch:
         """The batch in page-locked memory, from where a GPU can fetch it by itself."""
         return self._map(torch.Tensor.pin_memory)
 
-    def _map(self, function: object) -> Batch:
-        assert callable(function)
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         moved = ("source", "target", "source_mask", "target_mask")
         return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in moved})
 

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 
 import pyro
 import pytest
+import shapes
 import torch
-from support import global_state, restore
 
+shapes.install()
 pytest.register_assert_rewrite("contracts")
+
+# Only now, for it imports the package.
+from support import global_state, restore  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

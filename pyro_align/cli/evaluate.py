@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -44,9 +45,7 @@ def evaluate(
     else:
         text, gold = loaded.test_text()[0], gold or loaded.test_text()[1]
     total = text.count()
-    with click.progressbar(
-        length=total, label="scoring", file=click.get_text_stream("stderr")
-    ) as bar:
+    with click.progressbar(length=total, label="scoring", file=sys.stderr) as bar:
         result = loaded.evaluate(
             text,
             None if gold is None else read_links(gold),

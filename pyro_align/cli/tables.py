@@ -45,6 +45,4 @@ def evaluation_table(result: Evaluation, title: str) -> Table:
 def show(table: Table) -> None:
     """Print a table on standard output, as wide as it needs where that is no terminal."""
     console = Console()
-    console.print(
-        table if console.is_terminal else table, width=None if console.is_terminal else 160
-    )
+    console.print(table, width=None if console.is_terminal else 160)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def translate(
     )
     unknown = 0
     with _output(out) as file:
-        for translation in translator.translate(read_lines(text or Path("-")), text):
+        for translation in translator.translate(read_lines(text or sys.stdin.buffer), text):
             unknown += translation.unknown
             if not translation.hypotheses:
                 print(file=file)
@@ -72,7 +73,8 @@ def translate(
 def _output(path: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears when it is whole."""
     if path is None:
-        yield click.get_text_stream("stdout", encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        yield sys.stdout
         return
     beside = path.with_name(f".{path.name}.part")
     try:

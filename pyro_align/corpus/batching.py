@@ -257,14 +257,17 @@ class FixedBatches:
     Args:
         corpus: where the pairs are.
         buckets: which of them form a batch; those of epoch 0 are taken.
+        pin_memory: put batches into page-locked memory, for a GPU to fetch.
     """
 
-    def __init__(self, corpus: IndexedCorpus, buckets: BucketBatches):
+    def __init__(self, corpus: IndexedCorpus, buckets: BucketBatches, pin_memory: bool = False):
         self._corpus = corpus
         self._buckets = buckets
+        self._pin_memory = pin_memory
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def __iter__(self) -> Iterator[Batch]:
-        return map(self._corpus.batch, self._buckets.batches(0))
+        batches = map(self._corpus.batch, self._buckets.batches(0))
+        return map(Batch.pin_memory, batches) if self._pin_memory else batches

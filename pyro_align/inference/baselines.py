@@ -16,6 +16,7 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from pyro_align.batch import Batch
+from pyro_align.errors import IncompatibleError
 
 
 class Baseline(ABC):
@@ -49,6 +50,12 @@ class SoftAttentionBaseline(Baseline):
 
     def value(self, batch: Batch) -> Tensor:
         """Soft-attention log likelihood of each target token."""
+        if not (hasattr(self.model, "states") and hasattr(self.model, "expected_emission")):
+            raise IncompatibleError(
+                f"the soft-attention baseline needs a model with the methods states(batch) and "
+                f"expected_emission(states), as AlignmentModel has them; {self.model!r} has not: "
+                f"take another baseline"
+            )
         # The states are computed with their graph, for model and guide will share them.
         states = self.model.states(batch)
         with torch.no_grad():

@@ -7,7 +7,6 @@ from typing import Any
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 
 from pyro_align.inference.objective import Objective, Terms
-from pyro_align.inference.sharing import share_computation
 
 
 class EnumeratedELBO(Objective, TraceEnum_ELBO):
@@ -20,18 +19,20 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
 
     pairs = frozenset({("categorical", "categorical")})
 
-    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Expectations over the enumerated dimension, the leftmost."""
         enumerated = config_enumerate(guide, default="parallel")
-        with share_computation():
-            ((model_trace, guide_trace),) = self._get_traces(model, enumerated, args, kwargs)
+        ((model_trace, guide_trace),) = self._get_traces(model, enumerated, args, kwargs)
         guide_site, model_site = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
         q = guide_site["unscaled_log_prob"].exp()
-        log_likelihood = sum(
-            (q * site["log_prob"]).sum()
-            for site in model_trace.nodes.values()
-            if site["type"] == "sample" and site["is_observed"]
-        )
+        log_likelihood = q.new_zeros(())
+        for site in model_trace.nodes.values():
+            if site["type"] == "sample" and site["is_observed"]:
+                log_prob = site["log_prob"]
+                # What has no dimension to the left of the plates does not depend on the alignment.
+                enumerated_here = log_prob.dim() > self.max_plate_nesting
+                expected = q * log_prob if enumerated_here else log_prob
+                log_likelihood = log_likelihood + expected.sum()
         kl = (q * (guide_site["log_prob"] - model_site["log_prob"])).sum()
         loss = self.kl_weight * kl - log_likelihood
         return Terms(loss, log_likelihood.detach(), kl.detach())

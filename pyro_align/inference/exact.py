@@ -8,7 +8,6 @@ from pyro.infer import TraceEnum_ELBO, config_enumerate
 from pyro.infer.traceenum_elbo import _compute_dice_elbo
 
 from pyro_align.inference.objective import Objective, Terms
-from pyro_align.inference.sharing import share_computation
 
 
 class ExactMarginal(Objective, TraceEnum_ELBO):
@@ -19,10 +18,9 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
 
     pairs = frozenset({("categorical", "none")})
 
-    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Log evidence; there is no divergence, the posterior being exact."""
         enumerated = config_enumerate(model, default="parallel")
-        with share_computation():
-            ((model_trace, guide_trace),) = self._get_traces(enumerated, guide, args, kwargs)
+        ((model_trace, guide_trace),) = self._get_traces(enumerated, guide, args, kwargs)
         evidence = _compute_dice_elbo(model_trace, guide_trace)
         return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))

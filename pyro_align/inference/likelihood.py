@@ -7,7 +7,6 @@ from typing import Any
 from pyro.infer import Trace_ELBO
 
 from pyro_align.inference.objective import Objective, Terms
-from pyro_align.inference.sharing import share_computation
 
 
 class Likelihood(Objective, Trace_ELBO):
@@ -15,9 +14,8 @@ class Likelihood(Objective, Trace_ELBO):
 
     pairs = frozenset({("none", "none")})
 
-    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Sum of the observed sites' log probabilities."""
-        with share_computation():
-            ((model_trace, _),) = self._get_traces(model, guide, args, kwargs)
+        ((model_trace, _),) = self._get_traces(model, guide, args, kwargs)
         log_likelihood = model_trace.log_prob_sum()
         return Terms(-log_likelihood, log_likelihood.detach(), log_likelihood.new_zeros(()))

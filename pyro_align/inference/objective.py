@@ -15,6 +15,7 @@ from torch import Tensor
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.program import Latent
+from pyro_align.inference.sharing import share_computation
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Terms:
 class Objective(ELBO, ABC):
     """A Pyro ELBO: ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` work.
 
-    A subclass says which latent variables it takes in :attr:`pairs` and computes :meth:`terms`;
+    A subclass says which latent variables it takes in :attr:`pairs` and computes :meth:`_terms`;
     Pyro's three loss functions follow from it and so agree. It may derive from a stock ELBO as
     well, for that one's traces.
 
@@ -53,9 +54,19 @@ class Objective(ELBO, ABC):
         super().__init__(max_plate_nesting=MAX_PLATE_NESTING, **options)
         self.kl_weight = 1.0
 
-    @abstractmethod
     def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
-        """Loss, log likelihood and KL divergence of a batch, the programs' arguments."""
+        """Loss, log likelihood and KL divergence of a batch, the programs' arguments.
+
+        Raises:
+            IncompatibleError: if model and guide do not fit.
+        """
+        self.check(model, guide)
+        with share_computation():
+            return self._terms(model, guide, args, kwargs)
+
+    @abstractmethod
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+        """The terms; what model and guide share is computed once."""
 
     @classmethod
     def check(cls, model: Any, guide: Any) -> None:

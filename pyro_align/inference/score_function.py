@@ -15,7 +15,6 @@ from torch.distributions import kl_divergence
 from pyro_align.errors import ConfigError, nearest
 from pyro_align.inference.baselines import Baseline, SoftAttentionBaseline
 from pyro_align.inference.objective import Objective, Terms
-from pyro_align.inference.sharing import share_computation
 
 BASELINES: dict[str, type[Baseline] | None] = {
     "none": None,
@@ -44,11 +43,10 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         super().__init__(num_particles=samples, vectorize_particles=samples > 1)
         self.baseline = BASELINES[baseline]
 
-    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Estimates from ``samples`` alignments a position."""
         handled = guide if self.baseline is None else self.baseline(model, guide)
-        with share_computation():
-            ((model_trace, guide_trace),) = self._get_traces(model, handled, args, kwargs)
+        ((model_trace, guide_trace),) = self._get_traces(model, handled, args, kwargs)
         site = guide_trace.nodes["alignment"]
         prior = model_trace.nodes["alignment"]
         divergence = kl_divergence(site["fn"], prior["fn"])

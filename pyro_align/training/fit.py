@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from pyro_align.config import Config
-from pyro_align.corpus import BatchLoader, BucketBatches, IndexedCorpus
+from pyro_align.corpus import BatchLoader, BucketBatches, FixedBatches, IndexedCorpus
 from pyro_align.errors import ConfigError, TrainingError
 from pyro_align.inference import Objective
 from pyro_align.training.checkpoint import BestWeights, ResumePoint, SafeCheckpointIO
@@ -78,8 +78,8 @@ def fit(
         try:
             trainer.fit(
                 task,
-                train_dataloaders=_loader(config, train, trainer, shuffle=True),
-                val_dataloaders=_loader(config, valid, trainer, shuffle=False),
+                train_dataloaders=BatchLoader(*_batches(config, train, trainer, shuffle=True)),
+                val_dataloaders=FixedBatches(*_batches(config, valid, trainer, shuffle=False)),
                 ckpt_path=resume,
                 weights_only=True,
             )
@@ -91,9 +91,10 @@ def fit(
     return trainer
 
 
-def _loader(
+def _batches(
     config: Config, corpus: IndexedCorpus, trainer: Trainer, *, shuffle: bool
-) -> BatchLoader:
+) -> tuple[IndexedCorpus, BucketBatches, bool]:
+    """What a loader takes: pairs, batches of them, and whether to pin these."""
     buckets = BucketBatches(
         corpus.source_lengths,
         corpus.target_lengths,
@@ -103,8 +104,7 @@ def _loader(
         rank=trainer.global_rank,
         world_size=trainer.world_size,
     )
-    on_gpu = trainer.strategy.root_device.type == "cuda"
-    return BatchLoader(corpus, buckets, pin_memory=on_gpu)
+    return corpus, buckets, trainer.strategy.root_device.type == "cuda"
 
 
 def _callbacks(config: Config, folder: Path, checkpoint: Path) -> list[Callback]:

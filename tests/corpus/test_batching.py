@@ -370,6 +370,7 @@ def test_lightning_resumes_from_every_checkpoint(tmp_path: Path, options) -> Non
 @pytest.mark.cuda
 def test_pinned_memory() -> None:
     loader = loader_of(60)
-    pinned = BatchLoader(loader._corpus, loader._buckets, pin_memory=True)
-    assert next(iter(pinned)).source.is_pinned()
+    for kind in (BatchLoader, FixedBatches):
+        pinned = kind(loader._corpus, loader._buckets, pin_memory=True)
+        assert next(iter(pinned)).source.is_pinned()
     assert not next(iter(loader)).source.is_pinned()

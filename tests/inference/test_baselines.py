@@ -41,7 +41,7 @@ class Handled(SoftAttentionBaseline):
 
 def test_its_value_is_the_log_likelihood_of_soft_attention():
     model, batch = tiny_model(), padded(random_batch(), source=1, target=2)
-    value = SoftAttentionBaseline(model, None).value(batch)
+    value = SoftAttentionBaseline(model, PriorGuide(model)).value(batch)
     soft = poutine.trace(SoftModel(model.networks)).get_trace(batch)
     soft.compute_log_prob()
     torch.testing.assert_close(value, soft.nodes["tokens"]["log_prob"])

@@ -184,9 +184,6 @@ def test_a_wrong_pair_is_refused_with_what_fits(objective, model_kind, guide_kin
         assert part.__name__ in message
 
 
-@pytest.mark.xfail(
-    strict=True, reason="stock SVI does not call the objective, and only that call checks the pair"
-)
 @pytest.mark.parametrize(("objective", "model_kind", "guide_kind"), WRONG)
 def test_stock_svi_with_a_wrong_pair_is_refused(objective, model_kind, guide_kind):
     model = tiny_model(model_kind)

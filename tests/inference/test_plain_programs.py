@@ -176,11 +176,6 @@ def test_two_observed_sites(world, batch):
     assert mean == pytest.approx(-bound.item(), rel=0.02)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="EnumeratedELBO multiplies every observation by q(z), so that one which lies in the "
-    "sentences plate alone is counted once for each target position",
-)
 def test_an_observation_of_a_sentence_counts_once(world, batch):
     def model(batch):
         first, second, mask = world.plates(batch)
@@ -198,11 +193,6 @@ def test_an_observation_of_a_sentence_counts_once(world, batch):
     agree(-EnumeratedELBO()(model, world.guide)(batch), world.bound(batch) + extra, world.leaves)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AttributeError,
-    reason="the soft-attention baseline asks any model for .states instead of saying what it needs",
-)
 def test_the_soft_attention_baseline_says_what_it_needs(world, batch):
     with pytest.raises(ValueError, match="baseline"):
         ScoreFunctionELBO()(world.model, world.guide)(batch)

@@ -128,9 +128,14 @@ def test_objects_methods_and_batches_are_told_apart():
 
 def test_a_scope_ends_with_an_error():
     doubler, batch = Doubler(1), torch.ones(2)
-    with pytest.raises(RuntimeError, match="stop"), share_computation():
-        doubler.double(batch)
-        raise RuntimeError("stop")
+
+    def stopped():
+        with share_computation():
+            doubler.double(batch)
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        stopped()
     doubler.double(batch)
     assert doubler.calls == 2
 

@@ -1,0 +1,125 @@
+"""A corpus larger than memory: index it, then iterate one shuffled, bucketed epoch.
+
+    python benchmarks/data_pipeline.py [--pairs 5000000]
+
+Writes random ids straight into an index (text and vocabulary have their own speed), iterates an
+epoch in a fresh process, prints what both took, and exits with 1 if the process that iterated had
+more than 1 GiB resident at any moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pyro_align.batch import EOS
+from pyro_align.corpus import BatchLoader, BucketBatches, IndexedCorpus
+from pyro_align.corpus.index_files import IndexWriter
+
+LIMIT_MIB = 1024
+VOCABULARY = 32_000
+MEAN = 24  # pieces a side, without EOS
+CHUNK = 100_000
+
+
+def write(directory: Path, pairs: int) -> None:
+    """Index pairs with gamma-distributed lengths, the two sides of a pair alike."""
+    random = np.random.Generator(np.random.PCG64(0))
+    with IndexWriter(directory, VOCABULARY) as writer:
+        for start in range(0, pairs, CHUNK):
+            count = min(CHUNK, pairs - start)
+            source = np.clip(random.gamma(4, MEAN / 4, count), 1, 200)
+            target = np.clip(source * random.normal(1, 0.18, count), 1, 200)
+            lengths = np.stack([source, target], axis=1).astype(np.int32) + 1
+            ids = random.integers(4, VOCABULARY, lengths.sum())
+            ids[lengths.ravel().cumsum() - 1] = EOS
+            lines = np.arange(start, start + count, dtype=np.int32) + 1
+            writer.add(ids, np.column_stack([lengths, lines]))
+        writer.finish("benchmark", skipped=0)
+
+
+def peak_mib() -> float:
+    """Peak resident memory of this process."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def iterate(directory: Path, tokens: int) -> dict[str, float]:
+    """One epoch; the figures of the table."""
+    before = peak_mib()
+    begin = time.perf_counter()
+    corpus = IndexedCorpus.open(directory)
+    buckets = BucketBatches(
+        corpus.source_lengths, corpus.target_lengths, tokens=tokens, seed=0, shuffle=True
+    )
+    loader = BatchLoader(corpus, buckets)
+    batches = iter(loader)
+    seen = np.zeros(len(corpus), dtype=bool)
+    first = next(batches)
+    ready = time.perf_counter() - begin
+    seen[first.indices.numpy()] = True
+    pieces, padded, pairs = 0, 0, len(first)
+    begin = time.perf_counter()
+    for batch in batches:
+        seen[batch.indices.numpy()] = True
+        pairs += len(batch)
+        pieces += int(batch.source_lengths.sum() + batch.target_lengths.sum())
+        padded += batch.source.numel() + batch.target.numel()
+    seconds = time.perf_counter() - begin
+    if not seen.all() or pairs != len(corpus):
+        raise SystemExit(f"{pairs} pairs came, {int(seen.sum())} different, of {len(corpus)}")
+    return {
+        "batches": len(loader),
+        "seconds to the first batch": ready,
+        "seconds for the epoch": seconds,
+        "pairs/s": pairs / seconds,
+        "pieces/s, both sides": pieces / seconds,
+        "pieces that are not padding": pieces / padded,
+        "MiB resident after imports": before,
+        "MiB resident, peak": peak_mib(),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5_000_000)
+    parser.add_argument("--tokens", type=int, default=4096, help="token budget of a batch")
+    parser.add_argument("--iterate", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.iterate is not None:
+        print(json.dumps(iterate(options.iterate, options.tokens)))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder) / "index"
+        begin = time.perf_counter()
+        write(directory, options.pairs)
+        table: dict[str, float] = {"pairs": options.pairs}
+        table["seconds to write"] = time.perf_counter() - begin
+        table["MiB on disk"] = sum(file.stat().st_size for file in directory.iterdir()) / 2**20
+        command = [
+            sys.executable,
+            __file__,
+            "--iterate",
+            directory,
+            "--tokens",
+            str(options.tokens),
+        ]
+        result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        table |= json.loads(result.stdout)
+    for name, value in table.items():
+        print(f"{name:32}{value:16,.2f}" if value < 1000 else f"{name:32}{value:16,.0f}")
+    if table["MiB resident, peak"] > LIMIT_MIB:
+        print(f"more than {LIMIT_MIB} MiB resident", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
