@@ -5,6 +5,7 @@ from pyro_align.inference.enumerated import EnumeratedELBO
 from pyro_align.inference.exact import ExactMarginal
 from pyro_align.inference.likelihood import Likelihood
 from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.program import Latent, Program
 from pyro_align.inference.schedules import KL_SCHEDULES, KLSchedule
 from pyro_align.inference.score_function import BASELINES, ScoreFunctionELBO
@@ -24,5 +25,6 @@ __all__ = [
     "ScoreFunctionELBO",
     "SoftAttentionBaseline",
     "Terms",
+    "alignment_plates",
     "share_computation",
 ]
