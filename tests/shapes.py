@@ -13,7 +13,6 @@ PACKAGES = [
     f"pyro_align.{name}"
     for name in (
         "batch",
-        "distributions",
         "guides",
         "inference",
         "metrics",

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pyro
 import pytest
 import torch
-from support import SIGMAS, global_state, mean_error, restore
+from support import (
+    SIGMAS,
+    global_state,
+    mean_error,
+    random_batch,
+    restore,
+    tiny_guide,
+    tiny_model,
+)
 
 
 def test_mean_error_is_small_for_the_truth_and_large_for_a_bias():
@@ -47,3 +55,15 @@ def test_a_change_of_global_state_is_seen_and_undone(name, change):
     restore(before)
     assert {key for key in before if before[key] != after[key]} == {name}
     assert global_state() == before
+
+
+def test_the_tiny_networks_make_a_difference():
+    """Alignments matter and the guide disagrees with the prior, or the suite would see little."""
+    model, batch = tiny_model(), random_batch((3, 4, 2), (4, 2, 3))
+    states, q = model.states(batch), tiny_guide(model).scores(batch).softmax(-1)
+    p = states.scores.softmax(-1)
+    support = torch.arange(2).reshape(-1, 1, 1)
+    log_probs = model.emission(states, support).log_prob(batch.target)
+    assert (p - q).abs().sum(-1)[batch.target_mask].mean() > 0.2
+    assert (log_probs[0] - log_probs[1]).abs()[batch.target_mask].mean() > 0.5
+    assert p.max(-1).values[batch.target_mask].max() < 0.99

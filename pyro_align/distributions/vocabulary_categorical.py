@@ -15,8 +15,9 @@ from torch.distributions import constraints
 
 from pyro_align.distributions.precision import at_least_fp32
 
-CHUNK_ELEMENTS = 1 << 21
-"""Largest number of logits that exist at a time (8 MiB in fp32): what one chunk may cost."""
+CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 27}
+"""Largest number of logits that exist at a time, by device: on a CPU what stays in its cache
+(2 MiB in fp32), on a GPU what keeps it busy (512 MiB)."""
 
 _SINGLE = torch.Size()
 
@@ -71,6 +72,12 @@ class VocabularyCategorical(TorchDistribution):
         scores = torch.nn.functional.linear(self.features, self.weight, self.bias)
         return at_least_fp32(scores).log_softmax(-1)
 
+    @property
+    def probs(self) -> Float[Tensor, "*batch vocabulary"]:
+        """Probabilities of the whole vocabulary, in fp32 or better."""
+        scores = torch.nn.functional.linear(self.features, self.weight, self.bias)
+        return at_least_fp32(scores).softmax(-1)
+
     def log_prob(self, value: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Log probability of the tokens ``value``, which broadcast against the batch shape."""
         if self._validate_args:
@@ -97,8 +104,8 @@ class VocabularyCategorical(TorchDistribution):
         return dist.Categorical(logits=self.logits).enumerate_support(expand)
 
 
-def _chunk_rows(vocabulary: int) -> int:
-    return max(1, CHUNK_ELEMENTS // vocabulary)
+def _chunk_rows(vocabulary: int, device: torch.device) -> int:
+    return max(1, CHUNK_ELEMENTS.get(device.type, 1 << 24) // vocabulary)
 
 
 class _ChunkedLogProb(torch.autograd.Function):
@@ -112,7 +119,7 @@ class _ChunkedLogProb(torch.autograd.Function):
         bias: Float[Tensor, " vocabulary"],
         value: Int[Tensor, " row"],
     ) -> Float[Tensor, " row"]:
-        rows = _chunk_rows(len(bias))
+        rows = _chunk_rows(len(bias), bias.device)
         # Under autocast the product runs in bf16 here as it would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(features.device.type)
         log_probs, normalisers = [], []
@@ -128,7 +135,7 @@ class _ChunkedLogProb(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, " row"]) -> tuple[Tensor | None, ...]:
         features, weight, bias, value, normaliser = ctx.saved_tensors
-        rows = _chunk_rows(len(bias))
+        rows = _chunk_rows(len(bias), bias.device)
         grad_features = torch.empty_like(features)
         grad_weight = torch.zeros_like(weight)
         grad_bias = torch.zeros_like(bias)

@@ -49,11 +49,11 @@ class CategoricalModel(AlignmentModel):
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:
         """``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best source positions."""
-        scores = states.scores
+        scores, values = states.scores, states.memory.values.unsqueeze(1)
         if top_k is not None and top_k < scores.shape[-1]:
             scores, positions = scores.topk(top_k, dim=-1)
-        else:
-            positions = torch.arange(scores.shape[-1], device=scores.device).expand_as(scores)
-        prior = scores.log_softmax(-1).movedim(-1, 0)
-        emission = self.emission(states, positions.movedim(-1, 0))
-        return torch.logsumexp(prior.unsqueeze(-1) + emission.logits, dim=0)
+            values = values.take_along_dim(positions.unsqueeze(-1), dim=2)
+        emission = self.networks.emission(states.hidden.unsqueeze(2), values)
+        # Mixed as probabilities: one matrix product, half the time of a logsumexp.
+        mixed = scores.softmax(-1).unsqueeze(-2) @ emission.probs
+        return mixed.squeeze(-2).clamp_min(torch.finfo(mixed.dtype).tiny).log()

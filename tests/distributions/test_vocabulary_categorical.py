@@ -38,7 +38,7 @@ def tokens(shape):
 @pytest.fixture(params=[1, VOCABULARY, 2 * VOCABULARY + 1, 5 * VOCABULARY, 1 << 21])
 def chunk(request, monkeypatch):
     """Chunks of one row (where even one is too large, too), one, two, five rows, and all."""
-    monkeypatch.setattr(vocabulary_categorical, "CHUNK_ELEMENTS", request.param)
+    monkeypatch.setattr(vocabulary_categorical, "CHUNK_ELEMENTS", {"cpu": request.param})
 
 
 SHAPES = [
@@ -201,7 +201,7 @@ class LargestTensor(TorchDispatchMode):
 
 def test_no_tensor_is_larger_than_a_chunk_or_the_input(monkeypatch):
     rows, vocabulary = 200, 50
-    monkeypatch.setattr(vocabulary_categorical, "CHUNK_ELEMENTS", 30 * vocabulary)
+    monkeypatch.setattr(vocabulary_categorical, "CHUNK_ELEMENTS", {"cpu": 30 * vocabulary})
     features = torch.randn(rows, 4, requires_grad=True)
     weight = torch.randn(vocabulary, 4, requires_grad=True)
     bias = torch.randn(vocabulary, requires_grad=True)

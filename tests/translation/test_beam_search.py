@@ -5,7 +5,7 @@ import torch
 from support import randomise, tiny_model, tiny_networks
 
 from pyro_align.batch import BOS, EOS, PAD, Batch
-from pyro_align.errors import ConfigError
+from pyro_align.errors import ConfigError, RunError
 from pyro_align.models import CategoricalModel, SoftModel
 from pyro_align.posterior import score_positions
 from pyro_align.translation import BeamSearch, beam_search
@@ -253,6 +253,14 @@ def test_refuses_an_empty_source():
 def test_refuses_training_mode():
     with pytest.raises(ValueError, match="eval"):
         BeamSearch(tiny_model().train()).search(SOURCES)
+
+
+def test_refuses_a_model_that_diverged():
+    model = varied()
+    with torch.no_grad():
+        model.networks.emission.bias[4] = torch.nan
+    with pytest.raises(RunError, match="not numbers"):
+        BeamSearch(model).search(SOURCES)
 
 
 @pytest.mark.parametrize(
