@@ -154,6 +154,19 @@ class ModelContract(ABC):
         torch.testing.assert_close(-loss, evidence(model, batch))
         torch.testing.assert_close(-gradient(loss, model), gradient(evidence(model, batch), model))
 
+    def test_the_gradient_is_that_of_finite_differences(self):
+        model, batch = self.create(), random_batch()
+        exact = gradient(evidence(model, batch), model)
+        direction = torch.randn(exact.shape, generator=torch.Generator().manual_seed(0)).double()
+        values = []
+        for step in (1e-5, -1e-5):
+            moved = self.create()
+            vector = torch.nn.utils.parameters_to_vector(moved.parameters()).detach()
+            torch.nn.utils.vector_to_parameters(vector + step * direction, moved.parameters())
+            values.append(evidence(moved, batch).item())
+        # Position PAD of an embedding is not trained, but never read either.
+        assert (values[0] - values[1]) / 2e-5 == pytest.approx((exact @ direction).item(), rel=1e-6)
+
     def test_next_token_is_a_distribution(self):
         model, batch = self.create(), random_batch()
         states = model.states(batch)

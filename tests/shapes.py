@@ -13,6 +13,7 @@ PACKAGES = [
     f"pyro_align.{name}"
     for name in (
         "batch",
+        "distributions",
         "guides",
         "inference",
         "metrics",

@@ -134,22 +134,7 @@ def test_neighbours_of_a_layer_may_import_each_other():
     assert not breaches("networks", {"distributions", "batch", "errors"})
 
 
-UNQUOTED = PACKAGE / "distributions" / "vocabulary_categorical.py"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(
-            path,
-            marks=[pytest.mark.xfail(strict=True, reason="enumerate_support lost its quotes")]
-            if path == UNQUOTED
-            else [],
-        )
-        for path in FILES
-    ],
-    ids=lambda path: str(path.relative_to(PACKAGE)),
-)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_shapes_are_stated_as_strings(path):
     """Without its quotes a shape such as ``"a *b"`` is still Python, but says something else."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -78,7 +78,7 @@ class VocabularyCategorical(TorchDistribution):
         scores = torch.nn.functional.linear(self.features, self.weight, self.bias)
         return at_least_fp32(scores).softmax(-1)
 
-    def log_prob(self, value: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def log_prob(self, value: Int[Tensor, "*value"]) -> Float[Tensor, "*shape"]:
         """Log probability of the tokens ``value``, which broadcast against the batch shape."""
         if self._validate_args:
             self._validate_sample(value)
@@ -99,7 +99,7 @@ class VocabularyCategorical(TorchDistribution):
         """Token ids of shape ``sample_shape + batch_shape``."""
         return dist.Categorical(logits=self.logits).sample(sample_shape)
 
-    def enumerate_support(self, expand: bool = True) -> Int[Tensor, vocabulary * _]:
+    def enumerate_support(self, expand: bool = True) -> Int[Tensor, "vocabulary *_"]:
         """All token ids along a new dimension at the left."""
         return dist.Categorical(logits=self.logits).enumerate_support(expand)
 
