@@ -1,5 +1,6 @@
-"""``python -m pyro_align``: the command line."""
+"""``python -m pyro_align``: the command line, for ``torchrun -m pyro_align fit …``."""
 
 from pyro_align.cli import main
 
-main(prog_name="pyro-align")
+if __name__ == "__main__":
+    main(prog_name="pyro-align")

@@ -27,11 +27,13 @@ from pyro_align.networks import NetworkConfig
 
 
 def _expanded(path: Any) -> Any:
-    return os.path.expandvars(Path(path).expanduser()) if isinstance(path, str | Path) else path
+    if not isinstance(path, str | Path):
+        return path
+    return Path(os.path.expandvars(path)).expanduser().absolute()
 
 
 ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
-"""A path in which ``~`` and ``$VARIABLE`` are replaced."""
+"""A path in which ``~`` and ``$VARIABLE`` are replaced, absolute: a run is resumed anywhere."""
 
 
 class Table(BaseModel):
@@ -138,6 +140,17 @@ class Config(Table):
     objective: Component = Component(name=AUTO)
     training: TrainingConfig = TrainingConfig()
 
+    @model_validator(mode="after")
+    def _one_vocabulary_where_embeddings_are_one(self) -> Config:
+        given = self.vocabulary.source is not None
+        same = self.vocabulary.source == self.vocabulary.target if given else self.vocabulary.joint
+        if self.network.tie_embeddings == "all" and not same:
+            raise ValueError(
+                "network.tie_embeddings = 'all' needs one vocabulary for both sides: set "
+                "vocabulary.joint = true, or give one file as vocabulary.source and target"
+            )
+        return self
+
     @classmethod
     def load(cls, path: Path | None = None, settings: Iterable[str] = ()) -> Config:
         """Read a TOML file and apply ``key=value`` settings on top.
@@ -202,12 +215,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file.
 
     Raises:
-        ConfigError: if it is missing or no TOML; the line is told.
+        ConfigError: if it is missing, unreadable or no TOML; the line is told.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
 

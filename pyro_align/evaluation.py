@@ -26,6 +26,9 @@ from pyro_align.errors import DataError
 from pyro_align.metrics import AlignmentErrorRate, TranslationScores
 from pyro_align.posterior import PositionScores, best_links, merge_pieces, score_positions
 
+MAX_LENGTH = 1000
+"""Longest side of a pair, in pieces, that is evaluated unless told otherwise."""
+
 
 @dataclass
 class PositionMeans:
@@ -118,13 +121,12 @@ def evaluate_positions(
     Raises:
         DataError: for text or gold links that cannot be used.
     """
-    pairs = list(text)
-    links = _gold(pairs, gold)
-    corpus = _encoded(pairs, text, vocabularies, max_length)
+    pairs, links, corpus = check_text(text, vocabularies, gold, max_length)
+    widest = max(corpus.source_lengths.max(), corpus.target_lengths.max())
     buckets = BucketBatches(
         corpus.source_lengths,
         corpus.target_lengths,
-        tokens=max(batch_tokens, 2 * max_length),
+        tokens=max(batch_tokens, int(widest)),
         seed=0,
         shuffle=False,
     )
@@ -146,6 +148,21 @@ def evaluate_positions(
         progress(done)
     means = PositionMeans(tokens, **{name: total / tokens for name, total in totals.items()})
     return Evaluation(len(pairs), means, rates)
+
+
+def check_text(
+    text: ParallelText,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    gold: Iterable[GoldLinks] | None,
+    max_length: int,
+) -> tuple[list[SentencePair], list[GoldLinks] | None, IndexedCorpus]:
+    """Pairs, links and ids of a text to evaluate on; arguments as :func:`evaluate_positions`.
+
+    Raises:
+        DataError: for text or gold links that cannot be used.
+    """
+    pairs = list(text)
+    return pairs, _gold(pairs, gold), _encoded(pairs, text, vocabularies, max_length)
 
 
 def _gold(pairs: list[SentencePair], gold: Iterable[GoldLinks] | None) -> list[GoldLinks] | None:
@@ -174,9 +191,9 @@ def _encoded(
     for pair, source, target in zip(pairs, sources, targets, strict=True):
         if max(len(source), len(target)) > max_length:
             raise DataError(
-                f"a sentence of {max(len(source), len(target))} pieces, more than "
-                f"data.max_length = {max_length}; split it, or raise that with --max-length",
-                text.source_path,
+                f"a sentence of {max(len(source), len(target))} pieces, and at most {max_length} "
+                f"can be evaluated: split it, or raise --max-length (data.max_length for a fit)",
+                text.source_path if len(source) > max_length else text.target_path,
                 pair.line,
             )
     return IndexedCorpus.from_ids(sources, targets)

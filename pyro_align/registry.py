@@ -26,12 +26,14 @@ class Registry:
 
     Args:
         kind: what they are, for messages.
+        base: ``module:Class`` that every class must derive from.
         builtin: name to ``module:Class``.
         group: entry-point group for names from other packages, or None.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str], group: str | None = None):
+    def __init__(self, kind: str, base: str, builtin: Mapping[str, str], group: str | None = None):
         self.kind = kind
+        self.base = base
         self.builtin = dict(builtin)
         self.group = group
 
@@ -58,56 +60,85 @@ class Registry:
         """The class of a name or of a ``file.py:Class``.
 
         Raises:
-            ConfigError: for an unknown name (the nearest known one is told), a missing file or a
-                file without the class.
+            ConfigError: for an unknown name (the nearest known one is told), a missing file, a
+                file without the class, or a class of another kind.
         """
         places = self.places()
-        if name in places:
-            module, _, attribute = places[name].partition(":")
-            return _attribute(importlib.import_module(module), attribute, places[name])
         path, _, attribute = name.rpartition(":")
-        if path.endswith(".py"):
-            return _attribute(_load_file(Path(path).expanduser()), attribute, name)
-        raise ConfigError(
-            f"no {self.kind} {name!r}; {nearest(name, places)}; or a class of your own as "
-            f"path/to/file.py:Class"
-        )
+        if name in places:
+            found = _imported(places[name])
+        elif path.endswith(".py"):
+            found = _attribute(_load_file(Path(path).expanduser()), attribute, name)
+        else:
+            raise ConfigError(
+                f"no {self.kind} {name!r}; {nearest(name, places)}; or a class of your own as "
+                f"path/to/file.py:Class"
+            )
+        if not issubclass(found, _imported(self.base)) or inspect.isabstract(found):
+            article = "an" if self.kind[0] in "aeiou" else "a"
+            raise ConfigError(
+                f"{name}: {found.__name__} is not {article} {self.kind}: expected a class that "
+                f"derives from {self.base.replace(':', '.')}, with its abstract methods written"
+            )
+        return found
 
     def build(self, name: str, options: Mapping[str, Any], *arguments: Any) -> Any:
         """An instance, its keyword options checked against the constructor's signature.
 
         Raises:
-            ConfigError: for an unknown option (the nearest known one is told) or a value that
-                does not fit the annotation.
+            ConfigError: for an unknown option (the nearest known one is told), a value that does
+                not fit the annotation, or a constructor that takes other arguments.
         """
         cls = self.get(name)
-        return cls(*arguments, **_checked(cls, name, self.kind, options))
+        checked = _checked(cls, name, self.kind, options)
+        try:
+            inspect.signature(cls).bind(*arguments, **checked)
+        except TypeError as error:
+            raise ConfigError(
+                f"{self.kind} {name!r} cannot be built ({error}): its constructor takes "
+                f"{len(arguments)} positional arguments, and options by keyword"
+            ) from None
+        return cls(*arguments, **checked)
 
 
 MODELS = Registry(
     "model",
+    "torch.nn:Module",
     {
         "soft": "pyro_align.models.soft:SoftModel",
         "categorical": "pyro_align.models.categorical:CategoricalModel",
+        "dirichlet": "pyro_align.models.dirichlet:DirichletModel",
     },
     group="pyro_align.models",
 )
 GUIDES = Registry(
     "guide",
+    "torch.nn:Module",
     {
         "amortized": "pyro_align.guides.amortized:AmortizedGuide",
         "none": "pyro_align.guides.none:NoGuide",
         "prior": "pyro_align.guides.prior:PriorGuide",
+        "amortized-dirichlet": "pyro_align.guides.amortized_dirichlet:AmortizedDirichletGuide",
+        "gumbel": "pyro_align.guides.gumbel:GumbelGuide",
+        "exact": "pyro_align.guides.exact:ExactGuide",
+        "transformer": "pyro_align.guides.transformer:TransformerGuide",
+        "posterior-mixture": "pyro_align.guides.posterior_mixture:PosteriorMixtureGuide",
     },
     group="pyro_align.guides",
 )
 OBJECTIVES = Registry(
     "objective",
+    "pyro_align.inference:Objective",
     {
         "enumerated": "pyro_align.inference.enumerated:EnumeratedELBO",
         "likelihood": "pyro_align.inference.likelihood:Likelihood",
         "exact": "pyro_align.inference.exact:ExactMarginal",
         "score-function": "pyro_align.inference.score_function:ScoreFunctionELBO",
+        "rws": "pyro_align.inference.reweighted_wake_sleep:ReweightedWakeSleep",
+        "importance-weighted": "pyro_align.inference.importance_weighted:ImportanceWeightedBound",
+        "vimco": "pyro_align.inference.importance_weighted:VIMCO",
+        "relaxed": "pyro_align.inference.dirichlet:RelaxedELBO",
+        "gumbel-softmax": "pyro_align.inference.gumbel_softmax:GumbelSoftmaxELBO",
     },
 )
 
@@ -130,12 +161,25 @@ def choose(model: str, guide: str | None, objective: str | None) -> tuple[str, s
             objective_class, guide_class = OBJECTIVES.get(objective_name), GUIDES.get(guide_name)
             if guide and objective:
                 objective_class.check(model_class, guide_class)
-            if (model_class.latent, guide_class.latent) in objective_class.pairs:
                 return guide_name, objective_name
-    given = " and ".join(f"{name!r}" for name in (guide, objective) if name)
+            if fits(model_class, guide_class, objective_class):
+                return guide_name, objective_name
+    named = {"model": model, "guide": guide, "objective": objective}
+    given = " and ".join(f"{kind} {name!r}" for kind, name in named.items() if name)
     raise IncompatibleError(
-        f"nothing goes with model {model!r} and {given}; `pyro-align list` shows what does"
+        f"nothing is known to go with {given}: name guide and objective; `pyro-align list` shows "
+        f"what goes together"
     )
+
+
+def fits(model: type[Any], guide: type[Any], objective: type[Any]) -> bool:
+    """Whether three classes say that they go together."""
+    return (getattr(model, "latent", None), getattr(guide, "latent", None)) in objective.pairs
+
+
+def _imported(place: str) -> type[Any]:
+    module, _, attribute = place.partition(":")
+    return _attribute(importlib.import_module(module), attribute, place)
 
 
 def _attribute(module: Any, attribute: str, place: str) -> type[Any]:

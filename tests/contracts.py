@@ -21,6 +21,7 @@ from pyro.infer import (
     Trace_ELBO,
     TraceEnum_ELBO,
     TraceGraph_ELBO,
+    TraceMeanField_ELBO,
     config_enumerate,
 )
 from pyro.poutine.util import site_is_subsample
@@ -36,9 +37,15 @@ from support import (
 
 from pyro_align.batch import Batch
 from pyro_align.guides import NoGuide, PriorGuide
+from pyro_align.inference import relaxed
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 
-SITES = {"none": set(), "categorical": {"alignment"}}
+SITES = {
+    "none": set(),
+    "categorical": {"alignment"},
+    "simplex": {"alignment"},
+    "relaxed": {"alignment"},
+}
 """Latent sites by the kind of latent variable a program declares."""
 
 
@@ -59,9 +66,28 @@ def check_plates(site: Any, batch: Batch) -> None:
         "positions": (-1, batch.target.shape[1]),
     }
     assert site["fn"].batch_shape == batch.target.shape
-    assert site["fn"].event_shape == ()
     assert (site["log_prob"][~batch.target_mask] == 0).all()
-    assert (site["log_prob"][batch.target_mask] < 0).all()
+    if site["fn"].support.is_discrete:
+        assert site["fn"].event_shape == ()
+        assert (site["log_prob"][batch.target_mask] < 0).all()
+    else:
+        assert site["fn"].event_shape == batch.source.shape[1:]
+        assert (site["log_prob"][batch.target_mask] != 0).all()
+        check_weights(site["value"], batch)
+
+
+def check_weights(value: Any, batch: Batch) -> None:
+    """Points of the simplex over the source positions that exist."""
+    padding = ~batch.source_mask.unsqueeze(1).expand_as(value)
+    assert (value[padding] == 0).all()
+    assert (value >= 0).all()
+    torch.testing.assert_close(value.sum(-1), torch.ones_like(value[..., 0]))
+
+
+def alignment_weights(site: Any) -> Any:
+    """How much of the alignment falls on every source position."""
+    fn = site["fn"]
+    return fn.probs if hasattr(fn, "probs") else fn.mean
 
 
 def enumerated(model: Any, guide: Any) -> tuple[Any, Any]:
@@ -71,17 +97,28 @@ def enumerated(model: Any, guide: Any) -> tuple[Any, Any]:
     return model, config_enumerate(guide)
 
 
+def fitting(model: Any, guide: Any) -> Any:
+    """The model, its alignment relaxed where the guide's is."""
+    return relaxed(model, guide.relax) if guide.latent == "relaxed" else model
+
+
 def stock(model: Any, guide: Any) -> Iterator[tuple[Any, Any, Any]]:
     """Every ELBO of Pyro's that fits, with the model and guide to give it."""
+    nesting = MAX_PLATE_NESTING
+    if "simplex" in (model.latent, guide.latent):
+        yield TraceMeanField_ELBO(max_plate_nesting=nesting), model, guide
+        yield Trace_ELBO(max_plate_nesting=nesting), model, guide
+        return
+    if guide.latent == "relaxed":
+        yield Trace_ELBO(max_plate_nesting=nesting), fitting(model, guide), guide
+        return
     has_latent = model.latent != "none"
-    exact = TraceEnum_ELBO(
-        max_plate_nesting=MAX_PLATE_NESTING, strict_enumeration_warning=has_latent
-    )
+    exact = TraceEnum_ELBO(max_plate_nesting=nesting, strict_enumeration_warning=has_latent)
     yield exact, *enumerated(model, guide)
     # Pyro draws no alignment that the guide leaves out.
     if model.latent == guide.latent:
         for elbo in (Trace_ELBO, TraceGraph_ELBO):
-            yield elbo(max_plate_nesting=MAX_PLATE_NESTING), model, guide
+            yield elbo(max_plate_nesting=nesting), model, guide
 
 
 def train(elbo: Any, model: Any, guide: Any) -> list[float]:
@@ -141,13 +178,19 @@ class ModelContract(ABC):
             )(batch)
             assert set(drawn) == set(sites)
             for value in drawn.values():
-                assert value.shape == (4, *batch.target.shape)
+                assert value.shape[:3] == (4, *batch.target.shape)
         assert drawn["tokens"].max() < model.networks.emission.weight.shape[0]
-        if "alignment" in drawn:
+        if model.latent == "simplex":
+            check_weights(drawn["alignment"], batch)
+        elif "alignment" in drawn:
             longest = batch.source_lengths.unsqueeze(-1).expand_as(batch.target)
             assert (drawn["alignment"] < longest).all()
 
-    def test_next_token_is_what_enumeration_of_the_program_says(self):
+    def marginalised(self, model: Any) -> Any:
+        """The guide that leaves most to stock Pyro."""
+        return NoGuide(model)
+
+    def test_next_token_is_what_the_program_says(self):
         model, batch = self.create(), padded(random_batch(), source=1, target=1)
         elbo, program, guide = next(stock(model, NoGuide(model)))
         loss = elbo.differentiable_loss(program, guide, batch)
@@ -193,7 +236,7 @@ class ModelContract(ABC):
 
     def test_stock_svi_trains(self):
         model = self.create()
-        elbo, program, guide = next(stock(model, NoGuide(model)))
+        elbo, program, guide = next(stock(model, self.marginalised(model)))
         assert_goes_down(train(elbo, program, guide))
 
     @SMALL
@@ -258,7 +301,7 @@ class GuideContract(ABC):
         _, guide = self.pair()
         batch = padded(random_batch(), source=2)
         for site in latent_sites(poutine.trace(guide).get_trace(batch)).values():
-            probs = site["fn"].probs
+            probs = alignment_weights(site)
             padding = ~batch.source_mask.unsqueeze(1).expand_as(probs)
             assert (probs[padding] == 0).all()
             assert (probs[~padding] > 0).all()
@@ -270,17 +313,19 @@ class GuideContract(ABC):
         wide = poutine.trace(guide).get_trace(padded(batch, source=2, target=3))
         (targets, sources), mask = (batch.target.shape[1], batch.source.shape[1]), batch.target_mask
         for name, site in latent_sites(narrow).items():
-            probs = wide.nodes[name]["fn"].probs[:, :targets, :sources]
-            torch.testing.assert_close(probs[mask], site["fn"].probs[mask], rtol=1e-10, atol=1e-12)
+            probs = alignment_weights(wide.nodes[name])[:, :targets, :sources]
+            expected = alignment_weights(site)[mask]
+            torch.testing.assert_close(probs[mask], expected, rtol=1e-10, atol=1e-12)
 
     def test_predictive(self):
         model, guide = self.pair()
         batch = random_batch()
-        drawn = Predictive(model, guide=guide, num_samples=3, return_sites=["alignment"])(batch)
+        program = fitting(model, guide)
+        drawn = Predictive(program, guide=guide, num_samples=3, return_sites=["alignment"])(batch)
         assert set(drawn) == SITES[guide.latent] | SITES[model.latent]
-        assert all(value.shape == (3, *batch.target.shape) for value in drawn.values())
+        assert all(value.shape[:3] == (3, *batch.target.shape) for value in drawn.values())
 
-    def test_the_enumerated_bound_lies_below_the_evidence(self):
+    def test_its_bound_lies_below_the_evidence(self):
         model, guide = self.pair()
         batch = random_batch()
         elbo, *programs = next(stock(model, guide))
@@ -309,7 +354,7 @@ class GuideContract(ABC):
 
         def probs(guide: Any) -> list[torch.Tensor]:
             trace = poutine.trace(guide).get_trace(batch)
-            return [site["fn"].probs for site in latent_sites(trace).values()]
+            return [alignment_weights(site) for site in latent_sites(trace).values()]
 
         if self.has_parameters:
             assert not torch.equal(*probs(guide), *probs(other))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
+import os
 import random
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +17,12 @@ import torch
 
 from pyro_align.config import Config
 from pyro_align.run import Run
+
+if multiprocessing.parent_process() is None:
+    # Indices of the tests' text go where they are deleted; processes they start find them there.
+    WORKPLACE = Path(tempfile.mkdtemp(prefix="pyro-align-"))
+    os.environ["PYRO_ALIGN_CACHE"] = str(WORKPLACE / "cache")
+    atexit.register(shutil.rmtree, WORKPLACE, ignore_errors=True)
 
 LEXICON = {
     "ein": "a",
@@ -25,8 +37,6 @@ LEXICON = {
     "klein": "small",
 }
 """Words of a language pair in which a sentence is translated word by word."""
-
-GERMAN, ENGLISH = ("train.de", "train.en")
 
 
 def sentence_pairs(count: int, seed: int) -> list[tuple[str, str]]:
@@ -89,7 +99,7 @@ def toml(value: Any) -> str:
 def tiny_config(corpus: dict[str, list[Path]], **changes: Any) -> Config:
     """Configuration of a small fit on a corpus of :func:`write_corpus`."""
     paths = {f"data__{name}": files for name, files in corpus.items()}
-    return Config.load(settings=settings(**paths, **changes))
+    return Config.load(settings=settings(**{**paths, **changes}))
 
 
 def silent(line: str) -> None:
@@ -103,9 +113,34 @@ def fitted(config: Config, folder: Path) -> Run:
     return run
 
 
+@cache
+def shared_corpus() -> dict[str, list[Path]]:
+    """Text that no test changes."""
+    return write_corpus(WORKPLACE / "text", train=20, valid=6)
+
+
+@cache
+def shared_run() -> Path:
+    """The folder of a fitted run that no test changes."""
+    config = tiny_config(shared_corpus(), network__cell="gru", training__epochs=3)
+    return fitted(config, WORKPLACE / "run").path
+
+
+def copied(folder: Path) -> Path:
+    """A copy of :func:`shared_run`, to be changed."""
+    return Path(shutil.copytree(shared_run(), folder / "run"))
+
+
 def checkpoint(folder: Path) -> Any:
-    """What the last checkpoint of a run holds."""
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    """What the last checkpoint of a run holds.
+
+    Of the loops only the epoch and the place in the data: their many other counters are not the
+    same after a resume, for they count resumes too.
+    """
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    loop = saved.pop("loops")["fit_loop"]
+    epoch = loop["epoch_progress"]["current"]["processed"]
+    return {**saved, "loaders": loop["state_dict"], "epochs": epoch}
 
 
 def assert_same(left: Any, right: Any) -> None:

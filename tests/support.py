@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import random
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -96,7 +97,7 @@ def tiny_model(kind: Any = CategoricalModel, *, seed: int = 0, **settings: Any) 
 
 def tiny_guide(model: Any, kind: Any = AmortizedGuide, *, seed: int = 1, **options: Any) -> Any:
     """A guide of ``kind`` on ``model``."""
-    if kind is AmortizedGuide:
+    if "hidden" in inspect.signature(kind).parameters:
         options = {"hidden": 4, **options}
     return randomise(kind(model, **options), seed)
 

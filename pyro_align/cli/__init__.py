@@ -50,6 +50,12 @@ class _Commands(click.Group):
             # Whoever reads has had enough, as in `pyro-align translate … | head`.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+        except OSError as error:
+            # A full disk or a folder without permission, wherever it is met.
+            if error.errno is None:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            raise _Failure(f"{place}{error.strerror}; files are whole or not there") from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

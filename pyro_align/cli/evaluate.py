@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from pyro_align.cli.options import (
 @click.argument("run", type=click.Path(path_type=Path))
 @text_option("test", "Text to measure on; without it the run's own test or validation text.")
 @click.option("--gold", type=click.Path(path_type=Path), help="Pharaoh links of the text.")
+@click.option("--max-length", type=click.IntRange(min=1), help="Longest side, in pieces.")
 @click.option("--no-translate", is_flag=True, help="Leave out BLEU and chrF, which take longest.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @beam_option
@@ -29,12 +29,16 @@ def evaluate(
     run: Path,
     test: tuple[Path, ...],
     gold: Path | None,
+    max_length: int | None,
     no_translate: bool,
     as_json: bool,
     beam: int,
     device: str,
 ) -> None:
     """Measure a run: exact perplexity, ELBO, KL, entropies, BLEU, chrF and, with links, AER."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     from pyro_align.cli.tables import evaluation_table, show
     from pyro_align.corpus import ParallelText, read_links
     from pyro_align.run import Run
@@ -45,14 +49,17 @@ def evaluate(
     else:
         text, gold = loaded.test_text()[0], gold or loaded.test_text()[1]
     total = text.count()
-    with click.progressbar(length=total, label="scoring", file=sys.stderr) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        scoring = bar.add_task("scoring", total=total)
         result = loaded.evaluate(
             text,
             None if gold is None else read_links(gold),
             translate=not no_translate,
             beam=beam,
+            max_length=max_length,
             device=chosen_device(device),
-            progress=lambda done: bar.update(done - bar.pos),
+            progress=lambda done: bar.update(scoring, completed=done),
         )
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=2))

@@ -74,22 +74,31 @@ def fit(
         raise click.UsageError("--resume goes on with a run as it is: it takes no other option")
 
     from pyro_align.run import Run
-    from pyro_align.training.distributed import after_first_process, is_first_process
+    from pyro_align.training.distributed import (
+        after_first_process,
+        is_first_process,
+        under_torchrun,
+    )
 
     began = time.monotonic()
     if resume is not None:
         run = Run.resume(resume)
     else:
+        if under_torchrun() and out is None:
+            raise click.UsageError("under torchrun name the run folder, the same for all: --out")
         chosen = _configuration(config, settings, given)
-        folder = out or Path(os.environ.get(_RUN) or _free_folder(chosen))
-        os.environ[_RUN] = str(folder)
+        if is_first_process():
+            folder = out or _free_folder(chosen)
+            os.environ[_RUN] = str(folder)
+        else:
+            folder = out or Path(os.environ[_RUN])
 
         def prepare() -> None:
             Run.create(chosen, folder, overwrite=overwrite, echo=_echo)
 
         after_first_process(prepare)
         run = Run.resume(folder)
-    run.fit(echo=_echo)
+    run.fit(echo=_echo if is_first_process() else lambda line: None)
     if is_first_process():
         _report(run, time.monotonic() - began)
 
@@ -99,18 +108,45 @@ def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str
 
     if path is None and "data.train" not in given:
         path = recipe("demo")
-    return Config.load(path, [*settings, *(f"{key}={json.dumps(v)}" for key, v in given.items())])
+    # Flags first: a name clears the options of what was named before, not those set beside it.
+    changes = [*(f"{key}={json.dumps(v)}" for key, v in given.items()), *settings]
+    return _reconciled(Config.load(path, changes), {change.partition(".")[0] for change in changes})
 
 
-def _free_folder(config: Any) -> str:
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        raise click.UsageError("under torchrun name the run folder, the same for all: --out DIR")
+def _reconciled(config: Any, named: set[str]) -> Any:
+    """The configuration; guide and objective of a file give way to what is named beside it.
+
+    So ``--objective exact`` works with a recipe that has a guide.
+    """
+    from pyro_align.config import AUTO, Component
+    from pyro_align.errors import IncompatibleError
+    from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose, fits
+
+    kinds = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
+    given = {kind: getattr(config, kind).name for kind in kinds}
+    if not named & given.keys() or AUTO in given.values():
+        return config
+    if fits(*(registry.get(given[kind]) for kind, registry in kinds.items())):
+        return config
+    for loose in ({"objective"}, {"guide"}, {"guide", "objective"}):
+        if loose & named:
+            continue
+        kept = (None if kind in loose else given[kind] for kind in ("guide", "objective"))
+        try:
+            choose(given["model"], *kept)
+        except IncompatibleError:
+            continue
+        return config.model_copy(update={kind: Component(name=AUTO) for kind in loose})
+    return config  # refused with a reason when the run is made
+
+
+def _free_folder(config: Any) -> Path:
     data = "demo" if config.data.train is None else config.data.train[0].name.partition(".")[0]
     stem = Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}"
     number = 1
     while (folder := stem if number == 1 else Path(f"{stem}-{number}")).exists():
         number += 1
-    return str(folder)
+    return folder
 
 
 def _echo(line: str) -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
+
+
+def _summary(cls: type) -> str:
+    """First line of what the file says of itself, for there a part is told in words."""
+    text = sys.modules[cls.__module__].__doc__ or cls.__doc__ or ""
+    return text.strip().partition("\n")[0]
 
 
 @click.command("list")
@@ -20,8 +28,7 @@ def list_names() -> None:
         table.add_column("what it is")
         table.add_column("from")
         for name, place in registry.places().items():
-            summary = (registry.get(name).__doc__ or "").strip().partition("\n")[0]
-            table.add_row(name, summary.replace("``", ""), place.partition(":")[0])
+            table.add_row(name, _summary(registry.get(name)), place.partition(":")[0])
         show(table)
 
     together = Table(title="what goes together", box=SIMPLE, title_justify="left")

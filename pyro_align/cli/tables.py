@@ -44,5 +44,8 @@ def evaluation_table(result: Evaluation, title: str) -> Table:
 
 def show(table: Table) -> None:
     """Print a table on standard output, as wide as it needs where that is no terminal."""
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 160)
+    # Brackets are brackets here, not markup.
+    console = Console(markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)

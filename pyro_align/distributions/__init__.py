@@ -1,7 +1,18 @@
 """Pyro distributions the field lacks."""
 
+from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
+from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
-__all__ = ["MASKED_LOGIT", "VocabularyCategorical", "at_least_fp32", "mask_logits"]
+__all__ = [
+    "MASKED_LOGIT",
+    "GumbelSoftmax",
+    "PaddedDirichlet",
+    "StraightThroughGumbelSoftmax",
+    "VocabularyCategorical",
+    "at_least_fp32",
+    "concentrations",
+    "mask_logits",
+]

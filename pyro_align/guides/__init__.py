@@ -2,7 +2,22 @@
 
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide
+from pyro_align.guides.amortized_dirichlet import AmortizedDirichletGuide
+from pyro_align.guides.exact import ExactGuide
+from pyro_align.guides.gumbel import GumbelGuide
 from pyro_align.guides.none import NoGuide
+from pyro_align.guides.posterior_mixture import PosteriorMixtureGuide
 from pyro_align.guides.prior import PriorGuide
+from pyro_align.guides.transformer import TransformerGuide
 
-__all__ = ["AlignmentGuide", "AmortizedGuide", "NoGuide", "PriorGuide"]
+__all__ = [
+    "AlignmentGuide",
+    "AmortizedDirichletGuide",
+    "AmortizedGuide",
+    "ExactGuide",
+    "GumbelGuide",
+    "NoGuide",
+    "PosteriorMixtureGuide",
+    "PriorGuide",
+    "TransformerGuide",
+]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 
+from pyro_align.inference.free_bits import checked_free_bits, free_bits
 from pyro_align.inference.objective import Objective, Terms
 
 
@@ -15,16 +17,25 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
     The value and gradient are those of ``TraceEnum_ELBO`` on an enumerated guide (with
     ``kl_weight`` 1). That one first drops the alignments of probability zero, padding among them,
     by a data-dependent selection; this one multiplies by zero, which needs no look at the data.
+
+    Args:
+        free_bits: nats of KL divergence a target position that cost nothing, see
+            :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
     pairs = frozenset({("categorical", "categorical")})
+
+    def __init__(self, *, free_bits: float = 0.0):
+        super().__init__()
+        self.free_bits = checked_free_bits(free_bits)
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Expectations over the enumerated dimension, the leftmost."""
         enumerated = config_enumerate(guide, default="parallel")
         ((model_trace, guide_trace),) = self._get_traces(model, enumerated, args, kwargs)
         guide_site, model_site = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
-        q = guide_site["unscaled_log_prob"].exp()
+        log_q, log_p = guide_site["unscaled_log_prob"], model_site["unscaled_log_prob"]
+        q = log_q.exp()
         log_likelihood = q.new_zeros(())
         for site in model_trace.nodes.values():
             if site["type"] == "sample" and site["is_observed"]:
@@ -33,6 +44,10 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
                 enumerated_here = log_prob.dim() > self.max_plate_nesting
                 expected = q * log_prob if enumerated_here else log_prob
                 log_likelihood = log_likelihood + expected.sum()
-        kl = (q * (guide_site["log_prob"] - model_site["log_prob"])).sum()
-        loss = self.kl_weight * kl - log_likelihood
+        divergence = (q * (log_q - log_p)).sum(0)
+        kl, penalty = (
+            scale_and_mask(each, guide_site["scale"], guide_site["mask"]).sum()
+            for each in (divergence, free_bits(divergence, self.free_bits))
+        )
+        loss = self.kl_weight * penalty - log_likelihood
         return Terms(loss, log_likelihood.detach(), kl.detach())

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from pyro.infer import ELBO
 from pyro.infer.util import torch_backward
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference.plates import MAX_PLATE_NESTING
@@ -45,6 +45,9 @@ class Objective(ELBO, ABC):
     Attributes:
         kl_weight: weight of the KL divergence, 1 for the evidence lower bound itself. Training
             may move it (KL annealing).
+        step: optimiser step, from 0 on, which training sets before each; what changes in the
+            course of training is a function of it. None outside of training: the objective is
+            then the bound itself.
     """
 
     pairs: ClassVar[frozenset[tuple[Latent, Latent]]]
@@ -53,6 +56,7 @@ class Objective(ELBO, ABC):
     def __init__(self, **options: Any):
         super().__init__(max_plate_nesting=MAX_PLATE_NESTING, **options)
         self.kl_weight = 1.0
+        self.step: int | None = None
 
     def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
         """Loss, log likelihood and KL divergence of a batch, the programs' arguments.
@@ -91,9 +95,27 @@ class Objective(ELBO, ABC):
         )
 
     def __call__(self, model: Any, guide: Any) -> Any:
-        """An ``ELBOModule`` whose call on a batch is the loss to differentiate."""
+        """An ``ELBOModule`` whose call on a batch is the loss to differentiate.
+
+        Its parameters, and its state, are those of model, guide and objective.
+        """
         self.check(model, guide)
-        return super().__call__(model, guide)
+        loss = super().__call__(model, guide)
+        own = self.module(model)
+        if own is not None:
+            loss.objective = own
+        return loss
+
+    def module(self, model: Any) -> nn.Module | None:
+        """What the objective itself learns or keeps, such as a baseline.
+
+        It is trained with model and guide and resumed with them, but it is not part of what they
+        publish: nothing that is asked of a trained model needs it.
+
+        Args:
+            model: the model it is used with, for sizes; it has one for one model.
+        """
+        return None
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Negative bound, to differentiate."""

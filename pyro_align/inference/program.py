@@ -10,8 +10,9 @@ from pyro.nn import PyroModule
 
 from pyro_align.batch import Batch
 
-Latent = Literal["none", "categorical"]
-"""What the site ``alignment`` is: absent, or a Categorical over source positions."""
+Latent = Literal["none", "categorical", "simplex", "relaxed"]
+"""What the site ``alignment`` is: absent, a Categorical over source positions, a distribution on
+the simplex over them, or a relaxation of one-hot vectors, which tends to a Categorical."""
 
 
 class _AbstractPyroModule(type(PyroModule), ABCMeta):  # type: ignore[misc]

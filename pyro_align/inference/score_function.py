@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceGraph_ELBO
 from pyro.infer.tracegraph_elbo import _construct_baseline
@@ -13,12 +14,25 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from pyro_align.errors import ConfigError, nearest
-from pyro_align.inference.baselines import Baseline, SoftAttentionBaseline
+from pyro_align.inference.baselines import (
+    AverageBaseline,
+    Baseline,
+    LeaveOneOut,
+    NoBaseline,
+    SoftAttentionBaseline,
+)
+from pyro_align.inference.free_bits import checked_free_bits, free_bits
+from pyro_align.inference.importance import checked_samples
+from pyro_align.inference.network_baseline import NetworkBaseline
 from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.plates import MAX_PLATE_NESTING
 
-BASELINES: dict[str, type[Baseline] | None] = {
-    "none": None,
+BASELINES: dict[str, type[Baseline]] = {
+    "none": NoBaseline,
+    "average": AverageBaseline,
+    "network": NetworkBaseline,
     "soft-attention": SoftAttentionBaseline,
+    "leave-one-out": LeaveOneOut,
 }
 """Baselines by the name they have in a configuration."""
 
@@ -33,27 +47,44 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     Args:
         baseline: a key of :data:`BASELINES`.
         samples: alignments drawn for every target position; the estimate is their mean.
+        free_bits: nats of KL divergence a target position that cost nothing, see
+            :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
     pairs = frozenset({("categorical", "categorical")})
 
-    def __init__(self, *, baseline: str = "soft-attention", samples: int = 1):
+    def __init__(
+        self, *, baseline: str = "soft-attention", samples: int = 1, free_bits: float = 0.0
+    ):
         if baseline not in BASELINES:
             raise ConfigError(f"no baseline {baseline!r}; {nearest(baseline, BASELINES)}")
+        kind = BASELINES[baseline]
+        checked_samples(samples, kind.samples, f"baseline {baseline!r}")
         super().__init__(num_particles=samples, vectorize_particles=samples > 1)
-        self.baseline = BASELINES[baseline]
+        self.baseline = kind()
+        self.free_bits = checked_free_bits(free_bits)
+
+    def module(self, model: Any) -> Baseline:
+        """The baseline."""
+        self.baseline.prepare(model)
+        return self.baseline
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Estimates from ``samples`` alignments a position."""
-        handled = guide if self.baseline is None else self.baseline(model, guide)
+        handled = self.baseline.handle(model, guide)
         ((model_trace, guide_trace),) = self._get_traces(model, handled, args, kwargs)
         site = guide_trace.nodes["alignment"]
         prior = model_trace.nodes["alignment"]
         divergence = kl_divergence(site["fn"], prior["fn"])
-        kl = scale_and_mask(divergence, site["scale"], site["mask"]).sum()
+        kl, penalty = (
+            scale_and_mask(each, site["scale"], site["mask"]).sum()
+            for each in (divergence, free_bits(divergence, self.free_bits))
+        )
 
         log_likelihood: Any = 0.0
-        cost = MultiFrameTensor()
+        # A zero, for a model in which nothing depends on the alignment.
+        zero = site["log_prob"].new_zeros(site["log_prob"].shape)
+        cost = MultiFrameTensor((site["cond_indep_stack"], zero))
         for observed in model_trace.nodes.values():
             if observed["type"] == "sample" and observed["is_observed"]:
                 log_likelihood = log_likelihood + observed["log_prob"].sum()
@@ -64,16 +95,18 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         scale = 1.0 / self.num_particles
         log_likelihood = detach_provenance(log_likelihood) * scale
         kl = detach_provenance(kl) * scale
-        bound = log_likelihood - self.kl_weight * kl
+        bound = log_likelihood - self.kl_weight * detach_provenance(penalty) * scale
         # The score has the gradient of the expectation but no value of its own.
         score = detach_provenance(score) * scale
         loss = score.detach() - score - bound
         return Terms(loss, log_likelihood.detach(), kl.detach())
 
-    @staticmethod
-    def _score(site: Any, cost: Tensor) -> Tensor:
+    def _score(self, site: Any, cost: Tensor) -> Tensor:
         """Sum of ``(cost − baseline) log q(z)``, less the baseline's own regression loss."""
-        used, regression, baseline = _construct_baseline("alignment", site, cost)
-        advantage = (cost - baseline if used else cost).detach()
+        used, regression, prediction = _construct_baseline("alignment", site, cost)
+        left = detach_provenance(cost - prediction if used else cost).detach()
+        shape = site["fn"].batch_shape[-MAX_PLATE_NESTING:]
+        mask = torch.as_tensor(True if site["mask"] is None else site["mask"]).expand(shape)
+        advantage = self.baseline(left.expand(self.num_particles, *shape), mask)
         score: Tensor = (site["score_parts"].score_function * advantage).sum() - regression
         return score

@@ -13,7 +13,7 @@ from pyro_align.batch import Batch
 from pyro_align.distributions import VocabularyCategorical
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
-from pyro_align.networks import States, pick
+from pyro_align.networks import States, expected, pick
 
 
 class CategoricalModel(AlignmentModel):
@@ -34,15 +34,19 @@ class CategoricalModel(AlignmentModel):
             return pyro.sample("tokens", emission, obs=batch.target)
 
     @pyro_method
-    def emission(self, states: States, alignment: Int[Tensor, "*shape"]) -> VocabularyCategorical:
-        """Token distribution given source positions.
+    def emission(
+        self, states: States, alignment: Int[Tensor, "*shape"] | Float[Tensor, "*shape source"]
+    ) -> VocabularyCategorical:
+        """Token distribution given source positions, or weights of all of them.
 
         Args:
             states: of a batch.
             alignment: source positions; its shape broadcasts against ``(sentences, positions)``
-                and may have dimensions to the left of these, for particles or enumeration.
+                and may have dimensions to the left of these, for particles or enumeration. If it
+                is floating-point, a relaxation of one-hot vectors, with one more dimension.
         """
-        return self.networks.emission(states.hidden, pick(states.memory.values, alignment))
+        context = expected if alignment.is_floating_point() else pick
+        return self.networks.emission(states.hidden, context(states.memory.values, alignment))
 
     @pyro_method
     def next_token(

@@ -3,7 +3,7 @@
 from pyro_align.networks.attention import SCORERS, Scorer
 from pyro_align.networks.config import NetworkConfig
 from pyro_align.networks.decoder import Decoder, DecoderState
-from pyro_align.networks.emission import TanhEmission, pick
+from pyro_align.networks.emission import TanhEmission, expected, pick
 from pyro_align.networks.encoder import Encoder
 from pyro_align.networks.sequence_to_sequence import Memory, SequenceToSequence, States
 
@@ -18,5 +18,6 @@ __all__ = [
     "SequenceToSequence",
     "States",
     "TanhEmission",
+    "expected",
     "pick",
 ]

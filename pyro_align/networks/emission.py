@@ -46,6 +46,13 @@ class TanhEmission(nn.Module):
         return VocabularyCategorical(features, self.weight, self.bias)
 
 
+def expected(
+    values: Float[Tensor, "batch source feature"], weights: Float[Tensor, "*shape source"]
+) -> Float[Tensor, "*picked feature"]:
+    """The mean of the values under weights ``(…, batch, target, source)``."""
+    return weights.to(values.dtype) @ values
+
+
 def pick(
     values: Float[Tensor, "batch source feature"], alignment: Int[Tensor, "*shape"]
 ) -> Float[Tensor, "*picked feature"]:

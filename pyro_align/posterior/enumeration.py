@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from pyro import poutine
 from torch import Tensor
 
 from pyro_align.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.errors import IncompatibleError
-from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.inference.enumeration import enumerated_trace, every_alignment, program_name
 from pyro_align.inference.sharing import share_computation
+from pyro_align.posterior.draws import draw
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,53 @@ class PositionScores:
         return (weights * values).where(counted, 0.0).sum(-1)
 
 
+@dataclass(frozen=True)
+class SimplexScores(PositionScores):
+    """Scores of a model whose alignments are points of the simplex over the source positions.
+
+    The integral over them has no closed form. ``log_evidence`` is estimated by importance sampling
+    with :data:`~pyro_align.posterior.draws.DRAWS` draws of the guide, of the prior if there is
+    none. Its expectation is a lower bound of the log evidence, not below the ELBO (Burda et al.
+    2016), so that a perplexity from it is too high if anything. ``gap``, its difference from
+    ``elbo``, is an estimate as well and may come out negative. ``log_prior`` and ``log_guide`` are
+    the logarithms of the mean alignments; there is no emission and no posterior.
+
+    Attributes:
+        divergence: ``KL(q ‖ p)`` in closed form; None without a guide.
+        bound: the evidence lower bound, its likelihood a mean over the same draws; None without a
+            guide.
+    """
+
+    divergence: Float[Tensor, "batch target"] | None
+    bound: Float[Tensor, "batch target"] | None
+
+    @property
+    def kl(self) -> Float[Tensor, "batch target"] | None:
+        """:attr:`divergence`."""
+        return self.divergence
+
+    @property
+    def elbo(self) -> Float[Tensor, "batch target"] | None:
+        """:attr:`bound`."""
+        return self.bound
+
+    @property
+    def gap(self) -> Float[Tensor, "batch target"] | None:
+        """``log_evidence − elbo``."""
+        return None if self.bound is None else self.log_evidence - self.bound
+
+
 @torch.no_grad()
 def score_positions(
     model: Callable[[Batch], Any], guide: Callable[[Batch], Any] | None, batch: Batch
 ) -> PositionScores:
-    """Run model and guide on a batch, every alignment enumerated.
+    """Run model and guide on a batch, every alignment enumerated, or drawn on a simplex.
 
     Any Pyro programs will do that have the sites ``alignment`` and ``tokens`` within the plates
     ``sentences`` (dim −2) and ``positions`` (dim −1), with one alignment a source position. No
-    random number is drawn. Modules with dropout are to be in eval mode.
+    random number is drawn. A model that declares ``latent = "simplex"`` cannot be enumerated: it
+    gets :class:`SimplexScores`, from draws of one fixed seed that leave the global random state as
+    it was. Modules with dropout are to be in eval mode.
 
     Args:
         model: the model. If it has no site ``alignment`` it must have a method ``states(batch)``
@@ -110,16 +149,18 @@ def score_positions(
         IncompatibleError: if an ``alignment`` cannot be enumerated, or a model has neither it nor
             attention scores.
     """
+    if getattr(model, "latent", None) == "simplex":
+        return _estimate(model, guide, batch)
     with share_computation():
-        model_trace = _enumerated_trace(model, batch)
-        guide_trace = None if guide is None else _enumerated_trace(guide, batch)
-        log_prior = _every_alignment(model_trace, "alignment", batch)
-        latent = log_prior is not None
-        if log_prior is None:
-            log_prior = _attention(model, batch)
-    log_guide = _every_alignment(guide_trace, "alignment", batch)
-    log_emission = _every_alignment(model_trace, "tokens", batch)
-    assert log_emission is not None
+        model_trace = enumerated_trace(model, batch)
+        guide_trace = None if guide is None else enumerated_trace(guide, batch)
+        latent = "alignment" in model_trace
+        log_prior = (
+            every_alignment(model_trace, "alignment", batch) if latent else _attention(model, batch)
+        )
+    has_guide = guide_trace is not None and "alignment" in guide_trace
+    log_guide = every_alignment(guide_trace, "alignment", batch) if has_guide else None
+    log_emission = every_alignment(model_trace, "tokens", batch)
     # Without a latent alignment the emission is the same for all, and the evidence already.
     log_evidence = (log_prior + log_emission).logsumexp(-1) if latent else log_emission[..., 0]
     return PositionScores(
@@ -132,46 +173,36 @@ def score_positions(
     )
 
 
-def _enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
-    """Trace with the site ``alignment`` enumerated along dim −3 and log probabilities computed."""
+def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
+    """Scores of a model with alignments on the simplex."""
+    with share_computation():
+        has_guide = guide is not None and getattr(guide, "latent", None) != "none"
+        drawn = draw(model, guide if has_guide else None, batch)
+    weights = drawn.log_prior + drawn.log_likelihood - drawn.log_proposal
+    evidence = weights.logsumexp(0) - math.log(len(weights))
 
-    def configure(site: Any) -> dict[str, Any]:
-        is_latent = site["name"] == "alignment" and not site["is_observed"]
-        return {"enumerate": "parallel", "expand": False} if is_latent else {}
+    def counted(values: Tensor) -> Tensor:
+        mask = batch.target_mask
+        return at_least_fp32(values).where(mask if values.dim() == 2 else mask.unsqueeze(-1), 0.0)
 
-    configured = poutine.enum(
-        poutine.infer_config(program, configure), first_available_dim=-1 - MAX_PLATE_NESTING
+    return SimplexScores(
+        log_prior=counted(drawn.prior_mean.log()),
+        log_emission=None,
+        log_guide=counted(drawn.proposal_mean.log()) if has_guide else None,
+        log_evidence=counted(evidence),
+        source_mask=batch.source_mask,
+        target_mask=batch.target_mask,
+        divergence=counted(drawn.divergence) if has_guide else None,
+        bound=counted(drawn.log_likelihood.mean(0) - drawn.divergence) if has_guide else None,
     )
-    try:
-        trace = poutine.trace(configured).get_trace(batch)
-    except NotImplementedError as error:
-        raise IncompatibleError(
-            f"the site 'alignment' of {_name(program)} cannot be enumerated: exact posteriors "
-            "need a categorical alignment"
-        ) from error
-    trace.compute_log_prob()
-    return trace
-
-
-def _every_alignment(trace: Any, name: str, batch: Batch) -> Float[Tensor, "b t s"] | None:
-    """Log probability of a site for every alignment; None if there is no such site."""
-    if trace is None or name not in trace:
-        return None
-    sentences, sources = batch.source.shape
-    log_prob = at_least_fp32(trace.nodes[name]["log_prob"])
-    return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)
 
 
 def _attention(model: Any, batch: Batch) -> Float[Tensor, "b t s"]:
     """Logarithm of the attention weights of a model without latent alignment."""
     if not hasattr(model, "states"):
         raise IncompatibleError(
-            f"{_name(model)} has neither a site 'alignment' nor a method states(batch) with "
+            f"{program_name(model)} has neither a site 'alignment' nor a method states(batch) with "
             "attention scores: there is no alignment to score"
         )
     log_weights = at_least_fp32(model.states(batch).scores).log_softmax(-1)
     return log_weights.where(batch.target_mask.unsqueeze(-1), 0.0)
-
-
-def _name(program: Any) -> str:
-    return str(getattr(program, "__name__", type(program).__name__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import random
 import zipfile
 from pathlib import Path
@@ -42,9 +43,16 @@ class SafeCheckpointIO(CheckpointIO):
                 if (damaged := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"checksum of {damaged}")
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            OSError,
+        ) as error:
+            reason = str(error).partition("\n")[0]
             raise RunError(
-                f"{path}: damaged or cut off ({error}); delete it, and `pyro-align fit --resume` "
+                f"{path}: damaged or cut off ({reason}); delete it, and `pyro-align fit --resume` "
                 f"starts this run from its beginning"
             ) from error
         return loaded
@@ -78,7 +86,7 @@ class ResumePoint(Callback):
         accumulate = trainer.accumulate_grad_batches
         steps, inside = divmod(batch_idx + 1, accumulate)
         due = steps == 1 or trainer.global_step % self.every == 0
-        if due and not inside and not trainer.is_last_batch:
+        if due and not inside and not trainer.is_last_batch and not trainer.should_stop:
             assert isinstance(pl_module, AlignmentTask)
             pl_module.refuse_nonfinite()
             self.path.parent.mkdir(exist_ok=True)
@@ -114,6 +122,27 @@ class ResumePoint(Callback):
             self._random = None
 
 
+class StepLimit(Callback):
+    """End training after a number of optimiser steps, in the middle of an epoch too.
+
+    Unlike Lightning's own limit it leaves the validation that follows the last step, without
+    which there would be no weights to publish. It stands before :class:`ResumePoint`.
+
+    Args:
+        steps: the number, None for no limit.
+    """
+
+    def __init__(self, steps: int | None):
+        self.steps = steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop, if it is time."""
+        if self.steps is not None and trainer.global_step >= self.steps:
+            trainer.should_stop = True
+
+
 class BestWeights(Callback):
     """Write the weights of the best validation perplexity.
 
@@ -146,6 +175,8 @@ class BestWeights(Callback):
                     "valid_perplexity": repr(perplexity),
                 }
                 save_weights(self.path, pl_module.programs, notes)
+            # All processes read the file when training is over.
+            trainer.strategy.barrier()
 
 
 def _random_state() -> dict[str, Any]:

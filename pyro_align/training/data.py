@@ -7,8 +7,8 @@ from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
-from pyro_align.config import DataConfig, VocabularyConfig
-from pyro_align.corpus import IndexedCorpus, ParallelText, Vocabulary
+from pyro_align.config import Config, DataConfig, VocabularyConfig
+from pyro_align.corpus import BucketBatches, IndexedCorpus, ParallelText, Vocabulary
 
 
 def make_vocabularies(
@@ -50,6 +50,33 @@ def index(
         max_length=config.max_length,
         skip_long=config.skip_long,
         progress=progress,
+    )
+
+
+def buckets(
+    config: Config, corpus: IndexedCorpus, *, shuffle: bool, rank: int = 0, world_size: int = 1
+) -> BucketBatches:
+    """Which pairs meet in which batch.
+
+    Args:
+        config: seed and size of a batch.
+        corpus: the pairs.
+        shuffle: anew in every epoch.
+        rank: number of this process.
+        world_size: number of processes.
+
+    Raises:
+        ConfigError: if the longest pair does not fit into a batch, or there are more processes
+            than pairs.
+    """
+    return BucketBatches(
+        corpus.source_lengths,
+        corpus.target_lengths,
+        tokens=config.training.batch_tokens,
+        seed=config.seed,
+        shuffle=shuffle,
+        rank=rank,
+        world_size=world_size,
     )
 
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyro
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
-from pyro_align.config import Config
-from pyro_align.corpus import BatchLoader, BucketBatches, FixedBatches, IndexedCorpus
+from pyro_align.config import Config, TrainingConfig
+from pyro_align.corpus import BatchLoader, FixedBatches, IndexedCorpus
 from pyro_align.errors import ConfigError, TrainingError
 from pyro_align.inference import Objective
-from pyro_align.training.checkpoint import BestWeights, ResumePoint, SafeCheckpointIO
-from pyro_align.training.logs import EpochLines, FitProgress, MetricsCSV
-from pyro_align.training.task import LOG_EVERY, AlignmentTask
+from pyro_align.training.checkpoint import (
+    BestWeights,
+    ResumePoint,
+    SafeCheckpointIO,
+    StepLimit,
+)
+from pyro_align.training.data import buckets
+from pyro_align.training.distributed import processes
+from pyro_align.training.logs import EpochLines, FitProgress, MetricsCSV, StepRows
+from pyro_align.training.optimization import PlateauSchedule
+from pyro_align.training.task import AlignmentTask
 
 
 def fit(
@@ -47,73 +60,97 @@ def fit(
         The Lightning trainer, done.
 
     Raises:
-        TrainingError: if a loss is no number; naming step, batch and the last good checkpoint.
+        TrainingError: if a loss is no number, naming step, batch and the last good checkpoint; or
+            if training was interrupted.
         RunError: if a checkpoint cannot be read or written.
+        ConfigError: if this machine has not what is asked for.
     """
     training = config.training
+    check_machine(training)
+    devices, nodes = processes(training)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     resume = checkpoint if checkpoint.exists() else None
-    step = _step(checkpoint) if resume else 0
+    step = saved_step(checkpoint) if resume else 0
     task = AlignmentTask(model, guide, objective, training)
-    with _quiet():
+    with _quiet(), _interruptible(folder):
         trainer = Trainer(
-            accelerator=training.accelerator,
-            devices=training.devices,
-            strategy="ddp" if training.devices > 1 else "auto",
+            accelerator="cuda" if _uses_cuda(training) else "cpu",
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if devices * nodes > 1 else "auto",
             precision="bf16-mixed" if training.precision == "bf16" else "32-true",
             max_epochs=training.epochs,
-            max_steps=training.max_steps or -1,
             accumulate_grad_batches=training.accumulate,
             gradient_clip_val=training.clip,
             logger=_loggers(folder, training.tensorboard, step),
             callbacks=_callbacks(config, folder, checkpoint),
             plugins=[SafeCheckpointIO()],
-            log_every_n_steps=LOG_EVERY,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             enable_model_summary=False,
             enable_checkpointing=False,
             enable_progress_bar=sys.stderr.isatty(),
         )
+        # Dropout and samples of their own in every process.
+        rank, world_size = trainer.global_rank, trainer.world_size
+        pyro.set_rng_seed(config.seed + rank)
+        own = {"rank": rank, "world_size": world_size}
+        pin = trainer.strategy.root_device.type == "cuda"
         try:
             trainer.fit(
                 task,
-                train_dataloaders=BatchLoader(*_batches(config, train, trainer, shuffle=True)),
-                val_dataloaders=FixedBatches(*_batches(config, valid, trainer, shuffle=False)),
+                BatchLoader(train, buckets(config, train, shuffle=True, **own), pin),
+                FixedBatches(valid, buckets(config, valid, shuffle=False, **own), pin),
                 ckpt_path=resume,
                 weights_only=True,
             )
         except TrainingError as error:
-            good = f"{checkpoint}" if checkpoint.exists() else "none yet"
-            raise TrainingError(f"{error}; last good checkpoint: {good}") from None
-    if trainer.interrupted:
-        raise TrainingError(f"interrupted; go on with `pyro-align fit --resume {folder}`")
+            raise TrainingError(f"{error}; last good checkpoint: {_good(checkpoint)}") from None
     return trainer
 
 
-def _batches(
-    config: Config, corpus: IndexedCorpus, trainer: Trainer, *, shuffle: bool
-) -> tuple[IndexedCorpus, BucketBatches, bool]:
-    """What a loader takes: pairs, batches of them, and whether to pin these."""
-    buckets = BucketBatches(
-        corpus.source_lengths,
-        corpus.target_lengths,
-        tokens=config.training.batch_tokens,
-        seed=config.seed,
-        shuffle=shuffle,
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-    )
-    return corpus, buckets, trainer.strategy.root_device.type == "cuda"
+def check_machine(training: TrainingConfig) -> None:
+    """Refuse a configuration that asks for what is not there.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if training.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training.accelerator = 'cuda', but there is no CUDA device: take 'cpu'")
+    devices, _ = processes(training)
+    if _uses_cuda(training) and devices > (there := torch.cuda.device_count()):
+        raise ConfigError(
+            f"{devices} devices asked for, but there are {there}: lower --devices, or train on "
+            f"the CPU with training.accelerator=cpu"
+        )
+    if training.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "training.tensorboard needs the tensorboard package: "
+            "pip install 'pyro-align[tensorboard]'"
+        )
+
+
+def _uses_cuda(training: TrainingConfig) -> bool:
+    return training.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def _good(checkpoint: Path) -> str:
+    if not checkpoint.exists():
+        return "none yet"
+    return f"{checkpoint} (step {saved_step(checkpoint)})"
 
 
 def _callbacks(config: Config, folder: Path, checkpoint: Path) -> list[Callback]:
     callbacks: list[Callback] = [
+        StepLimit(config.training.max_steps),
+        StepRows(),
         BestWeights(folder / "weights.safetensors"),
         EarlyStopping("valid/perplexity", patience=config.training.early_stopping),
         ResumePoint(checkpoint, config.training.checkpoint_every),
         EpochLines(),
     ]
+    if config.training.schedule == "plateau":
+        callbacks.append(PlateauSchedule(config.training.patience))
     if sys.stderr.isatty():
         callbacks.append(FitProgress())
     return callbacks
@@ -122,36 +159,55 @@ def _callbacks(config: Config, folder: Path, checkpoint: Path) -> list[Callback]
 def _loggers(folder: Path, tensorboard: bool, step: int) -> list[Logger]:
     loggers: list[Logger] = [MetricsCSV(folder / "metrics.csv", step)]
     if tensorboard:
-        try:
-            loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
-        except ModuleNotFoundError:
-            raise ConfigError(
-                "training.tensorboard needs the tensorboard package: "
-                "pip install 'pyro-align[tensorboard]'"
-            ) from None
+        loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
     return loggers
 
 
-def _step(checkpoint: Path) -> int:
+def saved_step(checkpoint: Path) -> int:
+    """Optimiser steps that lie behind a checkpoint.
+
+    Raises:
+        RunError: if the file is damaged or cut off.
+    """
     step: int = SafeCheckpointIO().load_checkpoint(checkpoint)["global_step"]
     return step
 
 
 @contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
+    """Ctrl-C ends in an error that says how to go on, and works again afterwards."""
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        # Lightning exits when it is interrupted, and leaves Ctrl-C without effect.
+        if not isinstance(ended.__context__, KeyboardInterrupt):
+            raise
+        raise TrainingError(f"interrupted; go on with `pyro-align fit --resume {folder}`") from None
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's advertisements, and its advice that does not fit this loader."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             for message in (
                 r".*does not have many workers.*",
                 r".*GPU available but not used.*",
+                r"The number of training batches \(.*\) is smaller than the logging interval.*",
                 r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 on torch 2.13
                 r"You're resuming from a checkpoint that ended before the epoch ended.*",
             ):
                 warnings.filterwarnings("ignore", message)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

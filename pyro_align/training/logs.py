@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 import time
 from argparse import Namespace
@@ -13,6 +14,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from pyro_align.training.task import AlignmentTask
+from pyro_align.training.weights import write_atomically
+
+LOG_EVERY = 20
+"""Optimiser steps between two rows of training metrics."""
 
 COLUMNS = (
     "step",
@@ -74,12 +81,38 @@ class MetricsCSV(Logger):
         kept: list[dict[str, str]] = []
         if step and self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit()]
-            kept = [row for row in rows if int(row["step"]) <= step]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(kept)
+                # A row that a kill cut off has fewer columns.
+                whole = [row for row in csv.DictReader(file) if None not in row.values()]
+            kept = [row for row in whole if int(row["step"]) <= step]
+        rows = io.StringIO()
+        writer = csv.DictWriter(rows, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_atomically(self.path, rows.getvalue().encode())
+
+
+class StepRows(Callback):
+    """A row of training metrics every :data:`LOG_EVERY` optimiser steps, and at an epoch's end.
+
+    It stands before what saves checkpoints. Lightning writes its own rows after that, and one is
+    lost when a kill comes between.
+    """
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write, if it is time."""
+        assert isinstance(pl_module, AlignmentTask)
+        if pl_module.device.type == "cpu":
+            pl_module.refuse_nonfinite()
+        is_last = trainer.is_last_batch or trainer.should_stop
+        is_step = is_last or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if is_step and (is_last or trainer.global_step % LOG_EVERY == 0):
+            figures = pl_module.figures()
+            pl_module.log_dict(figures, logger=False)
+            for logger in trainer.loggers:
+                row = {**figures, "epoch": trainer.current_epoch}
+                logger.log_metrics(row, step=trainer.global_step - 1)
 
 
 class EpochLines(Callback):

@@ -18,8 +18,7 @@ from pyro_align.inference import KL_SCHEDULES, Objective
 from pyro_align.posterior import score_positions
 from pyro_align.training.optimization import configure
 
-LOG_EVERY = 20
-"""Optimiser steps between two lines of training metrics."""
+_MEND = "lower training.learning_rate or training.clip"
 
 
 class AlignmentTask(LightningModule):
@@ -45,7 +44,8 @@ class AlignmentTask(LightningModule):
         self._step_tokens = 0
         self._sums: Tensor | None = None  # bound, log likelihood, KL, tokens since the last log
         self._since = time.perf_counter()
-        # Epoch, batch and step of the first loss that was no number, −1 for none.
+        self._batch_idx = 0
+        # Epoch, batch and step of the first loss or gradient that was no number, −1 for none.
         self._nonfinite = torch.full((3,), -1)
 
     @property
@@ -60,6 +60,7 @@ class AlignmentTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Summed loss of a batch."""
+        self.objective.step = self.global_step
         self.objective.kl_weight = self.kl_weight(self.global_step)
         # Pyro's checks look at values and shapes alone: once is enough.
         check = self.global_step == 0
@@ -71,7 +72,8 @@ class AlignmentTask(LightningModule):
             validate_infer=check,
         ):
             terms = self.objective.terms(self.elbo.model, self.elbo.guide, batch)
-        self._watch(terms.loss.detach(), batch_idx)
+        self._batch_idx = batch_idx
+        self._watch(terms.loss.detach())
         self._step_tokens += batch.tokens
         new = torch.stack(
             [
@@ -81,7 +83,7 @@ class AlignmentTask(LightningModule):
                 terms.kl.new_tensor(float(batch.tokens)),
             ]
         )
-        self._sums = new if self._sums is None else self._sums + new
+        self._sums = new if self._sums is None else self._sums.to(new.device) + new
         # Lightning takes the mean over accumulated batches; on_before_optimizer_step takes it
         # over tokens instead.
         return terms.loss * self.trainer.accumulate_grad_batches
@@ -96,31 +98,54 @@ class AlignmentTask(LightningModule):
         torch._foreach_mul_(gradients, world / tokens)
         self._step_tokens = 0
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Log what training sees, now and then."""
-        if self.device.type == "cpu":
-            self.refuse_nonfinite()
-        if self.global_step % LOG_EVERY == 0 and self._sums is not None:
-            self.refuse_nonfinite()
-            bound, log_likelihood, kl, tokens = self._sums.tolist()
-            now = time.perf_counter()
-            self.log_dict(
-                {
-                    "train/perplexity": perplexity(bound, tokens),
-                    "train/elbo": (log_likelihood - kl) / tokens,
-                    "train/kl": kl / tokens,
-                    "train/kl_weight": self.objective.kl_weight,
-                    "train/learning_rate": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
-                    "train/tokens_per_second": tokens
-                    * self.trainer.world_size
-                    / (now - self._since),
-                }
-            )
-            self._sums, self._since = None, now
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm, and notice a gradient that is no number, which would spoil the weights."""
+        assert gradient_clip_val is not None
+        self._watch(torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val))
+
+    def figures(self) -> dict[str, float]:
+        """What training has seen since it was asked last: per-token means in nats, and settings.
+
+        Raises:
+            TrainingError: if a loss or gradient was no number.
+        """
+        self.refuse_nonfinite()
+        total = self._total()
+        assert total is not None
+        bound, log_likelihood, kl, tokens = total.tolist()
+        seconds = time.perf_counter() - self._since
+        self._sums, self._since = None, time.perf_counter()
+        (optimizer,) = self.trainer.optimizers
+        return {
+            "train/perplexity": perplexity(bound, tokens),
+            "train/elbo": (log_likelihood - kl) / tokens,
+            "train/kl": kl / tokens,
+            "train/kl_weight": self.objective.kl_weight,
+            "train/learning_rate": optimizer.param_groups[0]["lr"],
+            "train/tokens_per_second": tokens / seconds,
+        }
 
     def on_train_epoch_start(self) -> None:
         """Do not count validation as training time."""
         self._sums, self._since = None, time.perf_counter()
+
+    def on_train_end(self) -> None:
+        """Leave the objective as the bound itself."""
+        self.objective.step, self.objective.kl_weight = None, 1.0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what has been summed since the last row of training metrics."""
+        checkpoint["sums"] = self._total()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with those sums."""
+        sums = checkpoint["sums"]
+        self._sums = sums if sums is None or self.trainer.is_global_zero else sums * 0
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of a validation."""
@@ -142,6 +167,11 @@ class AlignmentTask(LightningModule):
             sums = sums.to(self.device)
             torch.distributed.all_reduce(sums)
         evidence, elbo, kl, tokens = sums.tolist()
+        if not math.isfinite(evidence):
+            raise TrainingError(
+                f"the likelihood of the validation text is not a number after step "
+                f"{self.global_step}; {_MEND}"
+            )
         self.log_dict(
             {
                 "valid/perplexity": perplexity(evidence, tokens),
@@ -151,8 +181,16 @@ class AlignmentTask(LightningModule):
             sync_dist=self.trainer.world_size > 1,
         )
 
+    def _total(self) -> Tensor | None:
+        """The sums of all processes."""
+        if self._sums is None or self.trainer.world_size == 1:
+            return self._sums
+        total = self._sums.to(self.device, copy=True)
+        torch.distributed.all_reduce(total)
+        return total
+
     def refuse_nonfinite(self) -> None:
-        """Stop if a loss was no number since the last look, which waits for the device.
+        """Stop if a loss or gradient was no number since the last look, which waits for the device.
 
         Raises:
             TrainingError: naming the step and the batch.
@@ -160,16 +198,16 @@ class AlignmentTask(LightningModule):
         epoch, batch, step = self._nonfinite.tolist()
         if step >= 0:
             raise TrainingError(
-                f"the loss is not a number at step {step} (epoch {epoch + 1}, batch {batch + 1} "
-                f"of it); lower training.learning_rate or training.clip"
+                f"the loss or its gradient is not a number at step {step} (epoch {epoch + 1}, "
+                f"batch {batch + 1} of it); {_MEND}"
             )
 
-    def _watch(self, loss: Tensor, batch_idx: int) -> None:
-        """Remember where the loss first was no number, without waiting for the device."""
-        here = torch.tensor([self.current_epoch, batch_idx, self.global_step])
-        first = self._nonfinite.to(loss.device)
-        is_first = ~loss.isfinite() & (first[2] < 0)
-        self._nonfinite = torch.where(is_first, here.to(loss.device, non_blocking=True), first)
+    def _watch(self, value: Tensor) -> None:
+        """Remember where a value first was no number, without waiting for the device."""
+        here = torch.tensor([self.current_epoch, self._batch_idx, self.global_step + 1])
+        first = self._nonfinite.to(value.device)
+        is_first = ~value.isfinite() & (first[2] < 0)
+        self._nonfinite = torch.where(is_first, here.to(value.device, non_blocking=True), first)
 
 
 def perplexity(log_likelihood: float, tokens: float) -> float:

@@ -30,7 +30,7 @@ def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[st
         name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(modules).items()
     }
     # One entry: several are written in random order, and equal weights should be equal files.
-    written = {_NOTES: json.dumps({**notes, "sha256": _digest(tensors)})}
+    written = {_NOTES: json.dumps({**notes, "sha256": _digest(tensors, notes)})}
     content = save(tensors, metadata=written)
     write_atomically(path, content)
 
@@ -44,13 +44,14 @@ def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, str]
     """
     try:
         with safe_open(path, framework="pt") as file:
-            notes = json.loads((file.metadata() or {}).get(_NOTES, "{}"))
+            notes = dict(json.loads((file.metadata() or {}).get(_NOTES, "{}")))
+            digest = notes.pop("sha256", None)
             loaded = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise RunError(f"{path}: no weights there; the run has not got so far") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path}: damaged or cut off ({error}); {_MEND}") from None
-    if _digest(loaded) != notes.get("sha256"):
+    if _digest(loaded, notes) != digest:
         raise RunError(f"{path}: damaged, its digest does not fit its content; {_MEND}")
     wanted = _tensors(modules)
     odd = sorted(wanted.keys() ^ loaded.keys()) or sorted(
@@ -87,7 +88,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 _NOTES = "pyro_align"
-_MEND = "copy the run again, or make new weights with `pyro-align fit --resume`"
+_MEND = (
+    "copy the run again, or delete its checkpoints/last.ckpt and make new weights from the "
+    "beginning with `pyro-align fit --resume`"
+)
 
 
 def _tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -96,9 +100,9 @@ def _tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     return {**dict(together.named_parameters()), **dict(together.named_buffers())}
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(repr(sorted(notes.items())).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

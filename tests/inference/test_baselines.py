@@ -1,4 +1,4 @@
-"""The soft-attention baseline, in this package's objective and in Pyro's own."""
+"""Baselines that predict, in this package's objective and in Pyro's own."""
 
 from __future__ import annotations
 
@@ -33,16 +33,11 @@ def stock_draws(model, guide, batch, rows=200):
     return torch.stack(grads)
 
 
-class Handled(SoftAttentionBaseline):
-    """A handled guide whose parameters can be listed."""
-
-    def parameters(self):
-        return self.guide.parameters()
-
-
 def test_its_value_is_the_log_likelihood_of_soft_attention():
     model, batch = tiny_model(), padded(random_batch(), source=1, target=2)
-    value = SoftAttentionBaseline(model, PriorGuide(model)).value(batch)
+    handled = SoftAttentionBaseline().handle(model, PriorGuide(model))
+    site = poutine.trace(handled).get_trace(batch).nodes["alignment"]
+    value = site["infer"]["baseline"]["baseline_value"]
     soft = poutine.trace(SoftModel(model.networks)).get_trace(batch)
     soft.compute_log_prob()
     torch.testing.assert_close(value, soft.nodes["tokens"]["log_prob"])
@@ -53,7 +48,7 @@ def test_its_value_is_the_log_likelihood_of_soft_attention():
 def test_it_leaves_the_guide_as_it_is():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model)
-    trace = poutine.trace(SoftAttentionBaseline(model, guide)).get_trace(batch)
+    trace = poutine.trace(SoftAttentionBaseline().handle(model, guide)).get_trace(batch)
     plain = poutine.trace(guide).get_trace(batch)
     assert torch.equal(trace.nodes["alignment"]["fn"].logits, plain.nodes["alignment"]["fn"].logits)
     assert "baseline" in trace.nodes["alignment"]["infer"]
@@ -68,7 +63,7 @@ def test_stock_tracegraph_is_unbiased_for_model_and_guide(kind, handled):
     guide = tiny_guide(model, kind)
     expected = gradient(EnumeratedELBO().differentiable_loss(model, guide, batch), model, guide)
     assert gradient(EnumeratedELBO().differentiable_loss(model, guide, batch), model).norm() > 0.1
-    program = Handled(model, guide) if handled else guide
+    program = SoftAttentionBaseline().handle(model, guide) if handled else guide
     assert_unbiased(stock_draws(model, program, batch), expected)
 
 
@@ -78,7 +73,7 @@ def test_it_takes_variance_away_from_stock_tracegraph():
     elbo = TraceGraph_ELBO(max_plate_nesting=2)
     plain, handled = (
         row_variance(elbo, model, program, many, guide.bilinear)
-        for program in (guide, SoftAttentionBaseline(model, guide))
+        for program in (guide, SoftAttentionBaseline().handle(model, guide))
     )
     assert handled < 0.1 * plain
 
@@ -95,7 +90,7 @@ def test_any_batch_shape_after_another(sources, targets, samples):
         stock = TraceGraph_ELBO(
             max_plate_nesting=2, num_particles=samples, vectorize_particles=samples > 1
         )
-        stock.loss_and_grads(model, SoftAttentionBaseline(model, guide), many)
+        stock.loss_and_grads(model, SoftAttentionBaseline().handle(model, guide), many)
         assert torch.isfinite(collected_gradient(model, guide)).all()
 
 
@@ -103,6 +98,8 @@ def test_it_trains_with_stock_svi():
     model = tiny_model()
     guide = tiny_guide(model)
     batch = repeated(random_batch(), 4)
-    svi = SVI(model, SoftAttentionBaseline(model, guide), Adam({"lr": 0.1}), TraceGraph_ELBO())
+    svi = SVI(
+        model, SoftAttentionBaseline().handle(model, guide), Adam({"lr": 0.1}), TraceGraph_ELBO()
+    )
     losses = [svi.step(batch) for _ in range(25)]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])

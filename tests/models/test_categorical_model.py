@@ -39,6 +39,16 @@ def test_an_emission_for_every_alignment_is_that_of_each_alone():
         torch.testing.assert_close(together[s], alone)
 
 
+def test_one_hot_weights_are_positions():
+    model, batch = tiny_model(), random_batch((4, 4), (2, 3))
+    states = model.states(batch)
+    positions = torch.randint(4, (5, 2, 3))
+    weights = torch.nn.functional.one_hot(positions, 4).double()
+    torch.testing.assert_close(
+        model.emission(states, weights).logits, model.emission(states, positions).logits
+    )
+
+
 @pytest.mark.parametrize("top_k", [1, 2, 3])
 def test_top_k_renormalises_the_prior_of_the_best(top_k):
     model, batch = tiny_model(), padded(random_batch((3, 5, 1)), source=1)

@@ -9,7 +9,7 @@ import torch
 from support import padded, random_batch, tiny_model, tiny_networks
 
 from pyro_align.models import CategoricalModel, SoftModel
-from pyro_align.networks import pick
+from pyro_align.networks import expected, pick
 
 
 def softmax(scores):
@@ -117,3 +117,14 @@ def test_pick_for_one_sentence_of_one_position():
     assert torch.equal(
         pick(values, torch.tensor([[[2]], [[0]]])), values[:, [2, 0]].movedim(1, 0)[:, None]
     )
+
+
+@pytest.mark.parametrize("particles", [(), (4,)])
+def test_expected_values_are_weighted_sums(particles):
+    values = torch.randn(2, 3, 5)
+    weights = torch.rand(*particles, 2, 4, 3, dtype=torch.float64).softmax(-1)
+    found = expected(values, weights)
+    assert found.shape == (*particles, 2, 4, 5)
+    assert found.dtype == values.dtype
+    by_hand = sum(weights[..., s, None].float() * values[:, None, s] for s in range(3))
+    torch.testing.assert_close(found, by_hand)

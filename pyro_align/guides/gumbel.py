@@ -1,0 +1,84 @@
+"""Relaxed one-hot alignments."""
+
+from __future__ import annotations
+
+import pyro
+from torch import Tensor
+
+from pyro_align.batch import Batch
+from pyro_align.distributions import GumbelSoftmax, StraightThroughGumbelSoftmax
+from pyro_align.errors import ConfigError
+from pyro_align.guides.alignment_guide import AlignmentGuide
+from pyro_align.guides.amortized import AmortizedGuide
+from pyro_align.inference.plates import alignment_plates
+
+
+class GumbelGuide(AlignmentGuide):
+    """``z_t = softmax((g_t + Gumbel noise) / τ)``, scores ``g_t`` as in :class:`AmortizedGuide`.
+
+    A relaxation of ``Categorical(g_t)`` whose draws are differentiable (Jang et al. 2017).
+
+    Args:
+        model: a model with ``networks`` that hold source and target embeddings.
+        temperature: τ at the beginning of training.
+        floor: least τ.
+        half_life: optimiser steps in which τ halves, until it has reached the floor.
+        straight_through: draw one-hot vectors, with the gradient of the relaxed ones.
+        hidden: units of each network, each direction.
+        layers: layers of each network.
+        dropout: on embeddings and between layers; None for the model's own.
+        share_embeddings: read the model's embeddings rather than own ones.
+
+    Attributes:
+        temperature: τ of the next draws; whoever trains may move it.
+    """
+
+    latent = "relaxed"
+
+    def __init__(
+        self,
+        model: object,
+        *,
+        temperature: float = 1.0,
+        floor: float = 0.5,
+        half_life: int = 5000,
+        straight_through: bool = False,
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float | None = None,
+        share_embeddings: bool = True,
+    ):
+        if not 0 < floor <= temperature:
+            raise ConfigError(
+                f"a temperature falls to its floor, which is above 0; got temperature "
+                f"{temperature} and floor {floor}"
+            )
+        if half_life < 1:
+            raise ConfigError(f"half_life is optimiser steps, 1 or more; got {half_life}")
+        super().__init__(model)
+        self.amortized = AmortizedGuide(
+            model,
+            hidden=hidden,
+            layers=layers,
+            dropout=dropout,
+            share_embeddings=share_embeddings,
+        )
+        self.temperature = self.initial_temperature = temperature
+        self.floor = floor
+        self.half_life = half_life
+        self.distribution = StraightThroughGumbelSoftmax if straight_through else GumbelSoftmax
+
+    def anneal(self, step: int) -> None:
+        """Set the temperature of an optimiser step, counted from 0."""
+        decayed = self.initial_temperature * 0.5 ** (step / self.half_life)
+        self.temperature = max(self.floor, decayed)
+
+    def relax(self, logits: Tensor) -> GumbelSoftmax:
+        """The distribution that relaxes a Categorical at the present temperature."""
+        return self.distribution(self.temperature, logits)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Sites: ``alignment``."""
+        posterior = self.relax(self.amortized.scores(batch))
+        with alignment_plates(batch):
+            return pyro.sample("alignment", posterior)

@@ -1,0 +1,70 @@
+"""Prior and inference network, mixed."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import torch
+from jaxtyping import Float
+from pyro.nn import pyro_method
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from pyro_align.batch import Batch
+from pyro_align.distributions import at_least_fp32
+from pyro_align.guides.alignment_guide import AlignmentGuide
+from pyro_align.guides.amortized import AmortizedGuide
+from pyro_align.inference.plates import alignment_plates
+from pyro_align.inference.sharing import shared
+
+
+class PosteriorMixtureGuide(AlignmentGuide):
+    """``q = γ_t p(z_t | x, y_<t) + (1 − γ_t) r(z_t | x, y)``, ``γ_t = sigmoid(w · h_t + b)``.
+
+    ``r`` is an :class:`AmortizedGuide`. The gate, read off the decoder state, lets it leave alone
+    what the prior knows already, and bounds the divergence: ``KL(q ‖ p) ≤ (1 − γ) KL(r ‖ p)``.
+
+    Args:
+        model: a model with ``networks`` that hold source and target embeddings.
+        hidden: units of each network of ``r``, each direction.
+        layers: layers of each network of ``r``.
+        dropout: on embeddings and between layers of ``r``; None for the model's own.
+        share_embeddings: read the model's embeddings rather than own ones.
+    """
+
+    latent = "categorical"
+
+    def __init__(
+        self,
+        model: object,
+        *,
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float | None = None,
+        share_embeddings: bool = True,
+    ):
+        super().__init__(model)
+        self.amortized = AmortizedGuide(
+            model,
+            hidden=hidden,
+            layers=layers,
+            dropout=dropout,
+            share_embeddings=share_embeddings,
+        )
+        self.gate = nn.Linear(self.model.networks.config.decoder_hidden, 1)
+
+    @shared
+    @pyro_method
+    def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
+        """Log probabilities of ``q``."""
+        states = self.model.states(batch)
+        gate = at_least_fp32(self.gate(states.hidden))
+        prior = logsigmoid(gate) + states.scores.log_softmax(-1)
+        network = logsigmoid(-gate) + self.amortized.scores(batch).log_softmax(-1)
+        return torch.logaddexp(prior, network)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Sites: ``alignment``."""
+        scores = self.scores(batch)
+        with alignment_plates(batch):
+            return pyro.sample("alignment", dist.Categorical(logits=scores))

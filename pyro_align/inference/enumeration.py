@@ -1,0 +1,65 @@
+"""A program's log probabilities for every alignment there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyro.distributions as dist
+from jaxtyping import Float
+from pyro import poutine
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyro_align.batch import Batch
+from pyro_align.distributions import at_least_fp32
+from pyro_align.errors import IncompatibleError
+
+
+def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
+    """Trace with the site ``alignment`` enumerated along dim −3 and log probabilities computed.
+
+    Handlers around the call see nothing of it: a guide may ask this of its model while it runs.
+    A relaxed alignment counts as the Categorical that it relaxes.
+
+    Raises:
+        IncompatibleError: if the alignment cannot be enumerated.
+    """
+    with poutine.block():
+        try:
+            trace = poutine.trace(_EveryAlignment()(program)).get_trace(batch)
+        except NotImplementedError as error:
+            raise IncompatibleError(
+                f"the site 'alignment' of {program_name(program)} cannot be enumerated: exact "
+                "posteriors need a categorical alignment, and a model whose alignments lie on the "
+                "simplex says so with latent = 'simplex'"
+            ) from error
+        trace.compute_log_prob()
+    return trace
+
+
+def every_alignment(trace: Any, site: str, batch: Batch) -> Float[Tensor, "batch target source"]:
+    """Log probability of a site of an enumerated trace, for every alignment."""
+    sentences, sources = batch.source.shape
+    log_prob = at_least_fp32(trace.nodes[site]["log_prob"])
+    return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)
+
+
+def program_name(program: Any) -> str:
+    """What to call a program in a message."""
+    return str(getattr(program, "__name__", type(program).__name__))
+
+
+class _EveryAlignment(Messenger):
+    """Let ``alignment`` have all its values at once, in front of the plates.
+
+    Pyro's own enumeration keeps its dimensions in a global, which does not nest.
+    """
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["name"] != "alignment" or msg["is_observed"]:
+            return
+        if msg["fn"].event_shape and hasattr(msg["fn"], "logits"):
+            msg["fn"] = dist.Categorical(logits=msg["fn"].logits)
+        msg["value"] = msg["fn"].enumerate_support(expand=False).reshape(-1, 1, 1)
+        msg["done"] = True

@@ -1,0 +1,141 @@
+"""What the objectives have in common that weigh K alignments of a position against each other."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from pyro.distributions.util import scale_and_mask
+from pyro.infer import TraceGraph_ELBO
+from pyro.infer.util import MultiFrameTensor
+from pyro.ops.provenance import detach_provenance, get_provenance
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from pyro_align.errors import ConfigError, IncompatibleError
+from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.plates import MAX_PLATE_NESTING
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Log probabilities, in nats, of K alignments ``z_1 … z_K ~ q`` of every target position.
+
+    Attributes:
+        log_prior: ``log p(z_k)``.
+        log_guide: ``log q(z_k)``.
+        log_emission: ``log p(y_t | z_k)``.
+        log_weight: ``log w_k = log p(y_t | z_k) + β (log p(z_k) − log q(z_k))`` with the KL weight
+            β, 1 for the importance weight itself.
+    """
+
+    log_prior: Float[Tensor, "sample batch target"]
+    log_guide: Float[Tensor, "sample batch target"]
+    log_emission: Float[Tensor, "sample batch target"]
+    log_weight: Float[Tensor, "sample batch target"]
+
+    @property
+    def log_mean_weight(self) -> Float[Tensor, "batch target"]:
+        """``log 1/K Σ_k w_k``, the importance-weighted bound of a position."""
+        return self.log_weight.logsumexp(0) - math.log(len(self.log_weight))
+
+
+class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
+    """``Σ_t log 1/K Σ_k w_k``: a bound on the log evidence that is the tighter the larger K.
+
+    One set of weights for every target position of every sentence: alignments of different
+    positions are independent given the sentence pair, so that weights of whole sentences, or of a
+    whole batch, would only multiply the variances of its positions. The terms it reports beside
+    its loss are those of the evidence lower bound, from the same samples.
+
+    Args:
+        samples: K, alignments drawn for every target position.
+        least: the least that the objective makes sense with.
+    """
+
+    pairs = frozenset({("categorical", "categorical")})
+
+    def __init__(self, samples: int, least: int = 1):
+        checked_samples(samples, least, type(self).__name__)
+        super().__init__(num_particles=samples, vectorize_particles=samples > 1)
+
+    @abstractmethod
+    def _surrogate(self, draws: Draws) -> Float[Tensor, "batch target"]:
+        """What has the gradient that each position contributes; its value does not matter."""
+
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+        """Estimates from K alignments a position."""
+        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)
+        site, prior = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
+        shape = (self.num_particles, *site["fn"].batch_shape[-MAX_PLATE_NESTING:])
+        emission, rest = _observations(model_trace, site)
+        log_prior, log_guide, log_emission = (
+            detach_provenance(each).expand(shape)
+            for each in (prior["unscaled_log_prob"], site["unscaled_log_prob"], emission)
+        )
+        draws = Draws(
+            log_prior,
+            log_guide,
+            log_emission,
+            log_emission + self.kl_weight * (log_prior - log_guide),
+        )
+
+        def total(positions: Tensor) -> Tensor:
+            return scale_and_mask(positions, site["scale"], site["mask"]).sum()
+
+        # Observed once, but counted for every particle.
+        rest = detach_provenance(rest) / self.num_particles
+        surrogate = total(self._surrogate(draws)) + rest
+        bound = total(draws.log_mean_weight) + rest
+        with torch.no_grad():
+            log_likelihood = total(log_emission.mean(0)) + rest
+            kl = total(_divergence(site["fn"], prior["fn"], draws).mean(0))
+        loss = (surrogate - bound).detach() - surrogate
+        return Terms(loss, log_likelihood, kl)
+
+
+def checked_samples(samples: int, least: int, what: str) -> int:
+    """The option ``samples``.
+
+    Raises:
+        ConfigError: if it is fewer than ``what`` needs.
+    """
+    if samples < least:
+        raise ConfigError(f"{what} needs samples = {least} or more, got {samples}")
+    return samples
+
+
+def _observations(model_trace: Any, site: Any) -> tuple[Tensor, Tensor]:
+    """Log probabilities that depend on the alignment, by position, and the sum of the others."""
+    zero = site["unscaled_log_prob"].detach() * 0
+    dependent = MultiFrameTensor((site["cond_indep_stack"], zero))
+    rest = zero.sum()
+    plates = {frame for frame in site["cond_indep_stack"] if frame.vectorized}
+    for name, observed in model_trace.nodes.items():
+        if observed["type"] != "sample" or not observed["is_observed"]:
+            continue
+        if "alignment" not in get_provenance(observed["log_prob"]):
+            rest = rest + observed["log_prob"].sum()
+            continue
+        if not plates <= set(observed["cond_indep_stack"]):
+            raise IncompatibleError(
+                f"the site {name!r} depends on the alignment but does not lie in the plates of "
+                f"the site 'alignment': importance weights of single positions do not exist; "
+                f"take ScoreFunctionELBO"
+            )
+        # Scaled, if at all, with the whole bound: a power of a weight is not a weight.
+        log_prob = scale_and_mask(observed["unscaled_log_prob"], 1.0, observed["mask"])
+        dependent.add((observed["cond_indep_stack"], log_prob))
+    return dependent.sum_to(site["cond_indep_stack"]), rest
+
+
+def _divergence(guide: Any, prior: Any, draws: Draws) -> Float[Tensor, "sample batch target"]:
+    """``KL(q ‖ p)``, in closed form if the distributions have one, else sampled."""
+    try:
+        return detach_provenance(kl_divergence(guide, prior)).expand_as(draws.log_guide)
+    except NotImplementedError:
+        return draws.log_guide - draws.log_prior

@@ -1,0 +1,59 @@
+"""The evidence lower bound with draws that are differentiable in the guide's parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float
+from pyro.distributions.util import scale_and_mask
+from pyro.infer import Trace_ELBO
+from torch import Tensor
+
+from pyro_align.inference.free_bits import checked_free_bits, free_bits
+from pyro_align.inference.importance import checked_samples
+from pyro_align.inference.objective import Objective, Terms
+
+
+class PathwiseELBO(Objective, Trace_ELBO):
+    """What pathwise objectives share: draws, and a KL divergence in closed form.
+
+    Args:
+        samples: alignments drawn for every target position; the estimate is their mean.
+        free_bits: nats of KL divergence a target position that cost nothing, see
+            :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
+    """
+
+    def __init__(self, *, samples: int = 1, free_bits: float = 0.0):
+        checked_samples(samples, 1, type(self).__name__)
+        super().__init__(num_particles=samples, vectorize_particles=samples > 1)
+        self.free_bits = checked_free_bits(free_bits)
+
+    def _traces(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Model and guide, all draws in one pair of traces."""
+        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)
+        return model_trace, guide_trace
+
+    def _log_likelihood(self, model_trace: Any) -> Float[Tensor, ""]:
+        """Mean over the draws of what the observed sites have for log probability."""
+        total: Any = 0.0
+        for site in model_trace.nodes.values():
+            if site["type"] == "sample" and site["is_observed"]:
+                total = total + site["log_prob_sum"]
+        return total / self.num_particles
+
+    def _bound(
+        self,
+        log_likelihood: Float[Tensor, ""],
+        divergence: Float[Tensor, "*shape"],
+        guide_site: Any,
+    ) -> Terms:
+        """Terms from a divergence in the shape of the guide's site."""
+        kl = self._sum(divergence, guide_site)
+        penalty = self._sum(free_bits(divergence, self.free_bits), guide_site)
+        loss = self.kl_weight * penalty - log_likelihood
+        return Terms(loss, log_likelihood.detach(), kl.detach())
+
+    def _sum(self, values: Float[Tensor, "*shape"], guide_site: Any) -> Float[Tensor, ""]:
+        """Sum over positions, padding left out, and mean over the draws."""
+        counted = scale_and_mask(values, guide_site["scale"], guide_site["mask"])
+        return counted.sum() / self.num_particles

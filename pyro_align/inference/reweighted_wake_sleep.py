@@ -1,0 +1,50 @@
+"""Reweighted wake-sleep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from pyro_align.errors import ConfigError
+from pyro_align.inference.importance import Draws, ImportanceObjective
+from pyro_align.inference.objective import Terms
+
+
+class ReweightedWakeSleep(ImportanceObjective):
+    """Model and guide both follow the posterior, as K weighted samples show it.
+
+    With ``z_k ~ q`` and self-normalised weights ``v_k = w_k / Σ_j w_j`` of every target position
+    (Bornschein & Bengio 2015, equations 9 and 12; Ba et al. 2015 for attention):
+
+    - wake-phase update of the model: ``Σ_k v_k ∇ log p(y, z_k)``, an estimate of the gradient of
+      the log evidence;
+    - wake-phase update of the guide: ``Σ_k v_k ∇ log q(z_k)``, an estimate of the gradient of
+      ``−KL(p(z | x, y) ‖ q)``, the *inclusive* divergence from the exact posterior.
+
+    Both are biased for a finite K and exact in the limit. The loss has the value of the
+    importance-weighted bound, negative, but is not what the guide descends. A parameter that
+    model and guide share takes both updates; so does the attention of a guide that is the prior.
+
+    There is no KL divergence from the prior in it, hence none to weigh: ``kl_weight`` must be 1.
+
+    Args:
+        samples: K, at least 2, for a single sample has the weight 1 whatever it is.
+    """
+
+    def __init__(self, *, samples: int = 5):
+        super().__init__(samples, least=2)
+
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+        """Estimates from K alignments a position."""
+        if self.kl_weight != 1:
+            raise ConfigError(
+                f"reweighted wake-sleep has no KL divergence to weigh, and a KL weight of "
+                f"{self.kl_weight:g} has no meaning there: set training.kl_schedule = 'constant'"
+            )
+        return super()._terms(model, guide, args, kwargs)
+
+    def _surrogate(self, draws: Draws) -> Tensor:
+        """``Σ_k v_k (log p(y, z_k) + log q(z_k))`` with the weights held fixed."""
+        weights = draws.log_weight.detach().softmax(0)
+        return (weights * (draws.log_emission + draws.log_prior + draws.log_guide)).sum(0)

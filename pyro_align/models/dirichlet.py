@@ -1,0 +1,75 @@
+"""Relaxed latent alignment."""
+
+from __future__ import annotations
+
+import pyro
+import torch
+from jaxtyping import Float
+from pyro.nn import pyro_method
+from torch import Tensor
+
+from pyro_align.batch import Batch
+from pyro_align.distributions import PaddedDirichlet, VocabularyCategorical, concentrations
+from pyro_align.inference.plates import alignment_plates
+from pyro_align.models.alignment_model import AlignmentModel
+from pyro_align.networks import States, expected
+
+
+class DirichletModel(AlignmentModel):
+    """``z_t ~ Dirichlet(α_t)``, ``y_t ~ p(y_t | Σ_s z_ts m_s, h_t)`` (Deng et al. 2018, §3).
+
+    An alignment is a point of the simplex over the source positions; the emission reads the
+    annotations weighted by it. The concentrations ``α_t`` come from the attention scores, see
+    :func:`~pyro_align.distributions.concentrations`.
+    """
+
+    latent = "simplex"
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Sites: ``alignment``, ``tokens``."""
+        states = self.states(batch)
+        with alignment_plates(batch):
+            alignment = pyro.sample("alignment", self.prior(states))
+            emission = self.emission(states, alignment)
+            return pyro.sample("tokens", emission, obs=batch.target)
+
+    @pyro_method
+    def prior(self, states: States) -> PaddedDirichlet:
+        """Distribution of the alignments, given the source and the target before."""
+        return PaddedDirichlet(concentrations(states.scores), states.memory.mask.unsqueeze(1))
+
+    @pyro_method
+    def emission(
+        self, states: States, alignment: Float[Tensor, "*shape source"]
+    ) -> VocabularyCategorical:
+        """Token distribution given weights of the source positions.
+
+        Args:
+            states: of a batch.
+            alignment: ``(sentences, positions, source)``, with particles to the left if any.
+        """
+        return self.networks.emission(states.hidden, expected(states.memory.values, alignment))
+
+    @pyro_method
+    def expected_emission(self, states: States) -> VocabularyCategorical:
+        """Token distribution from the mean of the prior."""
+        return self.emission(states, self.prior(states).mean)
+
+    @pyro_method
+    def next_token(
+        self, states: States, top_k: int | None = None
+    ) -> Float[Tensor, "batch target vocabulary"]:
+        """``log p(y_t | z_t = E_p[z_t])``: the mean alignment plugged in.
+
+        The integral over the simplex has no closed form. The mean stands for it because that is
+        one emission, deterministic, as a beam search needs it; an average over draws would cost
+        one emission each and change from call to call. It is a distribution over tokens, but it
+        is not the marginal one; see :func:`~pyro_align.posterior.score_positions` for that one's
+        estimate. ``top_k`` keeps the K largest weights of the mean, renormalised.
+        """
+        weights = self.prior(states).mean
+        if top_k is not None and top_k < weights.shape[-1]:
+            largest, positions = weights.topk(top_k, dim=-1)
+            kept = largest / largest.sum(-1, keepdim=True)
+            weights = torch.zeros_like(weights).scatter(-1, positions, kept)
+        return self.emission(states, weights).logits

@@ -1,0 +1,79 @@
+"""Relaxed one-hot alignments as a guide."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from contracts import GuideContract
+from pyro import poutine
+from support import evidence, padded, random_batch, tiny_guide, tiny_model
+
+from pyro_align.errors import ConfigError
+from pyro_align.guides import GumbelGuide
+from pyro_align.inference import EnumeratedELBO
+from pyro_align.posterior import score_positions
+
+BATCH = padded(random_batch(), source=1, target=1)
+
+
+class TestGumbelGuide(GuideContract):
+    has_parameters = True
+
+    def create_model(self, **settings):
+        return tiny_model(**settings)
+
+    def create(self, model, *, seed=1):
+        return tiny_guide(model, GumbelGuide, seed=seed)
+
+    def test_its_bound_lies_below_the_evidence(self):
+        """That of the Categorical it relaxes."""
+        model, guide = self.pair()
+        scores = score_positions(model, guide, BATCH)
+        assert scores.elbo.sum() < evidence(model, BATCH)
+        bound = -EnumeratedELBO().loss(model, guide.amortized, BATCH)
+        assert scores.elbo.sum().item() == pytest.approx(bound)
+
+
+class TestStraightThroughGumbelGuide(TestGumbelGuide):
+    def create(self, model, *, seed=1):
+        return tiny_guide(model, GumbelGuide, seed=seed, straight_through=True)
+
+
+def test_scores_and_temperature_are_those_of_the_site():
+    guide = tiny_guide(tiny_model(), GumbelGuide, temperature=0.8)
+    site = poutine.trace(guide).get_trace(BATCH).nodes["alignment"]
+    expected = guide.amortized.scores(BATCH).log_softmax(-1)
+    torch.testing.assert_close(site["fn"].logits, expected)
+    assert site["fn"].temperature == 0.8
+    guide.temperature = 0.6
+    assert poutine.trace(guide).get_trace(BATCH).nodes["alignment"]["fn"].temperature == 0.6
+
+
+def test_straight_through_values_are_one_hot_and_relaxed_ones_are_not():
+    model = tiny_model()
+    hard = tiny_guide(model, GumbelGuide, straight_through=True)(BATCH)
+    assert ((hard == 0) | (hard == 1)).all()
+    soft = tiny_guide(model, GumbelGuide, temperature=5.0)(BATCH)
+    assert ((soft > 0) & (soft < 1)).any()
+
+
+def test_the_temperature_halves_until_it_reaches_the_floor():
+    guide = tiny_guide(tiny_model(), GumbelGuide, temperature=2.0, floor=0.3, half_life=10)
+    found = []
+    for step in (0, 10, 20, 25, 30, 1000, 0):
+        guide.anneal(step)
+        found.append(guide.temperature)
+    assert found == pytest.approx([2.0, 1.0, 0.5, 2 ** (1 - 2.5), 0.3, 0.3, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"floor": 0.0}, "above 0"),
+        ({"temperature": 0.4}, "temperature 0.4 and floor 0.5"),
+        ({"half_life": 0}, "half_life is optimiser steps"),
+    ],
+)
+def test_impossible_schedules_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        GumbelGuide(tiny_model(), **options)

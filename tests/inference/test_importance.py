@@ -1,0 +1,193 @@
+"""What holds for every objective that weighs alignments of a position against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro import poutine
+from support import SIGMAS, gradient, mean_error, padded, random_batch, tiny_guide, tiny_model
+from tables import ONE, POSITIONS, SOURCE, Fixed, World
+
+from pyro_align.batch import Batch
+from pyro_align.errors import IncompatibleError
+from pyro_align.guides import AmortizedGuide, PriorGuide
+from pyro_align.inference import (
+    VIMCO,
+    EnumeratedELBO,
+    ImportanceWeightedBound,
+    ReweightedWakeSleep,
+    ScoreFunctionELBO,
+)
+
+SAMPLES = 4
+
+WEIGHING = {
+    "plain": ImportanceWeightedBound,
+    "vimco": VIMCO,
+    "wake-sleep": ReweightedWakeSleep,
+}
+SAMPLED = {
+    **WEIGHING,
+    "no baseline": lambda samples: ScoreFunctionELBO(samples=samples, baseline="none"),
+    "average": lambda samples: ScoreFunctionELBO(samples=samples, baseline="average"),
+    "network": lambda samples: ScoreFunctionELBO(samples=samples, baseline="network"),
+    "soft attention": lambda samples: ScoreFunctionELBO(samples=samples),
+    "leave one out": lambda samples: ScoreFunctionELBO(samples=samples, baseline="leave-one-out"),
+}
+
+
+def rows(batch, chosen):
+    """Some sentences of a batch, with its padding cut off."""
+
+    def cut(mask):
+        return slice(0, int(mask[chosen].sum(-1).max()))
+
+    fields = {field.name: getattr(batch, field.name)[chosen] for field in dataclasses.fields(Batch)}
+    for side in ("source", "target"):
+        width = cut(getattr(batch, f"{side}_mask"))
+        for name in (side, f"{side}_mask"):
+            fields[name] = fields[name][:, width]
+    return Batch(**fields)
+
+
+def estimate(make, model, guide, batch, alignment):
+    """Loss and gradient for given alignments; a baseline that learns is not in its first state."""
+    objective = make(samples=SAMPLES)
+    if isinstance(objective, ScoreFunctionELBO):
+        torch.manual_seed(3)
+        for tensor in objective.module(model).state_dict().values():
+            torch.nn.init.normal_(tensor)
+    alignment = alignment[..., : batch.target.shape[1]]
+    loss = objective.differentiable_loss(model, Fixed(alignment)(guide), batch)
+    return loss.detach(), gradient(loss, model, guide)
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])
+def test_a_sentence_counts_the_same_whatever_else_is_in_the_batch(name, kind):
+    """Given its alignments; and padding counts for nothing."""
+    model, batch = tiny_model(), random_batch((3, 4, 1), (4, 2, 3))
+    guide = tiny_guide(model, kind)
+    lengths = batch.source_lengths.reshape(-1, 1).expand(batch.target.shape)
+    alignment = (torch.rand(SAMPLES, *lengths.shape) * lengths).long()
+    together = estimate(SAMPLED[name], model, guide, batch, alignment)
+    alone = [
+        estimate(SAMPLED[name], model, guide, rows(batch, [row]), alignment[:, [row]])
+        for row in range(len(batch))
+    ]
+    summed = tuple(sum(each) for each in zip(*alone, strict=True))
+    torch.testing.assert_close(together, summed, rtol=1e-10, atol=1e-10)
+    wide = padded(batch, source=2, target=1)
+    more = torch.cat([alignment, torch.zeros_like(alignment[..., :1])], dim=-1)
+    wider = estimate(SAMPLED[name], model, guide, wide, more)
+    torch.testing.assert_close(together, wider, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_its_terms_are_those_of_the_evidence_lower_bound(name):
+    model, batch = tiny_model(), random_batch()
+    guide = tiny_guide(model)
+    expected = EnumeratedELBO().terms(model, guide, batch)
+    terms = [WEIGHING[name](samples=5).terms(model, guide, batch) for _ in range(40)]
+    for each in terms:
+        torch.testing.assert_close(each.kl, expected.kl)
+    values = torch.stack([each.log_likelihood for each in terms]).unsqueeze(1)
+    assert mean_error(values, expected.log_likelihood.reshape(1)).max() < SIGMAS
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_a_divergence_without_closed_form_is_sampled(name):
+    prior = torch.tensor(0.3, dtype=torch.float64)
+
+    def model(batch):
+        with poutine.mask(mask=batch.target_mask):
+            alignment = pyro.sample(
+                "alignment", dist.Binomial(SOURCE - 1, prior).expand(batch.target.shape)
+            )
+            logits = torch.eye(9, dtype=torch.float64)[alignment.long()]
+            pyro.sample("tokens", dist.Categorical(logits=logits), obs=batch.target)
+
+    def in_plates(program):
+        def wrapped(batch):
+            with pyro.plate("sentences", 1, dim=-2), pyro.plate("positions", POSITIONS, dim=-1):
+                program(batch)
+
+        return wrapped
+
+    world = World(1, POSITIONS)
+    log_q = world.posterior.log_softmax(-1).detach()
+    log_p = dist.Binomial(SOURCE - 1, prior).log_prob(torch.arange(SOURCE))
+    expected = (log_q.exp() * (log_q - log_p)).sum().reshape(1)
+    objective = WEIGHING[name](samples=50)
+    kls = [objective.terms(in_plates(model), world.guide, ONE).kl for _ in range(40)]
+    assert mean_error(torch.stack(kls).unsqueeze(1), expected).max() < SIGMAS
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_a_scale_scales_the_bound_not_the_weights(name):
+    """As a plate does that stands for more sentences than it has."""
+    world = World(1, POSITIONS)
+    programs = (world.model, Fixed(torch.randint(SOURCE, (SAMPLES, 1, POSITIONS)))(world.guide))
+    scaled = [poutine.scale(program, scale=7.0) for program in programs]
+    one, seven = (
+        WEIGHING[name](samples=SAMPLES).differentiable_loss(*pair, ONE)
+        for pair in (programs, scaled)
+    )
+    torch.testing.assert_close(7 * one, seven)
+    grads = (torch.autograd.grad(loss, world.leaves) for loss in (7 * one, seven))
+    torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_observations_count_once_wherever_they_are(name):
+    """One of a sentence, and one of some positions that depends on their alignment."""
+    world, batch = World(2, POSITIONS), random_batch((3, 3), (3, 2))
+    known = torch.tensor([[True, False, True], [False, True, True]])
+    tags = torch.randint(4, batch.target.shape)
+    table = torch.randn(SOURCE, 4, dtype=torch.float64)
+
+    def model(batch):
+        first, second, mask = world.plates(batch)
+        with first:
+            flag = dist.Bernoulli(logits=world.prior[:, :1, 0])
+            pyro.sample("flag", flag, obs=torch.ones(len(batch), 1, dtype=torch.float64))
+        with first, second, mask:
+            alignment = pyro.sample("alignment", dist.Categorical(logits=world.prior))
+            emission = world.emission[torch.arange(len(batch)).unsqueeze(-1), alignment]
+            pyro.sample("tokens", dist.Categorical(logits=emission), obs=batch.target)
+            with poutine.mask(mask=known):
+                pyro.sample("tags", dist.Categorical(logits=table[alignment]), obs=tags)
+
+    p, _, likelihood = world.parts(batch)
+    tagged = table.log_softmax(-1).T[tags] * known.unsqueeze(-1)
+    joint = p + likelihood + tagged
+
+    def posterior(batch):
+        first, second, mask = world.plates(batch)
+        with first, second, mask:
+            pyro.sample("alignment", dist.Categorical(logits=joint))
+
+    evidence = (joint.logsumexp(-1) * batch.target_mask).sum()
+    evidence = evidence + world.prior[:, 0, 0].sigmoid().log().sum()
+    loss = WEIGHING[name](samples=3).differentiable_loss(model, posterior, batch)
+    torch.testing.assert_close(-loss, evidence)
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_an_observation_of_a_sentence_that_needs_its_alignments_is_refused(name):
+    world = World(1, POSITIONS)
+
+    def model(batch):
+        first, second, mask = world.plates(batch)
+        with first, second, mask:
+            alignment = pyro.sample("alignment", dist.Categorical(logits=world.prior))
+        mean = alignment.double().mean(-1, keepdim=True)
+        with first:
+            pyro.sample("length", dist.Normal(mean, 1.0), obs=torch.zeros(1, 1))
+
+    with pytest.raises(IncompatibleError, match=r"'length'.*take ScoreFunctionELBO"):
+        WEIGHING[name](samples=3).loss(model, world.guide, ONE)

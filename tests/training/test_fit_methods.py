@@ -1,0 +1,89 @@
+"""Every kind of latent alignment goes through training, evaluation and translation."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from runs import fitted, shared_corpus, tiny_config
+
+from pyro_align.corpus import ParallelText
+from pyro_align.registry import choose
+from pyro_align.run import Run
+
+METHODS = [
+    ("dirichlet", "amortized-dirichlet", "relaxed"),
+    ("categorical", "gumbel", "gumbel-softmax"),
+    ("categorical", "exact", "enumerated"),
+    ("categorical", "transformer", "enumerated"),
+    ("categorical", "posterior-mixture", "score-function"),
+]
+
+
+@pytest.mark.parametrize(("model", "guide", "objective"), METHODS)
+def test_fit_evaluate_translate(model, guide, objective, tmp_path):
+    corpus = shared_corpus()
+    config = tiny_config(
+        corpus,
+        network__cell="gru",
+        training__epochs=1,
+        model__name=model,
+        guide__name=guide,
+        objective__name=objective,
+    )
+    run = fitted(config, tmp_path / "run")
+    text = ParallelText.open(corpus["valid"])
+    result = run.evaluate(text, translate=False)
+    positions = result.positions
+    for value in (positions.perplexity, positions.elbo, positions.kl, positions.gap):
+        assert math.isfinite(value)
+    assert positions.kl >= -1e-6
+    assert positions.log_evidence == pytest.approx(positions.elbo + positions.gap, abs=1e-5)
+    assert len(list(run.translate(["ein hund sieht"], beam=2))) == 1
+
+
+def test_the_warm_up_ends_at_its_step(tmp_path):
+    """Training tells the objective the step it is at."""
+    config = tiny_config(
+        shared_corpus(),
+        network__cell="gru",
+        training__epochs=1,
+        model__name="dirichlet",
+        guide__name="amortized-dirichlet",
+        objective__name="relaxed",
+        objective__warmup_steps=2,
+    )
+    seen = []
+
+    def watch(run):
+        terms = run.objective._terms
+
+        def watched(*args):
+            result = terms(*args)
+            bound = (result.kl - result.log_likelihood).item()
+            seen.append(result.loss.item() == pytest.approx(bound, rel=1e-6))
+            return result
+
+        run.objective._terms = watched
+
+    run = Run.create(config, tmp_path / "run", echo=lambda line: None)
+    watch(run)
+    run.fit(echo=lambda line: None)
+    assert seen[:2] == [False, False]
+    assert len(seen) > 2
+    assert all(seen[2:])
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        (("soft", None, None), ("none", "likelihood")),
+        (("categorical", None, None), ("amortized", "enumerated")),
+        (("dirichlet", None, None), ("amortized-dirichlet", "relaxed")),
+        (("categorical", "gumbel", None), ("gumbel", "gumbel-softmax")),
+        (("categorical", None, "gumbel-softmax"), ("gumbel", "gumbel-softmax")),
+        (("categorical", "exact", None), ("exact", "enumerated")),
+    ],
+)
+def test_what_is_chosen_where_nothing_is_said(given, chosen):
+    assert choose(*given) == chosen

@@ -1,0 +1,125 @@
+"""A run that was killed with SIGKILL and resumed is the run that never was, bit for bit."""
+
+import csv
+import signal
+import time
+from functools import partial
+
+import kill
+import pytest
+from runs import assert_same, checkpoint, tiny_config, write_corpus
+
+KILLED = -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A corpus, a configuration with all that moves, and a run of it that nobody killed."""
+    folder = tmp_path_factory.mktemp("kill")
+    config = tiny_config(
+        write_corpus(folder / "text", train=18, valid=6),
+        network__cell="gru",
+        network__dropout=0.3,
+        objective__name="score-function",
+        training__accumulate=2,
+        training__checkpoint_every=2,
+        training__epochs=3,
+        training__learning_rate=0.15,
+        training__schedule="plateau",
+        training__patience=0,
+        training__kl_schedule="cyclical",
+        training__kl_steps=4,
+    )
+    assert kill.run(kill.create, config, folder / "whole") == 0
+    assert kill.run(kill.resume, folder / "whole") == 0
+    return config, folder
+
+
+@pytest.fixture
+def begun(world, tmp_path):
+    """A run that is made and not yet fitted."""
+    config, _ = world
+    assert kill.run(kill.create, config, tmp_path / "run") == 0
+    return tmp_path / "run"
+
+
+def rows(folder):
+    """Metrics, but for the speed."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [{**row, "train/tokens_per_second": ""} for row in csv.DictReader(file)]
+
+
+def by_perplexity(row):
+    return float(row["valid/perplexity"])
+
+
+def assert_equal_runs(folder, whole):
+    weights = "weights.safetensors"
+    assert (folder / weights).read_bytes() == (whole / weights).read_bytes()
+    assert_same(checkpoint(folder), checkpoint(whole))
+    assert len(rows(whole)) > 3
+    assert rows(folder) == rows(whole)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
+    assert not list(folder.rglob("*.part"))
+
+
+def test_the_run_exercises_what_moves(world):
+    _, folder = world
+    metrics = rows(folder / "whole")
+    assert len({row["train/kl_weight"] for row in metrics}) > 2
+    # The learning rate falls after the second epoch of three, and the last has the best weights.
+    trained = [row for row in metrics if row["train/learning_rate"]]
+    rates = {row["epoch"]: float(row["train/learning_rate"]) for row in trained}
+    assert rates == {"1": 0.15, "2": 0.15, "3": 0.075}
+    best = min((row for row in metrics if row not in trained), key=by_perplexity)
+    assert best["epoch"] == "3"
+    assert checkpoint(folder / "whole")["epochs"] == 2
+
+
+@pytest.mark.parametrize("moments", kill.WHILE_FITTING)
+def test_killed_again_and_again(world, begun, moments):
+    _, folder = world
+    for moment in kill.WHILE_FITTING[moments]:
+        assert kill.run(kill.resume, begun, partial(*moment)) == KILLED, moment
+    assert kill.run(kill.resume, begun) == 0
+    assert_equal_runs(begun, folder / "whole")
+
+
+def test_killed_from_outside(world, begun):
+    _, folder = world
+    process = kill.start(kill.resume, begun)
+    while not (begun / "checkpoints" / "last.ckpt").exists():
+        assert process.is_alive()
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.kill()
+    process.join(60)
+    assert process.exitcode == KILLED
+    assert kill.run(kill.resume, begun) == 0
+    assert_equal_runs(begun, folder / "whole")
+
+
+@pytest.mark.parametrize("moment", kill.WHILE_MAKING)
+def test_killed_while_the_run_is_made(world, tmp_path, moment):
+    config, folder = world
+    made = tmp_path / "run"
+    assert kill.run(kill.create, config, made, partial(*kill.WHILE_MAKING[moment])) == KILLED
+    assert not made.exists()
+    assert kill.run(kill.create, config, made) == 0
+    assert sorted(path.name for path in made.iterdir()) == [
+        "config.toml",
+        "data.json",
+        "run.json",
+        "source.model",
+        "target.model",
+    ]
+    for name in ("source.model", "target.model", "data.json", "config.toml"):
+        assert (made / name).read_bytes() == (folder / "whole" / name).read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_finished_run_stays_what_it_is(world, begun):
+    _, folder = world
+    assert kill.run(kill.resume, begun) == 0
+    assert kill.run(kill.resume, begun) == 0
+    assert_equal_runs(begun, folder / "whole")

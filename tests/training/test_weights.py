@@ -1,0 +1,112 @@
+import errno
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pyro_align.errors import RunError
+from pyro_align.training import load_weights, save_weights, write_atomically
+
+
+def modules(seed=0, width=3):
+    torch.manual_seed(seed)
+    model = nn.Linear(2, width)
+    guide = nn.BatchNorm1d(width)  # has buffers, one of them an integer
+    guide.running_mean.normal_()
+    guide.tied = model.weight
+    return {"model": model, "guide": guide}
+
+
+def state(programs):
+    return {
+        f"{prefix}.{name}": tensor.clone()
+        for prefix, program in programs.items()
+        for name, tensor in program.state_dict().items()
+    }
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    save_weights(file, modules(), {"step": "3"})
+    return file
+
+
+def assert_untouched(path):
+    """Modules that could not be read into are what they were."""
+    programs = modules(1)
+    before = state(programs)
+    with pytest.raises(RunError) as error:
+        load_weights(path, programs)
+    assert str(path) in str(error.value)
+    assert all(torch.equal(value, before[name]) for name, value in state(programs).items())
+    return str(error.value)
+
+
+def test_round_trip(path):
+    programs = modules(1)
+    assert load_weights(path, programs)["step"] == "3"
+    expected = state(modules())
+    assert all(torch.equal(value, expected[name]) for name, value in state(programs).items())
+    assert programs["guide"].tied is programs["model"].weight
+
+
+def test_equal_weights_are_equal_files(path, tmp_path):
+    save_weights(tmp_path / "again", modules(), {"step": "3"})
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_missing(tmp_path):
+    assert "no weights there" in assert_untouched(tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 8, 100, -1])
+def test_cut_off(path, kept):
+    path.write_bytes(path.read_bytes()[:kept])
+    assert "damaged" in assert_untouched(path)
+
+
+def test_every_byte_counts(path):
+    content = path.read_bytes()
+    for position in range(0, len(content), 7):
+        spoiled = bytearray(content)
+        spoiled[position] ^= 0x10
+        path.write_bytes(spoiled)
+        try:
+            message = assert_untouched(path)
+        except pytest.fail.Exception:
+            pytest.fail(f"byte {position} of {len(content)} was changed and nobody noticed")
+        assert "damaged" in message or "made for another" in message
+
+
+def test_made_for_another_model(path):
+    wider = modules(width=4)
+    with pytest.raises(RunError, match=r"made for another model.*guide\.bias.*…"):
+        load_weights(path, wider)
+    with pytest.raises(RunError, match=r"made for another model.*guide\.bias"):
+        load_weights(path, {"model": wider["model"]})
+
+
+def test_write_atomically_replaces(tmp_path):
+    path = tmp_path / "file"
+    for content in (b"one", b"two"):
+        write_atomically(path, content)
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["open", "replace"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step):
+    path = tmp_path / "file"
+    write_atomically(path, b"one")
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, step, full)
+    with pytest.raises(RunError, match=r"file: cannot be written: No space left.*untouched"):
+        write_atomically(path, b"two")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [path]
