@@ -32,7 +32,8 @@ class _Failure(click.ClickException):
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        # Not list(COMMANDS): the module `list` of this package takes that name when it is imported.
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
@@ -59,6 +60,6 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pyro-align")
+@click.version_option(package_name="pyro-align", prog_name="pyro-align")
 def main() -> None:
     """Latent alignment as probabilistic programs: fit, evaluate, translate."""

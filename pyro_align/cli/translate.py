@@ -75,6 +75,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         yield sys.stdout
+        sys.stdout.flush()  # a reader that has gone is noticed here, not when Python ends
         return
     beside = path.with_name(f".{path.name}.part")
     try:

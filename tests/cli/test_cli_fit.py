@@ -22,6 +22,7 @@ from runs import (
 
 import pyro_align
 from pyro_align.cli import main
+from pyro_align.config import Config, recipe
 from pyro_align.errors import RunError
 from pyro_align.inference import EnumeratedELBO
 from pyro_align.run import Run
@@ -147,7 +148,7 @@ def test_out_that_exists(tmp_path):
     [
         ("train.de", None, ["train.de: no such file"]),
         ("train.de", b"", ["train.de", "ends after 0 lines", "20"]),
-        ("valid.en", b"a dog\n", ["valid.en:1: ends after 1 lines", "line 6"]),
+        ("valid.en", b"a dog\n", ["valid.en:1: ends after 1 lines", "valid.de has 6"]),
         ("train.en", b"a dog\n" * 19 + b"\n", ["train.en:20: the target sentence is empty"]),
         ("train.de", b"ein h\xfcnd\n" * 20, ["train.de:1: not UTF-8", "0xfc", "iconv"]),
         ("train.de", b"ein " * 10_000 + b"\n", ["train.de:1: ", "ends after 1"]),
@@ -187,7 +188,7 @@ def test_an_empty_corpus(tmp_path):
         (["--model", "soft", "--guide", "none", "--objective", "exact"], ["ExactMarginal takes"]),
         (["--set", "vocabulary.size=5000"], ["supports no bpe vocabulary of 5000 pieces"]),
         (["--devices", "99"], ["cannot be split among 99 processes"]),
-        (["--epochs", "0"], ["training.epochs"]),
+        (["--seed", "-1"], ["seed: Input should be greater than or equal to 0, got -1"]),
         (["--epochs", "x"], ["'x' is not a valid integer"]),
         (["--nothing"], ["No such option"]),
         (["--test", "missing.tsv"], ["missing.tsv: no such file"]),
@@ -225,7 +226,7 @@ def test_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_elsewhere(monkeypatch):
-    def full(*arguments):
+    def full(*arguments, **options):
         raise OSError(28, "No space left on device", "a/metrics.csv")
 
     monkeypatch.setattr("pyro_align.training.logs.MetricsCSV.log_metrics", full)
@@ -278,7 +279,7 @@ def test_the_built_in_corpus(tmp_path, monkeypatch):
     monkeypatch.setattr("pyro_align.corpus.synthetic.write", write, raising=False)
     result = call("fit", *fit_flags(), "--seed", 4)
     assert result.exit_code == 0, result.output
-    assert written == [(8000, 4)]
+    assert written == [(Config.load(recipe("demo")).data.synthetic, 4)]
     assert "AER of the posterior" in result.stdout
     run = pyro_align.load(tmp_path / "runs" / "demo-categorical")
     assert run.config.guide.name == "amortized"
