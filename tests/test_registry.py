@@ -118,7 +118,7 @@ def test_a_constructor_that_takes_something_else(tmp_path):
                 super().__init__()
         """,
     )
-    with pytest.raises(ConfigError, match="cannot be built.*takes 1 positional"):
+    with pytest.raises(ConfigError, match=r"cannot be built.*takes 1 positional"):
         GUIDES.build(f"{path}:Mine", {}, object())
 
 

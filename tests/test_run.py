@@ -192,8 +192,8 @@ def test_gold_links_are_looked_at_before_the_fit(tmp_path):
         gold.write_text(text)
         with pytest.raises(DataError, match=match):
             Run.create(tiny_config(shared_corpus(), data__gold=gold), tmp_path / "run", echo=silent)
+    changes = {"data__gold": tmp_path / "missing"}
     with pytest.raises(DataError, match="missing: no such file"):
-        changes = {"data__gold": tmp_path / "missing"}
         Run.create(tiny_config(shared_corpus(), **changes), tmp_path / "run", echo=silent)
 
 

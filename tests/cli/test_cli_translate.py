@@ -111,7 +111,7 @@ def into_a_closed_pipe(arguments, source):
     read, write = os.pipe()
     os.close(read)
     os.dup2(write, 1)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stdin = source.open()
     main(arguments)
 
