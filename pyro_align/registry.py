@@ -130,9 +130,9 @@ OBJECTIVES = Registry(
     "objective",
     "pyro_align.inference:Objective",
     {
+        "exact": "pyro_align.inference.exact:ExactMarginal",
         "enumerated": "pyro_align.inference.enumerated:EnumeratedELBO",
         "likelihood": "pyro_align.inference.likelihood:Likelihood",
-        "exact": "pyro_align.inference.exact:ExactMarginal",
         "score-function": "pyro_align.inference.score_function:ScoreFunctionELBO",
         "rws": "pyro_align.inference.reweighted_wake_sleep:ReweightedWakeSleep",
         "importance-weighted": "pyro_align.inference.importance_weighted:ImportanceWeightedBound",

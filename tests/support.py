@@ -85,6 +85,9 @@ def tiny_networks(
         "decoder_hidden": 6,
         "attention_hidden": 4,
         "dropout": 0.0,
+        # The paper's.
+        "emission": "tanh",
+        "lexical": False,
     }
     config = NetworkConfig(**{**sizes, **settings})
     return randomise(SequenceToSequence(config, source_vocabulary or vocabulary, vocabulary), seed)

@@ -4,13 +4,16 @@ from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThrou
 from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
 from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
 from pyro_align.distributions.precision import at_least_fp32
+from pyro_align.distributions.product_categorical import ProductCategorical, TokenDistribution
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 __all__ = [
     "MASKED_LOGIT",
     "GumbelSoftmax",
     "PaddedDirichlet",
+    "ProductCategorical",
     "StraightThroughGumbelSoftmax",
+    "TokenDistribution",
     "VocabularyCategorical",
     "at_least_fp32",
     "concentrations",

@@ -95,6 +95,16 @@ class VocabularyCategorical(TorchDistribution):
         flat = _ChunkedLogProb.apply(*detach_provenance(inputs))  # type: ignore[no-untyped-call]
         return track_provenance(flat.reshape(shape), get_provenance(inputs))
 
+    def mixture(self, log_weights: Float[Tensor, "*batch"]) -> Float[Tensor, "*mixed vocabulary"]:
+        """``log Σ_k w_k p_k(y)`` over the last batch dimension, for the whole vocabulary.
+
+        Args:
+            log_weights: of the batch's shape.
+        """
+        # Mixed as probabilities: one matrix product, half the time of a logsumexp.
+        mixed = log_weights.exp().unsqueeze(-2) @ self.probs
+        return mixed.squeeze(-2).clamp_min(torch.finfo(mixed.dtype).tiny).log()
+
     def sample(self, sample_shape: Any = _SINGLE) -> Int[Tensor, "*shape"]:
         """Token ids of shape ``sample_shape + batch_shape``."""
         return dist.Categorical(logits=self.logits).sample(sample_shape)

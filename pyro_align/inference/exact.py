@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 from pyro.infer.traceenum_elbo import _compute_dice_elbo
+from torch import Tensor, nn
 
 from pyro_align.inference.objective import Objective, Terms
 
@@ -13,14 +15,47 @@ from pyro_align.inference.objective import Objective, Terms
 class ExactMarginal(Objective, TraceEnum_ELBO):
     """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` (Deng et al. 2018, equation 1).
 
-    The model's ``alignment`` is enumerated in parallel and summed out by ``TraceEnum_ELBO``.
+    Without a guide's ``alignment`` the model's is enumerated in parallel and summed out by
+    ``TraceEnum_ELBO``.
+
+    A guide with an ``alignment`` is fitted beside the model, to the exact posterior: the loss is
+    ``−log p(y | x) + KL(q ‖ p(z | x, y))``, in value the negative evidence lower bound, in which
+    the posterior is a constant. So the guide gets the gradient of the bound and the model that of
+    the evidence, whatever the guide is worth. What both share, such as embeddings, gets both. A
+    guide without parameters, such as the prior, is only measured.
     """
 
-    pairs = frozenset({("categorical", "none")})
+    pairs = frozenset({("categorical", "none"), ("categorical", "categorical")})
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Log evidence; there is no divergence, the posterior being exact."""
-        enumerated = config_enumerate(model, default="parallel")
-        ((model_trace, guide_trace),) = self._get_traces(enumerated, guide, args, kwargs)
-        evidence = _compute_dice_elbo(model_trace, guide_trace)
-        return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))
+        """Log evidence, and what there is of a bound."""
+        enumerated = (config_enumerate(each, default="parallel") for each in (model, guide))
+        ((model_trace, guide_trace),) = self._get_traces(*enumerated, args, kwargs)
+        if "alignment" not in guide_trace:
+            evidence = _compute_dice_elbo(model_trace, guide_trace)
+            return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))
+
+        site = guide_trace.nodes["alignment"]
+        log_q = site["unscaled_log_prob"]
+        if isinstance(guide, nn.Module) and next(guide.parameters(), None) is None:
+            log_q = log_q.detach()
+        log_p = model_trace.nodes["alignment"]["unscaled_log_prob"]
+        log_joint, rest = log_p, log_p.new_zeros(())
+        for observed in model_trace.nodes.values():
+            if observed["type"] != "sample" or not observed["is_observed"]:
+                continue
+            if observed["log_prob"].dim() > self.max_plate_nesting:
+                # Scaled, if at all, with the whole bound: a power of a likelihood is not one.
+                log_f = scale_and_mask(observed["unscaled_log_prob"], 1.0, observed["mask"])
+                log_joint = log_joint + log_f
+            else:
+                rest = rest + observed["log_prob"].sum()
+
+        def total(positions: Tensor) -> Tensor:
+            return scale_and_mask(positions, site["scale"], site["mask"]).sum()
+
+        q = log_q.exp()
+        gap = (q * (log_q - log_joint.detach().log_softmax(0))).sum(0)
+        bound = total(log_joint.logsumexp(0) - gap) + rest
+        kl = total((q * (log_q - log_p)).sum(0)).detach()
+        return Terms(-bound, bound.detach() + kl, kl)

@@ -9,7 +9,7 @@ from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.batch import Batch
-from pyro_align.distributions import VocabularyCategorical
+from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.program import Program
 from pyro_align.inference.sharing import shared
 from pyro_align.networks import SequenceToSequence, States
@@ -54,7 +54,7 @@ class AlignmentModel(Program):
         return states
 
     @pyro_method
-    def expected_emission(self, states: States) -> VocabularyCategorical:
+    def expected_emission(self, states: States) -> TokenDistribution:
         """Token distribution from the context expected under the prior: soft attention."""
         weights = states.scores.softmax(-1).to(states.memory.values.dtype)
         return self.networks.emission(states.hidden, weights @ states.memory.values)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
-import torch
 from jaxtyping import Float, Int
 from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.batch import Batch
-from pyro_align.distributions import VocabularyCategorical
+from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
 from pyro_align.networks import States, expected, pick
@@ -36,7 +35,7 @@ class CategoricalModel(AlignmentModel):
     @pyro_method
     def emission(
         self, states: States, alignment: Int[Tensor, "*shape"] | Float[Tensor, "*shape source"]
-    ) -> VocabularyCategorical:
+    ) -> TokenDistribution:
         """Token distribution given source positions, or weights of all of them.
 
         Args:
@@ -58,6 +57,5 @@ class CategoricalModel(AlignmentModel):
             scores, positions = scores.topk(top_k, dim=-1)
             values = values.take_along_dim(positions.unsqueeze(-1), dim=2)
         emission = self.networks.emission(states.hidden.unsqueeze(2), values)
-        # Mixed as probabilities: one matrix product, half the time of a logsumexp.
-        mixed = scores.softmax(-1).unsqueeze(-2) @ emission.probs
-        return mixed.squeeze(-2).clamp_min(torch.finfo(mixed.dtype).tiny).log()
+        mixture: Tensor = emission.mixture(scores.log_softmax(-1))
+        return mixture

@@ -9,7 +9,7 @@ from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.batch import Batch
-from pyro_align.distributions import PaddedDirichlet, VocabularyCategorical, concentrations
+from pyro_align.distributions import PaddedDirichlet, TokenDistribution, concentrations
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
 from pyro_align.networks import States, expected
@@ -41,7 +41,7 @@ class DirichletModel(AlignmentModel):
     @pyro_method
     def emission(
         self, states: States, alignment: Float[Tensor, "*shape source"]
-    ) -> VocabularyCategorical:
+    ) -> TokenDistribution:
         """Token distribution given weights of the source positions.
 
         Args:
@@ -51,7 +51,7 @@ class DirichletModel(AlignmentModel):
         return self.networks.emission(states.hidden, expected(states.memory.values, alignment))
 
     @pyro_method
-    def expected_emission(self, states: States) -> VocabularyCategorical:
+    def expected_emission(self, states: States) -> TokenDistribution:
         """Token distribution from the mean of the prior."""
         return self.emission(states, self.prior(states).mean)
 

@@ -23,9 +23,19 @@ class NetworkConfig(BaseModel):
     )
     attention: Literal["dot", "general", "mlp"] = Field("general", description="scorer")
     attention_hidden: int = Field(256, gt=0, description="units of the mlp scorer")
+    emission: Literal["tanh", "product"] = Field(
+        "product",
+        description="'tanh': the paper's; 'product': two experts, cheap to sum over alignments",
+    )
+    lexical: bool = Field(
+        True, description="the emission reads the source embedding beside the annotation"
+    )
     tie_embeddings: Literal["none", "output", "all"] = Field(
         "output",
         description="'output': target embedding and output layer are one matrix; 'all': the "
         "source embedding too, which needs a joint vocabulary",
     )
     dropout: float = Field(0.3, ge=0.0, lt=1.0)
+    word_dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="share of target words the decoder does not get to read"
+    )

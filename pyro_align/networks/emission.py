@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pyro_align.distributions import VocabularyCategorical
+from pyro_align.distributions import ProductCategorical, TokenDistribution, VocabularyCategorical
 
 
-class TanhEmission(nn.Module):
-    """``softmax(W_o tanh(W_c c + W_h h))`` (Luong et al. 2015, equation 5; Deng et al. 2018).
+class Emission(nn.Module, ABC):
+    """``p(y | z, h)`` from a decoder state and the annotation that the alignment points to.
 
-    ``W_c c`` is linear in the context, hence :meth:`values` applies it to the annotations once
-    and every context, expected or picked, is formed from these values.
+    What depends on an annotation alone is its *value*; every context, picked or expected, is
+    formed from values.
 
     Args:
         annotation: size of a source annotation.
@@ -29,21 +31,54 @@ class TanhEmission(nn.Module):
         self.weight = weight
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
+    @abstractmethod
     def values(
         self, annotations: Float[Tensor, "batch source annotation"]
     ) -> Float[Tensor, "batch source feature"]:
-        """``W_c m`` for every annotation ``m``."""
-        projected: Tensor = self.context(annotations)
-        return projected
+        """What the emission reads of every annotation."""
 
+    @abstractmethod
     def forward(
         self,
         hidden: Float[Tensor, "*#shape hidden"],
         context: Float[Tensor, "*#shape feature"],
-    ) -> VocabularyCategorical:
+    ) -> TokenDistribution:
         """Token distribution for decoder states and contexts (of values), broadcast together."""
+
+
+class TanhEmission(Emission):
+    """``softmax(W_o tanh(W_c m + W_h h))`` (Luong et al. 2015, equation 5; Deng et al. 2018)."""
+
+    def values(self, annotations: Tensor) -> Tensor:
+        """``W_c m``, linear, so that the value of an expected annotation is the expected value."""
+        projected: Tensor = self.context(annotations)
+        return projected
+
+    def forward(self, hidden: Tensor, context: Tensor) -> VocabularyCategorical:
+        """A softmax for every context."""
         features = torch.tanh(self.query(hidden) + context)
         return VocabularyCategorical(features, self.weight, self.bias)
+
+
+class ProductEmission(Emission):
+    """``p(y | m, h) ∝ exp(w_y · W_h h) exp(w_y · tanh(W_c m))``: a product of two experts.
+
+    The language model and the aligned source word each have their say of a token; what is lost
+    against :class:`TanhEmission` is that one may change what the other says. In return a sum over
+    alignments costs little more than soft attention, see :class:`ProductCategorical`.
+    """
+
+    def values(self, annotations: Tensor) -> Tensor:
+        """``tanh(W_c m)``."""
+        return torch.tanh(self.context(annotations))
+
+    def forward(self, hidden: Tensor, context: Tensor) -> ProductCategorical:
+        """One factor for every state, one for every context."""
+        return ProductCategorical(self.query(hidden), context, self.weight, self.bias)
+
+
+EMISSIONS: dict[str, type[Emission]] = {"tanh": TanhEmission, "product": ProductEmission}
+"""Emissions by the name they have in a configuration."""
 
 
 def expected(

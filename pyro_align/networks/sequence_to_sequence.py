@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pyro_align.batch import PAD, Batch
+from pyro_align.batch import BOS, PAD, UNK, Batch
 from pyro_align.errors import ConfigError
 from pyro_align.networks.attention import SCORERS
 from pyro_align.networks.config import NetworkConfig
@@ -19,7 +19,7 @@ from pyro_align.networks.decoder import (
     Memory,
     PlainDecoder,
 )
-from pyro_align.networks.emission import TanhEmission
+from pyro_align.networks.emission import EMISSIONS
 from pyro_align.networks.encoder import Encoder
 
 __all__ = ["Memory", "SequenceToSequence", "States"]
@@ -91,7 +91,8 @@ class SequenceToSequence(nn.Module):
             if tie == "none"
             else self.target_embedding.weight
         )
-        self.emission = TanhEmission(annotation, config.decoder_hidden, output)
+        read = annotation + config.embedding * config.lexical
+        self.emission = EMISSIONS[config.emission](read, config.decoder_hidden, output)
         self.dropout = nn.Dropout(config.dropout)
 
     def encode(
@@ -103,10 +104,11 @@ class SequenceToSequence(nn.Module):
         """Read source sentences; ``lengths`` on the CPU."""
         embedded = self.dropout(self.source_embedding(source))
         annotations = self.dropout(self.encoder(embedded, lengths))
+        read = torch.cat([annotations, embedded], -1) if self.config.lexical else annotations
         return Memory(
             annotations=annotations,
             keys=self.decoder.scorer.keys(annotations),
-            values=self.emission.values(annotations),
+            values=self.emission.values(read),
             mask=mask,
         )
 
@@ -122,9 +124,17 @@ class SequenceToSequence(nn.Module):
         return States(memory, self.dropout(hidden), scores), after
 
     def forward(self, batch: Batch) -> States:
-        """Teacher forcing: states and scores for every target position of a batch."""
+        """Teacher forcing: states and scores for every target position of a batch.
+
+        In training ``word_dropout`` hides tokens from the decoder (Bowman et al. 2016, section
+        3.2), so that it has to ask the source.
+        """
         memory = self.encode(batch.source, batch.source_mask, batch.source_lengths)
-        states, _ = self.decode(batch.target_input, self.decoder.initial(memory), memory)
+        tokens = batch.target_input
+        if self.training and self.config.word_dropout > 0:
+            hidden = torch.rand(tokens.shape, device=tokens.device) < self.config.word_dropout
+            tokens = tokens.masked_fill(hidden & (tokens != BOS), UNK)
+        states, _ = self.decode(tokens, self.decoder.initial(memory), memory)
         return states
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.infer import TraceEnum_ELBO, config_enumerate
-from support import evidence, gradient, padded, random_batch, tiny_model
+from support import evidence, gradient, padded, random_batch, tiny_guide, tiny_model
 
-from pyro_align.guides import NoGuide
-from pyro_align.inference import ExactMarginal
+from pyro_align.guides import AmortizedGuide, ExactGuide, NoGuide, PriorGuide
+from pyro_align.inference import EnumeratedELBO, ExactMarginal
 
 
 def exact(model, batch):
@@ -122,3 +122,66 @@ def test_under_autocast_the_loss_is_fp32_and_near():
         loss = exact(model, batch).loss
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, expected, rtol=0.03, atol=0)
+
+
+def both(model, guide, batch):
+    return ExactMarginal().terms(model, guide, batch), EnumeratedELBO().terms(model, guide, batch)
+
+
+def test_with_a_guide_its_value_is_the_bound():
+    model, batch = tiny_model(), padded(random_batch(), source=2, target=1)
+    ours, bound = both(model, tiny_guide(model), batch)
+    torch.testing.assert_close(ours.loss, bound.loss)
+    torch.testing.assert_close(ours.log_likelihood, bound.log_likelihood)
+    torch.testing.assert_close(ours.kl, bound.kl)
+    assert not ours.log_likelihood.requires_grad
+    assert not ours.kl.requires_grad
+
+
+def test_with_a_guide_each_has_a_gradient_of_its_own():
+    model, batch = tiny_model(), padded(random_batch(), source=2, target=1)
+    guide = tiny_guide(model, share_embeddings=False)
+    ours, bound = both(model, guide, batch)
+    torch.testing.assert_close(
+        -gradient(ours.loss, model), gradient(evidence(model, batch), model), rtol=1e-9, atol=1e-11
+    )
+    torch.testing.assert_close(
+        gradient(ours.loss, guide), gradient(bound.loss, guide), rtol=1e-9, atol=1e-11
+    )
+    assert not torch.allclose(gradient(ours.loss, model), gradient(bound.loss, model))
+
+
+def test_what_both_share_has_both_gradients():
+    model, batch = tiny_model(), random_batch()
+    guide = tiny_guide(model, share_embeddings=True)
+    loss = ExactMarginal().differentiable_loss(model, guide, batch)
+    log_q = guide.scores(batch).log_softmax(-1)
+    states = model.states(batch)
+    support = torch.arange(batch.source.shape[1]).reshape(-1, 1, 1)
+    log_f = model.emission(states, support).log_prob(batch.target).movedim(0, -1)
+    log_posterior = (states.scores.log_softmax(-1) + log_f).log_softmax(-1).detach()
+    gap = (log_q.exp() * (log_q - log_posterior)).sum(-1)[batch.target_mask].sum()
+    expected = gap - evidence(model, batch)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient(loss, model, guide), gradient(expected, model, guide))
+
+
+@pytest.mark.parametrize("kind", [PriorGuide, ExactGuide])
+def test_a_guide_without_parameters_is_only_measured(kind):
+    model, batch = tiny_model(), padded(random_batch(), source=1, target=1)
+    ours, bound = both(model, kind(model), batch)
+    torch.testing.assert_close(ours.loss, bound.loss)
+    torch.testing.assert_close(
+        -gradient(ours.loss, model), gradient(evidence(model, batch), model), rtol=1e-9, atol=1e-11
+    )
+
+
+def test_a_scale_scales_the_bound_with_a_guide():
+    model, batch = tiny_model(), random_batch()
+    guide = tiny_guide(model, AmortizedGuide)
+    scaled = [poutine.scale(program, scale=7.0) for program in (model, guide)]
+    terms, seven = (ExactMarginal().terms(*pair, batch) for pair in ((model, guide), scaled))
+    torch.testing.assert_close(seven.loss, 7 * terms.loss)
+    torch.testing.assert_close(
+        gradient(seven.loss, model, guide), 7 * gradient(terms.loss, model, guide)
+    )

@@ -42,10 +42,12 @@ from pyro_align.inference import (
 from pyro_align.inference.importance import ImportanceObjective
 from pyro_align.inference.pathwise import PathwiseELBO
 from pyro_align.models import CategoricalModel, DirichletModel, SoftModel
+from pyro_align.networks import ProductEmission
 
 METHODS = {
     "likelihood": (Likelihood, {}, SoftModel, NoGuide),
     "exact": (ExactMarginal, {}, CategoricalModel, NoGuide),
+    "exact, with a guide": (ExactMarginal, {}, CategoricalModel, AmortizedGuide),
     "enumerated, prior": (EnumeratedELBO, {}, CategoricalModel, PriorGuide),
     "enumerated, amortized": (EnumeratedELBO, {}, CategoricalModel, AmortizedGuide),
     "sampled, prior": (ScoreFunctionELBO, {}, CategoricalModel, PriorGuide),
@@ -103,6 +105,25 @@ def test_the_three_loss_functions_agree(method, kl_weight):
     assert loss == differentiable.item()
     assert loss == seeded(objective.loss_and_grads, model, guide, batch)
     torch.testing.assert_close(collected_gradient(model, guide), expected)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_experts_are_one_softmax_to_every_objective(name, monkeypatch):
+    """With the product emission, against the emission that does not know of the product."""
+    objective, options, model_kind, guide_kind = METHODS[name]
+    model = tiny_model(model_kind, emission="product", lexical=True)
+    guide = tiny_guide(model, guide_kind)
+    batch = padded(random_batch(), source=2, target=1)
+
+    def loss_and_gradient():
+        loss = seeded(objective(**options).differentiable_loss, model, guide, batch)
+        return loss, gradient(loss, model, guide)
+
+    ours = loss_and_gradient()
+    product = ProductEmission.forward
+    monkeypatch.setattr(ProductEmission, "forward", lambda *inputs: product(*inputs).joint)
+    joint = loss_and_gradient()
+    torch.testing.assert_close(ours, joint, rtol=1e-9, atol=1e-11)
 
 
 def test_gradients_are_added_up(method):
@@ -210,7 +231,7 @@ WRONG = [
     (Likelihood, CategoricalModel, NoGuide),
     (Likelihood, SoftModel, AmortizedGuide),
     (ExactMarginal, SoftModel, NoGuide),
-    (ExactMarginal, CategoricalModel, PriorGuide),
+    (ExactMarginal, CategoricalModel, GumbelGuide),
     (EnumeratedELBO, CategoricalModel, NoGuide),
     (EnumeratedELBO, SoftModel, NoGuide),
     (ScoreFunctionELBO, SoftModel, AmortizedGuide),

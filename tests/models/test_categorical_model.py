@@ -21,6 +21,11 @@ class TestCategoricalModelWithInputFeeding(ModelContract):
         return tiny_model(CategoricalModel, input_feeding=True, cell="gru", **settings)
 
 
+class TestCategoricalModelOfTwoExperts(ModelContract):
+    def create(self, **settings):
+        return tiny_model(CategoricalModel, emission="product", lexical=True, **settings)
+
+
 def test_the_prior_is_the_attention():
     model, batch = tiny_model(), random_batch()
     trace = poutine.trace(model).get_trace(batch)

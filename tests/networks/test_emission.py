@@ -33,7 +33,17 @@ def token_probs(emission, h, m):
     return softmax(linear(emission.weight.tolist(), feature, emission.bias.tolist()))
 
 
-def plain_loops(networks, batch, *, soft):
+def product_probs(emission, h, m):
+    """``exp(w_y · W_h h) exp(w_y · tanh(W_c m)) exp(b_y)``, normalised, from numbers alone."""
+    value = [math.tanh(x) for x in linear(emission.context.weight.tolist(), m)]
+    query = linear(emission.query.weight.tolist(), h, emission.query.bias.tolist())
+    weight, bias = emission.weight.tolist(), emission.bias.tolist()
+    experts = zip(linear(weight, query), linear(weight, value), bias, strict=True)
+    products = [math.exp(a) * math.exp(c) * math.exp(b) for a, c, b in experts]
+    return [product / sum(products) for product in products]
+
+
+def plain_loops(networks, batch, *, soft, token_probs=token_probs):
     """Probability of every gold token by loops over sentences, positions and alignments."""
     states = networks(batch)
     annotations = states.memory.annotations.tolist()
@@ -68,6 +78,38 @@ def test_the_marginal_is_the_sum_over_alignments():
     model, batch = tiny_model(CategoricalModel), padded(random_batch(), source=1, target=1)
     expected = plain_loops(model.networks, batch, soft=False)
     torch.testing.assert_close(gold_probs(model, batch), torch.tensor(expected).double())
+
+
+@pytest.mark.parametrize("lexical", [False, True])
+def test_the_marginal_of_two_experts_is_the_sum_over_alignments(lexical):
+    model = tiny_model(CategoricalModel, emission="product", lexical=lexical)
+    batch = padded(random_batch(), source=1, target=1)
+    embeddings = model.networks.source_embedding.weight.tolist()
+    words = iter(
+        batch.source[sentence, position].item()
+        for sentence in range(len(batch))
+        for _ in range(int(batch.target_lengths[sentence]))
+        for position in range(int(batch.source_lengths[sentence]))
+    )
+
+    def token_probs(emission, h, m):
+        return product_probs(emission, h, m + embeddings[next(words)] if lexical else m)
+
+    found = plain_loops(model.networks, batch, soft=False, token_probs=token_probs)
+    assert not lexical or next(words, None) is None
+    torch.testing.assert_close(gold_probs(model, batch), torch.tensor(found).double())
+
+
+def test_the_value_of_a_picked_annotation_is_the_picked_value_only():
+    """Of two experts, soft attention reads the expected value, not the expected annotation's."""
+    model, batch = tiny_model(SoftModel, emission="product"), random_batch()
+    states = model.states(batch)
+    emission = model.networks.emission
+    weights = states.scores.softmax(-1)
+    values = torch.tanh(emission.context(states.memory.annotations))
+    features = emission.query(states.hidden) + weights @ values
+    by_hand = (features @ emission.weight.T + emission.bias).log_softmax(-1)
+    torch.testing.assert_close(model.next_token(states), by_hand)
 
 
 def test_soft_attention_emits_from_the_expected_annotation():

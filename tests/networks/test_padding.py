@@ -62,6 +62,16 @@ def test_more_padding_changes_neither_value_nor_gradient(cell, attention, feedin
     close(gradient(evidence(model, wide), model), narrow)
 
 
+@pytest.mark.parametrize("lexical", [False, True])
+@pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
+def test_more_padding_changes_nothing_for_a_product_emission(kind, lexical):
+    model = tiny_model(kind, emission="product", lexical=lexical)
+    batch = random_batch()
+    wide = padded(batch, source=2, target=3)
+    check(model, batch, wide, rows=3)
+    close(gradient(evidence(model, wide), model), gradient(evidence(model, batch), model))
+
+
 @pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
 @pytest.mark.parametrize("feeding", [False, True])
 def test_a_longer_neighbour_changes_nothing(kind, feeding):

@@ -1,0 +1,182 @@
+"""Products of two exponential factors over the vocabulary, normalised for all pairs at once.
+
+With ``a = W l + b`` for every ``l`` and ``c = W r`` for every ``r`` the normalisers
+``Z_lr = Σ_v exp(a_lv) exp(c_rv)`` are one matrix product. Both factors are divided by their largest
+value first. What can still go wrong is that the two have their mass on different tokens, so that
+every product lies below what fp32 can hold; in double precision, which reaches e⁻⁷⁰⁰, logits would
+have to differ by hundreds. So a CPU looks, and computes again in double precision if need be; a
+GPU, which should not be waited for, computes in double precision at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
+
+from pyro_align.distributions.precision import at_least_fp32
+
+CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
+"""Largest number of logits of both factors that exist at a time, by device."""
+
+KEPT_ELEMENTS = 1 << 25
+"""Largest number of values of both factors that are kept for the backward pass (128 MiB in fp32);
+more are computed again."""
+
+SMALLEST = 1e-25
+"""A sum of products above this has lost nothing that matters to terms fp32 cannot hold."""
+
+
+class _Factors:
+    """Both factors of a chunk, each divided by its largest value, and their product's sums.
+
+    Attributes:
+        exp: ``exp(a − max a)`` of the left rows, then ``exp(c − max c)`` of the right ones.
+        sums: ``Σ_v exp(a) exp(c)`` of every pair, so divided.
+        log_probs: ``log p(y_l | l, r)`` of every pair, for a gold token of every left row.
+    """
+
+    def __init__(
+        self,
+        features: Float[Tensor, "n rows feature"],
+        weight: Tensor,
+        bias: Tensor,
+        lefts: int,
+        value: Int[Tensor, "n left"] | None = None,
+    ):
+        self._lefts = lefts
+        # Half of the bias in either factor: then one product makes both.
+        logits = at_least_fp32(linear(features, weight, bias / 2))
+        gold = None if value is None else self._gold(logits, value)
+        with torch.autocast(features.device.type, enabled=False):
+            largest = logits.amax(-1, keepdim=True)
+            if features.device.type == "cpu":
+                self._exponentiate(logits.sub(largest))
+                if bool((self.sums < SMALLEST).any()):
+                    self._exponentiate(logits.double().sub_(largest))
+            else:
+                self._exponentiate(logits.double().sub_(largest))
+            if gold is not None:
+                shift = largest[:, :lefts] + largest[:, lefts:].mT
+                self.log_probs = (gold - shift - self.sums.log()).to(logits.dtype)
+
+    @property
+    def left(self) -> Float[Tensor, "n left vocabulary"]:
+        """The left factor."""
+        return self.exp[:, : self._lefts]
+
+    @property
+    def right(self) -> Float[Tensor, "n right vocabulary"]:
+        """The right factor."""
+        return self.exp[:, self._lefts :]
+
+    def _exponentiate(self, shifted: Tensor) -> None:
+        self.exp = shifted.exp_()
+        self.sums = self.left @ self.right.mT
+
+    def _gold(self, logits: Tensor, value: Tensor) -> Float[Tensor, "n left right"]:
+        """The sum of both factors' logits of the left rows' tokens."""
+        lefts, rights = logits[:, : self._lefts], logits[:, self._lefts :]
+        columns = value.unsqueeze(1).expand(-1, rights.shape[1], -1)
+        return lefts.gather(2, value.unsqueeze(2)) + rights.gather(2, columns).mT
+
+
+def pair_log_probs(
+    left: Float[Tensor, "shared left feature"],
+    right: Float[Tensor, "shared right feature"],
+    weight: Float[Tensor, "vocabulary feature"],
+    bias: Float[Tensor, " vocabulary"],
+    value: Int[Tensor, "shared left"],
+) -> Float[Tensor, "shared left right"]:
+    """``log p(y_l | l, r)`` for every pair of left and right features; differentiable."""
+    found: Tensor = _PairLogProb.apply(  # type: ignore[no-untyped-call]
+        left, right, weight, bias, value
+    )
+    return found
+
+
+class _PairLogProb(torch.autograd.Function):
+    """Chunks of sentences, one after the other.
+
+    Large batches are computed again in the backward pass, so that no logits are kept.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        left: Float[Tensor, "shared left feature"],
+        right: Float[Tensor, "shared right feature"],
+        weight: Float[Tensor, "vocabulary feature"],
+        bias: Float[Tensor, " vocabulary"],
+        value: Int[Tensor, "shared left"],
+    ) -> Float[Tensor, "shared left right"]:
+        features = torch.cat([left, right], 1)
+        ctx.save_for_backward(features, weight, bias, value)
+        ctx.lefts = left.shape[1]
+        # Under autocast the products run in bf16 here as they would in a Linear.
+        ctx.autocast = torch.is_autocast_enabled(left.device.type)
+        keep = features.shape[0] * features.shape[1] * len(bias) <= KEPT_ELEMENTS
+        ctx.kept, log_probs = [], []
+        for chunk in _chunks(features, bias):
+            factors = _Factors(features[chunk], weight, bias, ctx.lefts, value[chunk])
+            log_probs.append(factors.log_probs)
+            if keep:
+                ctx.kept.append(factors)
+        return torch.cat(log_probs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Float[Tensor, "shared left right"]) -> tuple[Tensor | None, ...]:
+        features, weight, bias, value = ctx.saved_tensors
+        grad_features = torch.empty_like(features)
+        grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        with torch.autocast(features.device.type, enabled=ctx.autocast):
+            for i, chunk in enumerate(_chunks(features, bias)):
+                factors = (
+                    ctx.kept[i] if ctx.kept else _Factors(features[chunk], weight, bias, ctx.lefts)
+                )
+                slope = _slope(factors, value[chunk], grad[chunk])
+                grad_features[chunk] = slope @ weight
+                slope = slope.flatten(0, 1)
+                grad_weight += slope.T @ features[chunk].flatten(0, 1)
+                grad_bias += slope.sum(0)
+        left, right = grad_features[:, : ctx.lefts], grad_features[:, ctx.lefts :]
+        return left, right, grad_weight, grad_bias / 2, None
+
+
+def mixed_log_probs(
+    left: Float[Tensor, "shared left feature"],
+    right: Float[Tensor, "shared right feature"],
+    log_weights: Float[Tensor, "shared left right"],
+    weight: Float[Tensor, "vocabulary feature"],
+    bias: Float[Tensor, " vocabulary"],
+) -> Float[Tensor, "shared left vocabulary"]:
+    """``log Σ_r w_lr p(y | l, r)`` for the whole vocabulary: one more matrix product."""
+    factors = _Factors(torch.cat([left, right], 1), weight, bias, left.shape[1])
+    with torch.autocast(left.device.type, enabled=False):
+        weights = log_weights.exp().to(factors.sums.dtype) / factors.sums
+        mixed = factors.left * (weights @ factors.right)
+        return mixed.to(log_weights.dtype).clamp_min(torch.finfo(log_weights.dtype).tiny).log()
+
+
+def _slope(factors: _Factors, value: Tensor, grad: Tensor) -> Float[Tensor, "n rows v"]:
+    """Gradient for both factors' logits: one-hot of the gold token less its probability."""
+    with torch.autocast(grad.device.type, enabled=False):
+        share = grad.to(factors.sums.dtype) / factors.sums
+        expected = torch.cat([share @ factors.right, share.mT @ factors.left], 1)
+        slope = expected.mul_(factors.exp).neg_().to(grad.dtype)
+        left, right = slope[:, : value.shape[1]], slope[:, value.shape[1] :]
+        left.scatter_add_(2, value.unsqueeze(2), grad.sum(2, keepdim=True))
+        right.scatter_add_(2, value.unsqueeze(1).expand(-1, right.shape[1], -1), grad.mT)
+    return slope
+
+
+def _chunks(features: Tensor, bias: Tensor) -> Iterator[slice]:
+    elements = features.shape[1] * len(bias)
+    rows = max(1, CHUNK_ELEMENTS.get(features.device.type, 1 << 24) // elements)
+    return (slice(start, start + rows) for start in range(0, len(features), rows))
