@@ -24,7 +24,13 @@ from pyro_align.corpus import (
 )
 from pyro_align.errors import DataError
 from pyro_align.metrics import AlignmentErrorRate, TranslationScores
-from pyro_align.posterior import PositionScores, best_links, merge_pieces, score_positions
+from pyro_align.posterior import (
+    PositionScores,
+    SimplexScores,
+    best_links,
+    merge_pieces,
+    score_positions,
+)
 
 MAX_LENGTH = 1000
 """Longest side of a pair, in pieces, that is evaluated unless told otherwise."""
@@ -36,7 +42,9 @@ class PositionMeans:
 
     Attributes:
         tokens: number of target tokens, the sentence ends counted.
-        log_evidence: log ``p(y_t | x, y_<t)``, alignments marginalised out exactly.
+        estimated: whether evidence and bound are estimates, from draws of alignments that cannot be
+            enumerated; see :class:`~pyro_align.posterior.SimplexScores`.
+        log_evidence: log ``p(y_t | x, y_<t)``, alignments marginalised out.
         elbo: evidence lower bound.
         kl: divergence of the guide from the prior.
         gap: divergence of the guide from the exact posterior.
@@ -45,6 +53,7 @@ class PositionMeans:
     """
 
     tokens: int = 0
+    estimated: bool = False
     log_evidence: float = 0.0
     elbo: float | None = None
     kl: float | None = None
@@ -54,7 +63,7 @@ class PositionMeans:
 
     @property
     def perplexity(self) -> float:
-        """Exact perplexity a token (of the target vocabulary's pieces)."""
+        """Perplexity a token (of the target vocabulary's pieces)."""
         return math.exp(-self.log_evidence)
 
 
@@ -133,9 +142,11 @@ def evaluate_positions(
     totals: dict[str, float] = {}
     rates: dict[str, AlignmentErrorRate] = {}
     tokens = done = 0
+    estimated = False
     for indices in buckets.batches(0):
         batch = corpus.batch(indices).to(device)
         scores = score_positions(model, guide, batch)
+        estimated = isinstance(scores, SimplexScores)
         for name, value in _measured(scores):
             totals[name] = totals.get(name, 0.0) + float(value.double().sum())
         tokens += batch.tokens
@@ -146,7 +157,9 @@ def evaluate_positions(
                     rate.update(_links(row, pairs[i], vocabularies), links[i])
         done += len(indices)
         progress(done)
-    means = PositionMeans(tokens, **{name: total / tokens for name, total in totals.items()})
+    means = PositionMeans(
+        tokens, estimated, **{name: total / tokens for name, total in totals.items()}
+    )
     return Evaluation(len(pairs), means, rates)
 
 

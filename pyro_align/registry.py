@@ -136,7 +136,7 @@ OBJECTIVES = Registry(
         "score-function": "pyro_align.inference.score_function:ScoreFunctionELBO",
         "rws": "pyro_align.inference.reweighted_wake_sleep:ReweightedWakeSleep",
         "importance-weighted": "pyro_align.inference.importance_weighted:ImportanceWeightedBound",
-        "vimco": "pyro_align.inference.importance_weighted:VIMCO",
+        "vimco": "pyro_align.inference.vimco:VIMCO",
         "relaxed": "pyro_align.inference.dirichlet:RelaxedELBO",
         "gumbel-softmax": "pyro_align.inference.gumbel_softmax:GumbelSoftmaxELBO",
     },

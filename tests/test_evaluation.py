@@ -14,6 +14,8 @@ from pyro_align.batch import UNK, Batch
 from pyro_align.corpus import GoldLinks, ParallelText, Vocabulary, parse_links
 from pyro_align.errors import DataError
 from pyro_align.evaluation import check_text, evaluate_positions
+from pyro_align.guides import NoGuide
+from pyro_align.models import DirichletModel
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +239,13 @@ def test_unknown_words_are_scored(tmp_path, run):
     text = ParallelText.open(write_text(tmp_path, "unknown", [("日本", "語")]))
     assert UNK in run.target_vocabulary.encode("語")
     assert math.isfinite(run.evaluate(text).positions.perplexity)
+
+
+def test_whether_figures_are_estimates(run, text):
+    assert not run.evaluate(text, translate=False).positions.estimated
+    model = DirichletModel(run.model.networks).eval()
+    vocabularies = (run.source_vocabulary, run.target_vocabulary)
+    found = evaluate_positions(
+        model, NoGuide(model), text, vocabularies, batch_tokens=100, max_length=100
+    )
+    assert found.positions.estimated

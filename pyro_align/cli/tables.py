@@ -19,8 +19,12 @@ def evaluation_table(result: Evaluation, title: str) -> Table:
     table.add_column("measure")
     table.add_column("value", justify="right")
     table.add_column("note")
+    if means.estimated:
+        kind, note = "perplexity", "per target piece, estimated from draws; too high if anything"
+    else:
+        kind, note = "exact perplexity", "per target piece, alignments summed out"
     rows: list[tuple[str, float | None, int, str]] = [
-        ("exact perplexity", means.perplexity, 3, "per target piece, alignments summed out"),
+        (kind, means.perplexity, 3, note),
         ("log evidence", means.log_evidence, 4, "nats a piece"),
         ("ELBO", means.elbo, 4, "nats a piece"),
         ("KL(guide ‖ prior)", means.kl, 4, "nats a piece"),

@@ -21,7 +21,7 @@ class AmortizedGuide(AlignmentGuide):
     """``q(z_t | x, y) = softmax(g_t · W s)``: bilinear scores between two bidirectional networks.
 
     One network reads the source, the other the *whole* target, ``y_t`` and what follows it
-    included (Deng et al. 2018, section 4.1).
+    included (Deng et al. 2018).
 
     Args:
         model: a model with ``networks`` that hold source and target embeddings.

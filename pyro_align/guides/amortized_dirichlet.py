@@ -14,7 +14,7 @@ from pyro_align.inference.plates import alignment_plates
 
 
 class AmortizedDirichletGuide(AlignmentGuide):
-    """``q(z_t | x, y) = Dirichlet(α_t)`` (Deng et al. 2018, section 4.2), ``α_t`` near the prior's.
+    """``q(z_t | x, y) = Dirichlet(α_t)`` (Deng et al. 2018), ``α_t`` near the prior's.
 
     ``α_t`` are the concentrations of the prior's scores plus the bilinear scores of
     :class:`AmortizedGuide`, which so are what the target has to say beyond the prior. Scores of its

@@ -11,7 +11,7 @@ from pyro_align.inference.dirichlet import RelaxedELBO
 from pyro_align.inference.enumerated import EnumeratedELBO
 from pyro_align.inference.exact import ExactMarginal
 from pyro_align.inference.gumbel_softmax import GumbelSoftmaxELBO
-from pyro_align.inference.importance_weighted import VIMCO, ImportanceWeightedBound
+from pyro_align.inference.importance_weighted import ImportanceWeightedBound
 from pyro_align.inference.likelihood import Likelihood
 from pyro_align.inference.network_baseline import NetworkBaseline
 from pyro_align.inference.objective import Objective, Terms
@@ -22,6 +22,7 @@ from pyro_align.inference.reweighted_wake_sleep import ReweightedWakeSleep
 from pyro_align.inference.schedules import KL_SCHEDULES, KLSchedule
 from pyro_align.inference.score_function import BASELINES, ScoreFunctionELBO
 from pyro_align.inference.sharing import share_computation
+from pyro_align.inference.vimco import VIMCO
 
 __all__ = [
     "BASELINES",

@@ -93,7 +93,7 @@ class Prediction(Baseline, ABC):
 
 
 class SoftAttentionBaseline(Prediction):
-    """``log p(y_t | E_p[m_z])``: the likelihood that soft attention would have (Deng et al. §4.1).
+    """``log p(y_t | E_p[m_z])``: the likelihood that soft attention would have (Deng et al. 2018).
 
     It predicts the log likelihood of the tokens. Where the cost holds a sampled KL divergence too,
     as in stock ``TraceGraph_ELBO``, it is still a valid baseline, only a less good one.

@@ -16,7 +16,7 @@ from pyro_align.inference.pathwise import PathwiseELBO
 
 
 class RelaxedELBO(PathwiseELBO):
-    """``E_q[log p(y | z)] − KL(q ‖ p)`` for alignments on the simplex (Deng et al. 2018, §4.2).
+    """``E_q[log p(y | z)] − KL(q ‖ p)`` for alignments on the simplex (Deng et al. 2018).
 
     Draws are implicitly reparameterised (Figurnov et al. 2018; Jankowiak & Obermeyer 2018) and the
     divergence is in closed form; stock ``TraceMeanField_ELBO`` is the same estimator.
@@ -25,9 +25,10 @@ class RelaxedELBO(PathwiseELBO):
     is worth: prior and guide collapse to the same flat Dirichlet and may stay there. So training
     begins with the Jensen bound ``E_p[log p(y | z)]``, the evidence lower bound with the prior as
     its own guide, whose divergence is zero: it fits the model, while the guide is fitted to the
-    prior by ``KL(q ‖ p)``, the prior held fixed. Where the bound itself takes over, it is then as
-    high as the Jensen bound. (To fit the guide by ``E_q[log p(y | z)]`` alone does not do: nothing
-    keeps it near the prior, and the divergence grows to thousands of nats.)
+    prior by ``KL(q ‖ p)``, the prior held fixed (what a guide reads of the model gets that gradient
+    too). Where the bound itself takes over, it is then as high as the Jensen bound. (To fit the
+    guide by ``E_q[log p(y | z)]`` alone does not do: nothing keeps it near the prior, and the
+    divergence grows to thousands of nats.)
 
     Args:
         samples: alignments drawn for every target position; the estimate is their mean.

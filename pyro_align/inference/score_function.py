@@ -41,7 +41,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     """``E_q[log p(y | z)] − KL(q ‖ p)`` with ``z`` sampled and the KL divergence in closed form.
 
     The gradient for the guide is ``(log p(y | z) − baseline) ∇ log q(z) − ∇ KL(q ‖ p)``
-    (Deng et al. 2018, section 4.1). Stock ``TraceGraph_ELBO`` samples the KL divergence as well
+    (Deng et al. 2018). Stock ``TraceGraph_ELBO`` samples the KL divergence as well
     and has no ``differentiable_loss``.
 
     Args:

@@ -16,7 +16,7 @@ from pyro_align.networks import States, expected, pick
 
 
 class CategoricalModel(AlignmentModel):
-    """``z_t ~ Categorical(attention)``, ``y_t ~ p(y_t | m_{z_t}, h_t)`` (Deng et al. 2018, §3).
+    """``z_t ~ Categorical(attention)``, ``y_t ~ p(y_t | m_{z_t}, h_t)`` (Deng et al. 2018).
 
     Given the target the alignments are independent, so that ``log p(y | x)`` is a sum over
     positions of ``log Σ_s p(z_t = s) p(y_t | z_t = s)``.

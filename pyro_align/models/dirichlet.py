@@ -16,7 +16,7 @@ from pyro_align.networks import States, expected
 
 
 class DirichletModel(AlignmentModel):
-    """``z_t ~ Dirichlet(α_t)``, ``y_t ~ p(y_t | Σ_s z_ts m_s, h_t)`` (Deng et al. 2018, §3).
+    """``z_t ~ Dirichlet(α_t)``, ``y_t ~ p(y_t | Σ_s z_ts m_s, h_t)`` (Deng et al. 2018).
 
     An alignment is a point of the simplex over the source positions; the emission reads the
     annotations weighted by it. The concentrations ``α_t`` come from the attention scores, see

@@ -141,7 +141,7 @@ class InputFeedingDecoder(Decoder):
     """States also read the last position's *expected* context (Luong et al. 2015, section 3.3).
 
     The expectation is under the prior, never a sample, so that alignments stay independent given
-    the target (Deng et al. 2018, section 4).
+    the target (Deng et al. 2018).
     """
 
     def _context_size(self, annotation: int) -> int:

@@ -126,8 +126,8 @@ class SequenceToSequence(nn.Module):
     def forward(self, batch: Batch) -> States:
         """Teacher forcing: states and scores for every target position of a batch.
 
-        In training ``word_dropout`` hides tokens from the decoder (Bowman et al. 2016, section
-        3.2), so that it has to ask the source.
+        In training ``word_dropout`` hides tokens from the decoder (Bowman et al. 2016), so that
+        it has to ask the source.
         """
         memory = self.encode(batch.source, batch.source_mask, batch.source_lengths)
         tokens = batch.target_input

@@ -139,3 +139,8 @@ def test_it_is_the_evidence_where_the_guide_is_the_posterior(name):
 def test_too_few_samples_are_refused(objective, options, least):
     with pytest.raises(ConfigError, match=f"{objective.__name__} needs samples = {least} or more"):
         objective(**options)
+
+
+def test_another_mean_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="'harmonic'; .*arithmetic"):
+        VIMCO(mean="harmonic")

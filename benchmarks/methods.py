@@ -1,0 +1,218 @@
+"""Every method on Multi30k German–English, at one size and equal steps: the paper's table.
+
+    PYRO_ALIGN_DATA=… python benchmarks/methods.py --epochs 8 --jobs 2
+
+Each method is a `pyro-align fit` in a process of its own with one thread, all with the same
+networks, batches and seed. Perplexity is exact (alignments summed out) and on the validation text
+by epoch and on test_2016_flickr at the end, as are BLEU (beam 5), the divergences (nats a target
+piece) and the entropies. The gap is KL(q ‖ exact posterior). Memory is the process's peak.
+
+The time of a step is measured apart: in one process, one thread, the methods take turns on the same
+batches, and the medians' ratio to soft attention is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+METHODS = {
+    "soft attention": ("soft", "none", "likelihood"),
+    "exact marginal": ("categorical", "none", "exact"),
+    "exact marginal, guide beside": ("categorical", "amortized", "exact"),
+    "hard attention, enumerated": ("categorical", "prior", "enumerated"),
+    "hard attention, sampled": ("categorical", "prior", "score-function"),
+    "variational, enumerated": ("categorical", "amortized", "enumerated"),
+    "variational, sampled": ("categorical", "amortized", "score-function"),
+    "variational, RLOO, K = 4": (
+        "categorical",
+        "amortized",
+        "score-function",
+        "objective.baseline=leave-one-out",
+        "objective.samples=4",
+    ),
+    "variational, relaxed": ("dirichlet", "amortized-dirichlet", "relaxed"),
+    "reweighted wake-sleep, K = 5": ("categorical", "amortized", "rws", "objective.samples=5"),
+    "importance-weighted, K = 5": (
+        "categorical",
+        "amortized",
+        "importance-weighted",
+        "objective.samples=5",
+    ),
+    "VIMCO, K = 5": ("categorical", "amortized", "vimco", "objective.samples=5"),
+    "Gumbel-softmax": ("categorical", "gumbel", "gumbel-softmax"),
+}
+SETTINGS = (
+    "vocabulary.size=2000",
+    "network.embedding=128",
+    "network.encoder_hidden=64",
+    "network.decoder_hidden=128",
+    "network.dropout=0.2",
+    "training.batch_tokens=1500",
+    "training.learning_rate=3e-3",
+    "training.schedule=plateau",
+    "training.accelerator=cpu",
+)
+RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
+RESULTS = Path(__file__).parent / "results"
+
+
+def settings(method: str, extra: list[str]) -> list[str]:
+    model, guide, objective, *options = METHODS[method]
+    return [
+        f'model.name="{model}"',
+        f'guide.name="{guide}"',
+        f'objective.name="{objective}"',
+        *([] if guide in ("none", "prior") else ["guide.hidden=64"]),
+        *options,
+        *SETTINGS,
+        *extra,
+    ]
+
+
+def fit(method: str, folder: Path, extra: list[str]) -> dict[str, object]:
+    command = [sys.executable, "-m", "pyro_align", "fit", "--config", str(RECIPE)]
+    command += ["--out", str(folder)]
+    for setting in settings(method, extra):
+        command += ["--set", setting]
+    began = time.monotonic()
+    with folder.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{method} failed:\n{folder.with_suffix('.log').read_text()}")
+    print(f"{method}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    metrics = pd.read_csv(folder / "metrics.csv")
+    valid = metrics["valid/perplexity"].dropna()
+    results = json.loads((folder / "results.json").read_text())
+
+    def figure(name: str) -> float:
+        value = results.get(name)
+        return float("nan") if value is None else value
+
+    return {
+        "method": method,
+        "PPL": figure("perplexity"),
+        "BLEU": figure("bleu"),
+        "KL(q‖p)": figure("kl"),
+        "gap": figure("gap"),
+        "entropy of p": figure("prior_entropy"),
+        "of the posterior": figure("posterior_entropy"),
+        "tokens/s": metrics["train/tokens_per_second"].median(),
+        "MiB": usage.ru_maxrss // 1024,
+        "validation PPL by epoch": " ".join(f"{x:.2f}" for x in valid),
+        "signature": results["bleu_signature"],
+    }
+
+
+def step_times(rounds: int) -> dict[str, float]:
+    """Median seconds of a training step, the methods taking turns on the same batches."""
+    import pyro
+    import torch
+
+    from pyro_align.config import Config
+    from pyro_align.corpus import BatchLoader, ParallelText
+    from pyro_align.run import Run
+    from pyro_align.training import buckets, index
+
+    torch.set_num_threads(1)
+    pyro.enable_validation(False)
+    with tempfile.TemporaryDirectory() as scratch, pyro.settings.context(module_local_params=True):
+        config = Config.load(RECIPE, settings("soft attention", []))
+        base = Run.create(config, Path(scratch) / "run", echo=lambda line: None)
+        vocabularies = (base.source_vocabulary, base.target_vocabulary)
+        parts = {}
+        for method in METHODS:
+            run = Run(
+                base.path,
+                Config.load(RECIPE, settings(method, [])),
+                vocabularies,
+            )
+            loss = run.objective(run.model, run.guide)
+            parts[method] = (loss, torch.optim.Adam(loss.parameters(), 1e-4))
+        corpus = index(ParallelText.open(config.data.train), vocabularies, config.data)
+        loader = BatchLoader(corpus, buckets(config, corpus, shuffle=True), False)
+        batches = list(itertools.islice(loader, rounds))
+        times: dict[str, list[float]] = {method: [] for method in METHODS}
+        for batch in batches:
+            for method, (loss, optimizer) in parts.items():
+                began = time.perf_counter()
+                optimizer.zero_grad()
+                (loss(batch) / batch.tokens).backward()
+                optimizer.step()
+                times[method].append(time.perf_counter() - began)
+    return {method: statistics.median(each) for method, each in times.items()}
+
+
+def markdown(table: pd.DataFrame) -> str:
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.fillna("–").values.tolist()]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=30, help="steps timed a method")
+    parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--out", type=Path, help="keep the runs here")
+    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}/methods.md")
+    options = parser.parse_args()
+
+    times = step_times(options.rounds)
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.jobs) as pool:
+        out = options.out or Path(scratch)
+        out.mkdir(parents=True, exist_ok=True)
+        jobs = [
+            pool.submit(
+                fit,
+                method,
+                out / f"{list(METHODS).index(method):02d}",
+                [f"training.epochs={options.epochs}", *options.extra],
+            )
+            for method in options.methods
+        ]
+        table = pd.DataFrame([job.result() for job in jobs])
+    soft = times["soft attention"]
+    ratios = [f"{times[method] / soft:.2f}" for method in table["method"]]
+    table.insert(3, "step", ratios)
+    signature = table.pop("signature")[0]
+    floats = {"KL(q‖p)": 3, "gap": 3, "entropy of p": 2, "of the posterior": 2, "tokens/s": 0}
+    table = table.round({"PPL": 2, "BLEU": 2, **floats})
+    text = markdown(table)
+    report = (
+        f"{text}\n\nBLEU {signature}; a step of soft attention takes {soft * 1e3:.0f} ms. "
+        f"{machine()}, one thread a method, {options.jobs} at a time; "
+        f"`python benchmarks/methods.py {' '.join(sys.argv[1:])}`\n"
+    )
+    print(report)
+    if options.save:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "methods.md").write_text(f"# Every method on Multi30k de→en\n\n{report}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""VIMCO: the importance-weighted bound, with a baseline from the other samples."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pyro_align.errors import ConfigError, nearest
+from pyro_align.inference.importance import Draws, ImportanceObjective
+
+
+class VIMCO(ImportanceObjective):
+    """The importance-weighted bound, each sample's score times what that sample adds to it.
+
+    ``∇L = E[Σ_k (L̂ − L̂₋ₖ) ∇ log q(z_k) + Σ_k v_k ∇ log w_k]``, where ``L̂₋ₖ`` is the bound with
+    the weight of sample k replaced by a mean of the others' weights (Mnih & Rezende 2016,
+    equations 7 to 9). It does not depend on sample k, so the gradient stays unbiased. The KL weight
+    acts as in :class:`~pyro_align.inference.ImportanceWeightedBound`.
+
+    Args:
+        samples: K, at least 2.
+        mean: which mean of the others' weights; ``geometric`` is the one recommended there.
+
+    Raises:
+        ConfigError: for too few samples or another mean.
+    """
+
+    def __init__(self, *, samples: int = 5, mean: Literal["geometric", "arithmetic"] = "geometric"):
+        super().__init__(samples, least=2)
+        if mean not in _LOG_MEANS:
+            raise ConfigError(f"no mean {mean!r}; {nearest(mean, _LOG_MEANS)}")
+        self._log_mean = _LOG_MEANS[mean]
+
+    def _surrogate(self, draws: Draws) -> Tensor:
+        """The bound, and the score of every sample times its learning signal."""
+        bound = draws.log_mean_weight
+        signal = bound.detach() - self._without_each(draws.log_weight.detach())
+        return bound + (signal * draws.log_guide).sum(0)
+
+    def _without_each(
+        self, log_weight: Float[Tensor, "sample batch target"]
+    ) -> Float[Tensor, "sample batch target"]:
+        """``L̂₋ₖ`` for every sample k."""
+        samples = len(log_weight)
+        itself = torch.eye(samples, dtype=torch.bool, device=log_weight.device)[..., None, None]
+        others = log_weight.expand(samples, *log_weight.shape)  # of sample k, in row k
+        stand_in = self._log_mean(others.masked_fill(itself, -math.inf), log_weight)
+        replaced = others.where(~itself, stand_in.unsqueeze(1))
+        return replaced.logsumexp(1) - math.log(samples)
+
+
+def _geometric(others: Tensor, log_weight: Tensor) -> Tensor:
+    """Logarithm of the geometric mean of the others' weights."""
+    return (log_weight.sum(0) - log_weight) / (len(log_weight) - 1)
+
+
+def _arithmetic(others: Tensor, log_weight: Tensor) -> Tensor:
+    """Logarithm of the arithmetic mean of the others' weights."""
+    return others.logsumexp(1) - math.log(len(log_weight) - 1)
+
+
+_LOG_MEANS = {"geometric": _geometric, "arithmetic": _arithmetic}

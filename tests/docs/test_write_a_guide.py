@@ -1,0 +1,95 @@
+"""The page "Write a guide": its very text is run."""
+
+import inspect
+
+import pytest
+from commands import run_commands
+from contracts import GuideContract
+from pages import DOCS, Page, named
+from pyro.infer import TraceEnum_ELBO, config_enumerate
+from runs import WORKPLACE, shared_corpus
+from support import evidence, randomise, tiny_model
+
+from pyro_align.batch import Batch
+from pyro_align.corpus import ParallelText
+from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.registry import GUIDES
+from pyro_align.run import Run
+
+PAGE = Page(DOCS / "how-to" / "write-a-guide.md")
+
+
+def written_guide(folder):
+    """The page's file, written; and the name that its command gives the guide."""
+    (block,) = PAGE.code("python")
+    name, text = named(block)
+    (folder / name).write_text(text, encoding="utf-8")
+    (fit, _) = PAGE.commands
+    given = fit[fit.index("--guide") + 1]
+    assert given.partition(":")[0] == name
+    return folder / given
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The run that the page's commands make, and what they printed."""
+    folder = tmp_path_factory.mktemp("guide")
+    written_guide(folder)
+    printed = run_commands(PAGE.commands, folder)
+    return Run.load(folder / "runs" / "lexical"), printed
+
+
+def test_at_most_forty_lines():
+    assert len(PAGE.text.splitlines()) <= 40
+
+
+def test_the_commands_fit_and_evaluate():
+    assert [arguments[0] for arguments in PAGE.commands] == ["fit", "evaluate"]
+
+
+def test_the_runs_guide_is_the_class_of_the_page(finished):
+    run, _ = finished
+    (block,) = PAGE.code("python")
+    assert type(run.guide).__name__ == "LexicalGuide"
+    assert inspect.getsource(type(run.guide)) in block
+    assert run.config.guide.name == "code/lexical.py:LexicalGuide"
+    assert run.guide.source.out_features == 32
+    assert run.guide.model is run.model
+
+
+def test_its_bound_lies_below_the_evidence(finished):
+    run, _ = finished
+    pairs = list(ParallelText.open(shared_corpus()["valid"]))
+    batch = Batch.from_ids(
+        run.source_vocabulary.encode_all([pair.source for pair in pairs]),
+        run.target_vocabulary.encode_all([pair.target for pair in pairs]),
+    )
+    elbo = TraceEnum_ELBO(max_plate_nesting=MAX_PLATE_NESTING)
+    bound = -elbo.loss(run.model, config_enumerate(run.guide), batch)
+    exact = evidence(run.model, batch).item()
+    assert bound < exact
+    means = run.evaluate(ParallelText.open(shared_corpus()["valid"]), translate=False).positions
+    assert means.elbo * batch.tokens == pytest.approx(bound, rel=1e-5)
+    assert means.log_evidence * batch.tokens == pytest.approx(exact, rel=1e-5)
+    # In fp32, the difference of two sums.
+    assert means.gap * batch.tokens == pytest.approx(exact - bound, rel=1e-2, abs=1e-3)
+
+
+def test_what_the_page_says_is_printed(finished):
+    _, printed = finished
+    assert "`KL(guide ‖ exact posterior)`" in PAGE.text
+    for table in printed:
+        assert "KL(guide ‖ exact posterior)" in table
+
+
+class TestContract(GuideContract):
+    has_parameters = True
+
+    def create_model(self, *, seed=0):
+        return tiny_model(seed=seed)
+
+    def create(self, model, *, seed=1):
+        folder = WORKPLACE / "written-guide"
+        folder.mkdir(exist_ok=True)
+        guide = GUIDES.get(str(written_guide(folder)))
+        return randomise(guide(model, rank=3), seed, scale=0.5)

@@ -1,0 +1,74 @@
+"""The page "Write a model": its very text is run."""
+
+import inspect
+
+import pytest
+import torch
+from commands import run_commands
+from contracts import ModelContract
+from pages import DOCS, Page, named
+from runs import WORKPLACE
+from support import random_batch, randomise, tiny_model, tiny_networks
+
+from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.registry import MODELS
+from pyro_align.run import Run
+
+PAGE = Page(DOCS / "how-to" / "write-a-model.md")
+
+
+def written_model(folder):
+    """The page's file, written; and the name that its commands give the model."""
+    (block,) = PAGE.code("python")
+    name, text = named(block)
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+    fits = [arguments for arguments in PAGE.commands if arguments[0] == "fit"]
+    (given,) = {fit[fit.index("--model") + 1] for fit in fits}
+    assert given.partition(":")[0] == name
+    return folder / given
+
+
+def blended():
+    return MODELS.get(str(written_model(WORKPLACE / "written-model")))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the page's commands were run."""
+    place = tmp_path_factory.mktemp("model")
+    written_model(place)
+    run_commands(PAGE.commands, place)
+    return place
+
+
+@pytest.mark.parametrize(("name", "guide"), [("blended", "amortized"), ("blended-exact", None)])
+def test_the_runs_model_is_the_class_of_the_page(folder, name, guide):
+    run = Run.load(folder / "runs" / name)
+    (block,) = PAGE.code("python")
+    assert type(run.model).__name__ == "BlendedModel"
+    assert inspect.getsource(type(run.model)) in block
+    assert run.config.model.name == "code/blended.py:BlendedModel"
+    assert run.objective.pairs & {("categorical", run.guide.latent)}
+    if guide:
+        assert run.config.guide.name == guide
+        assert run.config.model.options == {"blend": 0.7}
+
+
+def test_the_blend_is_the_option():
+    model = blended()(tiny_networks(), blend=0.7)
+    assert model.logit.sigmoid().item() == pytest.approx(0.7)
+
+
+def test_it_lies_between_soft_and_categorical():
+    batch = random_batch()
+    for logit, kind in ((40.0, CategoricalModel), (-40.0, SoftModel)):
+        model, other = blended()(tiny_networks()).double(), tiny_model(kind)
+        model.logit.data.fill_(logit)
+        found = model.next_token(model.states(batch))
+        torch.testing.assert_close(found, other.next_token(other.states(batch)))
+
+
+class TestContract(ModelContract):
+    def create(self, *, seed=0, **settings):
+        return randomise(blended()(tiny_networks(seed=seed, **settings)), seed)
