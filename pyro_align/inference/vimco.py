@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -29,7 +28,7 @@ class VIMCO(ImportanceObjective):
         ConfigError: for too few samples or another mean.
     """
 
-    def __init__(self, *, samples: int = 5, mean: Literal["geometric", "arithmetic"] = "geometric"):
+    def __init__(self, *, samples: int = 5, mean: str = "geometric"):
         super().__init__(samples, least=2)
         if mean not in _LOG_MEANS:
             raise ConfigError(f"no mean {mean!r}; {nearest(mean, _LOG_MEANS)}")
