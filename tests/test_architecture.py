@@ -14,7 +14,7 @@ PACKAGE = ROOT / "pyro_align"
 
 LAYERS = (
     {"cli", "__main__"},
-    {"run", "evaluation"},
+    {"run", "run_folder", "components", "evaluation", "diagnose"},
     {"training", "posterior", "translation", "registry", "config"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},

@@ -15,6 +15,7 @@ COMMANDS = {
     "fit": "pyro_align.cli.fit:fit",
     "evaluate": "pyro_align.cli.evaluate:evaluate",
     "translate": "pyro_align.cli.translate:translate",
+    "diagnose": "pyro_align.cli.diagnose:diagnose",
     "data": "pyro_align.cli.data:data",
     "list": "pyro_align.cli.list:list_names",
 }

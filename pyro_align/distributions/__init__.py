@@ -1,6 +1,7 @@
 """Pyro distributions the field lacks."""
 
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
+from pyro_align.distributions.log_partition import factor_of
 from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
 from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
 from pyro_align.distributions.precision import at_least_fp32
@@ -17,5 +18,6 @@ __all__ = [
     "VocabularyCategorical",
     "at_least_fp32",
     "concentrations",
+    "factor_of",
     "mask_logits",
 ]

@@ -149,19 +149,48 @@ class _PairLogProb(torch.autograd.Function):
         return left, right, grad_weight, grad_bias / 2, None
 
 
+def factor_of(
+    features: Float[Tensor, "*shape feature"],
+    weight: Float[Tensor, "vocabulary feature"],
+    bias: Float[Tensor, " vocabulary"],
+) -> Float[Tensor, "*shape vocabulary"]:
+    """One factor, divided by its largest value; what :func:`mixed_log_probs` can be given."""
+    logits = at_least_fp32(linear(features, weight, bias / 2))
+    return (logits - logits.amax(-1, keepdim=True)).exp_()
+
+
 def mixed_log_probs(
     left: Float[Tensor, "shared left feature"],
     right: Float[Tensor, "shared right feature"],
     log_weights: Float[Tensor, "shared left right"],
     weight: Float[Tensor, "vocabulary feature"],
     bias: Float[Tensor, " vocabulary"],
+    factor: Float[Tensor, "shared right vocabulary"] | None = None,
 ) -> Float[Tensor, "shared left vocabulary"]:
-    """``log Σ_r w_lr p(y | l, r)`` for the whole vocabulary: one more matrix product."""
+    """``log Σ_r w_lr p(y | l, r)`` for the whole vocabulary: two matrix products.
+
+    Args:
+        left: features of one factor.
+        right: features of the other.
+        log_weights: of every pair.
+        weight: output embedding.
+        bias: of the vocabulary.
+        factor: the right factor if it is known from before.
+    """
+    if factor is not None:
+        known = factor_of(left, weight, bias)
+        with torch.autocast(left.device.type, enabled=False):
+            sums = known @ factor.mT
+            if not bool((sums < SMALLEST).any()):
+                return _mixed(known, factor, sums, log_weights)
     factors = _Factors(torch.cat([left, right], 1), weight, bias, left.shape[1])
     with torch.autocast(left.device.type, enabled=False):
-        weights = log_weights.exp().to(factors.sums.dtype) / factors.sums
-        mixed = factors.left * (weights @ factors.right)
-        return mixed.to(log_weights.dtype).clamp_min(torch.finfo(log_weights.dtype).tiny).log()
+        return _mixed(factors.left, factors.right, factors.sums, log_weights)
+
+
+def _mixed(left: Tensor, right: Tensor, sums: Tensor, log_weights: Tensor) -> Tensor:
+    mixed = left * ((log_weights.exp().to(sums.dtype) / sums) @ right)
+    return mixed.to(log_weights.dtype).clamp_min(torch.finfo(log_weights.dtype).tiny).log()
 
 
 def _slope(factors: _Factors, value: Tensor, grad: Tensor) -> Float[Tensor, "n rows v"]:

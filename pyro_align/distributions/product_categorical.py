@@ -118,11 +118,16 @@ class ProductCategorical(TorchDistribution):
         )
         return track_provenance(pairing.restored(found), get_provenance(inputs))
 
-    def mixture(self, log_weights: Float[Tensor, "*batch"]) -> Float[Tensor, "*mixed vocabulary"]:
+    def mixture(
+        self,
+        log_weights: Float[Tensor, "*batch"],
+        factor: Float[Tensor, "*right vocabulary"] | None = None,
+    ) -> Float[Tensor, "*mixed vocabulary"]:
         """``log Σ_k w_k p_k(y)`` over the last batch dimension, for the whole vocabulary.
 
         Args:
             log_weights: of the batch's shape.
+            factor: :func:`factor_of` the right features, if it is known from before.
         """
         pairing = _Pairing(self.left.shape, self.right.shape, ())
         if not pairing.last_is_right:
@@ -133,6 +138,7 @@ class ProductCategorical(TorchDistribution):
             pairing.of_pairs(log_weights),
             self.weight,
             self.bias,
+            None if factor is None else pairing.of_right(factor),
         )
         return pairing.restored_left(mixed)
 

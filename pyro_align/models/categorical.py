@@ -52,10 +52,13 @@ class CategoricalModel(AlignmentModel):
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:
         """``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best source positions."""
-        scores, values = states.scores, states.memory.values.unsqueeze(1)
+        scores, memory = states.scores, states.memory
+        of_source = [memory.values] if memory.factors is None else [memory.values, memory.factors]
+        of_source = [each.unsqueeze(1) for each in of_source]
         if top_k is not None and top_k < scores.shape[-1]:
             scores, positions = scores.topk(top_k, dim=-1)
-            values = values.take_along_dim(positions.unsqueeze(-1), dim=2)
+            of_source = [each.take_along_dim(positions.unsqueeze(-1), 2) for each in of_source]
+        values, *factors = of_source
         emission = self.networks.emission(states.hidden.unsqueeze(2), values)
-        mixture: Tensor = emission.mixture(scores.log_softmax(-1))
+        mixture: Tensor = emission.mixture(scores.log_softmax(-1), *factors)
         return mixture

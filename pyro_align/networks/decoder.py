@@ -27,16 +27,24 @@ class Memory:
         keys: the scorer's view of them.
         values: the emission's view of them.
         mask: true on real positions.
+        factors: the emission's factors, where they have been computed for a search.
     """
 
     annotations: Float[Tensor, "batch source annotation"]
     keys: Float[Tensor, "batch source key"]
     values: Float[Tensor, "batch source value"]
     mask: Bool[Tensor, "batch source"]
+    factors: Float[Tensor, "batch source vocabulary"] | None = None
 
     def select(self, index: Int[Tensor, " row"]) -> Memory:
         """Rows by index; a row may be taken several times."""
-        return Memory(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return Memory(
+            self.annotations[index],
+            self.keys[index],
+            self.values[index],
+            self.mask[index],
+            None if self.factors is None else self.factors[index],
+        )
 
 
 @dataclass(frozen=True)

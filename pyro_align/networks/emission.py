@@ -8,7 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pyro_align.distributions import ProductCategorical, TokenDistribution, VocabularyCategorical
+from pyro_align.distributions import (
+    ProductCategorical,
+    TokenDistribution,
+    VocabularyCategorical,
+    factor_of,
+)
 
 
 class Emission(nn.Module, ABC):
@@ -45,6 +50,12 @@ class Emission(nn.Module, ABC):
     ) -> TokenDistribution:
         """Token distribution for decoder states and contexts (of values), broadcast together."""
 
+    def factors(
+        self, values: Float[Tensor, "batch source feature"]
+    ) -> Float[Tensor, "batch source vocabulary"] | None:
+        """What of the token distributions depends on the source alone, if anything does."""
+        return None
+
 
 class TanhEmission(Emission):
     """``softmax(W_o tanh(W_c m + W_h h))`` (Luong et al. 2015, equation 5; Deng et al. 2018)."""
@@ -71,6 +82,10 @@ class ProductEmission(Emission):
     def values(self, annotations: Tensor) -> Tensor:
         """``tanh(W_c m)``."""
         return torch.tanh(self.context(annotations))
+
+    def factors(self, values: Tensor) -> Tensor:
+        """The aligned word's factor for every token."""
+        return factor_of(values, self.weight, self.bias)
 
     def forward(self, hidden: Tensor, context: Tensor) -> ProductCategorical:
         """One factor for every state, one for every context."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyro
 import torch
@@ -35,6 +35,8 @@ class _Live:
         tokens: ``BOS`` and what follows.
         state: decoder state before the last token is read.
         memory: the source, a row each.
+        present: sentences that still have rows.
+        sources: their sources, for the emission; beams of a sentence share it.
     """
 
     sentence: Int[Tensor, " row"]
@@ -43,6 +45,8 @@ class _Live:
     tokens: Int[Tensor, "row length"]
     state: DecoderState
     memory: Memory
+    present: Int[Tensor, " present"]
+    sources: Memory
 
 
 class BeamSearch:
@@ -156,12 +160,14 @@ class BeamSearch:
             tokens=sentence.new_full((len(sources), 1), BOS),
             state=networks.decoder.initial(memory),
             memory=memory,
+            present=sentence,
+            sources=replace(memory, factors=networks.emission.factors(memory.values)),
         )
 
     def _step(self, live: _Live, finished: FinishedHypotheses) -> _Live:
         """Read the last tokens, choose the next, and put the finished away."""
         states, state = self.model.networks.decode(live.tokens[:, -1:], live.state, live.memory)
-        log_probs = self._next_token(states)
+        log_probs = self._next_token(live, states)
         log_probs[:, [PAD, BOS]] = -torch.inf
         closing = finished.limits[live.sentence] <= live.tokens.shape[1]
         log_probs[:, :EOS].masked_fill_(closing.unsqueeze(1), -torch.inf)
@@ -191,6 +197,8 @@ class BeamSearch:
         sentence, place = unfinished.nonzero(as_tuple=True)
         parent = row[sentence, place]
         same = torch.equal(sentence, live.sentence)
+        present = sentence.unique()
+        stays = len(present) == len(live.present)
         return _Live(
             sentence=sentence,
             rank=unfinished.cumsum(1)[sentence, place] - 1,
@@ -199,22 +207,36 @@ class BeamSearch:
             state=state.select(parent),
             # Rows of one sentence share their source: often there is nothing to move.
             memory=live.memory if same else live.memory.select(parent),
+            present=present,
+            sources=live.sources
+            if stays
+            else live.sources.select(torch.searchsorted(live.present, present)),
         )
 
-    def _next_token(self, states: States) -> Float[Tensor, "row vocabulary"]:
-        """Log probabilities of the next token, so many rows at a time as memory allows."""
+    def _next_token(self, live: _Live, states: States) -> Float[Tensor, "row vocabulary"]:
+        """Log probabilities of the next token, so many sentences at a time as memory allows.
+
+        The beams of a sentence take the place of target positions: what depends on the source alone
+        is then computed once for all of them.
+        """
         sources = states.scores.shape[2]
         alignments = sources if self.top_k is None else min(self.top_k, sources)
         vocabulary = self.model.networks.target_embedding.num_embeddings
-        rows = max(1, CHUNK_ELEMENTS // (alignments * vocabulary))
+        slot = torch.searchsorted(live.present, live.sentence)
+        shape = (len(live.present), int(live.rank.max()) + 1)
+        hidden = states.hidden.new_zeros(*shape, states.hidden.shape[-1])
+        scores = states.scores.new_zeros(*shape, sources)
+        hidden[slot, live.rank], scores[slot, live.rank] = states.hidden[:, 0], states.scores[:, 0]
+        grid = States(live.sources, hidden, scores)
+        size = max(1, CHUNK_ELEMENTS // (alignments * vocabulary * shape[1]))
         parts = [
-            self.model.next_token(_rows(states, start, start + rows), self.top_k)[:, 0]
-            for start in range(0, len(states.hidden), rows)
+            self.model.next_token(_sentences(grid, start, start + size), self.top_k)
+            for start in range(0, shape[0], size)
         ]
-        return torch.cat(parts)
+        return torch.cat(parts)[slot, live.rank]
 
 
-def _rows(states: States, start: int, stop: int) -> States:
+def _sentences(states: States, start: int, stop: int) -> States:
     if start == 0 and stop >= len(states.hidden):
         return states
     index = torch.arange(start, min(stop, len(states.hidden)), device=states.hidden.device)

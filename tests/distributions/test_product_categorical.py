@@ -8,7 +8,12 @@ from pyro.ops.provenance import detach_provenance, get_provenance, track_provena
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pyro_align.distributions import ProductCategorical, VocabularyCategorical, log_partition
+from pyro_align.distributions import (
+    ProductCategorical,
+    VocabularyCategorical,
+    factor_of,
+    log_partition,
+)
 
 VOCABULARY, FEATURE = 7, 5
 
@@ -120,12 +125,10 @@ def test_experts_that_disagree_are_mixed():
     by_position = right.permute(1, 2, 0, 3)  # sentence, 1, alignment, feature
     distribution = ProductCategorical(left.unsqueeze(2), by_position, weight, bias)
     weights = torch.full((2, 3, 4), 0.25).log()
-    torch.testing.assert_close(
-        distribution.mixture(weights).exp(),
-        distribution.joint.probs.mean(2),
-        rtol=1e-4,
-        atol=1e-6,
-    )
+    expected = distribution.joint.probs.mean(2)
+    for known in (None, factor_of(by_position, weight, bias)):
+        mixed = distribution.mixture(weights, known).exp()
+        torch.testing.assert_close(mixed, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_under_autocast_probabilities_sum_to_one():
@@ -154,6 +157,8 @@ def test_mixture(left, right):
     log_weights = torch.randn(4, 3, 6, dtype=torch.float64).log_softmax(-1)
     expected = (by_hand(*inputs) + log_weights.unsqueeze(-1)).logsumexp(-2)
     torch.testing.assert_close(distribution.mixture(log_weights), expected)
+    known = factor_of(*inputs[1:])
+    torch.testing.assert_close(distribution.mixture(log_weights, known), expected)
     torch.testing.assert_close(distribution.joint.mixture(log_weights), expected)
 
 

@@ -18,6 +18,8 @@ VARIANTS = {
         CategoricalModel,
         {"cell": "gru", "decoder_layers": 2, "encoder_layers": 2, "attention": "mlp"},
     ),
+    "two experts": (CategoricalModel, {"emission": "product", "lexical": True}),
+    "soft, two experts": (SoftModel, {"emission": "product"}),
     "soft": (SoftModel, {"input_feeding": True, "cell": "gru"}),
 }
 TOKENS = (1, 4, 5, 6)
@@ -182,8 +184,9 @@ def test_all_source_positions_are_the_exact_marginal():
     assert_same(exact, all_of_them)
 
 
-def test_top_k_scores_by_the_renormalised_best_positions():
-    model = varied()
+@pytest.mark.parametrize("emission", ["tanh", "product"])
+def test_top_k_scores_by_the_renormalised_best_positions(emission):
+    model = varied(emission=emission)
     source = SOURCES[2]
     (found,) = BeamSearch(model, top_k=2).search([source])[0]
     states = model.states(Batch.from_ids([source], [found.tokens]))

@@ -1,0 +1,18 @@
+"""Diagnosis of a model and guide: what each objective's gradient would be worth, and its cost."""
+
+from pyro_align.diagnose.figure import check_figure, draw_figure, write_figure
+from pyro_align.diagnose.measure import REPEATS, diagnose
+from pyro_align.diagnose.objectives import fitting_objectives, label
+from pyro_align.diagnose.result import Diagnosis, ObjectiveDiagnosis
+
+__all__ = [
+    "REPEATS",
+    "Diagnosis",
+    "ObjectiveDiagnosis",
+    "check_figure",
+    "diagnose",
+    "draw_figure",
+    "fitting_objectives",
+    "label",
+    "write_figure",
+]

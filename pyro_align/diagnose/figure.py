@@ -1,0 +1,157 @@
+"""A diagnosis as a figure."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from pyro_align.diagnose.result import Diagnosis
+from pyro_align.errors import ConfigError
+from pyro_align.training import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    Floats = NDArray[np.float64]
+
+FORMATS = (".png", ".svg", ".pdf")
+"""What a figure can be written as, by the file's ending."""
+
+_NOISE, _BIAS, _TIME = "#0072b2", "#d55e00", "#8c8c8c"
+_NOTHING = 1e-5
+"""Noise below it is rounding."""
+
+_ROW, _MARGIN = 0.34, 1.5
+"""Inches."""
+
+
+def draw_figure(diagnosis: Diagnosis, title: str = "") -> Figure:
+    """Noise and bias of each objective's gradients, on logarithmic axes, and time of a step.
+
+    Noise that is zero is written out, and a bias shown where it is more than noise.
+    """
+    frame = diagnosis.to_frame()
+    parts = [name for name in ("guide", "model") if frame[f"{name}_signal"].notna().any()]
+    figure = Figure(figsize=(10, _MARGIN + _ROW * len(frame)), layout="constrained")
+    axes = figure.subplots(
+        1, len(parts) + 1, sharey=True, squeeze=False, width_ratios=[*[3] * len(parts), 2]
+    )[0]
+    for name, ax in zip(parts, axes, strict=False):
+        _gradient(ax, frame, name)
+    _seconds(axes[-1], frame)
+    axes[0].set_yticks(range(len(frame)), list(frame.index))
+    axes[0].set_ylim(len(frame) - 0.4, -0.6)
+    for ax in axes:
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        ax.set_axisbelow(True)
+    entries: dict[str, Artist] = {}
+    for ax in axes:
+        handles, texts = ax.get_legend_handles_labels()
+        entries.update(zip(texts, handles, strict=True))
+    if entries:
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside lower center",
+            ncols=2,
+            frameon=False,
+        )
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
+    return figure
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a path that no figure can be written to.
+
+    Raises:
+        ConfigError: if it ends otherwise, or its folder is not there.
+    """
+    if path.suffix not in FORMATS:
+        raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
+
+
+def write_figure(diagnosis: Diagnosis, path: Path, title: str = "") -> None:
+    """Write :func:`draw_figure` to a file, which is whole or not there.
+
+    Raises:
+        ConfigError: see :func:`check_figure`.
+    """
+    check_figure(path)
+    buffer = io.BytesIO()
+    draw_figure(diagnosis, title).savefig(buffer, format=path.suffix[1:], dpi=150)
+    write_atomically(path, buffer.getvalue())
+
+
+def _gradient(ax: Axes, frame: DataFrame, name: str) -> None:
+    """Noise and bias of the gradient for one program."""
+    rows = np.arange(len(frame))
+    noise, noise_error, bias, bias_error = (
+        frame[f"{name}_{measure}"].to_numpy(dtype=float)
+        for measure in ("noise_to_signal", "noise_to_signal_error", "bias", "bias_error")
+    )
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    positive = noise > _NOTHING
+    found = np.array([biased is True for biased in frame[f"{name}_biased"]])
+    series = (
+        (noise, noise_error, positive, "o", _NOISE, "noise of one draw"),
+        (bias, bias_error, found, "D", _BIAS, "bias, where there is one"),
+    )
+    for value, error, shown, marker, color, text in series:
+        if shown.any():
+            bars = _bars(value, error)[:, shown]
+            ax.errorbar(
+                value[shown], rows[shown], xerr=bars, fmt=marker, color=color, label=text, mew=1.3
+            )
+    for row in rows[~positive & ~np.isnan(noise)]:
+        ax.annotate(
+            "no noise",
+            (0.02, row),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize="small",
+            color="0.35",
+            backgroundcolor="white",
+        )
+    points = np.concatenate([noise[positive], bias[found]])
+    if points.size:
+        # Two decades or more, for less gets no labels of a logarithmic axis.
+        middle = math.sqrt(points.min() * points.max())
+        half = max(10.0, 1.5 * math.sqrt(points.max() / points.min()))
+        ax.set_xlim(middle / half, middle * half)
+    ax.xaxis.set_visible(points.size > 0)
+    ax.grid(axis="both", color="0.92")
+    ax.set_xlabel("relative to the reference gradient")
+    ax.set_title(f"gradient for the {name}", fontsize="medium", loc="left")
+
+
+def _bars(value: Floats, error: Floats) -> Floats:
+    """Error bars as long to either side on a logarithmic axis."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack([value * error / (value + error), error])
+
+
+def _seconds(ax: Axes, frame: DataFrame) -> None:
+    """Time of a step."""
+    milliseconds = 1000 * frame["seconds"].to_numpy(dtype=float)
+    bars = ax.barh(np.arange(len(frame)), milliseconds, height=0.6, color=_TIME)
+    ax.bar_label(bars, fmt="%.3g", padding=3, fontsize="small")
+    ax.margins(x=0.15)
+    ax.grid(axis="x", color="0.92")
+    ax.set_xlabel("milliseconds")
+    ax.set_title("time of a step", fontsize="medium", loc="left")

@@ -1,0 +1,142 @@
+"""The objectives that fit a model and guide, and what the gradient of each is an estimate of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyro_align.batch import Batch
+from pyro_align.inference import (
+    BASELINES,
+    EnumeratedELBO,
+    ExactMarginal,
+    Likelihood,
+    Objective,
+    ReweightedWakeSleep,
+    ScoreFunctionELBO,
+)
+from pyro_align.inference.enumeration import enumerated_trace, every_alignment
+from pyro_align.inference.importance import ImportanceObjective
+from pyro_align.inference.program import Latent
+from pyro_align.inference.sharing import share_computation
+from pyro_align.registry import OBJECTIVES
+
+LEAVE_ONE_OUT = (2, 3, 4)
+"""Numbers of samples that the baseline ``leave-one-out`` is shown with."""
+
+
+def fitting_objectives(
+    model: Any, guide: Any, batch: Batch, own: tuple[str, Mapping[str, Any]] | None = None
+) -> dict[str, Objective]:
+    """An objective of every known kind that fits, by :func:`label`; one for each baseline.
+
+    Args:
+        model: a Pyro program.
+        guide: a Pyro program.
+        batch: a batch, run to see what ``alignment`` is in programs that do not say.
+        own: name and options of the objective in use; it is among them, and others of its kind
+            get its options too.
+    """
+    pair = latents(model, guide, batch)
+    own_name, own_options = own or ("", {})
+    found: dict[str, Objective] = {}
+    for name in dict.fromkeys([*OBJECTIVES, *([own_name] if own else [])]):
+        kind = OBJECTIVES.get(name)
+        if pair not in kind.pairs:
+            continue
+        given = dict(own_options) if name == own_name else {}
+        for options in [*_variants(kind, given), given]:
+            objective = OBJECTIVES.build(name, options)
+            found[label(name, objective)] = objective
+    return found
+
+
+def _variants(kind: type[Any], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Options for every baseline."""
+    if kind is not ScoreFunctionELBO:
+        return
+    for baseline, cls in BASELINES.items():
+        if cls.samples > 1:
+            yield from ({**options, "baseline": baseline, "samples": k} for k in LEAVE_ONE_OUT)
+        else:
+            yield {**options, "baseline": baseline}
+
+
+def label(name: str, objective: Objective) -> str:
+    """What to call an objective: its name, its baseline, its number of samples above one."""
+    kept = getattr(objective, "baseline", None)
+    baseline = [each for each, cls in BASELINES.items() if type(kept) is cls]
+    samples = [f"K={objective.num_particles}"] if objective.num_particles > 1 else []
+    return ", ".join([name.rpartition(":")[-1], *baseline, *samples])
+
+
+def latents(model: Any, guide: Any, batch: Batch) -> tuple[Latent, Latent]:
+    """What ``alignment`` is in model and guide: what they say, else what a run of each shows."""
+    return _latent(model, batch), _latent(guide, batch)
+
+
+def _latent(program: Any, batch: Batch) -> Latent:
+    if (said := getattr(program, "latent", None)) is not None:
+        return said
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        trace = poutine.trace(program).get_trace(batch)
+    if "alignment" not in trace.nodes:
+        return "none"
+    return (
+        "categorical" if isinstance(trace.nodes["alignment"]["fn"], dist.Categorical) else "simplex"
+    )
+
+
+def target(
+    objective: Objective, model: Any, guide: Any, batch: Batch
+) -> tuple[str, Callable[[], Tensor] | None]:
+    """What an objective's gradient is to estimate: its name, and its negative, by enumeration.
+
+    That is the evidence lower bound for all but those that follow something else on purpose. None
+    in the place of the function is where the sum over alignments is no sum, on a simplex, or one
+    over all K-tuples of them, or where nothing is estimated.
+    """
+    if isinstance(objective, ReweightedWakeSleep):
+        return "wake phase", lambda: wake_phase(model, guide, batch)
+    if isinstance(objective, ImportanceObjective) and objective.num_particles > 1:
+        return "importance-weighted bound", None
+    pair = latents(model, guide, batch)
+    if isinstance(objective, ExactMarginal | Likelihood):
+        return "log evidence" if pair[1] == "none" else "log evidence; guide: ELBO", None
+    bits = float(getattr(objective, "free_bits", 0.0))
+    name = f"ELBO, {bits:g} free bits" if bits else "ELBO"
+    if "simplex" in pair or "none" in pair:
+        return name, None
+    enumerated = EnumeratedELBO(free_bits=bits)
+    return name, lambda: enumerated.differentiable_loss(model, _categorical(guide), batch)
+
+
+def wake_phase(model: Any, guide: Any, batch: Batch) -> Tensor:
+    """``−Σ_t Σ_s p(s | y) (log p(y, s) + log q(s))``, the exact posterior held fixed.
+
+    Its gradient is what reweighted wake-sleep has in expectation for infinitely many samples.
+    """
+    with share_computation():
+        model_trace, guide_trace = (enumerated_trace(each, batch) for each in (model, guide))
+    log_joint = sum(every_alignment(model_trace, site, batch) for site in ("alignment", "tokens"))
+    log_guide = every_alignment(guide_trace, "alignment", batch)
+    assert isinstance(log_joint, Tensor)
+    # Log probabilities are zero on padded target positions.
+    return -(log_joint.detach().softmax(-1) * (log_joint + log_guide)).sum()
+
+
+def _categorical(guide: Callable[..., Any]) -> Callable[..., Any]:
+    """The guide with a relaxed alignment replaced by the Categorical that it relaxes."""
+    return _Unrelaxed()(guide)
+
+
+class _Unrelaxed(Messenger):
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["name"] == "alignment" and not isinstance(msg["fn"], dist.Categorical):
+            msg["fn"] = dist.Categorical(logits=msg["fn"].logits)
