@@ -132,6 +132,7 @@ OBJECTIVES = Registry(
     {
         "exact": "pyro_align.inference.exact:ExactMarginal",
         "enumerated": "pyro_align.inference.enumerated:EnumeratedELBO",
+        "top-k": "pyro_align.inference.top_k:TopKMarginal",
         "likelihood": "pyro_align.inference.likelihood:Likelihood",
         "score-function": "pyro_align.inference.score_function:ScoreFunctionELBO",
         "rws": "pyro_align.inference.reweighted_wake_sleep:ReweightedWakeSleep",

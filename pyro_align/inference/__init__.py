@@ -22,6 +22,7 @@ from pyro_align.inference.reweighted_wake_sleep import ReweightedWakeSleep
 from pyro_align.inference.schedules import KL_SCHEDULES, KLSchedule
 from pyro_align.inference.score_function import BASELINES, ScoreFunctionELBO
 from pyro_align.inference.sharing import share_computation
+from pyro_align.inference.top_k import TopKMarginal
 from pyro_align.inference.vimco import VIMCO
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "ScoreFunctionELBO",
     "SoftAttentionBaseline",
     "Terms",
+    "TopKMarginal",
     "alignment_plates",
     "relaxed",
     "share_computation",

@@ -8,6 +8,7 @@ from typing import Any
 import pyro.distributions as dist
 from jaxtyping import Float
 from pyro import poutine
+from pyro.distributions.util import scale_and_mask
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
@@ -43,6 +44,30 @@ def every_alignment(trace: Any, site: str, batch: Batch) -> Float[Tensor, "batch
     sentences, sources = batch.source.shape
     log_prob = at_least_fp32(trace.nodes[site]["log_prob"])
     return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)
+
+
+def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
+    """Log ``p(z, y)`` of a trace in which ``alignment`` has several values in front of the plates.
+
+    Args:
+        trace: a model's, with log probabilities.
+        nesting: number of plates.
+
+    Returns:
+        For every value and position the log probability of the alignment and of what was observed
+        given it, masked but not scaled, for a power of a likelihood is none; and the sum of what
+        does not depend on the alignment, scaled.
+    """
+    log_prior = trace.nodes["alignment"]["unscaled_log_prob"]
+    joint, rest = log_prior, log_prior.new_zeros(())
+    for site in trace.nodes.values():
+        if site["type"] != "sample" or not site["is_observed"]:
+            continue
+        if site["log_prob"].dim() > nesting:
+            joint = joint + scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
+        else:
+            rest = rest + site["log_prob"].sum()
+    return joint, rest
 
 
 def program_name(program: Any) -> str:

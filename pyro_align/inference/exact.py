@@ -9,6 +9,7 @@ from pyro.infer import TraceEnum_ELBO, config_enumerate
 from pyro.infer.traceenum_elbo import _compute_dice_elbo
 from torch import Tensor, nn
 
+from pyro_align.inference.enumeration import log_joint
 from pyro_align.inference.objective import Objective, Terms
 
 
@@ -40,22 +41,13 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         if isinstance(guide, nn.Module) and next(guide.parameters(), None) is None:
             log_q = log_q.detach()
         log_p = model_trace.nodes["alignment"]["unscaled_log_prob"]
-        log_joint, rest = log_p, log_p.new_zeros(())
-        for observed in model_trace.nodes.values():
-            if observed["type"] != "sample" or not observed["is_observed"]:
-                continue
-            if observed["log_prob"].dim() > self.max_plate_nesting:
-                # Scaled, if at all, with the whole bound: a power of a likelihood is not one.
-                log_f = scale_and_mask(observed["unscaled_log_prob"], 1.0, observed["mask"])
-                log_joint = log_joint + log_f
-            else:
-                rest = rest + observed["log_prob"].sum()
+        joint, rest = log_joint(model_trace, self.max_plate_nesting)
 
         def total(positions: Tensor) -> Tensor:
             return scale_and_mask(positions, site["scale"], site["mask"]).sum()
 
         q = log_q.exp()
-        gap = (q * (log_q - log_joint.detach().log_softmax(0))).sum(0)
-        bound = total(log_joint.logsumexp(0) - gap) + rest
+        gap = (q * (log_q - joint.detach().log_softmax(0))).sum(0)
+        bound = total(joint.logsumexp(0) - gap) + rest
         kl = total((q * (log_q - log_p)).sum(0)).detach()
         return Terms(-bound, bound.detach() + kl, kl)

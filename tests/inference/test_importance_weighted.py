@@ -142,5 +142,5 @@ def test_too_few_samples_are_refused(objective, options, least):
 
 
 def test_another_mean_is_refused_with_the_nearest():
-    with pytest.raises(ConfigError, match="'harmonic'; .*arithmetic"):
+    with pytest.raises(ConfigError, match=r"'harmonic'; .*arithmetic"):
         VIMCO(mean="harmonic")

@@ -1,0 +1,61 @@
+"""Marginal likelihood over the K most probable alignments of every position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyro.distributions.util import scale_and_mask
+from pyro.infer import Trace_ELBO
+from pyro.poutine.messenger import Messenger
+
+from pyro_align.errors import ConfigError
+from pyro_align.inference.enumeration import log_joint
+from pyro_align.inference.objective import Objective, Terms
+
+
+class TopKMarginal(Objective, Trace_ELBO):
+    """``Σ_t log Σ_{s ∈ S_t} p(z_t = s) p(y_t | z_t = s)``, ``S_t`` the K best of the prior.
+
+    The prior is not renormalised, so that it is a lower bound of the log evidence; and as no token
+    has a probability above 1, the evidence of a position is at most what the bound counts plus the
+    prior's mass on what it leaves out (the paper marginalises so at test time, Deng et al. 2018).
+    The emission is computed K times rather than for every source position: of use where each time
+    costs a softmax, as with the ``tanh`` emission.
+
+    Args:
+        k: alignments of a position that are summed over.
+    """
+
+    pairs = frozenset({("categorical", "none")})
+
+    def __init__(self, *, k: int = 5):
+        if k < 1:
+            raise ConfigError(f"top-k needs k = 1 or more, got {k}")
+        super().__init__()
+        self.k = k
+
+    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+        """The bound; there is no divergence."""
+        ((model_trace, _),) = self._get_traces(MostProbable(self.k)(model), guide, args, kwargs)
+        site = model_trace.nodes["alignment"]
+        joint, rest = log_joint(model_trace, self.max_plate_nesting)
+        bound = scale_and_mask(joint.logsumexp(0), site["scale"], site["mask"]).sum() + rest
+        return Terms(-bound, bound.detach(), bound.new_zeros(()))
+
+
+class MostProbable(Messenger):
+    """Let ``alignment`` have its K most probable values at once, in front of the plates."""
+
+    def __init__(self, k: int):
+        super().__init__()
+        self.k = k
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["name"] != "alignment" or msg["is_observed"]:
+            return
+        logits = msg["fn"].logits
+        best = logits.topk(min(self.k, logits.shape[-1]), dim=-1).indices
+        msg["value"] = best.movedim(-1, 0)
+        msg["done"] = True
+        # Pyro's word for a site that the guide need not have.
+        msg["infer"]["_enumerate_dim"] = -msg["value"].dim()
