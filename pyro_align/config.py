@@ -126,6 +126,9 @@ class TrainingConfig(Table):
         200, gt=0, description="optimiser steps between checkpoints to resume from"
     )
     tensorboard: bool = Field(False, description="write TensorBoard logs beside metrics.csv")
+    freeze_model: bool = Field(
+        False, description="train the guide alone; of a run that starts from a trained one"
+    )
 
 
 class Config(Table):
@@ -168,12 +171,24 @@ class Config(Table):
             # A table adds to the defaults, but for a component, whose options are its own.
             merge = isinstance(value, dict) and "name" not in value
             values[key] = {**values.get(key, {}), **value} if merge else value
-        for setting in settings:
-            key, equals, text = setting.partition("=")
-            if not equals:
-                raise ConfigError(f"--set {setting}: expected key=value, such as training.epochs=5")
-            _put(values, key.strip(), _toml_value(text.strip()), setting)
+        for key, value in map(parse_setting, settings):
+            _put(values, key, value)
         return cls.checked(values, "the configuration" if path is None else str(path))
+
+    def changed(self, changes: Mapping[str, Any]) -> Config:
+        """The configuration with values put in place of its own.
+
+        Args:
+            changes: by key, such as ``training.epochs``. The name of another model, guide or
+                objective clears the options of the one before it.
+
+        Raises:
+            ConfigError: naming the key.
+        """
+        values = _plain(self)
+        for key, value in changes.items():
+            _put(values, key, value)
+        return self.checked(values, "the configuration")
 
     @classmethod
     def checked(cls, values: Mapping[str, Any], origin: str) -> Config:
@@ -227,6 +242,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
 
 
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """Key and value of ``key=value``; the value is read as TOML, and as a string if it is none.
+
+    Raises:
+        ConfigError: if there is no ``=``.
+    """
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {setting}: expected key=value, such as training.epochs=5")
+    return key.strip(), _toml_value(text.strip())
+
+
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -234,12 +261,12 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *tables, last = key.split(".")
     for table in tables:
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"--set {setting}: {table!r} is a value, not a table")
+            raise ConfigError(f"{key}: {table!r} is a value, not a table")
     if last == "name" and values.get("name") != value:
         values.clear()  # options of the component that was named before
     values[last] = value

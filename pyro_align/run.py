@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import pyro_align
-from pyro_align.config import AUTO, Component, Config
-from pyro_align.corpus import (
-    GoldLinks,
-    IndexedCorpus,
-    ParallelText,
-    Vocabulary,
-    read_links,
-    synthetic,
+from pyro_align.components import (
+    chosen,
+    is_same_class,
+    keep_own_code,
+    located,
+    reconciled,
+    with_own_code,
 )
+from pyro_align.config import Component, Config
+from pyro_align.corpus import GoldLinks, IndexedCorpus, ParallelText, Vocabulary, read_links
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.evaluation import MAX_LENGTH, Evaluation, check_text, evaluate_positions
 from pyro_align.inference import Objective
 from pyro_align.metrics import translation_scores
 from pyro_align.networks import SequenceToSequence
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose
+from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
+from pyro_align.run_folder import (
+    Echo,
+    check_version,
+    free_folder,
+    new_folder,
+    prepare,
+    prepare_from,
+    refuse_other_text,
+    synthetic_text,
+    texts,
+    write_status,
+)
 from pyro_align.training import (
     buckets,
     check_machine,
     fit,
     index,
     load_weights,
-    make_vocabularies,
-    write_atomically,
+    own_parameters,
+    save_weights,
 )
 from pyro_align.training.distributed import is_first_process, processes
 from pyro_align.translation import BeamSearch, Translator
 
-FORMAT = 1
-"""Version of the folder's layout; a folder of a newer one is refused."""
+START = "start.safetensors"
+"""Weights that a run begins with, where these are not random but those of another run."""
 
-Echo = Callable[[str], None]
+RATES = ("network.dropout", "network.word_dropout")
+"""What can be set of the networks when their weights are there: it has none of its own."""
 
 
 class Run:
@@ -74,7 +85,13 @@ class Run:
 
     @classmethod
     def create(
-        cls, config: Config, path: Path, *, overwrite: bool = False, echo: Echo = print
+        cls,
+        config: Config,
+        path: Path,
+        *,
+        start: Run | None = None,
+        overwrite: bool = False,
+        echo: Echo = print,
     ) -> Run:
         """Make a run folder that is ready to be fitted: vocabularies, and every line checked.
 
@@ -82,8 +99,10 @@ class Run:
         until then.
 
         Args:
-            config: what to fit.
+            config: what to fit; from :meth:`derived` where there is a ``start``.
             path: the folder.
+            start: a loaded run whose vocabularies, built-in corpus and weights are copied: those
+                of the model, and those of the guide if the new one is of the same class and sizes.
             overwrite: replace a run that is there.
             echo: told in a line what was found and made.
 
@@ -91,42 +110,27 @@ class Run:
             RunError: if ``path`` is in the way.
             UserError: for a configuration or text that cannot be used.
         """
-        replaced = path.with_name(f".{path.name}.old")
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)  # a kill came between the two renamings below
-        if path.exists() and not overwrite:
-            raise RunError(
-                f"{path} exists: choose another --out, go on with it with --resume {path}, or "
-                f"replace it with --overwrite"
+        if start is None and config.training.freeze_model:
+            raise ConfigError(
+                "training.freeze_model keeps the model of a trained run, and there is none: say "
+                "which with --from RUN"
             )
-        if path.exists() and not (path / "run.json").is_file():
-            raise RunError(f"{path} is no run, so it is not overwritten: choose another --out")
-        guide, objective = choose(config.model.name, _given(config.guide), _given(config.objective))
-        config = config.model_copy(
-            update={
-                "guide": config.guide.model_copy(update={"name": guide}),
-                "objective": config.objective.model_copy(update={"name": objective}),
-            }
-        )
-        check_machine(config.training)
-        beside = path.with_name(f".{path.name}.part")
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            beside.mkdir(parents=True)
-            config = _keep_own_code(config, beside)
-            _prepare(config, beside, echo)
+        if start is not None and path.resolve() == start.path.resolve():
+            raise RunError(f"{path} is the run to start from: choose another --out")
+        config = chosen(config)
+        check_machine(config)
+        with new_folder(path, overwrite=overwrite) as folder:
+            kept = keep_own_code(config, folder)
+            if start is None:
+                prepare(kept, folder, echo)
+            else:
+                prepare_from(kept, folder, start.path, start.vocabularies)
             # Names options that do not fit, before a run is replaced.
-            cls._open(beside)._check_text()
-            if path.exists():
-                shutil.rmtree(replaced, ignore_errors=True)
-                path.rename(replaced)
-            beside.rename(path)
-            shutil.rmtree(replaced, ignore_errors=True)
-        except OSError as error:
-            raise RunError(f"{path}: the run cannot be made: {error.strerror or error}") from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        return cls._open(path)
+            run = cls._open(folder)
+            if start is not None:
+                run._start_from(start, config.guide, echo)
+            run._check_text()
+        return cls.resume(path)
 
     @classmethod
     def load(cls, path: Path | str) -> Run:
@@ -148,12 +152,20 @@ class Run:
         Raises:
             RunError: as :meth:`load`.
         """
-        return cls._open(Path(path))
+        run = cls._open(Path(path))
+        if (start := run.path / START).is_file():
+            load_weights(start, run.programs)
+        return run
 
     @property
     def programs(self) -> dict[str, Any]:
         """Model and guide by name."""
         return {"model": self.model, "guide": self.guide}
+
+    @property
+    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
+        """Of source and target."""
+        return self.source_vocabulary, self.target_vocabulary
 
     @property
     def max_length(self) -> int:
@@ -169,29 +181,110 @@ class Run:
             RunError: if the text is not the one the run began with, or a checkpoint is damaged.
             TrainingError: if a loss is not a number.
         """
-        facts = _facts(self.path / "data.json")
-        for name, text in _texts(self.config, self.path).items():
-            if text.fingerprint() != facts.get(name, {}).get("sha256"):
-                raise RunError(
-                    f"{' '.join(map(str, text.paths))}: not the {name} text this run began with; "
-                    f"put the old one back, or start a new run"
-                )
+        refuse_other_text(self.config, self.path, "put the old one back, or start a new run")
         corpora = self._corpora()
         for name, corpus in corpora.items():
             skipped = f", {corpus.skipped} skipped as too long" if corpus.skipped else ""
             echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
         fit(self.config, self.model, self.guide, self.objective, folder=self.path, **corpora)
         if is_first_process():
-            _write_status(self.path, "finished")
+            write_status(self.path, "finished")
         load_weights(self.path / "weights.safetensors", self.programs)
         for program in self.programs.values():
             program.eval()
+
+    def derived(self, changes: Mapping[str, Any]) -> Config:
+        """Configuration of a run that starts from this one's weights, for :meth:`create`.
+
+        It is this run's; guide and objective give way to what is named of them. The model is
+        trained on, unless ``training.freeze_model`` is among the changes.
+
+        Args:
+            changes: values by key, such as ``guide.name`` and ``training.epochs``.
+
+        Raises:
+            ConfigError: for a key that this run's weights or vocabularies decide, or an unknown
+                one.
+            RunError: if the text that this run was trained on is not what it was.
+        """
+        for key in changes:
+            table = key.partition(".")[0]
+            if table in ("model", "network", "vocabulary") and key not in RATES:
+                raise ConfigError(
+                    f"{key} cannot be changed from {self.path} on: the weights and vocabularies "
+                    f"of that run are kept, and they fit what it was made with; start a new run "
+                    f"to change it"
+                )
+            if key == "data.synthetic":
+                raise ConfigError(f"{key}: the built-in corpus is the one that {self.path} has")
+        config = with_own_code(self.config, self.path).changed(
+            {"training.freeze_model": False, **changes}
+        )
+        old, new = self.config.data, config.data
+        if "data.gold" not in changes and (new.test or new.valid) != (old.test or old.valid):
+            # Links of the text that was.
+            config = config.model_copy(update={"data": new.model_copy(update={"gold": None})})
+        if not {"data.train", "data.valid"} & changes.keys():
+            refuse_other_text(
+                self.config, self.path, "put the old one back, or name it with --train and --valid"
+            )
+        return chosen(reconciled(config, {key.partition(".")[0] for key in changes}))
+
+    def swap_guide(
+        self,
+        guide: str,
+        *,
+        objective: str | None = None,
+        freeze_model: bool | None = None,
+        out: Path | str | None = None,
+        echo: Echo = print,
+        **settings: Any,
+    ) -> Run:
+        """A new run with this one's trained model and another guide, ready for :meth:`fit`.
+
+        The model starts from this run's best weights, and so does a guide of the class and sizes
+        that this run has; any other is fresh. The new folder does not need this one.
+
+        Args:
+            guide: its name, or ``file.py:Class``.
+            objective: its name; None for this run's, or for one that fits if that does not.
+            freeze_model: train the guide alone; None to do so if it has parameters, for with a
+                guide that has none, such as ``prior``, nothing but the model can be trained.
+            out: the new folder; None for one beside this run's that is called after the guide.
+            echo: told in a line what was found and made.
+            **settings: any others of the configuration, ``training__epochs=5`` for
+                ``training.epochs``.
+
+        Raises:
+            RunError: if this run has no weights yet, or the folder is in the way.
+            UserError: for what does not go together, or cannot be changed from this run on.
+        """
+        start = Run.load(self.path)
+        changes = {key.replace("__", "."): value for key, value in settings.items()}
+        changes["guide.name"] = guide
+        if objective is not None:
+            changes["objective.name"] = objective
+        # The name first: it clears the options of the one before it.
+        changes = dict(sorted(changes.items(), key=lambda item: not item[0].endswith(".name")))
+        config = start.derived(changes)
+        if freeze_model is None:
+            with torch.random.fork_rng(devices=[]):
+                built = GUIDES.build(config.guide.name, config.guide.options, start.model)
+            freeze_model = bool(own_parameters(built, start.model))
+        config = config.changed({"training.freeze_model": freeze_model})
+        folder = start.beside(config) if out is None else Path(out)
+        return Run.create(config, folder, start=start, echo=echo)
+
+    def beside(self, config: Config) -> Path:
+        """A free place beside this run for one with the guide of ``config``."""
+        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
+        return free_folder(path.with_name(f"{path.name}-{config.guide.name.rpartition(':')[2]}"))
 
     def test_text(self) -> tuple[ParallelText, Path | None]:
         """The text to evaluate a finished fit on, and the file of its gold links, if any."""
         data = self.config.data
         if data.train is None:
-            return _synthetic(self.path, "test"), self.path / "data" / "test.links"
+            return synthetic_text(self.path, "test"), self.path / "data" / "test.links"
         return ParallelText.open(data.test or data.valid or []), data.gold
 
     def evaluate(
@@ -225,7 +318,7 @@ class Run:
             self.model,
             self.guide,
             text,
-            (self.source_vocabulary, self.target_vocabulary),
+            self.vocabularies,
             gold=gold,
             batch_tokens=self.config.training.batch_tokens,
             max_length=longest,
@@ -263,12 +356,30 @@ class Run:
         for program in self.programs.values():
             program.to(device)
 
+    def _start_from(self, start: Run, guide: Component, echo: Echo) -> None:
+        """Take a run's weights, and keep them in the folder, for nothing else is needed then."""
+        self.model.load_state_dict(start.model.state_dict())
+        old = located(start.config.guide, start.path)
+        weights = start.guide.state_dict()
+        fits = _shapes(weights) == _shapes(self.guide.state_dict())
+        if kept := fits and is_same_class(guide, old):
+            self.guide.load_state_dict(weights)
+        trained = own_parameters(self.guide, self.model)
+        if self.config.training.freeze_model and not trained:
+            raise ConfigError(
+                f"guide {self.config.guide.name!r} has no parameters, so with the model frozen "
+                f"there is nothing to train: take another guide, or train the model too "
+                f"(without --freeze-model, in Python freeze_model=False)"
+            )
+        if trained:
+            echo(f"guide: {f'starts from the weights of {start.path}' if kept else 'fresh'}")
+        save_weights(self.path / START, self.programs, {"from": start.path.name})
+
     def _corpora(self) -> dict[str, IndexedCorpus]:
         """Training and validation text as ids, from the cache or made now."""
-        vocabularies = (self.source_vocabulary, self.target_vocabulary)
         return {
-            name: index(text, vocabularies, self.config.data)
-            for name, text in _texts(self.config, self.path).items()
+            name: index(text, self.vocabularies, self.config.data)
+            for name, text in texts(self.config, self.path).items()
         }
 
     def _check_text(self) -> None:
@@ -278,20 +389,11 @@ class Run:
             buckets(self.config, corpus, shuffle=False, world_size=devices * nodes)
         text, gold = self.test_text()
         links = None if gold is None else read_links(gold)
-        check_text(text, (self.source_vocabulary, self.target_vocabulary), links, self.max_length)
+        check_text(text, self.vocabularies, links, self.max_length)
 
     @classmethod
     def _open(cls, path: Path) -> Run:
-        if not (path / "run.json").is_file():
-            raise RunError(f"{path}: no run there (it has no run.json)")
-        facts = _facts(path / "run.json")
-        if not isinstance(version := facts.get("format"), int):
-            raise RunError(f"{path / 'run.json'}: damaged (no format); copy the run again")
-        if version > FORMAT:
-            raise RunError(
-                f"{path}: made by pyro-align {facts.get('pyro_align', '?')}, whose runs this "
-                f"version ({pyro_align.__version__}) cannot read: pip install -U pyro-align"
-            )
+        check_version(path)
         config = Config.load(path / "config.toml")
         vocabularies = (
             Vocabulary.load(path / "source.model"),
@@ -301,80 +403,8 @@ class Run:
 
     def _component(self, component: Component) -> tuple[str, dict[str, Any]]:
         """Name and options; a file kept in the folder is named from the folder."""
-        own = component.name.startswith("code/")
-        return (str(self.path / component.name) if own else component.name), component.options
+        return located(component, self.path).name, component.options
 
 
-def _given(component: Component) -> str | None:
-    return None if component.name == AUTO else component.name
-
-
-def _keep_own_code(config: Config, folder: Path) -> Config:
-    """Copy ``file.py`` of every ``file.py:Class`` into the run, which needs it wherever it goes."""
-    kept = {}
-    for kind in ("model", "guide", "objective"):
-        component = getattr(config, kind)
-        place, _, class_name = component.name.rpartition(":")
-        if place.endswith(".py"):
-            file = Path(place).expanduser()
-            kept_file = folder / "code" / file.name
-            kept_file.parent.mkdir(exist_ok=True)
-            if kept_file.exists() and kept_file.read_bytes() != file.read_bytes():
-                raise ConfigError(f"{file}: another file is called {file.name} too; rename one")
-            shutil.copyfile(file, kept_file)
-            name = f"code/{file.name}:{class_name}"
-            kept[kind] = component.model_copy(update={"name": name})
-    return config.model_copy(update=kept)
-
-
-def _prepare(config: Config, folder: Path, echo: Echo) -> None:
-    if config.data.train is None:
-        synthetic.write(config.data.synthetic, config.seed, folder / "data")
-    texts = _texts(config, folder)
-    facts = {
-        name: {"pairs": text.count(), "sha256": text.fingerprint(), "files": _names(text)}
-        for name, text in texts.items()
-    }
-    source, target = make_vocabularies(config.vocabulary, texts["train"])
-    echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
-    source.save(folder / "source.model")
-    target.save(folder / "target.model")
-    config.save(folder / "config.toml")
-    write_atomically(folder / "data.json", json.dumps(facts, indent=2).encode())
-    _write_status(folder, "training")
-
-
-def _texts(config: Config, folder: Path) -> dict[str, ParallelText]:
-    """Training and validation text; the built-in corpus lies in the run's folder."""
-    data = config.data
-    if data.train is None or data.valid is None:
-        return {"train": _synthetic(folder, "train"), "valid": _synthetic(folder, "val")}
-    return {"train": ParallelText.open(data.train), "valid": ParallelText.open(data.valid)}
-
-
-def _synthetic(folder: Path, part: str) -> ParallelText:
-    return ParallelText.open([folder / "data" / f"{part}.{side}" for side in ("de", "en")])
-
-
-def _names(text: ParallelText) -> list[str]:
-    return [path.name for path in text.paths]
-
-
-def _facts(path: Path) -> Any:
-    """What a JSON file of a run says.
-
-    Raises:
-        RunError: if it is damaged or missing.
-    """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(facts, dict):
-            raise ValueError("no table")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); copy the run again") from None
-    return facts
-
-
-def _write_status(folder: Path, status: str) -> None:
-    facts = {"format": FORMAT, "pyro_align": pyro_align.__version__, "status": status}
-    write_atomically(folder / "run.json", json.dumps(facts, indent=2).encode())
+def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}

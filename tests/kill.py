@@ -20,10 +20,14 @@ import runs
 from pyro_align.config import Config
 from pyro_align.corpus import Vocabulary
 from pyro_align.run import Run
-from pyro_align.training import checkpoint, logs, task
+from pyro_align.training import checkpoint, logs, optimization, task
 
 LOG_EVERY = 2
 """Steps between rows of metrics in these processes, which are short."""
+
+NO_PROGRESS = 0.9
+"""Relative progress that a plateau schedule takes for none in these processes: so much is not made
+in an epoch, so that it is due whatever the numbers."""
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["pyro_align.run", "pyro_align.cli.fit"])
@@ -47,6 +51,7 @@ def run(function: Callable[..., Any], *arguments: Any) -> int:
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     warnings.simplefilter("error")
     logs.LOG_EVERY = LOG_EVERY
+    optimization.PlateauSchedule.THRESHOLD = NO_PROGRESS
     function(*arguments)
 
 
@@ -55,6 +60,17 @@ def create(config: Config, folder: Path, moment: Callable[[], None] | None = Non
     if moment is not None:
         moment()
     Run.create(config, folder, echo=runs.silent)
+
+
+def swap_guide(
+    old: Path, guide: str, folder: Path, moment: Callable[[], None] | None = None
+) -> None:
+    """Make a run with another guide and the model frozen, to be killed at a moment."""
+    if moment is not None:
+        moment()
+    Run.load(old).swap_guide(
+        guide, freeze_model=True, out=folder, echo=runs.silent, objective="score-function"
+    )
 
 
 def resume(folder: Path, moment: Callable[[], None] | None = None) -> None:
@@ -170,3 +186,9 @@ WHILE_MAKING: dict[str, tuple[Any, ...]] = {
     "before the folder gets its name": (on_call, Run, "_check_text", 1),
 }
 """As :data:`WHILE_FITTING`, for the time before there is a run."""
+
+WHILE_SWAPPING: list[tuple[Any, ...]] = [
+    (on_write, "start.safetensors", 1),
+    (on_rename, "start.safetensors", "after", 1),
+]
+"""Moments while a run is made from another."""

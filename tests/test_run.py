@@ -22,7 +22,8 @@ import pyro_align
 from pyro_align.corpus import ParallelText
 from pyro_align.errors import ConfigError, DataError, IncompatibleError, RunError
 from pyro_align.guides import PriorGuide
-from pyro_align.run import FORMAT, Run
+from pyro_align.run import Run
+from pyro_align.run_folder import FORMAT
 
 LINES = ["ein hund sieht", "", "eine alte katze"]
 
@@ -275,7 +276,7 @@ def test_damaged_weights_are_made_anew_as_the_message_says(tmp_path):
     whole = (folder / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(whole[:100])
     with pytest.raises(RunError, match=r"delete its checkpoints/last\.ckpt.*--resume"):
-        Run.resume(folder).fit(echo=silent)
+        Run.load(folder)
     (folder / "checkpoints" / "last.ckpt").unlink()
     Run.resume(folder).fit(echo=silent)
     assert (folder / "weights.safetensors").read_bytes() == whole
@@ -341,7 +342,7 @@ def test_a_class_of_ones_own_is_kept_in_the_run(tmp_path):
     assert type(run.guide).__name__ == "MyGuide"
     assert run.guide.note == "kept"
     assert run.config.guide.name == "code/mine.py:MyGuide"
-    assert run.config.objective.name == "enumerated"
+    assert run.config.objective.name == "exact"
     assert (tmp_path / "copy" / "code" / "mine.py").read_text() == textwrap.dedent(OWN)
     assert len(list(run.translate(LINES))) == 3
 

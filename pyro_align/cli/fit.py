@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pyro_align.cli.options import TextCommand, text_option
+from pyro_align.cli.options import NameOption, TextCommand, text_option
 
 _RUN = "PYRO_ALIGN_RUN"
 """Tells processes that this one starts (for several devices) which folder it has made."""
@@ -24,10 +24,18 @@ _RUN = "PYRO_ALIGN_RUN"
 @click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file, such as those in recipes/."
 )
+@click.option(
+    "--from",
+    "origin",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Start from a run: its settings, vocabularies, text and weights.",
+)
+@click.option("--freeze-model", is_flag=True, help="With --from: train the guide alone.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting.")
-@click.option("--model", help="soft, categorical, or file.py:Class.")
-@click.option("--guide", help="none, prior, amortized, or file.py:Class.")
-@click.option("--objective", help="likelihood, exact, enumerated, score-function.")
+@click.option("--model", cls=NameOption)
+@click.option("--guide", cls=NameOption)
+@click.option("--objective", cls=NameOption)
 @click.option("--epochs", type=int, help="Passes over the training text.")
 @click.option("--seed", type=int, help="Makes a run repeat exactly on the same machine.")
 @click.option("--devices", type=int, help="Processes, each on a device of its own.")
@@ -50,12 +58,16 @@ def fit(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
+    origin: Path | None,
+    freeze_model: bool,
 ) -> None:
     """Train a model and guide into a run folder.
 
     Without arguments: the built-in corpus, about a minute on a laptop. A guide and an objective
     that go with the model are chosen where none is named; `pyro-align list` shows what goes
     together.
+
+    `--from RUN --guide NEW --freeze-model` fits a new guide to the model of a run.
     """
     flags = {
         "model.name": model,
@@ -67,12 +79,18 @@ def fit(
         "data.gold": gold and str(gold),
         "training.epochs": epochs,
         "training.devices": devices,
+        "training.freeze_model": freeze_model or None,
         "seed": seed,
     }
     given = {key: value for key, value in flags.items() if value is not None}
-    if resume is not None and (given or settings or config or out or overwrite):
+    if resume is not None and (given or settings or config or out or overwrite or origin):
         raise click.UsageError("--resume goes on with a run as it is: it takes no other option")
+    if origin is not None and config is not None:
+        raise click.UsageError("--from takes the configuration of its run: leave --config out")
+    if freeze_model and origin is None:
+        raise click.UsageError("--freeze-model keeps the model of a run: say which with --from RUN")
 
+    from pyro_align.config import parse_setting
     from pyro_align.run import Run
     from pyro_align.training.distributed import (
         after_first_process,
@@ -86,15 +104,19 @@ def fit(
     else:
         if under_torchrun() and out is None:
             raise click.UsageError("under torchrun name the run folder, the same for all: --out")
-        chosen = _configuration(config, settings, given)
+        start = None if origin is None else Run.load(origin)
+        if start is None:
+            chosen = _configuration(config, settings, given)
+        else:
+            chosen = start.derived({**given, **dict(map(parse_setting, settings))})
         if is_first_process():
-            folder = out or _free_folder(chosen)
+            folder = out or (_free_folder(chosen) if start is None else start.beside(chosen))
             os.environ[_RUN] = str(folder)
         else:
             folder = out or Path(os.environ[_RUN])
 
         def prepare() -> None:
-            Run.create(chosen, folder, overwrite=overwrite, echo=_echo)
+            Run.create(chosen, folder, start=start, overwrite=overwrite, echo=_echo)
 
         after_first_process(prepare)
         run = Run.resume(folder)
@@ -104,49 +126,21 @@ def fit(
 
 
 def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:
+    from pyro_align.components import reconciled
     from pyro_align.config import Config, recipe
 
     if path is None and "data.train" not in given:
         path = recipe("demo")
     # Flags first: a name clears the options of what was named before, not those set beside it.
     changes = [*(f"{key}={json.dumps(v)}" for key, v in given.items()), *settings]
-    return _reconciled(Config.load(path, changes), {change.partition(".")[0] for change in changes})
-
-
-def _reconciled(config: Any, named: set[str]) -> Any:
-    """The configuration; guide and objective of a file give way to what is named beside it.
-
-    So ``--objective exact`` works with a recipe that has a guide.
-    """
-    from pyro_align.config import AUTO, Component
-    from pyro_align.errors import IncompatibleError
-    from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose, fits
-
-    kinds = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
-    given = {kind: getattr(config, kind).name for kind in kinds}
-    if not named & given.keys() or AUTO in given.values():
-        return config
-    if fits(*(registry.get(given[kind]) for kind, registry in kinds.items())):
-        return config
-    for loose in ({"objective"}, {"guide"}, {"guide", "objective"}):
-        if loose & named:
-            continue
-        kept = (None if kind in loose else given[kind] for kind in ("guide", "objective"))
-        try:
-            choose(given["model"], *kept)
-        except IncompatibleError:
-            continue
-        return config.model_copy(update={kind: Component(name=AUTO) for kind in loose})
-    return config  # refused with a reason when the run is made
+    return reconciled(Config.load(path, changes), {change.partition(".")[0] for change in changes})
 
 
 def _free_folder(config: Any) -> Path:
+    from pyro_align.run_folder import free_folder
+
     data = "demo" if config.data.train is None else config.data.train[0].name.partition(".")[0]
-    stem = Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}"
-    number = 1
-    while (folder := stem if number == 1 else Path(f"{stem}-{number}")).exists():
-        number += 1
-    return folder
+    return free_folder(Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}")
 
 
 def _echo(line: str) -> None:

@@ -42,6 +42,19 @@ def text_option(name: str, help_text: str) -> Callable[[Any], Any]:
     )
 
 
+class NameOption(click.Option):
+    """An option that takes a name of the registry of the same name; its help lists them."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Look the names up, now that they are asked for."""
+        from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
+
+        registries = {registry.kind: registry for registry in (MODELS, GUIDES, OBJECTIVES)}
+        known = ", ".join(registries[self.name or ""])
+        self.help = f"{known}, or file.py:Class. `pyro-align list` says what goes together."
+        return super().get_help_record(ctx)
+
+
 device_option: Callable[[Any], Any] = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"
 )

@@ -3,7 +3,12 @@
 from pyro_align.training.data import buckets, index, make_vocabularies
 from pyro_align.training.fit import check_machine, fit
 from pyro_align.training.task import AlignmentTask
-from pyro_align.training.weights import load_weights, save_weights, write_atomically
+from pyro_align.training.weights import (
+    load_weights,
+    own_parameters,
+    save_weights,
+    write_atomically,
+)
 
 __all__ = [
     "AlignmentTask",
@@ -13,6 +18,7 @@ __all__ = [
     "index",
     "load_weights",
     "make_vocabularies",
+    "own_parameters",
     "save_weights",
     "write_atomically",
 ]

@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from pyro_align.errors import RunError
-from pyro_align.training.task import AlignmentTask
+from pyro_align.training.task import CRITERION, AlignmentTask
 from pyro_align.training.weights import save_weights, write_atomically
 
 
@@ -144,7 +144,7 @@ class StepLimit(Callback):
 
 
 class BestWeights(Callback):
-    """Write the weights of the best validation perplexity.
+    """Write the weights of the best validation, as :data:`CRITERION` has it.
 
     Args:
         path: the safetensors file.
@@ -155,24 +155,24 @@ class BestWeights(Callback):
         self.best = float("inf")
 
     def state_dict(self) -> dict[str, Any]:
-        """The best perplexity so far."""
+        """The best criterion so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a best perplexity."""
+        """Go on from a best criterion."""
         self.best = state_dict["best"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, if it is the best."""
-        perplexity = float(trainer.callback_metrics["valid/perplexity"])
-        if perplexity < self.best:
-            self.best = perplexity
+        criterion = float(trainer.callback_metrics[CRITERION])
+        if criterion < self.best:
+            self.best = criterion
             if trainer.is_global_zero:
                 assert isinstance(pl_module, AlignmentTask)
                 notes = {
                     "step": str(trainer.global_step),
                     "epoch": str(trainer.current_epoch + 1),
-                    "valid_perplexity": repr(perplexity),
+                    "valid_perplexity": repr(float(trainer.callback_metrics["valid/perplexity"])),
                 }
                 save_weights(self.path, pl_module.programs, notes)
             # All processes read the file when training is over.

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import nn
 
 from pyro_align.config import Config, TrainingConfig
 from pyro_align.corpus import BatchLoader, FixedBatches, IndexedCorpus
@@ -29,11 +30,13 @@ from pyro_align.training.checkpoint import (
     SafeCheckpointIO,
     StepLimit,
 )
+from pyro_align.training.collapse import CollapseWarning
 from pyro_align.training.data import buckets
 from pyro_align.training.distributed import processes
 from pyro_align.training.logs import EpochLines, FitProgress, MetricsCSV, StepRows
 from pyro_align.training.optimization import PlateauSchedule
-from pyro_align.training.task import AlignmentTask
+from pyro_align.training.task import CRITERION, AlignmentTask
+from pyro_align.training.weights import own_parameters
 
 
 def fit(
@@ -66,12 +69,11 @@ def fit(
         ConfigError: if this machine has not what is asked for.
     """
     training = config.training
-    check_machine(training)
+    check_machine(config)
     devices, nodes = processes(training)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     resume = checkpoint if checkpoint.exists() else None
     step = saved_step(checkpoint) if resume else 0
-    task = AlignmentTask(model, guide, objective, training)
     with _quiet(), _interruptible(folder):
         trainer = Trainer(
             accelerator="cuda" if _uses_cuda(training) else "cpu",
@@ -83,7 +85,15 @@ def fit(
             accumulate_grad_batches=training.accumulate,
             gradient_clip_val=training.clip,
             logger=_loggers(folder, training.tensorboard, step),
-            callbacks=_callbacks(config, folder, checkpoint),
+            callbacks=[
+                StepLimit(training.max_steps),
+                StepRows(),
+                BestWeights(folder / "weights.safetensors"),
+                EarlyStopping(CRITERION, patience=training.early_stopping),
+                ResumePoint(checkpoint, training.checkpoint_every),
+                EpochLines(),
+                *_occasional(training, own_parameters(guide, model)),
+            ],
             plugins=[SafeCheckpointIO()],
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
@@ -94,6 +104,8 @@ def fit(
         # Dropout and samples of their own in every process.
         rank, world_size = trainer.global_rank, trainer.world_size
         pyro.set_rng_seed(config.seed + rank)
+        # Only now, for an objective may make a network of its own.
+        task = AlignmentTask(model, guide, objective, training)
         own = {"rank": rank, "world_size": world_size}
         pin = trainer.strategy.root_device.type == "cuda"
         try:
@@ -109,12 +121,13 @@ def fit(
     return trainer
 
 
-def check_machine(training: TrainingConfig) -> None:
+def check_machine(config: Config) -> None:
     """Refuse a configuration that asks for what is not there.
 
     Raises:
         ConfigError: naming the setting.
     """
+    training = config.training
     if training.accelerator == "cuda" and not torch.cuda.is_available():
         raise ConfigError("training.accelerator = 'cuda', but there is no CUDA device: take 'cpu'")
     devices, _ = processes(training)
@@ -122,6 +135,13 @@ def check_machine(training: TrainingConfig) -> None:
         raise ConfigError(
             f"{devices} devices asked for, but there are {there}: lower --devices, or train on "
             f"the CPU with training.accelerator=cpu"
+        )
+    uses_lstm = config.network.cell == "lstm"
+    if training.precision == "bf16" and uses_lstm and not _uses_cuda(training):
+        # PyTorch hands it to oneDNN, which has no such primitive.
+        raise ConfigError(
+            "training.precision = 'bf16' needs a CUDA device, for the CPU has no LSTM in bf16: "
+            "take training.precision=fp32, or network.cell=gru"
         )
     if training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(
@@ -140,17 +160,13 @@ def _good(checkpoint: Path) -> str:
     return f"{checkpoint} (step {saved_step(checkpoint)})"
 
 
-def _callbacks(config: Config, folder: Path, checkpoint: Path) -> list[Callback]:
-    callbacks: list[Callback] = [
-        StepLimit(config.training.max_steps),
-        StepRows(),
-        BestWeights(folder / "weights.safetensors"),
-        EarlyStopping("valid/perplexity", patience=config.training.early_stopping),
-        ResumePoint(checkpoint, config.training.checkpoint_every),
-        EpochLines(),
-    ]
-    if config.training.schedule == "plateau":
-        callbacks.append(PlateauSchedule(config.training.patience))
+def _occasional(training: TrainingConfig, inferred: Sequence[nn.Parameter]) -> list[Callback]:
+    """Callbacks that not every fit has."""
+    callbacks: list[Callback] = []
+    if inferred:
+        callbacks.append(CollapseWarning(inferred))
+    if training.schedule == "plateau":
+        callbacks.append(PlateauSchedule(CRITERION, training.patience))
     if sys.stderr.isatty():
         callbacks.append(FitProgress())
     return callbacks
@@ -204,6 +220,7 @@ def _quiet() -> Iterator[None]:
                 r".*GPU available but not used.*",
                 r"The number of training batches \(.*\) is smaller than the logging interval.*",
                 r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 on torch 2.13
+                r"Found \d+ module\(s\) in eval mode.*",  # a frozen model's
                 r"You're resuming from a checkpoint that ended before the epoch ended.*",
             ):
                 warnings.filterwarnings("ignore", message)

@@ -28,19 +28,21 @@ def configure(parameters: Sequence[nn.Parameter], training: TrainingConfig) -> d
 
 
 class PlateauSchedule(Callback):
-    """Halve the learning rate when validation perplexity has stopped falling.
+    """Halve the learning rate when what validation watches has stopped falling.
 
     The rule is that of :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`. Lightning skips that
     one at the end of an epoch that it has resumed.
 
     Args:
+        metric: what is watched, the smaller the better.
         patience: epochs without progress that are forgiven.
     """
 
     THRESHOLD = 1e-4
     """Smaller relative progress is none."""
 
-    def __init__(self, patience: int):
+    def __init__(self, metric: str, patience: int):
+        self.metric = metric
         self.patience = patience
         self.best = float("inf")
         self.without_progress = 0
@@ -55,13 +57,13 @@ class PlateauSchedule(Callback):
         self.without_progress = state_dict["without_progress"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the perplexity just measured."""
-        self.step(float(trainer.callback_metrics["valid/perplexity"]), trainer.optimizers)
+        """Look at the value just measured."""
+        self.step(float(trainer.callback_metrics[self.metric]), trainer.optimizers)
 
-    def step(self, perplexity: float, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-        """Take note of an epoch's perplexity, and halve the learning rates, if it is time."""
-        if perplexity < self.best * (1 - self.THRESHOLD):
-            self.best, self.without_progress = perplexity, 0
+    def step(self, value: float, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Take note of an epoch's value, and halve the learning rates, if it is time."""
+        if value < self.best * (1 - self.THRESHOLD):
+            self.best, self.without_progress = value, 0
         else:
             self.without_progress += 1
         if self.without_progress > self.patience:

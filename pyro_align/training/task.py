@@ -18,6 +18,11 @@ from pyro_align.inference import KL_SCHEDULES, Objective
 from pyro_align.posterior import score_positions
 from pyro_align.training.optimization import configure
 
+CRITERION = "valid/criterion"
+"""The metric that decides which weights are best, when the learning rate falls and when to stop;
+the smaller the better. It is the exact perplexity; where the model is frozen that cannot change,
+and it is the perplexity that the evidence lower bound stands for."""
+
 _MEND = "lower training.learning_rate or training.clip"
 
 
@@ -28,6 +33,10 @@ class AlignmentTask(LightningModule):
     whole optimiser step, over accumulated batches and over processes. So it does not depend on
     how the step's sentences were split.
 
+    A model that is frozen gets no gradient, and never leaves evaluation mode: what the guide is
+    to be fitted to is the posterior of the trained model, and one with dropout is another model,
+    another one in each step, whose mean posterior is flatter.
+
     Args:
         model: a Pyro program over a batch.
         guide: a Pyro program over a batch.
@@ -37,6 +46,9 @@ class AlignmentTask(LightningModule):
 
     def __init__(self, model: Any, guide: Any, objective: Objective, training: TrainingConfig):
         super().__init__()
+        self._frozen = list(model.parameters()) if training.freeze_model else []
+        for parameter in self._frozen:
+            parameter.requires_grad_(False)
         self.elbo = objective(model, guide)
         self.objective = objective
         self.settings = training
@@ -47,11 +59,19 @@ class AlignmentTask(LightningModule):
         self._batch_idx = 0
         # Epoch, batch and step of the first loss or gradient that was no number, −1 for none.
         self._nonfinite = torch.full((3,), -1)
+        self.train()  # Lightning leaves modes as they are.
 
     @property
     def programs(self) -> dict[str, nn.Module]:
         """Model and guide, by the names their weights are published under."""
         return {"model": self.elbo.model, "guide": self.elbo.guide}
+
+    def train(self, mode: bool = True) -> AlignmentTask:
+        """Set the mode of all but a frozen model."""
+        super().train(mode)
+        if self.settings.freeze_model:
+            self.elbo.model.eval()
+        return self
 
     def configure_optimizers(self) -> Any:
         """Optimiser and learning-rate schedule of the configuration."""
@@ -138,6 +158,11 @@ class AlignmentTask(LightningModule):
         """Leave the objective as the bound itself."""
         self.objective.step, self.objective.kl_weight = None, 1.0
 
+    def teardown(self, stage: str) -> None:
+        """Leave a frozen model as it came, for whoever takes gradients of it next."""
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what has been summed since the last row of training metrics."""
         checkpoint["sums"] = self._total()
@@ -149,15 +174,16 @@ class AlignmentTask(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of a validation."""
-        self._valid = torch.zeros(4, dtype=torch.float64)
+        self._valid = torch.zeros(5, dtype=torch.float64)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Exact log evidence, ELBO and KL divergence of every position."""
+        """Exact log evidence, ELBO, KL divergence and prior's entropy of every position."""
         with pyro.settings.context(module_local_params=True):
             scores = score_positions(self.elbo.model, self.elbo.guide, batch)
         kl = torch.zeros(()) if scores.kl is None else scores.kl.sum()
         elbo = scores.log_evidence if scores.elbo is None else scores.elbo
-        sums = (scores.log_evidence.sum(), elbo.sum(), kl, torch.tensor(batch.tokens))
+        entropy = scores.prior_entropy.sum()
+        sums = (scores.log_evidence.sum(), elbo.sum(), kl, entropy, torch.tensor(batch.tokens))
         self._valid += torch.stack([value.double().cpu() for value in sums])
 
     def on_validation_epoch_end(self) -> None:
@@ -166,17 +192,26 @@ class AlignmentTask(LightningModule):
         if self.trainer.world_size > 1:
             sums = sums.to(self.device)
             torch.distributed.all_reduce(sums)
-        evidence, elbo, kl, tokens = sums.tolist()
-        if not math.isfinite(evidence):
+        evidence, elbo, kl, entropy, tokens = sums.tolist()
+        watched = elbo if self.settings.freeze_model else evidence
+        criterion = perplexity(watched, tokens)
+        if math.isnan(watched):
             raise TrainingError(
                 f"the likelihood of the validation text is not a number after step "
                 f"{self.global_step}; {_MEND}"
+            )
+        if math.isinf(criterion):
+            raise TrainingError(
+                f"training has diverged: the perplexity of the validation text is infinite after "
+                f"step {self.global_step}; {_MEND}, and start a new run"
             )
         self.log_dict(
             {
                 "valid/perplexity": perplexity(evidence, tokens),
                 "valid/elbo": elbo / tokens,
                 "valid/kl": kl / tokens,
+                "valid/prior_entropy": entropy / tokens,
+                CRITERION: criterion,
             },
             sync_dist=self.trainer.world_size > 1,
         )

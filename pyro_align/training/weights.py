@@ -68,6 +68,12 @@ def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, str]
     return notes
 
 
+def own_parameters(guide: nn.Module, model: nn.Module) -> list[nn.Parameter]:
+    """Parameters of a guide that are not the model's, which a guide may hold and hand on."""
+    models = {id(parameter) for parameter in model.parameters()}
+    return [parameter for parameter in guide.parameters() if id(parameter) not in models]
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file beside, then rename it: it is there whole or not at all.
 

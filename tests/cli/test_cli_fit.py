@@ -93,7 +93,8 @@ def test_folders_get_names_of_their_own(tmp_path):
     [
         ((), ("categorical", "amortized", "enumerated")),
         (("--model", "soft"), ("soft", "none", "likelihood")),
-        (("--objective", "exact"), ("categorical", "none", "exact")),
+        (("--objective", "exact"), ("categorical", "amortized", "exact")),
+        (("--objective", "gumbel-softmax"), ("categorical", "gumbel", "gumbel-softmax")),
         (("--guide", "none"), ("categorical", "none", "exact")),
         (("--guide", "prior"), ("categorical", "prior", "enumerated")),
         (("--objective", "score-function"), ("categorical", "amortized", "score-function")),
@@ -241,7 +242,10 @@ def test_interrupted(tmp_path, monkeypatch):
 
     terms = EnumeratedELBO.terms
     monkeypatch.setattr(EnumeratedELBO, "terms", interrupt)
-    assert_refused(fit("--out", "a"), "interrupted; go on with `pyro-align fit --resume a`")
+    assert_refused(
+        fit("--out", "a", "--objective", "enumerated"),
+        "interrupted; go on with `pyro-align fit --resume a`",
+    )
     assert checkpoint(tmp_path / "a")["global_step"] == 1
 
 

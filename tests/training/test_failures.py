@@ -17,7 +17,12 @@ from pyro_align.inference import EnumeratedELBO, Terms
 from pyro_align.run import Run
 from pyro_align.training.checkpoint import SafeCheckpointIO
 
-CHANGES = {"network__cell": "gru", "training__epochs": 2, "training__checkpoint_every": 2}
+CHANGES = {
+    "network__cell": "gru",
+    "objective__name": "enumerated",
+    "training__epochs": 2,
+    "training__checkpoint_every": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +100,25 @@ def test_a_loss_that_is_no_number_at_the_start(made, monkeypatch):
         made.fit(echo=silent)
 
 
-def test_a_validation_that_is_no_number(made, monkeypatch):
-    def nan(model, guide, batch):
+@pytest.mark.parametrize(
+    ("factor", "match"),
+    [
+        (float("nan"), r"validation text is not a number after step \d+; lower training\.learn"),
+        (float("inf"), r"has diverged: the perplexity .* is infinite after step \d+; lower train"),
+        (1e4, r"has diverged: the perplexity .* is infinite after step \d+; lower train.*new run"),
+    ],
+)
+def test_a_validation_that_finds_nothing_to_publish(made, monkeypatch, factor, match):
+    def spoiled(model, guide, batch):
         found = score_positions(model, guide, batch)
-        object.__setattr__(found, "log_evidence", found.log_evidence * float("nan"))
+        evidence = found.log_evidence.where(~batch.target_mask, found.log_evidence * factor)
+        object.__setattr__(found, "log_evidence", evidence)
         return found
 
     from pyro_align.posterior import score_positions
 
-    monkeypatch.setattr("pyro_align.training.task.score_positions", nan)
-    with pytest.raises(TrainingError, match=r"validation text is not a number after step \d+"):
+    monkeypatch.setattr("pyro_align.training.task.score_positions", spoiled)
+    with pytest.raises(TrainingError, match=match):
         made.fit(echo=silent)
     assert not (made.path / "weights.safetensors").exists()
 
@@ -124,15 +138,18 @@ def test_interrupted(whole, made, monkeypatch):
     assert_equal_runs(made.path, whole)
 
 
-@pytest.mark.parametrize("name", ["last.ckpt", "weights.safetensors", "metrics.csv"])
-def test_a_full_disk(whole, made, monkeypatch, name):
+# Which epochs have better weights than those before is not for a test to know, but the first has.
+@pytest.mark.parametrize(
+    ("name", "number"), [("last.ckpt", 2), ("weights.safetensors", 1), ("metrics.csv", 2)]
+)
+def test_a_full_disk(whole, made, monkeypatch, name, number):
     original, times = Path.open, 0
 
     def full(path, mode="r", *arguments, **options):
         nonlocal times
         if name in path.name and not mode.startswith("r"):
             times += 1
-            if times == 2:
+            if times == number:
                 raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return original(path, mode, *arguments, **options)
 
@@ -238,9 +255,8 @@ def test_an_objective_of_ones_own(made, tmp_path):
             """
         )
     )
-    config = tiny_config(
-        shared_corpus(), objective__name=f"{file}:Broken", objective__at=2, **CHANGES
-    )
+    own = {"objective__name": f"{file}:Broken", "objective__at": 2}
+    config = tiny_config(shared_corpus(), **{**CHANGES, **own})
     run = Run.create(config, tmp_path / "own", echo=silent)
     with pytest.raises(TrainingError, match=r"step 2 .*last good checkpoint: .*\(step 1\)"):
         run.fit(echo=silent)

@@ -57,10 +57,10 @@ def test_plateau_halves_as_torch_does_and_goes_on_from_its_state(patience):
     reference = torch.optim.SGD([weight()], lr=1.0)
     torchs = ReduceLROnPlateau(reference, factor=0.5, patience=patience)
     own = torch.optim.SGD([weight()], lr=1.0)
-    schedule = PlateauSchedule(patience)
+    schedule = PlateauSchedule("valid/perplexity", patience)
     for perplexity in perplexities:
         torchs.step(perplexity)
-        resumed = PlateauSchedule(patience)
+        resumed = PlateauSchedule("valid/perplexity", patience)
         resumed.load_state_dict(schedule.state_dict())
         schedule = resumed
         schedule.step(perplexity, [own])

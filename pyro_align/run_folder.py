@@ -1,0 +1,178 @@
+"""The folder of a run: how it comes to be, and what its files say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyro_align
+from pyro_align.config import Config
+from pyro_align.corpus import ParallelText, Vocabulary, synthetic
+from pyro_align.errors import RunError
+from pyro_align.training import make_vocabularies, write_atomically
+
+FORMAT = 1
+"""Version of the folder's layout; a folder of a newer one is refused."""
+
+Echo = Callable[[str], None]
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder to be filled, which gets its name when it is whole.
+
+    It lies beside ``path`` until then, and so does a run that it replaces stay.
+
+    Args:
+        path: where it will lie.
+        overwrite: replace a run that is there.
+
+    Raises:
+        RunError: if ``path`` is in the way, or the folder cannot be made.
+    """
+    replaced = path.with_name(f".{path.name}.old")
+    if replaced.exists() and not path.exists():
+        replaced.rename(path)  # a kill came between the two renamings below
+    if path.exists() and not overwrite:
+        raise RunError(
+            f"{path} exists: choose another --out, go on with it with --resume {path}, or "
+            f"replace it with --overwrite"
+        )
+    if path.exists() and not (path / "run.json").is_file():
+        raise RunError(f"{path} is no run, so it is not overwritten: choose another --out")
+    beside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        if path.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            path.rename(replaced)
+        beside.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except OSError as error:
+        raise RunError(f"{path}: the run cannot be made: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def free_folder(stem: Path) -> Path:
+    """A path where nothing is: ``stem``, else ``stem-2`` and so on."""
+    number = 1
+    while (folder := stem if number == 1 else Path(f"{stem}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def prepare(config: Config, folder: Path, echo: Echo) -> None:
+    """Fill a folder with all that a fit begins with: text, vocabularies trained on it, facts."""
+    if config.data.train is None:
+        synthetic.write(config.data.synthetic, config.seed, folder / "data")
+    _write_facts(config, folder)
+    source, target = make_vocabularies(config.vocabulary, texts(config, folder)["train"])
+    echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
+    _write(config, folder, source, target)
+
+
+def prepare_from(
+    config: Config, folder: Path, old: Path, vocabularies: tuple[Vocabulary, Vocabulary]
+) -> None:
+    """As :func:`prepare`, with the vocabularies of an old run and its built-in corpus, if any."""
+    if config.data.train is None:
+        shutil.copytree(old / "data", folder / "data")
+    _write_facts(config, folder)
+    _write(config, folder, *vocabularies)
+
+
+def _write_facts(config: Config, folder: Path) -> None:
+    facts = {
+        name: {
+            "pairs": text.count(),
+            "sha256": text.fingerprint(),
+            "files": [path.name for path in text.paths],
+        }
+        for name, text in texts(config, folder).items()
+    }
+    write_atomically(folder / "data.json", json.dumps(facts, indent=2).encode())
+
+
+def _write(config: Config, folder: Path, source: Vocabulary, target: Vocabulary) -> None:
+    source.save(folder / "source.model")
+    target.save(folder / "target.model")
+    config.save(folder / "config.toml")
+    write_status(folder, "training")
+
+
+def texts(config: Config, folder: Path) -> dict[str, ParallelText]:
+    """Training and validation text; the built-in corpus lies in the run's folder."""
+    data = config.data
+    if data.train is None or data.valid is None:
+        return {"train": synthetic_text(folder, "train"), "valid": synthetic_text(folder, "val")}
+    return {"train": ParallelText.open(data.train), "valid": ParallelText.open(data.valid)}
+
+
+def synthetic_text(folder: Path, part: str) -> ParallelText:
+    """``train``, ``val`` or ``test`` of the built-in corpus."""
+    return ParallelText.open([folder / "data" / f"{part}.{side}" for side in ("de", "en")])
+
+
+def refuse_other_text(config: Config, folder: Path, mend: str) -> None:
+    """Refuse training and validation text that is not what the run began with.
+
+    Args:
+        config: the run's configuration.
+        folder: the run's folder.
+        mend: what to do then.
+
+    Raises:
+        RunError: naming the text.
+    """
+    facts = read_facts(folder / "data.json")
+    for name, text in texts(config, folder).items():
+        if text.fingerprint() != facts.get(name, {}).get("sha256"):
+            raise RunError(
+                f"{' '.join(map(str, text.paths))}: not the {name} text this run began with; {mend}"
+            )
+
+
+def check_version(folder: Path) -> None:
+    """Refuse what is no run, or one of a later version of the layout.
+
+    Raises:
+        RunError: saying which.
+    """
+    if not (folder / "run.json").is_file():
+        raise RunError(f"{folder}: no run there (it has no run.json)")
+    facts = read_facts(folder / "run.json")
+    if not isinstance(version := facts.get("format"), int):
+        raise RunError(f"{folder / 'run.json'}: damaged (no format); copy the run again")
+    if version > FORMAT:
+        raise RunError(
+            f"{folder}: made by pyro-align {facts.get('pyro_align', '?')}, whose runs this "
+            f"version ({pyro_align.__version__}) cannot read: pip install -U pyro-align"
+        )
+
+
+def read_facts(path: Path) -> Any:
+    """What a JSON file of a run says.
+
+    Raises:
+        RunError: if it is damaged or missing.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError("no table")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); copy the run again") from None
+    return facts
+
+
+def write_status(folder: Path, status: str) -> None:
+    """Say in ``run.json`` how far the run is, and who made it."""
+    facts = {"format": FORMAT, "pyro_align": pyro_align.__version__, "status": status}
+    write_atomically(folder / "run.json", json.dumps(facts, indent=2).encode())
