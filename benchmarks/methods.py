@@ -17,7 +17,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+from common import machine, markdown, save
 
 METHODS = {
     "soft attention": ("soft", "none", "likelihood"),
@@ -66,7 +66,6 @@ SETTINGS = (
     "training.accelerator=cpu",
 )
 RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
-RESULTS = Path(__file__).parent / "results"
 
 
 def settings(method: str, extra: list[str]) -> list[str]:
@@ -158,19 +157,6 @@ def step_times(rounds: int) -> dict[str, float]:
     return {method: statistics.median(each) for method, each in times.items()}
 
 
-def markdown(table: pd.DataFrame) -> str:
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.fillna("–").values.tolist()]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
-
-
-def machine() -> str:
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-    return f"{model}, {os.cpu_count()} cores"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=8)
@@ -179,7 +165,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, help="keep the runs here")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}/methods.md")
+    parser.add_argument("--save", action="store_true", help="write results/methods.md")
     options = parser.parse_args()
 
     times = step_times(options.rounds)
@@ -204,14 +190,12 @@ def main() -> None:
     table = table.round({"PPL": 2, "BLEU": 2, **floats})
     text = markdown(table)
     report = (
-        f"{text}\n\nBLEU {signature}; a step of soft attention takes {soft * 1e3:.0f} ms. "
-        f"{machine()}, one thread a method, {options.jobs} at a time; "
-        f"`python benchmarks/methods.py {' '.join(sys.argv[1:])}`\n"
+        f"{text}\n\nBLEU {signature}; a step of soft attention takes {soft * 1e3:.0f} ms.\n\n"
+        + machine(f"one thread a method, {options.jobs} at a time")
     )
     print(report)
     if options.save:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "methods.md").write_text(f"# Every method on Multi30k de→en\n\n{report}")
+        save("methods", "Every method on Multi30k de→en", report)
 
 
 if __name__ == "__main__":

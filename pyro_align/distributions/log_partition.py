@@ -11,6 +11,7 @@ GPU, which should not be waited for, computes in double precision at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,58 +33,50 @@ SMALLEST = 1e-25
 """A sum of products above this has lost nothing that matters to terms fp32 cannot hold."""
 
 
+@dataclass(frozen=True)
 class _Factors:
     """Both factors of a chunk, each divided by its largest value, and their product's sums.
 
     Attributes:
         exp: ``exp(a − max a)`` of the left rows, then ``exp(c − max c)`` of the right ones.
         sums: ``Σ_v exp(a) exp(c)`` of every pair, so divided.
-        log_probs: ``log p(y_l | l, r)`` of every pair, for a gold token of every left row.
     """
 
-    def __init__(
-        self,
-        features: Float[Tensor, "n rows feature"],
-        weight: Tensor,
-        bias: Tensor,
-        lefts: int,
-        value: Int[Tensor, "n left"] | None = None,
-    ):
-        self._lefts = lefts
-        # Half of the bias in either factor: then one product makes both.
-        logits = at_least_fp32(linear(features, weight, bias / 2))
-        gold = None if value is None else self._gold(logits, value)
-        with torch.autocast(features.device.type, enabled=False):
-            largest = logits.amax(-1, keepdim=True)
-            if features.device.type == "cpu":
-                self._exponentiate(logits.sub(largest))
-                if bool((self.sums < SMALLEST).any()):
-                    self._exponentiate(logits.double().sub_(largest))
-            else:
-                self._exponentiate(logits.double().sub_(largest))
-            if gold is not None:
-                shift = largest[:, :lefts] + largest[:, lefts:].mT
-                self.log_probs = (gold - shift - self.sums.log()).to(logits.dtype)
+    exp: Float[Tensor, "n rows vocabulary"]
+    sums: Float[Tensor, "n left right"]
+
+    @classmethod
+    def of(cls, shifted: Float[Tensor, "n rows vocabulary"], lefts: int) -> _Factors:
+        """From logits less their largest, in double precision if fp32 does not do."""
+        if shifted.device.type == "cpu":
+            factors = cls._exponentiated(shifted, lefts)
+            if not bool((factors.sums < SMALLEST).any()):
+                return factors
+        return cls._exponentiated(shifted.double(), lefts)
+
+    @classmethod
+    def _exponentiated(cls, shifted: Tensor, lefts: int) -> _Factors:
+        exp = shifted.exp()
+        return cls(exp, exp[:, :lefts] @ exp[:, lefts:].mT)
 
     @property
     def left(self) -> Float[Tensor, "n left vocabulary"]:
         """The left factor."""
-        return self.exp[:, : self._lefts]
+        return self.exp[:, : self.sums.shape[1]]
 
     @property
     def right(self) -> Float[Tensor, "n right vocabulary"]:
         """The right factor."""
-        return self.exp[:, self._lefts :]
+        return self.exp[:, self.sums.shape[1] :]
 
-    def _exponentiate(self, shifted: Tensor) -> None:
-        self.exp = shifted.exp_()
-        self.sums = self.left @ self.right.mT
 
-    def _gold(self, logits: Tensor, value: Tensor) -> Float[Tensor, "n left right"]:
-        """The sum of both factors' logits of the left rows' tokens."""
-        lefts, rights = logits[:, : self._lefts], logits[:, self._lefts :]
-        columns = value.unsqueeze(1).expand(-1, rights.shape[1], -1)
-        return lefts.gather(2, value.unsqueeze(2)) + rights.gather(2, columns).mT
+def _shifted(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Logits of both factors less their largest, which cancels in every probability.
+
+    Half of the bias is in either factor: then one product makes both.
+    """
+    logits = at_least_fp32(linear(features, weight, bias / 2))
+    return logits.sub_(logits.amax(-1, keepdim=True))
 
 
 def pair_log_probs(
@@ -115,31 +108,36 @@ class _PairLogProb(torch.autograd.Function):
         bias: Float[Tensor, " vocabulary"],
         value: Int[Tensor, "shared left"],
     ) -> Float[Tensor, "shared left right"]:
-        features = torch.cat([left, right], 1)
-        ctx.save_for_backward(features, weight, bias, value)
-        ctx.lefts = left.shape[1]
+        features, lefts = torch.cat([left, right], 1), left.shape[1]
+        ctx.lefts = lefts
         # Under autocast the products run in bf16 here as they would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(left.device.type)
         keep = features.shape[0] * features.shape[1] * len(bias) <= KEPT_ELEMENTS
-        ctx.kept, log_probs = [], []
+        kept, log_probs = [], []
         for chunk in _chunks(features, bias):
-            factors = _Factors(features[chunk], weight, bias, ctx.lefts, value[chunk])
-            log_probs.append(factors.log_probs)
+            shifted = _shifted(features[chunk], weight, bias)
+            with torch.autocast(left.device.type, enabled=False):
+                factors = _Factors.of(shifted, lefts)
+                log_probs.append(_log_probs(shifted, factors, value[chunk]))
             if keep:
-                ctx.kept.append(factors)
+                kept += [factors.exp, factors.sums]
+        ctx.save_for_backward(features, weight, bias, value, *kept)
         return torch.cat(log_probs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "shared left right"]) -> tuple[Tensor | None, ...]:
-        features, weight, bias, value = ctx.saved_tensors
+        features, weight, bias, value, *kept = ctx.saved_tensors
         grad_features = torch.empty_like(features)
         grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         with torch.autocast(features.device.type, enabled=ctx.autocast):
             for i, chunk in enumerate(_chunks(features, bias)):
-                factors = (
-                    ctx.kept[i] if ctx.kept else _Factors(features[chunk], weight, bias, ctx.lefts)
-                )
+                if kept:
+                    factors = _Factors(*kept[2 * i : 2 * i + 2])
+                else:
+                    shifted = _shifted(features[chunk], weight, bias)
+                    with torch.autocast(features.device.type, enabled=False):
+                        factors = _Factors.of(shifted, ctx.lefts)
                 slope = _slope(factors, value[chunk], grad[chunk])
                 grad_features[chunk] = slope @ weight
                 slope = slope.flatten(0, 1)
@@ -155,8 +153,7 @@ def factor_of(
     bias: Float[Tensor, " vocabulary"],
 ) -> Float[Tensor, "*shape vocabulary"]:
     """One factor, divided by its largest value; what :func:`mixed_log_probs` can be given."""
-    logits = at_least_fp32(linear(features, weight, bias / 2))
-    return (logits - logits.amax(-1, keepdim=True)).exp_()
+    return _shifted(features, weight, bias).exp_()
 
 
 def mixed_log_probs(
@@ -183,14 +180,23 @@ def mixed_log_probs(
             sums = known @ factor.mT
             if not bool((sums < SMALLEST).any()):
                 return _mixed(known, factor, sums, log_weights)
-    factors = _Factors(torch.cat([left, right], 1), weight, bias, left.shape[1])
+    shifted = _shifted(torch.cat([left, right], 1), weight, bias)
     with torch.autocast(left.device.type, enabled=False):
+        factors = _Factors.of(shifted, left.shape[1])
         return _mixed(factors.left, factors.right, factors.sums, log_weights)
 
 
 def _mixed(left: Tensor, right: Tensor, sums: Tensor, log_weights: Tensor) -> Tensor:
     mixed = left * ((log_weights.exp().to(sums.dtype) / sums) @ right)
     return mixed.to(log_weights.dtype).clamp_min(torch.finfo(log_weights.dtype).tiny).log()
+
+
+def _log_probs(shifted: Tensor, factors: _Factors, value: Tensor) -> Float[Tensor, "n left right"]:
+    """Log probability of the left rows' tokens for every pair."""
+    lefts, rights = shifted[:, : value.shape[1]], shifted[:, value.shape[1] :]
+    columns = value.unsqueeze(1).expand(-1, rights.shape[1], -1)
+    gold = lefts.gather(2, value.unsqueeze(2)) + rights.gather(2, columns).mT
+    return (gold - factors.sums.log()).to(shifted.dtype)
 
 
 def _slope(factors: _Factors, value: Tensor, grad: Tensor) -> Float[Tensor, "n rows v"]:

@@ -46,7 +46,8 @@ def test_a_python_block_runs(index, place, capsys):
     if "translate(" in block:
         line = re.search(r"translate\(\[\"([^\"]+)\"\]", block)[1]
         run = pyro_align.load(LOADED.search(block)[1])
-        assert capsys.readouterr().out.strip() == next(iter(run.translate([line]))).strip()
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first.strip() == next(iter(run.translate([line]))).strip()
 
 
 def test_a_block_that_is_wrong_would_fail():

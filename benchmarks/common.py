@@ -1,0 +1,35 @@
+"""What the benchmarks share: tables, and a word on where they ran."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of text."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.fillna("–").values.tolist()]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+
+
+def machine(how: str) -> str:
+    """Processor, how it was used, and the command."""
+    model = platform.processor() or platform.machine()
+    if (facts := Path("/proc/cpuinfo")).exists():
+        for line in facts.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    return f"{model}, {os.cpu_count()} cores, {how}; `{command}`"
+
+
+def save(name: str, title: str, report: str) -> None:
+    """Write ``results/NAME.md``."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(f"# {title}\n\n{report}\n", encoding="utf-8")
