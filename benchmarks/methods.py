@@ -74,7 +74,8 @@ def settings(method: str, extra: list[str]) -> list[str]:
         f'model.name="{model}"',
         f'guide.name="{guide}"',
         f'objective.name="{objective}"',
-        *([] if guide in ("none", "prior") else ["guide.hidden=64"]),
+        # As in the paper, whose guide reads the model's embeddings.
+        *([] if guide in ("none", "prior") else ["guide.hidden=64", "guide.share_embeddings=true"]),
         *options,
         *SETTINGS,
         *extra,
