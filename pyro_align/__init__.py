@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyro_align.posterior import AlignmentPosterior, compare
     from pyro_align.run import Run
 
 __version__ = version("pyro-align")
+
+__all__ = ["AlignmentPosterior", "__version__", "compare", "load"]
 
 
 def load(path: Path | str) -> Run:
@@ -22,3 +25,12 @@ def load(path: Path | str) -> Run:
     from pyro_align.run import Run
 
     return Run.load(path)
+
+
+def __getattr__(name: str) -> Any:
+    # Torch takes seconds to import here too.
+    if name in ("AlignmentPosterior", "compare"):
+        from pyro_align import posterior
+
+        return getattr(posterior, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

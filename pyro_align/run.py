@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pyro_align.evaluation import MAX_LENGTH, Evaluation, check_text, evaluate_p
 from pyro_align.inference import Objective
 from pyro_align.metrics import translation_scores
 from pyro_align.networks import SequenceToSequence
+from pyro_align.posterior import AlignmentPosterior, posterior_of_text
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
 from pyro_align.run_folder import (
     Echo,
@@ -337,6 +338,41 @@ class Run:
             hypotheses = [translation.text for translation in found]
             result.translation = translation_scores(hypotheses, [pair.target for pair in pairs])
         return result
+
+    def posterior(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        gold: Sequence[GoldLinks] | None = None,
+        words: bool = False,
+        batch_tokens: int | None = None,
+    ) -> AlignmentPosterior:
+        """What prior, guide and exact posterior say of the alignment of sentence pairs.
+
+        Args:
+            sources: source sentences.
+            targets: their translations.
+            gold: links between the white-space words of each pair, if there are any.
+            words: merge the pieces of the vocabulary to words.
+            batch_tokens: padded size of a batch; None for that of training.
+
+        Raises:
+            UserError: for sentences or links that cannot be used, naming the sentence.
+        """
+        found = posterior_of_text(
+            self.model,
+            self.guide,
+            self.vocabularies,
+            sources,
+            targets,
+            gold=gold,
+            batch_tokens=batch_tokens or self.config.training.batch_tokens,
+            max_length=self.max_length,
+            device=next(self.model.parameters()).device,
+            title=f"{self.config.model.name} with {self.config.guide.name} ({self.path.name})",
+        )
+        return found.words() if words else found
 
     def translator(self, **options: Any) -> Translator:
         """A translator by beam search; options are those of :class:`BeamSearch`."""

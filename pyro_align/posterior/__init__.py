@@ -1,15 +1,25 @@
-"""Alignment posteriors: position by position, by words, and as links."""
+"""Alignment posteriors: position by position, by words, as links, tables and figures."""
 
+from pyro_align.posterior.alignment_posterior import AlignmentPosterior
+from pyro_align.posterior.build import posterior_of, posterior_of_text
+from pyro_align.posterior.compare import compare
 from pyro_align.posterior.enumeration import PositionScores, SimplexScores, score_positions
 from pyro_align.posterior.links import best_links, threshold_links
+from pyro_align.posterior.sentence import SentencePosterior, Words
 from pyro_align.posterior.words import WordAlignment, merge_pieces
 
 __all__ = [
+    "AlignmentPosterior",
     "PositionScores",
+    "SentencePosterior",
     "SimplexScores",
     "WordAlignment",
+    "Words",
     "best_links",
+    "compare",
     "merge_pieces",
+    "posterior_of",
+    "posterior_of_text",
     "score_positions",
     "threshold_links",
 ]

@@ -1,0 +1,249 @@
+"""``pyro-align compare``: what runs have measured, a row each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        name: for ``--sort`` and CSV.
+        heading: above it.
+        digits: behind the point; None for text.
+        largest_first: whether a large value is a good one.
+    """
+
+    name: str
+    heading: str
+    digits: int | None = None
+    largest_first: bool = False
+
+
+COLUMNS = (
+    Column("run", "run"),
+    Column("model", "model"),
+    Column("guide", "guide"),
+    Column("objective", "objective"),
+    Column("perplexity", "perplexity", 3),
+    Column("elbo", "ELBO", 4, largest_first=True),
+    Column("kl", "KL", 4),
+    Column("gap", "gap", 4),
+    Column("prior_entropy", "entropy", 4),
+    Column("bleu", "BLEU", 2, largest_first=True),
+    Column("aer_posterior", "AER posterior", 4),
+    Column("aer_guide", "AER guide", 4),
+    Column("steps", "steps", 0),
+    Column("fit_seconds", "fit seconds", 1),
+)
+"""Nats a target piece where nothing else is said; entropy is that of the prior."""
+
+
+def _column(ctx: click.Context, param: click.Parameter, name: str | None) -> Column | None:
+    """The column of a name."""
+    from pyro_align.errors import nearest
+
+    columns = {column.name: column for column in COLUMNS}
+    if name is not None and name not in columns:
+        raise click.BadParameter(f"no column {name!r}: {nearest(name, columns)}", ctx, param)
+    return None if name is None else columns[name]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "layout",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "markdown", "latex", "csv"]),
+    help="How to print it; csv has every digit.",
+)
+@click.option(
+    "--sort",
+    callback=_column,
+    metavar="COLUMN",
+    help=f"Best first: {', '.join(column.name for column in COLUMNS)}.",
+)
+def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
+    """Print what fits have measured, a row a run, from the files in the run folders.
+
+    Perplexity, ELBO, KL(guide ‖ prior), gap (KL from the guide to the exact posterior), entropy of
+    the prior (nats a target piece), BLEU, alignment error rates where there were gold links,
+    optimiser steps and time. A run without results yet is named and left out.
+    """
+    rows = []
+    for path in runs:
+        if (row := _row(path)) is None:
+            _note(f"{path}: left out, for it has no results yet (`pyro-align fit --resume {path}`)")
+        else:
+            rows.append(row)
+    for note in _notes(rows):
+        _note(note)
+    if not rows:
+        return
+    if sort is not None:
+        rows = _sorted(rows, sort)
+    LAYOUTS[layout](rows)
+
+
+def _row(path: Path) -> Row | None:
+    """What a run's files say; None if it has no results.
+
+    Raises:
+        RunError: if the folder is none of a run, or a file is damaged.
+        ConfigError: if its configuration is.
+    """
+    from pyro_align.config import Config
+    from pyro_align.errors import RunError
+    from pyro_align.run_folder import check_version, read_facts
+
+    check_version(path)
+    if not (path / "results.json").is_file():
+        return None
+    config = Config.load(path / "config.toml")
+    row = read_facts(path / "results.json")
+    try:
+        rates = row.get("alignment", {})
+        row |= {f"aer_{kind}": rate["aer"] for kind, rate in rates.items()}
+        for column in COLUMNS:
+            if column.digits is not None and (value := row.get(column.name)) is not None:
+                row[column.name] = float(value)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise RunError(
+            f"{path / 'results.json'}: damaged, figures are not where they should be; copy the run "
+            f"again"
+        ) from None
+    row |= {kind: getattr(config, kind).name for kind in ("model", "guide", "objective")}
+    return {**row, "run": str(path), "steps": _steps(path / "metrics.csv")}
+
+
+def _steps(path: Path) -> int | None:
+    """Optimiser steps that were made; None if the file does not say."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return max((int(row["step"]) for row in csv.DictReader(file)), default=None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)
+
+
+def _notes(rows: Sequence[Row]) -> Iterable[str]:
+    """What a reader of the table should know."""
+    if len({(row.get("sentences"), row.get("tokens")) for row in rows}) > 1:
+        yield (
+            "the runs were measured on different text or vocabularies: perplexity and what else is "
+            "a piece cannot be compared between these"
+        )
+    if len({row["bleu_signature"] for row in rows if "bleu_signature" in row}) > 1:
+        yield "BLEU has different signatures: it cannot be compared between these"
+    for row in rows:
+        if row.get("estimated"):
+            yield f"{row['run']}: perplexity is an estimate from draws, too high if anything"
+
+
+def _sorted(rows: Sequence[Row], column: Column) -> list[Row]:
+    """The best first, those without a value last."""
+    known = [row for row in rows if row.get(column.name) is not None]
+    missing = [row for row in rows if row.get(column.name) is None]
+    known.sort(key=lambda row: row[column.name], reverse=column.largest_first)
+    return known + missing
+
+
+def _filled(rows: Sequence[Row]) -> list[Column]:
+    """Columns in which something stands, in any row."""
+    return [c for c in COLUMNS if any(row.get(c.name) is not None for row in rows)]
+
+
+def _text(row: Row, column: Column) -> str:
+    value = row.get(column.name)
+    if value is None:
+        return "–"
+    return str(value) if column.digits is None else f"{value:.{column.digits}f}"
+
+
+def _as_table(rows: Sequence[Row]) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from pyro_align.cli.tables import show
+
+    table = Table(box=SIMPLE)
+    columns = _filled(rows)
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column.digits is None else "right"
+        # Folded rather than cut: the end of a run's path is what tells it from the others.
+        table.add_column(column.heading, justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(row, column) for column in columns))
+    show(table)
+
+
+def _as_markdown(rows: Sequence[Row]) -> None:
+    columns = _filled(rows)
+    lines = [[column.heading for column in columns]]
+    lines.append(["---" if column.digits is None else "---:" for column in columns])
+    for row in rows:
+        lines.append([re.sub(r"([\\|`*_<\[])", r"\\\1", _text(row, c)) for c in columns])
+    for line in lines:
+        click.echo(f"| {' | '.join(line)} |")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def _as_latex(rows: Sequence[Row]) -> None:
+    """A table for the package booktabs."""
+    columns = _filled(rows)
+    places = "".join("l" if column.digits is None else "r" for column in columns)
+    click.echo(f"% \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{places}}}\n\\toprule")
+    click.echo(f"{' & '.join(column.heading for column in columns)} \\\\\n\\midrule")
+    for row in rows:
+        click.echo(f"{' & '.join(_latex(row, column) for column in columns)} \\\\")
+    click.echo("\\bottomrule\n\\end{tabular}")
+
+
+def _latex(row: Row, column: Column) -> str:
+    text = _text(row, column)
+    if column.digits is not None and text.startswith("-"):
+        return f"$-${text[1:]}"  # a minus, no hyphen
+    return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+def _as_csv(rows: Sequence[Row]) -> None:
+    text = io.StringIO()
+    names = [column.name for column in COLUMNS]
+    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    click.echo(text.getvalue(), nl=False)
+
+
+LAYOUTS: dict[str, Callable[[Sequence[Row]], None]] = {
+    "table": _as_table,
+    "markdown": _as_markdown,
+    "latex": _as_latex,
+    "csv": _as_csv,
+}
+"""By the name that ``--format`` has for it."""

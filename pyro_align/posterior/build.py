@@ -1,0 +1,276 @@
+"""Alignment posteriors of Pyro programs, and of the text they are run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from pyro import poutine
+from torch import Tensor
+
+from pyro_align.batch import Batch
+from pyro_align.corpus import BucketBatches, GoldLinks, IndexedCorpus, Vocabulary, check_links
+from pyro_align.errors import DataError, UserError
+from pyro_align.inference.enumeration import program_name
+from pyro_align.inference.sharing import share_computation
+from pyro_align.posterior.alignment_posterior import AlignmentPosterior
+from pyro_align.posterior.enumeration import score_positions
+from pyro_align.posterior.sentence import SentencePosterior, Words
+from pyro_align.posterior.storage import POSITIONS
+
+Program = Callable[[Batch], Any]
+
+
+@torch.no_grad()
+def posterior_of(
+    model: Program,
+    guide: Program | None,
+    batch: Batch,
+    sources: Sequence[Sequence[str]],
+    targets: Sequence[Sequence[str]],
+    *,
+    words: Sequence[Words] | None = None,
+    gold: Sequence[GoldLinks] | None = None,
+    title: str | None = None,
+) -> AlignmentPosterior:
+    """Prior, guide and exact posterior of a batch, from any Pyro programs.
+
+    What the programs are to be is said in
+    :func:`~pyro_align.posterior.enumeration.score_positions`.
+
+    Args:
+        model: the model, in eval mode if it has dropout.
+        guide: the guide; None if there is none.
+        batch: sentence pairs, on the programs' device.
+        sources: source tokens of each pair, as strings, one for each id without padding.
+        targets: target tokens of each pair.
+        words: for each pair the words that the tokens are pieces of, to merge them; with gold links
+            if there are any.
+        gold: links between the tokens of each pair, where there are no ``words``.
+        title: what to call it; None for the names of model and guide.
+
+    Raises:
+        UserError: if the tokens or links are not those of the batch.
+        IncompatibleError: if the programs' alignments cannot be scored.
+    """
+    if words is not None and gold is not None:
+        raise UserError("gold links go with the words (Words(..., gold=...)) where these are given")
+    for name, given in (("source", sources), ("target", targets)):
+        _check_tokens(name, given, getattr(batch, f"{name}_lengths").tolist())
+    for noun, several in (("words", words), ("gold links", gold)):
+        if several is not None and len(several) != len(batch):
+            raise UserError(
+                f"{noun} of {len(several)} sentence pairs, but the batch has {len(batch)}"
+            )
+    whole = _Arrays.of(model, guide, batch)
+    sentences = []
+    for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        of_words = None if words is None else words[row]
+        if of_words is not None:
+            _check_words(of_words, len(source), len(target), row)
+        links = of_words.links_of_tokens() if of_words else None if gold is None else gold[row]
+        if links is not None:
+            _check_gold(links, len(source), len(target), row + 1)
+        sentences.append(
+            SentencePosterior(
+                source=tuple(source),
+                target=tuple(target),
+                gold=links,
+                words=of_words,
+                **whole.cut(row, len(target), len(source)),
+            )
+        )
+    if title is None:
+        names = [program_name(program) for program in (model, guide) if program is not None]
+        title = " with ".join(names)
+    return AlignmentPosterior(sentences, title, "pieces")
+
+
+def posterior_of_text(
+    model: Program,
+    guide: Program | None,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    *,
+    gold: Sequence[GoldLinks] | None = None,
+    batch_tokens: int,
+    max_length: int,
+    device: torch.device | str = "cpu",
+    title: str | None = None,
+) -> AlignmentPosterior:
+    """As :func:`posterior_of`, of sentences.
+
+    Args:
+        model: the model.
+        guide: the guide; None if there is none.
+        vocabularies: of source and target.
+        sources: source sentences.
+        targets: their translations.
+        gold: links between the white-space words of each pair, if there are any.
+        batch_tokens: padded size of a batch.
+        max_length: longest side of a pair, in pieces.
+        device: where model and guide are.
+        title: what to call it; None for the names of model and guide.
+
+    Raises:
+        UserError: for sentences or links that cannot be used, naming the sentence.
+    """
+    pairs = list(_pairs(vocabularies, sources, targets, gold, max_length))
+    corpus = IndexedCorpus.from_ids(
+        [pair.source for pair in pairs], [pair.target for pair in pairs]
+    )
+    buckets = BucketBatches(
+        corpus.source_lengths,
+        corpus.target_lengths,
+        tokens=max(batch_tokens, max(max(len(p.source), len(p.target)) for p in pairs)),
+        seed=0,
+        shuffle=False,
+    )
+    found: dict[int, SentencePosterior] = {}
+    for indices in buckets.batches(0):
+        chosen = [pairs[i] for i in indices]
+        posterior = posterior_of(
+            model,
+            guide,
+            corpus.batch(indices).to(device),
+            [vocabularies[0].pieces(pair.source) for pair in chosen],
+            [vocabularies[1].pieces(pair.target) for pair in chosen],
+            words=[pair.words for pair in chosen],
+            title=title,
+        )
+        title = posterior.title
+        found.update(zip(map(int, indices), posterior, strict=True))
+    return AlignmentPosterior((found[i] for i in range(len(pairs))), title or "", "pieces")
+
+
+@dataclass(frozen=True)
+class _Pair:
+    source: list[int]
+    target: list[int]
+    words: Words
+
+
+def _pairs(
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    gold: Sequence[GoldLinks] | None,
+    max_length: int,
+) -> Iterator[_Pair]:
+    """Ids and words of every pair."""
+    for name, lines in (("sources", sources), ("targets", targets)):
+        if isinstance(lines, str):
+            raise UserError(f"{name} is one string: give a list of sentences, as in [{lines!r}]")
+    if len(sources) != len(targets):
+        raise UserError(f"{len(sources)} sources but {len(targets)} targets: they go in pairs")
+    if not sources:
+        raise UserError("there is no sentence pair")
+    if gold is not None and len(gold) != len(sources):
+        raise UserError(f"gold links of {len(gold)} sentence pairs, but there are {len(sources)}")
+    for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
+        sides = []
+        for name, vocabulary, text in zip(
+            ("source", "target"), vocabularies, (source, target), strict=True
+        ):
+            ids, index = vocabulary.words(text)
+            if not text.split():
+                raise DataError(f"sentence {number}: the {name} is empty")
+            if len(ids) > max_length:
+                raise DataError(
+                    f"sentence {number}: the {name} has {len(ids)} pieces, and at most "
+                    f"{max_length} can be scored: split it"
+                )
+            sides.append((ids, tuple(index), tuple(text.split())))
+        links = None if gold is None else gold[number - 1]
+        if links is not None:
+            _check_gold(links, len(sides[0][2]), len(sides[1][2]), number)
+        words = Words(sides[0][2], sides[1][2], sides[0][1], sides[1][1], links)
+        yield _Pair(sides[0][0], sides[1][0], words)
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """Matrices ``[batch, target, source]`` and values ``[batch, target]`` of a padded batch."""
+
+    matrices: dict[str, NDArray[np.float32]]
+    values: dict[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, model: Program, guide: Program | None, batch: Batch) -> _Arrays:
+        with share_computation():
+            scores = score_positions(model, guide, batch)
+            logs = {
+                kind: log
+                for kind in ("prior", "guide", "posterior")
+                if (log := getattr(scores, f"log_{kind}")) is not None
+            }
+            matrices = {kind: log.exp() for kind, log in logs.items()}
+            if getattr(model, "latent", None) == "simplex":
+                programs = {"prior": model, "guide": guide}
+                matrices |= {
+                    f"concentration_{kind}": concentration
+                    for kind in logs
+                    if (concentration := _concentration(programs[kind], batch)) is not None
+                }
+        values = {name: value for name in POSITIONS if (value := getattr(scores, name)) is not None}
+        return cls(
+            {name: matrix.cpu().float().numpy() for name, matrix in matrices.items()},
+            {name: value.cpu().double().numpy() for name, value in values.items()},
+        )
+
+    def cut(self, row: int, target: int, source: int) -> dict[str, Any]:
+        """Those of one sentence, without padding."""
+        return {
+            **{
+                name: matrix[row, :target, :source].copy() for name, matrix in self.matrices.items()
+            },
+            **{name: value[row, :target].copy() for name, value in self.values.items()},
+        }
+
+
+def _concentration(program: Any, batch: Batch) -> Float[Tensor, "batch target source"] | None:
+    """Concentrations of a program's alignments, if these have a Dirichlet distribution."""
+    device = batch.target.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), poutine.block():
+        site = poutine.trace(program).get_trace(batch).nodes["alignment"]
+    concentration = getattr(site["fn"], "concentration", None)
+    if concentration is None:
+        return None
+    return concentration.expand(*batch.target.shape, batch.source.shape[1])
+
+
+def _check_tokens(name: str, given: Sequence[Sequence[str]], lengths: list[int]) -> None:
+    if len(given) != len(lengths):
+        raise UserError(
+            f"{name} tokens of {len(given)} sentences, but the batch has {len(lengths)}"
+        )
+    for number, (tokens, length) in enumerate(zip(given, lengths, strict=True), start=1):
+        if isinstance(tokens, str):
+            raise UserError(f"sentence {number}: {name} tokens are one string; give a list of them")
+        if len(tokens) != length:
+            raise UserError(
+                f"sentence {number}: {len(tokens)} {name} tokens, but the batch has {length} ids "
+                f"(the sentence end counts)"
+            )
+
+
+def _check_gold(links: GoldLinks, source: int, target: int, number: int) -> None:
+    try:
+        check_links(links.possible, source, target)
+    except DataError as error:
+        raise DataError(f"sentence {number}: {error}") from None
+
+
+def _check_words(words: Words, source: int, target: int, row: int) -> None:
+    lengths = (len(words.source_index), len(words.target_index))
+    if lengths != (source, target):
+        raise UserError(
+            f"sentence {row + 1}: words of {lengths[0]} source and {lengths[1]} target tokens, but "
+            f"there are {source} and {target}"
+        )

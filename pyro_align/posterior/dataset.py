@@ -1,0 +1,49 @@
+"""Alignment posteriors as one xarray dataset."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pyro_align.errors import UserError
+from pyro_align.posterior.sentence import SentencePosterior
+from pyro_align.posterior.storage import MATRICES, POSITIONS
+
+
+def dataset(sentences: Sequence[SentencePosterior], title: str) -> Any:
+    """See ``AlignmentPosterior.to_xarray``.
+
+    Raises:
+        UserError: if xarray is not installed.
+    """
+    try:
+        xarray: Any = importlib.import_module("xarray")
+    except ModuleNotFoundError:
+        raise UserError("to_xarray needs xarray: pip install xarray") from None
+    rows = max(len(one.target) for one in sentences)
+    columns = max(len(one.source) for one in sentences)
+    variables: dict[str, Any] = {}
+    for name in (*MATRICES, *POSITIONS):
+        shape = (rows, columns) if name in MATRICES else (rows,)
+        given = [getattr(one, name) for one in sentences]
+        if any(value is not None for value in given):
+            dimensions = ("sentence", "target", "source")[: len(shape) + 1]
+            variables[name] = (dimensions, np.stack([_padded(value, shape) for value in given]))
+    tokens = {
+        f"{side}_token": (
+            ("sentence", side),
+            [[*getattr(one, side), *[""] * (width - len(getattr(one, side)))] for one in sentences],
+        )
+        for side, width in (("target", rows), ("source", columns))
+    }
+    return xarray.Dataset(variables, coords=tokens, attrs={"title": title})
+
+
+def _padded(value: Any, shape: tuple[int, ...]) -> Any:
+    array = np.full(shape, np.nan)
+    if value is not None:
+        array[tuple(map(slice, value.shape))] = value
+    return array

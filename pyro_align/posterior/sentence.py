@@ -1,0 +1,282 @@
+"""`SentencePosterior`: what model and guide believe about the alignment of one sentence pair."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyro_align.corpus.links import GoldLinks, Link
+from pyro_align.errors import ConfigError, UserError, nearest
+from pyro_align.posterior.beta import beta_quantile
+from pyro_align.posterior.links import best_links, threshold_links
+from pyro_align.posterior.words import WordAlignment, merge_pieces
+
+Floats = NDArray[np.floating[Any]]
+
+Units = Literal["pieces", "words"]
+"""What a token is."""
+
+KINDS = ("prior", "guide", "posterior")
+"""Distributions of an alignment, in the order they are shown."""
+
+SENTENCE_END = "</s>"
+"""The last token of a side, which stands for no word: what aligns to it aligns to nothing."""
+
+SUMS = ("log_evidence", "elbo", "kl", "gap")
+"""Quantities of a target position that add up over positions."""
+
+ENTROPIES = ("prior_entropy", "guide_entropy", "posterior_entropy")
+"""Entropies of a target position, in the order of :data:`KINDS`."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words that the tokens of one sentence pair are pieces of.
+
+    Attributes:
+        source: source words.
+        target: target words.
+        source_index: for each source token the 0-based word it is part of; −1 for the sentence end.
+        target_index: the same for target tokens.
+        gold: links between the words, if there are any.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    source_index: tuple[int, ...]
+    target_index: tuple[int, ...]
+    gold: GoldLinks | None = None
+
+    def links_of_tokens(self) -> GoldLinks | None:
+        """Gold links between tokens: all pieces of one word with all pieces of the other."""
+        if self.gold is None:
+            return None
+        return GoldLinks(self._spread(self.gold.sure), self._spread(self.gold.possible))
+
+    def _spread(self, links: Iterable[Link]) -> frozenset[Link]:
+        wanted = set(links)
+        return frozenset(
+            (source, target)
+            for source, source_word in enumerate(self.source_index)
+            for target, target_word in enumerate(self.target_index)
+            if (source_word, target_word) in wanted
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SentencePosterior:
+    """Prior, guide and exact posterior of the alignment of every target position.
+
+    Matrices have a row for each target token, which adds up to 1, and a column for each source
+    token. Where alignments lie on the simplex (Dirichlet), they are the means. Of soft attention
+    the prior is its weights. Quantities of a target position are in nats.
+
+    Attributes:
+        source: source tokens in reading order, the last one :data:`SENTENCE_END`.
+        target: target tokens, as ``source``.
+        prior: ``p(z_t = s | x, y_<t)``, ``[target, source]``.
+        guide: ``q(z_t = s | x, y)``; None without a guide.
+        posterior: ``p(z_t = s | x, y)``, exact; None where there is none.
+        log_evidence: ``log p(y_t | x, y_<t)``, ``[target]``.
+        prior_entropy: entropy of the prior, ``[target]``.
+        elbo: evidence lower bound; None without a guide.
+        kl: ``KL(q ‖ p)``; None without a guide.
+        gap: ``KL(q ‖ p(z | x, y))``; None without a guide.
+        posterior_entropy: entropy of the exact posterior; None where there is none.
+        concentration_prior: concentrations of a Dirichlet prior, ``[target, source]``, or None.
+        concentration_guide: concentrations of a Dirichlet guide, or None.
+        gold: links (source, target) between tokens, if any were given.
+        words: the words that the tokens are pieces of, if that is known.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    prior: Floats
+    guide: Floats | None = None
+    posterior: Floats | None = None
+    log_evidence: Floats
+    prior_entropy: Floats
+    elbo: Floats | None = None
+    kl: Floats | None = None
+    gap: Floats | None = None
+    posterior_entropy: Floats | None = None
+    concentration_prior: Floats | None = None
+    concentration_guide: Floats | None = None
+    gold: GoldLinks | None = None
+    words: Words | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Which of :data:`KINDS` there are."""
+        return tuple(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    def matrix(self, kind: str) -> Floats:
+        """Probabilities of one kind, ``[target, source]``.
+
+        Raises:
+            ConfigError: if there is no such kind here.
+        """
+        if kind not in self.kinds:
+            raise ConfigError(
+                f"there is no {kind!r} of this alignment: {nearest(kind, self.kinds)}"
+            )
+        matrix: Floats = getattr(self, kind)
+        return matrix
+
+    @property
+    def guide_entropy(self) -> Floats | None:
+        """Entropy of the guide, ``[target]``; of its mean where alignments lie on the simplex."""
+        return None if self.guide is None else entropy(self.guide)
+
+    def best_links(self, kind: str, threshold: float | None = None) -> frozenset[Link]:
+        """Links (source, target) between tokens, the sentence ends left out.
+
+        Args:
+            kind: one of :attr:`kinds`.
+            threshold: take every link at least as probable; None for the most probable source
+                token of each target token, none where that is the sentence end.
+
+        Raises:
+            ConfigError: for a kind that is not there, or a threshold that is no probability.
+        """
+        matrix = torch.tensor(self.matrix(kind))[: _inner(self.target)]
+        inner = _inner(self.source)
+        alignment = WordAlignment(weights=matrix[:, :inner], null=matrix[:, inner:].sum(1))
+        return best_links(alignment) if threshold is None else threshold_links(alignment, threshold)
+
+    def samples(self, kind: str, n: int, seed: int) -> NDArray[Any]:
+        """Alignments drawn independently; the same seed gives the same.
+
+        Args:
+            kind: one of :attr:`kinds`.
+            n: number of draws.
+            seed: of the random numbers.
+
+        Returns:
+            Source positions, ``[n, target]`` of integers; where alignments lie on the simplex
+            (Dirichlet), points of it, ``[n, target, source]`` of floats.
+
+        Raises:
+            ConfigError: if there is no such kind here.
+        """
+        matrix = self.matrix(kind)
+        random = np.random.default_rng(seed)
+        if (concentration := self._concentration(kind)) is not None:
+            return _dirichlet(concentration, n, random)
+        cumulative = matrix.cumsum(-1, dtype=np.float64)
+        height = random.random((n, len(matrix), 1)) * cumulative[:, -1:]
+        # A row of zeros, a word without any piece, has no alignment: its last position is given.
+        return np.minimum((cumulative <= height).sum(-1), len(self.source) - 1)
+
+    def credible_interval(self, kind: str, level: float = 0.95) -> tuple[Floats, Floats]:
+        """Lower and upper bound of each weight of a Dirichlet, ``[target, source]`` each.
+
+        The interval is the central one: as much probability lies below it as above. A weight of a
+        Dirichlet by itself has a Beta distribution.
+
+        Args:
+            kind: ``prior`` or ``guide``.
+            level: probability within, between 0 and 1.
+
+        Raises:
+            ConfigError: if that kind is no Dirichlet, or the level no probability.
+        """
+        if not 0 < level < 1:
+            raise ConfigError(f"a level is a probability between 0 and 1, got {level}")
+        self.matrix(kind)
+        if (concentration := self._concentration(kind)) is None:
+            raise ConfigError(
+                f"the {kind} has no credible interval: one needs a Dirichlet of tokens, and here a "
+                f"weight is a probability itself (or belongs to merged words)"
+            )
+        alone = np.asarray(concentration, dtype=np.float64)
+        # Summed without the weight itself: with one source position nothing may remain of it.
+        others = alone @ (1 - np.eye(alone.shape[1]))
+        tail = (1 - level) / 2
+        return beta_quantile(tail, alone, others), beta_quantile(1 - tail, alone, others)
+
+    def to_words(self) -> SentencePosterior:
+        """The alignment of the words that the tokens are pieces of.
+
+        Probabilities are summed over the pieces of a source word and averaged over those of a
+        target word; a target word without pieces has a row of zeros. ``log_evidence``, ``elbo``,
+        ``kl`` and ``gap`` are summed over the pieces of a target word, so that sums over the
+        sentence stay what they were; entropies are those of the merged rows. The sentence ends
+        remain, at the end of either side. Concentrations are gone: a mean of several Dirichlets is
+        none.
+
+        Raises:
+            UserError: if it is not known which words the tokens are pieces of.
+        """
+        if self.words is None:
+            raise UserError(
+                "these tokens cannot be merged: they are words already, or it was not told which "
+                "words they are pieces of (the argument words of posterior_of)"
+            )
+        source, columns = _grouped(self.words.source, self.words.source_index)
+        target, rows = _grouped(self.words.target, self.words.target_index)
+
+        def merged(matrix: Floats) -> Floats:
+            tensor = torch.tensor(matrix)
+            return merge_pieces(tensor, rows, columns, len(target), len(source)).weights.numpy()
+
+        def summed(values: Floats) -> Floats:
+            total = np.zeros(len(target))
+            np.add.at(total, rows, values)
+            return total
+
+        matrices = {kind: merged(self.matrix(kind)) for kind in self.kinds}
+        sums = {name: summed(value) for name in SUMS if (value := getattr(self, name)) is not None}
+        entropies = {f"{kind}_entropy": entropy(matrix) for kind, matrix in matrices.items()}
+        entropies.pop("guide_entropy", None)
+        return dataclasses.replace(
+            self,
+            source=source,
+            target=target,
+            concentration_prior=None,
+            concentration_guide=None,
+            gold=self.words.gold,
+            words=None,
+            **matrices,
+            **sums,
+            **entropies,
+        )
+
+    def _concentration(self, kind: str) -> Floats | None:
+        found: Floats | None = getattr(self, f"concentration_{kind}", None)
+        return found
+
+
+def entropy(matrix: Floats) -> NDArray[np.float64]:
+    """Entropy of every row, in nats."""
+    weights = np.asarray(matrix, dtype=np.float64)
+    logs = np.log(weights, out=np.zeros_like(weights), where=weights > 0)
+    return np.abs(-(weights * logs).sum(-1))
+
+
+def _inner(tokens: tuple[str, ...]) -> int:
+    """Number of tokens without the sentence end."""
+    return len(tokens) - (tokens[-1:] == (SENTENCE_END,))
+
+
+def _grouped(words: tuple[str, ...], index: tuple[int, ...]) -> tuple[tuple[str, ...], list[int]]:
+    """Words and their numbers, the sentence end counted as one more."""
+    if -1 not in index:
+        return words, list(index)
+    return (*words, SENTENCE_END), [len(words) if word < 0 else word for word in index]
+
+
+def _dirichlet(concentration: Floats, n: int, random: np.random.Generator) -> NDArray[np.float64]:
+    alpha = np.broadcast_to(concentration, (n, *concentration.shape)).astype(np.float64)
+    # Gamma(a) = Gamma(a + 1) · U^(1/a): in logarithms, where small ones would all underflow.
+    log_gamma = (
+        np.log(random.standard_gamma(alpha + 1)) - random.standard_exponential(alpha.shape) / alpha
+    )
+    weights = np.exp(log_gamma - log_gamma.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)

@@ -1,0 +1,156 @@
+"""Alignment posteriors as files: arrays and JSON in one zip archive, nothing to unpickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyro_align.corpus.links import GoldLinks, format_links, parse_links
+from pyro_align.errors import UserError
+from pyro_align.posterior.sentence import SentencePosterior, Units, Words
+
+FORMAT = 1
+"""Version of the file's layout; one of a newer version is refused."""
+
+MATRICES = ("prior", "guide", "posterior", "concentration_prior", "concentration_guide")
+"""Fields of ``[target, source]``."""
+
+POSITIONS = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy")
+"""Fields of ``[target]``."""
+
+_JSON = "json"
+_UNITS: dict[str, Units] = {"pieces": "pieces", "words": "words"}
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside, then rename it: it is there whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written; what was there stays.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units: str) -> None:
+    """Write sentences to a file.
+
+    Raises:
+        UserError: if it cannot be written; what was there stays.
+    """
+    kept = list(sentences)
+    facts = {
+        "format": FORMAT,
+        "title": title,
+        "units": units,
+        "sentences": [_facts(sentence) for sentence in kept],
+    }
+    # One array a field, for a file of thousands of arrays takes seconds to read.
+    arrays = {
+        name: np.concatenate([np.ravel(value) for value in values])
+        for name in (*MATRICES, *POSITIONS)
+        if (values := [v for sentence in kept if (v := getattr(sentence, name)) is not None])
+    }
+    text = np.frombuffer(json.dumps(facts, ensure_ascii=False).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{_JSON: text}, **arrays)
+    write_whole(path, buffer.getvalue())
+
+
+def read(path: Path) -> tuple[list[SentencePosterior], str, Units]:
+    """Sentences, title and units of a file.
+
+    Raises:
+        UserError: if it is missing, damaged, something else or of a newer version.
+    """
+    try:
+        # The archive has a checksum of every part, which is looked at when that part is read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        facts = json.loads(arrays.pop(_JSON).tobytes())
+        version = int(facts["format"])
+        if version > FORMAT:
+            raise UserError(
+                f"{path}: written by a newer version of pyro-align (format {version}, this one "
+                f"reads up to {FORMAT}): pip install -U pyro-align"
+            )
+        sentences = list(_sentences(facts["sentences"], arrays))
+        return sentences, str(facts["title"]), _UNITS[facts["units"]]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        raise UserError(
+            f"{path}: damaged, or no file of AlignmentPosterior.save ({error}); write it again"
+        ) from None
+
+
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+def _facts(sentence: SentencePosterior) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "source": sentence.source,
+        "target": sentence.target,
+        "fields": [n for n in (*MATRICES, *POSITIONS) if getattr(sentence, n) is not None],
+        "gold": _written(sentence.gold),
+        "words": None,
+    }
+    if (words := sentence.words) is not None:
+        facts["words"] = {**vars(words), "gold": _written(words.gold)}
+    return facts
+
+
+def _sentences(
+    facts: list[dict[str, Any]], arrays: dict[str, NDArray[Any]]
+) -> Iterator[SentencePosterior]:
+    begin = dict.fromkeys(arrays, 0)
+    for fact in facts:
+        source, target = tuple(fact["source"]), tuple(fact["target"])
+        fields: dict[str, Any] = {}
+        for name in fact["fields"]:
+            shape = (len(target), len(source)) if name in MATRICES else (len(target),)
+            end = begin[name] + int(np.prod(shape))
+            fields[name] = arrays[name][begin[name] : end].reshape(shape)
+            begin[name] = end
+        words = None
+        if fact["words"] is not None:
+            lists = {name: tuple(value) for name, value in fact["words"].items() if name != "gold"}
+            words = Words(**lists, gold=_read(fact["words"]["gold"]))
+        yield SentencePosterior(
+            source=source, target=target, gold=_read(fact["gold"]), words=words, **fields
+        )
+    if any(begin[name] != len(array) for name, array in arrays.items()):
+        raise ValueError("arrays are longer than the sentences")
+
+
+def _written(gold: GoldLinks | None) -> str | None:
+    return None if gold is None else format_links(gold)
+
+
+def _read(line: str | None) -> GoldLinks | None:
+    return None if line is None else parse_links(line)
