@@ -11,7 +11,7 @@ import shapes
 import torch
 
 shapes.install()
-pytest.register_assert_rewrite("contracts")
+pytest.register_assert_rewrite("contracts", "browser")
 
 # Only now, for it imports the package.
 from support import global_state, restore  # noqa: E402

@@ -1,0 +1,62 @@
+"""``pyro-align inspect``: a report of one file about a run and its posteriors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pyro_align.cli.options import chosen_device, device_option
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("text", nargs=-1, required=True, metavar="SRC TGT", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    show_default=True,
+    help="The HTML file; one that is there is replaced.",
+)
+@click.option("--gold", type=click.Path(path_type=Path), help="Gold links of the text's words.")
+@click.option("--pieces", is_flag=True, help="Show the vocabulary's pieces, not words.")
+@device_option
+def inspect(
+    run: Path,
+    text: tuple[Path, ...],
+    out: Path,
+    gold: Path | None,
+    pieces: bool,
+    device: str,
+) -> None:
+    """Write a report about RUN and what it believes of a text (SRC TGT, or one .tsv or .jsonl).
+
+    One HTML file that needs no network: the run's card, training curves, calibration against gold
+    links where there are any, the most and least certain sentence pairs, the largest disagreements
+    of prior and posterior, and an interactive heatmap of every sentence pair.
+    """
+    from rich.console import Console
+
+    from pyro_align.corpus import ParallelText, read_links
+    from pyro_align.errors import UserError
+    from pyro_align.evaluation import check_text
+    from pyro_align.report import write_report
+    from pyro_align.run import Run
+
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"{out}: there is no folder {out.parent}: make it first")
+    loaded = Run.load(run)
+    loaded.to(chosen_device(device))
+    parallel = ParallelText.open(text)
+    links = None if gold is None else read_links(gold, sentences=parallel.count())
+    pairs, checked, _ = check_text(parallel, loaded.vocabularies, links, loaded.max_length)
+    with Console(stderr=True).status("scoring"):
+        posterior = loaded.posterior(
+            [pair.source for pair in pairs],
+            [pair.target for pair in pairs],
+            gold=checked,
+            words=not pieces,
+        )
+    write_report(loaded, posterior, out)
+    click.echo(f"{out}: {len(posterior)} sentence pairs")

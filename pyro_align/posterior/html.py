@@ -1,0 +1,165 @@
+"""The interactive view of alignment posteriors: HTML that needs nothing but a browser.
+
+:func:`render` gives what a notebook shows, :func:`page` a file of its own. Probabilities ``p`` are
+packed as ``round(65535 · p^¼)``: 0 and 1 are exact, any other is right to 3e-5, and to three
+significant digits from 2e-5 up.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyro_align.posterior.sentence import SENTENCE_END
+
+if TYPE_CHECKING:
+    from pyro_align.posterior.alignment_posterior import AlignmentPosterior
+    from pyro_align.posterior.sentence import Floats, SentencePosterior
+
+MEASURES = ("prior_entropy", "guide_entropy", "posterior_entropy", "kl", "gap", "log_evidence")
+"""Quantities of a target position that are drawn beside its row, where a posterior has them."""
+
+_CODES, _POWER = 65535, 4
+_SCRIPTS = ("colours.js", "theme.js", "data.js", "view.js")
+_STATIC = 24
+"""Tokens of a side in the table that stands in for the view where scripts do not run."""
+
+
+def render(posterior: AlignmentPosterior, *, title: str | None = None) -> str:
+    """The view as a piece of HTML, to be put into a notebook or a page.
+
+    It brings its script, style and data along, asks nothing of the network, and changes nothing
+    outside its element. Where scripts do not run there is a table of the first sentence.
+
+    Args:
+        posterior: what to show.
+        title: above it; None for the posterior's own.
+    """
+    heading = posterior.title if title is None else title
+    if not len(posterior):
+        return f"<p>{escape(heading)}: no sentence pairs</p>"
+    script = "\n".join(asset(name) for name in _SCRIPTS)
+    return (
+        '<div data-pyro-align class="tex2jax_ignore mathjax_ignore">'
+        f"{_static(posterior, heading)}"
+        f'<script type="application/json">{_json(_data(posterior, heading))}</script>'
+        f'<script>(() => {{\n"use strict";\n{script}}})();</script>'
+        "</div>"
+    )
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A whole HTML page, which the browser itself keeps from asking the network for anything.
+
+    Args:
+        title: its title and first heading.
+        parts: pieces of HTML. A button with ``data-sentence="3"`` shows the sentence with that
+            index in the first view of the page.
+    """
+    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title>\n<style>\n{asset('page.css')}</style>\n</head>\n<body>",
+            f'<h1><bdi dir="auto">{escape(title)}</bdi></h1>',
+            *parts,
+            f"<script>\n{asset('page.js')}</script>\n</body>\n</html>\n",
+        ]
+    )
+
+
+@cache
+def asset(name: str) -> str:
+    """Text of a style or script of the view."""
+    return files("pyro_align.posterior").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _data(posterior: AlignmentPosterior, title: str) -> dict[str, Any]:
+    kinds = posterior.kinds
+    measures = [
+        name for name in MEASURES if all(getattr(one, name) is not None for one in posterior)
+    ]
+    return {
+        "title": title,
+        "units": posterior.units,
+        "end": SENTENCE_END,
+        "kinds": kinds,
+        "measures": measures,
+        "style": asset("view.css"),
+        "sentences": [_sentence(one, kinds, measures) for one in posterior],
+    }
+
+
+def _sentence(
+    sentence: SentencePosterior, kinds: Iterable[str], measures: Iterable[str]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {"source": sentence.source, "target": sentence.target}
+    if sentence.gold is not None:
+        sure, possible = sentence.gold.sure, sentence.gold.possible
+        result["gold"] = {"sure": sorted(sure), "possible": sorted(possible - sure)}
+    packed = _packed(
+        [sentence.matrix(kind) for kind in kinds], [getattr(sentence, name) for name in measures]
+    )
+    return {**result, "data": packed}
+
+
+def _packed(matrices: list[Floats], measures: list[Floats]) -> str:
+    """Deflated: high bytes of all codes, then low bytes, then the measures as float32."""
+    probabilities = np.stack([np.asarray(one, dtype=np.float64) for one in matrices]).clip(0, 1)
+    codes = np.rint(_CODES * probabilities ** (1 / _POWER)).astype(np.uint16)
+    high, low = (codes >> 8).astype(np.uint8), (codes & 255).astype(np.uint8)
+    floats = b"".join(np.asarray(one).astype("<f4").tobytes() for one in measures)
+    return base64.b64encode(zlib.compress(high.tobytes() + low.tobytes() + floats, 9)).decode()
+
+
+def _json(data: dict[str, Any]) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _static(posterior: AlignmentPosterior, title: str) -> str:
+    """A table of the first sentence, for where scripts do not run."""
+    sentence, kind = posterior[0], posterior.kinds[-1]
+    matrix = np.asarray(sentence.matrix(kind))[:_STATIC, :_STATIC].tolist()
+    sources = "".join(
+        f'<th style="font-weight:normal">{_token(text)}</th>' for text in sentence.source[:_STATIC]
+    )
+    rows = "".join(
+        f'<tr><th style="font-weight:normal;text-align:right">{_token(text)}</th>'
+        f"{''.join(map(_cell, row))}</tr>"
+        for text, row in zip(sentence.target, matrix, strict=False)
+    )
+    size = f"{len(sentence.source)} × {len(sentence.target)} tokens"
+    longest = max(len(sentence.source), len(sentence.target))
+    cut = "" if longest <= _STATIC else f", the first {_STATIC} tokens of a side"
+    return (
+        f"<p><b>{escape(title)}</b>: {kind} of sentence pair 1 of {len(posterior)} ({size}{cut}), "
+        "in hundredths. The interactive view appears where scripts run: trust the notebook, or "
+        "open it in JupyterLab, VS Code or a browser.</p>"
+        f"<table><thead><tr><th></th>{sources}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _token(text: str) -> str:
+    return f'<bdi dir="auto">{escape(text)}</bdi>'
+
+
+def _cell(probability: float) -> str:
+    hundredths = round(100 * probability)
+    if not hundredths:
+        return "<td></td>"
+    red, green, blue = (255 - round(hundredths * (255 - full) / 100) for full in (34, 87, 196))
+    ink = "#fff" if hundredths > 50 else "#222"
+    style = f"background-color:rgb({red},{green},{blue});color:{ink};text-align:center"
+    return f'<td style="{style}">{hundredths}</td>'
