@@ -96,7 +96,12 @@ class Evaluation:
             result.update(vars(self.translation))
         if self.error_rates:
             result["alignment"] = {
-                name: {"aer": rate.error_rate, "precision": rate.precision, "recall": rate.recall}
+                name: {
+                    "aer": rate.error_rate,
+                    "aer_interval": list(rate.interval()),
+                    "precision": rate.precision,
+                    "recall": rate.recall,
+                }
                 for name, rate in self.error_rates.items()
             }
         return result

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "pyro_align"
 
 LAYERS = (
     {"cli", "__main__"},
-    {"run", "run_folder", "components", "evaluation", "diagnose"},
-    {"training", "posterior", "translation", "registry", "config"},
+    {"run", "run_folder", "components", "evaluation", "diagnose", "report", "transduction"},
+    {"training", "posterior", "translation", "alignment", "registry", "config"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},
     {"corpus", "batch", "errors"},

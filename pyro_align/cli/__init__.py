@@ -15,7 +15,10 @@ COMMANDS = {
     "fit": "pyro_align.cli.fit:fit",
     "evaluate": "pyro_align.cli.evaluate:evaluate",
     "translate": "pyro_align.cli.translate:translate",
+    "align": "pyro_align.cli.align:align",
+    "compare": "pyro_align.cli.compare:compare",
     "diagnose": "pyro_align.cli.diagnose:diagnose",
+    "inspect": "pyro_align.cli.inspect:inspect",
     "data": "pyro_align.cli.data:data",
     "list": "pyro_align.cli.list:list_names",
 }

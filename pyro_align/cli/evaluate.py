@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pyro_align.cli.options import (
+    LINK_FORMATS,
     TextCommand,
     beam_option,
     chosen_device,
@@ -19,7 +20,14 @@ from pyro_align.cli.options import (
 @click.command(cls=TextCommand)
 @click.argument("run", type=click.Path(path_type=Path))
 @text_option("test", "Text to measure on; without it the run's own test or validation text.")
-@click.option("--gold", type=click.Path(path_type=Path), help="Pharaoh links of the text.")
+@click.option("--gold", type=click.Path(path_type=Path), help="Gold links of the text.")
+@click.option(
+    "--gold-format",
+    type=click.Choice(("auto", *LINK_FORMATS)),
+    default="auto",
+    show_default=True,
+    help="auto: by the ending of the name, NAACL by its lines, else Pharaoh.",
+)
 @click.option("--max-length", type=click.IntRange(min=1), help="Longest side, in pieces.")
 @click.option("--no-translate", is_flag=True, help="Leave out BLEU and chrF, which take longest.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -29,13 +37,19 @@ def evaluate(
     run: Path,
     test: tuple[Path, ...],
     gold: Path | None,
+    gold_format: str,
     max_length: int | None,
     no_translate: bool,
     as_json: bool,
     beam: int,
     device: str,
 ) -> None:
-    """Measure a run: exact perplexity, ELBO, KL, entropies, BLEU, chrF and, with links, AER."""
+    """Measure a run: exact perplexity, ELBO, KL, entropies, BLEU, chrF and, with links, AER.
+
+    Gold links: Pharaoh (`0-0 2?1`), TALP (`1-1 3p2`), NAACL (`7 1 1 S`, a line a link) or JSON
+    lines; `?`, `p` and `P` mark links that are only possible. AER comes with a bootstrap interval
+    over sentence pairs.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -54,7 +68,7 @@ def evaluate(
         scoring = bar.add_task("scoring", total=total)
         result = loaded.evaluate(
             text,
-            None if gold is None else read_links(gold),
+            None if gold is None else read_links(gold, gold_format, total),
             translate=not no_translate,
             beam=beam,
             max_length=max_length,

@@ -162,12 +162,13 @@ def _report(run: Any, seconds: float) -> None:
     facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
     write_atomically(run.path / "results.json", json.dumps(facts, indent=2).encode())
     show(evaluation_table(result, f"{run.path} on {' '.join(p.name for p in text.paths)}"))
-    files = " ".join(map(str, text.paths))
+    files, links = " ".join(map(str, text.paths)), f" --gold {gold}" if gold else ""
     click.echo(
         f"fitted in {seconds:.0f} s, evaluated in {time.monotonic() - began:.0f} s; "
         f"the run lies in {run.path}\n"
         f"next:\n"
         f"  pyro-align translate {run.path} < {text.source_path}\n"
-        f"  pyro-align evaluate {run.path} --test {files}{f' --gold {gold}' if gold else ''}\n"
+        f"  pyro-align inspect {run.path} {files}{links} --out {run.path}.html\n"
+        f"  pyro-align diagnose {run.path}\n"
         f"  pyro-align list"
     )

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
+"""Formats of links, as :data:`pyro_align.corpus.FORMATS`, which takes long to import."""
+
 TEXT_OPTIONS = ("--train", "--valid", "--test")
 """Options that take parallel text: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
 

@@ -37,7 +37,11 @@ def evaluation_table(result: Evaluation, title: str) -> Table:
         rows.append(("BLEU", scores.bleu, 2, scores.bleu_signature))
         rows.append(("chrF", scores.chrf, 2, scores.chrf_signature))
     for name, rate in result.error_rates.items():
-        note = f"precision {rate.precision:.3f}, recall {rate.recall:.3f}"
+        low, high = rate.interval()
+        note = (
+            f"95 % within {low:.4f} and {high:.4f}, precision {rate.precision:.3f}, "
+            f"recall {rate.recall:.3f}"
+        )
         rows.append((f"AER of the {name}", rate.error_rate, 4, note))
     for name, value, digits, note in rows:
         if value is not None:

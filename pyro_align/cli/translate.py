@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import click
 
 from pyro_align.cli.options import beam_option, chosen_device, device_option
+from pyro_align.cli.output import output
 
 
 @click.command()
@@ -53,7 +51,7 @@ def translate(
         search, loaded.source_vocabulary, loaded.target_vocabulary, max_source=max_length
     )
     unknown = 0
-    with _output(out) as file:
+    with output(out) as file:
         for translation in translator.translate(read_lines(text or sys.stdin.buffer), text):
             unknown += translation.unknown
             if not translation.hypotheses:
@@ -67,20 +65,3 @@ def translate(
             f"are guesses",
             err=True,
         )
-
-
-@contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears when it is whole."""
-    if path is None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        yield sys.stdout
-        sys.stdout.flush()  # a reader that has gone is noticed here, not when Python ends
-        return
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            yield file
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

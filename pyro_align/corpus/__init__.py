@@ -4,6 +4,7 @@ from pyro_align.corpus.batching import BatchLoader, BucketBatches, FixedBatches
 from pyro_align.corpus.index import IndexedCorpus
 from pyro_align.corpus.lines import read_lines
 from pyro_align.corpus.links import (
+    FORMATS,
     GoldLinks,
     Link,
     check_links,
@@ -15,6 +16,7 @@ from pyro_align.corpus.text import ParallelText, SentencePair
 from pyro_align.corpus.vocabulary import Vocabulary
 
 __all__ = [
+    "FORMATS",
     "BatchLoader",
     "BucketBatches",
     "FixedBatches",

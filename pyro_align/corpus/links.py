@@ -1,10 +1,27 @@
-"""Word alignments as Pharaoh lines: ``0-0 1-2 2?1``, one line a sentence pair."""
+"""Word alignments in files: Pharaoh, TALP, NAACL and JSON lines.
+
+=========  =================================================  =====  =========================
+format     links 0-0 and 2-1, the second only possible        from   lines
+=========  =================================================  =====  =========================
+pharaoh    ``0-0 2?1`` (or ``2p1``)                           0      one a sentence pair
+talp       ``1-1 3p2``                                        1      one a sentence pair
+naacl      ``7 1 1 S`` and ``7 3 2 P``, in sentence pair 7    1      one a link
+jsonl      ``{"links": [[0, 0]], "possible": [[2, 1]]}``      0      one a sentence pair
+=========  =================================================  =====  =========================
+
+The source position always comes first. TALP is what the test sets of Zenkel et al. 2019
+(github.com/lilt/alignment-scripts) use; NAACL is the format of the shared task of Mihalcea &
+Pedersen 2003, whose links may also end in a confidence. A Pharaoh link may carry a probability
+(``0-0:0.93``), which is not read.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pyro_align.corpus.lines import read_lines
@@ -13,7 +30,8 @@ from pyro_align.errors import DataError
 Link = tuple[int, int]
 """0-based word positions (source, target)."""
 
-_LINK = re.compile(r"([0-9]+)([-p?])([0-9]+)")
+_LINK = re.compile(r"([0-9]+)([-p?])([0-9]+)(?::[0-9.e-]+)?")
+_NAACL = re.compile(r"\s*([0-9]+)\s+([0-9]+)\s+([0-9]+)(?:\s+([SP]))?(?:\s+[0-9.e-]+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ class GoldLinks:
 
 
 def parse_links(line: str, path: Path | None = None, number: int | None = None) -> GoldLinks:
-    """Read one Pharaoh line; an empty one has no links.
+    """Read one Pharaoh line; an empty one has no links, and probabilities (``0-0:0.9``) are left.
 
     Args:
         line: links between white space: ``i-j`` is sure, ``ipj`` or ``i?j`` only possible.
@@ -98,11 +116,105 @@ def check_links(
             )
 
 
-def read_links(path: Path) -> Iterator[GoldLinks]:
-    """Stream the links of a Pharaoh file, plain or ``.gz``, one :class:`GoldLinks` a line.
+def read_links(path: Path, form: str = "auto", sentences: int | None = None) -> Iterator[GoldLinks]:
+    """Stream the links of a file, plain or ``.gz``, one :class:`GoldLinks` a sentence pair.
+
+    Args:
+        path: the file.
+        form: one of :data:`FORMATS`; or ``auto``: what the ending says (``.talp``, ``.naacl``,
+            ``.jsonl``), else NAACL if the first line is like ``1 1 1``, else Pharaoh.
+        sentences: how many pairs there are, which a NAACL file does not say: it has no line for
+            a pair without links. Other formats do not need it.
 
     Raises:
         DataError: for a missing or damaged file, or something that is not a link.
     """
-    for number, line in enumerate(read_lines(path), start=1):
-        yield parse_links(line, path, number)
+    lines = read_lines(path)
+    if form == "auto":
+        form = Path(path.name.removesuffix(".gz")).suffix.lower().removeprefix(".")
+        if form not in FORMATS:
+            first = next(lines, None)
+            lines = lines if first is None else chain([first], lines)
+            form = "naacl" if first is not None and _NAACL.fullmatch(first) else "pharaoh"
+    if form == "naacl":
+        yield from _read_naacl(lines, path, sentences)
+        return
+    for number, line in enumerate(lines, start=1):
+        yield _BY_LINE[form](line, path, number)
+
+
+def _parse_talp(line: str, path: Path | None, number: int | None) -> GoldLinks:
+    links = parse_links(line, path, number)
+    return GoldLinks(
+        *(_from_zero(side, path, number) for side in (links.sure, links.possible)),
+    )
+
+
+def _from_zero(links: Iterable[Link], path: Path | None, number: int | None) -> frozenset[Link]:
+    """Links that count from 1, as links that count from 0."""
+    shifted = frozenset((source - 1, target - 1) for source, target in links)
+    if any(position < 0 for link in shifted for position in link):
+        raise DataError(
+            "a link with the word 0, but the positions of TALP count from 1; 0-based links are "
+            "Pharaoh's",
+            path,
+            number,
+        )
+    return shifted
+
+
+def _parse_jsonl(line: str, path: Path | None, number: int | None) -> GoldLinks:
+    try:
+        record = json.loads(line)
+        sure, possible = (
+            frozenset((int(source), int(target)) for source, target in record.get(key, []))
+            for key in ("links", "possible")
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise DataError(
+            'expected an object like {"links": [[0, 0], [2, 1]], "possible": [[1, 1]]}, positions '
+            "from 0, source first",
+            path,
+            number,
+        ) from None
+    return GoldLinks(sure, possible)
+
+
+def _read_naacl(lines: Iterable[str], path: Path, sentences: int | None) -> Iterator[GoldLinks]:
+    sure: dict[int, set[Link]] = {}
+    possible: dict[int, set[Link]] = {}
+    last = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        match = _NAACL.fullmatch(line)
+        if match is None or match[1].strip("0") == "":
+            raise DataError(
+                f"{line.strip()[:60]!r} is not a link: expected sentence, source and target "
+                "position, from 1, and perhaps S or P, as in 18 1 2 S",
+                path,
+                number,
+            )
+        sentence, source, target = (int(match[group]) for group in (1, 2, 3))
+        last = max(last, sentence)
+        if sentences is not None and sentence > sentences:
+            raise DataError(
+                f"a link of sentence {sentence}, but there are {sentences} sentence pairs",
+                path,
+                number,
+            )
+        if source and target:  # 0 says of a word that it has no link
+            kind = possible if match[4] == "P" else sure
+            kind.setdefault(sentence, set()).add((source - 1, target - 1))
+    for sentence in range(1, (last if sentences is None else sentences) + 1):
+        yield GoldLinks(frozenset(sure.get(sentence, ())), frozenset(possible.get(sentence, ())))
+
+
+_BY_LINE: dict[str, Callable[[str, Path | None, int | None], GoldLinks]] = {
+    "pharaoh": parse_links,
+    "talp": _parse_talp,
+    "jsonl": _parse_jsonl,
+}
+
+FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
+"""Names of the formats of links."""

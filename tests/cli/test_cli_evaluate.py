@@ -33,7 +33,7 @@ def test_json_is_what_python_says(gold):
     assert math.log(found["perplexity"]) == pytest.approx(-found["log_evidence"])
     assert found["elbo"] == pytest.approx(found["log_evidence"] - found["gap"], rel=1e-4)
     assert found["bleu_signature"].startswith("nrefs:1|case:mixed")
-    assert set(found["alignment"]["posterior"]) == {"aer", "precision", "recall"}
+    assert set(found["alignment"]["posterior"]) == {"aer", "aer_interval", "precision", "recall"}
 
 
 def test_table(gold):

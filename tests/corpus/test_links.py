@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_align.corpus.links import (
+    FORMATS,
     GoldLinks,
     check_links,
     format_links,
@@ -56,3 +58,68 @@ def test_out_of_range() -> None:
         check_links({(0, 0), (3, 3)}, 3, 4, Path("gold"), 7)
     with pytest.raises(DataError, match="link 2-4"):
         check_links({(2, 4)}, 3, 4)
+
+
+SURE, POSSIBLE = {(0, 0), (4, 2)}, {(2, 1)}
+LINES = {
+    "pharaoh": "0-0 2?1 4-2\n\n1-0:0.93\n",
+    "talp": "1-1 3p2 5-3\n\n2-1\n",
+    "naacl": "0001 1 1\n0003 2 1 S 0.4\n1 3 2 P\n1 5 3 S\n1 2 0\n\n",
+    "jsonl": '{"links": [[0, 0], [4, 2]], "possible": [[2, 1]]}\n{}\n{"links": [[1, 0]]}\n',
+}
+EXPECTED = [
+    GoldLinks(frozenset(SURE), frozenset(POSSIBLE)),
+    GoldLinks(frozenset()),
+    GoldLinks(frozenset({(1, 0)})),
+]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format(tmp_path: Path, form: str) -> None:
+    named, packed, plain = (tmp_path / name for name in (f"x.{form}", f"x.{form}.gz", "x"))
+    named.write_text(LINES[form])
+    packed.write_bytes(gzip.compress(LINES[form].encode()))
+    plain.write_text(LINES[form])
+    for path, chosen in ((named, "auto"), (packed, "auto"), (plain, form)):
+        assert list(read_links(path, chosen)) == EXPECTED
+    if form in ("naacl", "pharaoh"):
+        assert list(read_links(plain)) == EXPECTED
+
+
+def test_pairs_without_links_in_a_naacl_file(tmp_path: Path) -> None:
+    path = tmp_path / "gold"
+    path.write_text("2 1 1\n")
+    assert [len(links.sure) for links in read_links(path, sentences=4)] == [0, 1, 0, 0]
+    assert [len(links.sure) for links in read_links(path)] == [0, 1]
+    with pytest.raises(DataError, match=r"gold:1: a link of sentence 2, but there are 1"):
+        list(read_links(path, sentences=1))
+    path.write_text("")
+    assert len(list(read_links(path, "naacl", sentences=3))) == 3
+    assert not list(read_links(path))
+
+
+@pytest.mark.parametrize(
+    ("form", "line", "match"),
+    [
+        ("talp", "0-1", "count from 1"),
+        ("talp", "1-1 2-0", "count from 1"),
+        ("talp", "1 1 1", "is not a link"),
+        ("naacl", "1-1", "is not a link"),
+        ("naacl", "1 1", "is not a link"),
+        ("naacl", "1 1 1 X", "is not a link"),
+        ("naacl", "0 1 1", "is not a link"),
+        ("naacl", "1 -1 1", "is not a link"),
+        ("jsonl", "1-1", "expected an object"),
+        ("jsonl", "[]", "expected an object"),
+        ("jsonl", '{"links": [[1]]}', "expected an object"),
+        ("jsonl", '{"links": [["a", 1]]}', "expected an object"),
+        ("pharaoh", "1-1:x", "is not a link"),
+        ("pharaoh", "1 1 1 S", "is not a link"),
+    ],
+)
+def test_not_of_the_format(tmp_path: Path, form: str, line: str, match: str) -> None:
+    path = tmp_path / "gold"
+    path.write_text(f"{LINES[form]}{line}\n")
+    with pytest.raises(DataError, match=match) as caught:
+        list(read_links(path, form))
+    assert (caught.value.path, caught.value.line) == (path, LINES[form].count("\n") + 1)

@@ -1,8 +1,11 @@
+import itertools
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_align.corpus.links import GoldLinks
+from pyro_align.corpus.links import GoldLinks, parse_links
 from pyro_align.metrics import AlignmentErrorRate
 
 SQUARE = [(source, target) for source in range(3) for target in range(3)]
@@ -77,3 +80,76 @@ def test_without_merely_possible_links_it_is_one_minus_f1(predicted, sure):
     if counts.precision + counts.recall > 0 and predicted and sure:
         f1 = 2 * counts.precision * counts.recall / (counts.precision + counts.recall)
         assert counts.error_rate == pytest.approx(1 - f1)
+
+
+def test_as_public_scorers_say():
+    """Precision, recall and AER of scripts/aer.py in github.com/lilt/alignment-scripts 1f3efe5.
+
+    NLTK 3.10.4, ``alignment_error_rate``, gives the same error rate.
+    """
+    gold = map(parse_links, ("1-1 2-2 3p3 4-3", "", "2-1 1p2 3p2"))
+    predicted = (parse_links(line).sure for line in ("1-1 2-3 3-3 4-3", "1-1", "2-1 3-2"))
+    counts = rate(*zip(predicted, gold, strict=True))
+    assert counts.precision == pytest.approx(0.7142857142857143)
+    assert counts.recall == pytest.approx(0.75)
+    assert counts.error_rate == pytest.approx(0.2727272727272727)
+
+
+def test_the_example_of_nltk():
+    """From the documentation of ``nltk.translate.metrics.alignment_error_rate``."""
+    gold, predicted = parse_links("0-0 1-1 2-2"), parse_links("0-0 1-2 2-1").sure
+    assert rate([predicted, gold]).error_rate == pytest.approx(0.6666666666666667)
+
+
+RIGHT = ({(0, 0), (1, 1)}, GoldLinks(frozenset({(0, 0), (1, 1)})))
+WRONG = ({(0, 1)}, GoldLinks(frozenset({(0, 0)})))
+MIXED = ({(0, 0), (2, 2)}, GoldLinks(frozenset({(0, 0)}), frozenset({(1, 1)})))
+
+
+def test_the_interval_is_that_of_all_drawn_corpora():
+    """Three pairs: each of the 27 corpora that can be drawn is as probable as any other."""
+    pairs = (RIGHT, WRONG, MIXED)
+    rates = sorted(
+        rate(*chosen).error_rate for chosen in itertools.product(pairs, repeat=len(pairs))
+    )
+    counts = rate(*pairs)
+    for level in (0.5, 0.8, 0.9):
+        low, high = counts.interval(level, samples=20_000)
+        # 27 values of equal weight, so that these quantiles are some of them.
+        assert low == pytest.approx(rates[int(27 * (1 - level) / 2)])
+        assert high == pytest.approx(rates[int(27 * (1 + level) / 2)])
+
+
+def test_the_interval_narrows_and_holds_the_rate():
+    few, many = rate(*[RIGHT, WRONG, MIXED] * 5), rate(*[RIGHT, WRONG, MIXED] * 200)
+    widths = []
+    for counts in (few, many):
+        low, high = counts.interval()
+        assert 0 <= low < counts.error_rate < high <= 1
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 4
+    wide, narrow = few.interval(0.99), few.interval(0.5)
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+    assert many.interval(seed=1) == many.interval(seed=1) != many.interval(seed=2)
+
+
+def test_the_interval_covers_as_it_says():
+    """Of many corpora of 60 pairs, about 90 % have a 90 % interval around the true rate."""
+    random = np.random.default_rng(0)
+    pairs = (RIGHT, WRONG, MIXED)
+    truth = rate(*pairs).error_rate
+    covered = 0
+    for _ in range(200):
+        counts = rate(*(pairs[i] for i in random.integers(3, size=60)))
+        low, high = counts.interval(0.9, samples=200)
+        covered += low <= truth <= high
+    assert 160 <= covered <= 196
+
+
+def test_no_interval():
+    with pytest.raises(ValueError, match="0 pairs"):
+        rate().interval()
+    with pytest.raises(ValueError, match="level"):
+        rate(RIGHT).interval(1.0)
+    nothing = rate([set(), GoldLinks(frozenset())])
+    assert nothing.interval() == (0.0, 0.0)

@@ -1,0 +1,54 @@
+"""Word alignment of sentence pairs: decoding, two directions made one, formats, many files."""
+
+from pyro_align.alignment.aligner import SYMMETRISE, AlignedPair, Aligner
+from pyro_align.alignment.decoding import (
+    DECODERS,
+    Argmax,
+    Decoder,
+    MinimumRisk,
+    Threshold,
+    agreement,
+)
+from pyro_align.alignment.pairs import Pair, PairText
+from pyro_align.alignment.shards import align_shards
+from pyro_align.alignment.symmetrise import (
+    SYMMETRISATIONS,
+    ByLinks,
+    ByProduct,
+    Symmetrisation,
+    grow_diag,
+    grow_diag_final,
+    grow_diag_final_and,
+    intersect,
+    union,
+)
+from pyro_align.alignment.tables import ORIGINS, WordTables
+from pyro_align.alignment.writing import Writer, writer
+
+__all__ = [
+    "DECODERS",
+    "ORIGINS",
+    "SYMMETRISATIONS",
+    "SYMMETRISE",
+    "AlignedPair",
+    "Aligner",
+    "Argmax",
+    "ByLinks",
+    "ByProduct",
+    "Decoder",
+    "MinimumRisk",
+    "Pair",
+    "PairText",
+    "Symmetrisation",
+    "Threshold",
+    "WordTables",
+    "Writer",
+    "agreement",
+    "align_shards",
+    "grow_diag",
+    "grow_diag_final",
+    "grow_diag_final_and",
+    "intersect",
+    "union",
+    "writer",
+]

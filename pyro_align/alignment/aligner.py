@@ -1,0 +1,133 @@
+"""`Aligner`: sentence pairs in, links between their words out, in order and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import final
+
+from pyro_align.alignment.decoding import Argmax, Decoder
+from pyro_align.alignment.pairs import Pair
+from pyro_align.alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, with_probabilities
+from pyro_align.alignment.tables import Encoded, WordTables
+from pyro_align.corpus import Link
+from pyro_align.errors import DataError
+
+SYMMETRISE = "grow-diag-final-and"
+"""How two directions are made one, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """A sentence pair with its links.
+
+    Attributes:
+        pair: the sentences.
+        links: links (source, target) between words from 0, in order, with their probabilities.
+    """
+
+    pair: Pair
+    links: dict[Link, float]
+
+
+@final
+class Aligner:
+    """Aligns a stream of sentence pairs, with one direction or two.
+
+    Args:
+        forward: tables of the model that reads source and predicts target sentences.
+        reverse: tables of a model that reads target and predicts source sentences, if any.
+        decode: what chooses links from a table.
+        symmetrise: how two directions are made one.
+        batch_tokens: most positions computed at a time: pairs times the longest side of any, in
+            pieces; a longer pair is computed alone.
+        max_length: most pieces a side may have, ``EOS`` counted.
+        window: pairs read ahead and sorted by length. It bounds the memory, and how long one
+            waits for the first links.
+    """
+
+    def __init__(
+        self,
+        forward: WordTables,
+        reverse: WordTables | None = None,
+        *,
+        decode: Decoder | None = None,
+        symmetrise: Symmetrisation = SYMMETRISATIONS[SYMMETRISE],
+        batch_tokens: int = 2000,
+        max_length: int = 1000,
+        window: int = 4096,
+    ):
+        self.forward = forward
+        self.reverse = reverse
+        self.decode = Argmax() if decode is None else decode
+        self.symmetrise = symmetrise
+        self.batch_tokens = batch_tokens
+        self.max_length = max_length
+        self.window = window
+
+    def align(self, pairs: Iterable[Pair], path: Path | None = None) -> Iterator[AlignedPair]:
+        """Align pairs, one :class:`AlignedPair` each, in order; one with an empty side has no link.
+
+        Args:
+            pairs: the sentence pairs.
+            path: where they come from, to name in errors.
+
+        Raises:
+            DataError: if a sentence is too long. What was read in earlier windows has been aligned
+                by then.
+        """
+        stream = iter(pairs)
+        while window := list(islice(stream, self.window)):
+            yield from self._align_window(window, path)
+
+    def _align_window(self, pairs: list[Pair], path: Path | None) -> Iterator[AlignedPair]:
+        places = [place for place, pair in enumerate(pairs) if not pair.is_empty]
+        sentences = [(pairs[place].source, pairs[place].target) for place in places]
+        encoded = self.forward.encode(sentences)
+        for place, pieces in zip(places, encoded, strict=True):
+            self._check(pieces, pairs[place], path)
+        turned = [(target, source) for source, target in sentences]
+        reverse = [] if self.reverse is None else self.reverse.encode(turned)
+        found: dict[int, dict[Link, float]] = {}
+        for batch in self._batches([pieces.width for pieces in encoded]):
+            links = self._align_batch(
+                [encoded[i] for i in batch], [reverse[i] for i in batch] if reverse else []
+            )
+            found.update(zip((places[i] for i in batch), links, strict=True))
+        for place, pair in enumerate(pairs):
+            yield AlignedPair(pair, found.get(place, {}))
+
+    def _align_batch(
+        self, encoded: list[Encoded], turned: list[Encoded]
+    ) -> Iterator[dict[Link, float]]:
+        forward = self.forward(encoded)
+        if self.reverse is None:
+            for table in forward:
+                yield with_probabilities(self.decode(table), table.weights.T.tolist())
+            return
+        for one, other in zip(forward, self.reverse(turned), strict=True):
+            yield self.symmetrise(one, other, self.decode)
+
+    def _check(self, encoded: Encoded, pair: Pair, path: Path | None) -> None:
+        if encoded.width > self.max_length:
+            side = "source" if len(encoded.source) > self.max_length else "target"
+            raise DataError(
+                f"the {side} sentence has {encoded.width} pieces, and at most {self.max_length} "
+                "can be aligned: split it, empty it, or raise --max-length",
+                path,
+                pair.line,
+            )
+
+    def _batches(self, widths: list[int]) -> Iterator[list[int]]:
+        """Places of pairs of like width, widest first, so many as the budget allows."""
+        batch: list[int] = []
+        for place in sorted(range(len(widths)), key=lambda place: -widths[place]):
+            # The first of a batch is its widest.
+            if batch and widths[batch[0]] * (len(batch) + 1) > self.batch_tokens:
+                yield batch
+                batch = []
+            batch.append(place)
+        if batch:
+            yield batch

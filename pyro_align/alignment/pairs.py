@@ -1,0 +1,154 @@
+"""Sentence pairs to align, from files or a stream: every line counts, an empty one too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import BinaryIO
+
+from pyro_align.corpus import read_lines
+from pyro_align.errors import DataError
+
+BAR = "|||"
+"""The word between source and target in a file of both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One sentence and its translation; either may be empty.
+
+    Attributes:
+        source: source sentence, as it stands in the text.
+        target: target sentence, as it stands in the text.
+        line: 1-based line number.
+    """
+
+    source: str
+    target: str
+    line: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a side has no word, so that there is nothing to align."""
+        return not (self.source.split() and self.target.split())
+
+
+@dataclass(frozen=True)
+class PairText:
+    """Sentence pairs, read anew by each iteration (a stream only once), in constant memory.
+
+    Unlike :class:`~pyro_align.corpus.ParallelText`, which is text to learn from, it keeps empty
+    lines and empty sides.
+
+    Attributes:
+        inputs: two files (source, target); or one ``.tsv`` (source, target; further columns are
+            left), one ``.jsonl`` (objects with ``source`` and ``target``), or one other file or
+            an open binary stream with lines ``source ||| target`` or source and target between a
+            tab. Files may end in ``.gz``.
+    """
+
+    inputs: tuple[Path | BinaryIO, ...]
+
+    @classmethod
+    def open(cls, inputs: Sequence[Path | BinaryIO]) -> PairText:
+        """Describe the text, once the files are found to be there.
+
+        Raises:
+            DataError: if there are not one or two, or a file is missing.
+        """
+        if len(inputs) not in (1, 2) or (
+            len(inputs) == 2 and not all(isinstance(item, Path) for item in inputs)
+        ):
+            raise DataError(
+                "text to align is two files (source, target), one file of both, or - for "
+                f"standard input; got {' '.join(map(str, inputs)) or 'nothing'}"
+            )
+        for item in inputs:
+            if isinstance(item, Path) and not item.exists():
+                raise DataError("no such file", item)
+        return cls(tuple(inputs))
+
+    @property
+    def path(self) -> Path | None:
+        """The file to name in errors; None for a stream."""
+        return self.inputs[0] if isinstance(self.inputs[0], Path) else None
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Stream the pairs.
+
+        Raises:
+            DataError: with file and line, for text that cannot be used.
+        """
+        if len(self.inputs) == 2:
+            return self._from_two()
+        return self._from_one()
+
+    def _from_two(self) -> Iterator[Pair]:
+        sides = map(read_lines, self.inputs)
+        for line, (source, target) in enumerate(zip_longest(*sides), start=1):
+            if source is None or target is None:
+                short, long = self.inputs if source is None else reversed(self.inputs)
+                raise DataError(
+                    f"ends after {line - 1} lines, but {long} goes on; both sides need one line "
+                    "for each pair",
+                    short if isinstance(short, Path) else None,
+                    line - 1 or None,
+                )
+            yield Pair(source, target, line)
+
+    def _from_one(self) -> Iterator[Pair]:
+        path = self.path
+        suffix = "" if path is None else Path(path.name.removesuffix(".gz")).suffix.lower()
+        split = _SPLIT.get(suffix, _between_bars)
+        for line, text in enumerate(read_lines(self.inputs[0]), start=1):
+            source, target = split(text, path, line) if text.strip() else ("", "")
+            yield Pair(source, target, line)
+
+
+def _between_bars(text: str, path: Path | None, line: int) -> tuple[str, str]:
+    words = text.split()
+    if words.count(BAR) == 1:
+        middle = words.index(BAR)
+        return " ".join(words[:middle]), " ".join(words[middle + 1 :])
+    if BAR not in words and text.count("\t") == 1:
+        source, _, target = text.partition("\t")
+        return source, target
+    raise DataError(
+        f"expected source {BAR} target, or source and target with one tab between, got "
+        f"{text[:60]!r}; two separate files are given one after the other",
+        path,
+        line,
+    )
+
+
+def _between_tabs(text: str, path: Path | None, line: int) -> tuple[str, str]:
+    source, tab, rest = text.partition("\t")
+    if not tab:
+        raise DataError(
+            f"expected source and target with a tab between, got {text[:60]!r}", path, line
+        )
+    return source, rest.partition("\t")[0]
+
+
+def _json_object(text: str, path: Path | None, line: int) -> tuple[str, str]:
+    try:
+        record = json.loads(text)
+        source, target = record["source"], record["target"]
+        # Half a surrogate pair, which JSON may hold, is no text.
+        (source + target).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DataError(
+            f'expected an object like {{"source": "…", "target": "…"}}, got {text[:60]!r}',
+            path,
+            line,
+        ) from None
+    return source, target
+
+
+_SPLIT: dict[str, Callable[[str, Path | None, int], tuple[str, str]]] = {
+    ".tsv": _between_tabs,
+    ".jsonl": _json_object,
+}

@@ -1,0 +1,83 @@
+"""Training on the very text that is to be aligned, in both directions."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pyro_align.alignment import PairText
+from pyro_align.config import Config
+from pyro_align.corpus.whole_file import whole_file
+from pyro_align.errors import DataError, RunError
+from pyro_align.run import Run
+from pyro_align.run_folder import Echo
+
+VALIDATION = 500
+"""Most pairs that the progress of training is measured on. They are among those it learns from:
+no sentence is new to an aligner that is trained on its text."""
+
+DIRECTIONS = (("forward", ("src", "tgt")), ("reverse", ("tgt", "src")))
+"""Names of the runs, and the endings of the text that they read and predict."""
+
+
+def fit_directions(
+    text: PairText, config: Config, folder: Path, *, directions: int = 2, echo: Echo = print
+) -> list[Run]:
+    """Fit a run of each direction to the text; the folder then holds text and runs.
+
+    Pairs with an empty side are left out of the training text.
+
+    Args:
+        text: the sentence pairs; read several times, so no stream.
+        config: what to fit; its data files are replaced.
+        folder: to be made.
+        directions: 2, or 1 for source to target alone.
+        echo: told in a line what was found and made.
+
+    Raises:
+        RunError: if the folder is in the way.
+        UserError: for a configuration or text that cannot be used; no folder is left then.
+    """
+    if folder.exists():
+        raise RunError(f"{folder} exists: choose another --save")
+    runs = {}
+    try:
+        data = folder / "text"
+        data.mkdir(parents=True)
+        _write(text, data)
+        # All are made, and so checked, before the first is fitted.
+        for name, sides in DIRECTIONS[:directions]:
+            files = {
+                f"data.{part}": [str(data / f"{part}.{side}") for side in sides]
+                for part in ("train", "valid")
+            }
+            echo(f"{name}: {sides[0]} to {sides[1]}")
+            runs[name] = Run.create(config.changed(files), folder / name, echo=echo)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    for name, run in runs.items():
+        echo(f"fitting {name}")
+        run.fit(echo=echo)
+    return list(runs.values())
+
+
+def _write(text: PairText, folder: Path) -> None:
+    """Files of the pairs to learn from, and of some of them, drawn evenly, to validate on."""
+    number = sum(not pair.is_empty for pair in text)
+    if not number:
+        raise DataError("there is no pair with words on both sides", text.path)
+    every = -(-number // VALIDATION)
+    with (
+        whole_file(folder / "train.src") as train_source,
+        whole_file(folder / "train.tgt") as train_target,
+        whole_file(folder / "valid.src") as valid_source,
+        whole_file(folder / "valid.tgt") as valid_target,
+    ):
+        for index, pair in enumerate(pair for pair in text if not pair.is_empty):
+            source, target = (" ".join(side.split()) for side in (pair.source, pair.target))
+            print(source, file=train_source)
+            print(target, file=train_target)
+            if index % every == 0:
+                print(source, file=valid_source)
+                print(target, file=valid_target)

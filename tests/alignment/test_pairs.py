@@ -1,0 +1,112 @@
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+
+from pyro_align.alignment import Pair, PairText
+from pyro_align.corpus import read_lines
+from pyro_align.errors import DataError
+
+PAIRS = [Pair("ein hund", "a dog", 1), Pair("", "", 2), Pair("ein", "", 3), Pair("", "a", 4)]
+TSV = "ein hund\ta dog\n\nein\t\n\ta\n"
+JSONL = (
+    '{"source": "ein hund", "target": "a dog", "links": "0-0"}\n\n'
+    '{"source": "ein", "target": ""}\n{"source": "", "target": "a"}\n'
+)
+BARS = "ein hund ||| a dog\n\nein |||\n||| a\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("x.tsv", TSV), ("x.jsonl", JSONL), ("x.fa", BARS), ("x", BARS), ("x.txt", TSV)],
+)
+def test_one_file(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert list(PairText.open([path])) == PAIRS
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    again = PairText.open([packed])
+    assert list(again) == list(again) == PAIRS
+
+
+def test_two_files(tmp_path):
+    source, target = tmp_path / "in.de", tmp_path / "in.en.gz"
+    source.write_text("ein hund\n\nein\n\n")
+    target.write_bytes(gzip.compress(b"a dog\n\n\na\n"))
+    assert list(PairText.open([source, target])) == PAIRS
+
+
+@pytest.mark.parametrize("text", [BARS, TSV])
+def test_a_stream(text):
+    assert list(PairText.open([io.BytesIO(text.encode())])) == PAIRS
+
+
+def test_further_columns_are_left(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text("ein\ta\t0-0\tnote\n")
+    assert list(PairText.open([path])) == [Pair("ein", "a", 1)]
+
+
+def test_what_is_empty():
+    assert [pair.is_empty for pair in PAIRS] == [False, True, True, True]
+    assert Pair(" \u2003", "a", 1).is_empty
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("x.fa", "ein hund a dog"),
+        ("x.fa", "ein ||| a ||| dog"),
+        ("x.fa", "ein|||a"),
+        ("x.fa", "ein\ta\t0-0"),
+        ("x.tsv", "ein hund a dog"),
+        ("x.jsonl", "ein hund"),
+        ("x.jsonl", '["ein", "a"]'),
+        ("x.jsonl", '{"source": "ein"}'),
+        ("x.jsonl", '{"source": 1, "target": 2}'),
+        ("x.jsonl", '{"source": "\\ud800", "target": "a"}'),
+    ],
+)
+def test_a_line_that_cannot_be_used(tmp_path, name, line):
+    path = tmp_path / name
+    path.write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match="expected") as caught:
+        list(PairText.open([path]))
+    assert (caught.value.path, caught.value.line) == (path, 2)
+
+
+def test_a_line_of_a_stream_that_cannot_be_used():
+    with pytest.raises(DataError, match=r"<stdin>:2: expected source \|\|\| target"):
+        list(PairText.open([io.BytesIO(b"a ||| b\nc\n")]))
+
+
+@pytest.mark.parametrize("lines", [(3, 2), (2, 3), (0, 1)])
+def test_sides_of_different_length(tmp_path, lines):
+    paths = [tmp_path / "in.de", tmp_path / "in.en"]
+    for path, number in zip(paths, lines, strict=True):
+        path.write_text("x\n" * number)
+    with pytest.raises(DataError, match=f"ends after {min(lines)} lines, but .* goes on") as caught:
+        list(PairText.open(paths))
+    assert caught.value.path == paths[lines.index(min(lines))]
+
+
+def test_what_is_no_text(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("")
+    assert not list(PairText.open([path]))
+    for inputs in ([], [path] * 3, [path, io.BytesIO()]):
+        with pytest.raises(DataError, match="two files"):
+            PairText.open(inputs)
+    with pytest.raises(DataError, match="missing: no such file"):
+        PairText.open([path, Path("missing")])
+
+
+def test_words_keep_their_places(tmp_path):
+    """What counts as a word is what it is in separate files."""
+    line = "ein\u00a0alter  hund\u2028bellt"
+    (tmp_path / "x").write_text(f"{line} ||| a\n", encoding="utf-8")
+    (pair,) = PairText.open([tmp_path / "x"])
+    assert pair.source.split() == line.split() == ["ein", "alter", "hund", "bellt"]
+    assert list(read_lines(tmp_path / "x")) == [f"{line} ||| a"]

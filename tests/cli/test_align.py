@@ -1,0 +1,315 @@
+import gzip
+import json
+from functools import cache
+
+import pytest
+from click.testing import CliRunner
+from runs import (
+    LEXICON,
+    WORKPLACE,
+    fitted,
+    sentence_pairs,
+    settings,
+    shared_corpus,
+    shared_run,
+    tiny_config,
+    write_text,
+)
+
+import pyro_align
+from pyro_align import alignment
+from pyro_align.alignment import Aligner, MinimumRisk, Pair, WordTables, writer
+from pyro_align.cli import main
+from pyro_align.cli.align import align
+from pyro_align.cli.options import LINK_FORMATS
+from pyro_align.corpus import FORMATS, format_links, read_links
+
+PAIRS = [("ein hund sieht", "a dog sees"), ("", ""), ("kein vogel", ""), ("alt klein", "old small")]
+TEXT = "".join(f"{source} ||| {target}\n" for source, target in PAIRS)
+
+
+def call(*arguments, text=None):
+    return CliRunner().invoke(main, ["align", *map(str, arguments)], input=text)
+
+
+def lines(*arguments, text=TEXT):
+    result = call(*arguments, text=text)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("\n")
+    return result.stdout.split("\n")[:-1]
+
+
+@cache
+def reverse_run():
+    """From English to German."""
+    turned = {name: [target, source] for name, (source, target) in shared_corpus().items()}
+    return fitted(tiny_config(turned, network__cell="gru"), WORKPLACE / "reverse").path
+
+
+def expected(reverse=None, form="pharaoh", origin=None, probabilities=False, **options):
+    def tables(folder):
+        run = pyro_align.load(folder)
+        return WordTables(run.model, run.guide, run.vocabularies, origin=origin)
+
+    aligner = Aligner(tables(shared_run()), reverse and tables(reverse), **options)
+    pairs = [Pair(*pair, line) for line, pair in enumerate(PAIRS, start=1)]
+    written = map(writer(form, probabilities=probabilities), aligner.align(pairs))
+    return "".join(written).split("\n")[:-1]
+
+
+def test_the_lists_of_names_are_whole():
+    choices = {option.name: option.type for option in align.params}
+    assert tuple(choices["form"].choices) == LINK_FORMATS == FORMATS
+    assert tuple(choices["symmetrise"].choices) == tuple(alignment.SYMMETRISATIONS)
+    assert tuple(choices["decode"].choices) == tuple(alignment.DECODERS)
+    assert tuple(choices["origin"].choices) == alignment.ORIGINS
+
+
+def test_from_standard_input():
+    found = lines(shared_run())
+    assert found == lines(shared_run(), "-") == expected()
+    assert len(found) == 4
+    assert found[0]
+    assert found[1] == found[2] == ""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("form", ["two", "tsv", "jsonl", "fa"])
+def test_from_files(tmp_path, form, packed):
+    text = {
+        "tsv": "".join(f"{source}\t{target}\n" for source, target in PAIRS),
+        "jsonl": "".join(json.dumps({"source": s, "target": t}) + "\n" for s, t in PAIRS),
+        "fa": TEXT,
+    }
+    paths = write_text(tmp_path, "in", PAIRS)
+    if form != "two":
+        paths = [tmp_path / f"in.{form}"]
+        paths[0].write_text(text[form])
+    if packed:
+        for path in paths:
+            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        paths = [path.with_name(f"{path.name}.gz") for path in paths]
+    assert lines(shared_run(), *paths) == expected()
+
+
+def test_options_reach_the_aligner():
+    assert lines(shared_run(), "--format", "jsonl") == expected(form="jsonl")
+    assert lines(shared_run(), "--probabilities") == expected(probabilities=True)
+    assert lines(shared_run(), "--decode", "mbr") == expected(decode=MinimumRisk())
+    assert lines(shared_run(), "--decode", "threshold") == expected(decode=alignment.Threshold(0.5))
+    found = lines(shared_run(), "--decode", "threshold", "--threshold", 0.1)
+    assert found == expected(decode=alignment.Threshold(0.1))
+    posterior = lines(shared_run(), "--format", "jsonl", "--from", "posterior")
+    for origin in ("guide", "prior"):
+        found = lines(shared_run(), "--format", "jsonl", "--from", origin)
+        assert found == expected(form="jsonl", origin=origin) != posterior
+
+
+def test_two_directions():
+    found = lines(shared_run(), "--reverse", reverse_run())
+    assert found == expected(reverse_run())
+    kinds = {
+        name: lines(shared_run(), "--reverse", reverse_run(), "--symmetrise", name)
+        for name in alignment.SYMMETRISATIONS
+    }
+    assert kinds["grow-diag-final-and"] == found
+    for name, kind in alignment.SYMMETRISATIONS.items():
+        assert kinds[name] == expected(reverse_run(), symmetrise=kind)
+    assert kinds["union"] != kinds["intersect"]
+
+
+def test_to_a_file(tmp_path):
+    out = tmp_path / "links"
+    result = call(shared_run(), "--out", out, text=TEXT)
+    assert (result.exit_code, result.output) == (0, "")
+    assert out.read_text().split("\n")[:-1] == expected()
+    assert [path.name for path in tmp_path.iterdir()] == ["links"]
+
+
+def test_nothing_at_all():
+    assert call(shared_run(), text="").stdout == ""
+
+
+def refused(match, *arguments, text=TEXT):
+    result = call(*arguments, text=text)
+    assert result.exit_code == 2, result.output
+    assert match in result.stderr
+    assert "Traceback" not in result.output
+    assert not result.stdout
+
+
+@pytest.fixture
+def untouched(tmp_path):
+    """A file of links that a failure must leave as it is."""
+    out = tmp_path / "links"
+    out.write_text("kept")
+    yield out
+    assert out.read_text() == "kept"
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (b"ein ||| a\nein a\n", "<stdin>:2: expected source ||| target"),
+        (b"ein ||| a\n" + b"ein " * 5_000 + b"||| a\n", "<stdin>:2: the source sentence has"),
+        (b"ein ||| a\nh\xfcnd ||| a\n", "<stdin>:2: not UTF-8"),
+        (b"ein ||| a\n" + b"\n" * 5_000 + b"ein\n", "<stdin>:5002: expected"),
+    ],
+)
+def test_bad_text(untouched, text, match):
+    refused(match, shared_run(), "--out", untouched, text=text)
+
+
+def test_bad_files_and_options(tmp_path, untouched):
+    run = shared_run()
+    refused("no.de: no such file", run, "no.de", "no.en", "--out", untouched)
+    refused("two files", run, "a", "b", "c", "--out", untouched)
+    refused("folder", run, tmp_path, "--out", untouched)
+    refused("nothing: no run there", "nothing", "--out", untouched)
+    refused("nothing: no run there", run, "--reverse", "nothing", "--out", untouched)
+    refused("at most 3", run, "--max-length", 3, "--out", untouched)
+    refused("a threshold is", run, "--decode", "threshold", "--threshold", 2, "--out", untouched)
+    refused("talp has no place", run, "--format", "talp", "--probabilities", "--out", untouched)
+    refused("No such file or directory", run, "--out", tmp_path / "no" / "out")
+
+
+def test_options_that_do_not_go_together(tmp_path):
+    run = shared_run()
+    refused("say which RUN")
+    refused("--symmetrise needs two directions", run, "--symmetrise", "union")
+    refused("--threshold goes with", run, "--threshold", 0.3)
+    refused("--epochs goes with --train", run, "--epochs", 3)
+    refused("--set goes with --train", run, "--set", "seed=3")
+    refused("--one-direction goes with --train", run, "--one-direction")
+    refused("leave --reverse and --shards out", "--train", "a", "b", "--reverse", run)
+    refused("give it as files", "--train", "-")
+    refused("two files", "--train")
+    refused("--shards DIR", run, "--shards", tmp_path)
+    refused("--shards DIR", run, "a", "b", "--shards", tmp_path, "--out", tmp_path / "x")
+    refused("--symmetrise", "--train", "--one-direction", "a", "b", "--symmetrise", "union")
+
+
+@pytest.fixture
+def shards(tmp_path):
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    (folder / "one.fa").write_text(TEXT)
+    (folder / "two.tsv").write_text("ein\ta\nein a\n")
+    (folder / "three.tsv.gz").write_bytes(gzip.compress(b"ein\ta\n"))
+    return folder
+
+
+def test_shards(tmp_path, shards):
+    out = tmp_path / "links"
+    result = call(shared_run(), "--shards", shards, "--out", out)
+    assert result.exit_code == 2
+    assert f"error: {shards / 'two.tsv'}:2: expected source and target" in result.stderr
+    assert "1 failed" in result.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["one.fa.links", "three.tsv.gz.links"]
+    assert (out / "one.fa.links").read_text().split("\n")[:-1] == expected()
+
+    before = (out / "one.fa.links").stat().st_mtime_ns
+    (shards / "two.tsv").write_text("ein\ta\n\n")
+    result = call(shared_run(), "--shards", shards, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert not result.stdout
+    assert (out / "two.tsv.links").read_text().count("\n") == 2
+    assert (out / "one.fa.links").stat().st_mtime_ns == before
+
+
+SIZES = [
+    f"--set={setting}"
+    for setting in settings(network__dropout=0.0, training__max_steps=None)
+    if "max_steps" not in setting and "epochs" not in setting
+]
+
+
+def test_train_on_the_text_itself(tmp_path):
+    """Words that are always each other's translation are aligned, both ways."""
+    pairs = [("", ""), *sentence_pairs(60, 3), ("ein", "")]
+    files = write_text(tmp_path, "in", pairs)
+    save = tmp_path / "runs"
+    arguments = ["--train", *files, "--epochs", 2, "--seed", 3, "--save", save, *SIZES]
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    found = result.stdout.split("\n")[:-1]
+    assert len(found) == 62
+    assert found[0] == found[-1] == ""
+    assert all(found[1:-1])
+    for name, sides in (("forward", "src tgt"), ("reverse", "tgt src")):
+        run = pyro_align.load(save / name)
+        assert run.config.training.epochs == 2
+        assert run.config.seed == 3
+        assert [path.name for path in run.config.data.train] == [
+            f"train.{side}" for side in sides.split()
+        ]
+    # The kept runs align the same text, and any other, in the same way.
+    again = lines(save / "forward", "--reverse", save / "reverse", *files, text=None)
+    assert again == found
+    refused("exists: choose another --save", *arguments, text=None)
+
+
+def test_train_one_direction(tmp_path):
+    files = write_text(tmp_path, "in", sentence_pairs(40, 3))
+    result = call("--train", *files, "--one-direction", "--epochs", 1, *SIZES)
+    assert result.exit_code == 0, result.output
+    assert "reverse" not in result.stderr
+    # Every target word chose at most one source word.
+    for line in result.stdout.splitlines():
+        targets = [link.split("-")[1] for link in line.split()]
+        assert len(targets) == len(set(targets))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de", "in.en"]
+
+
+def test_training_that_cannot_begin(tmp_path):
+    files = write_text(tmp_path, "in", [("", "a"), ("ein", " ")])
+    refused("no pair with words on both sides", "--train", *files)
+    save = tmp_path / "runs"
+    refused("no pair with words on both sides", "--train", *files, "--save", save)
+    refused("training.epochs", "--train", *files, "--epochs", 0)
+    assert not save.exists()
+    refused("unknown key 'training.epoch'", "--train", *files, "--set", "training.epoch=3")
+
+
+def test_trained_links_are_right(tmp_path):
+    """A language pair that is translated word by word, and whose words are pieces of their own."""
+    pairs = sentence_pairs(120, 4)
+    files = write_text(tmp_path, "in", pairs)
+    sizes = settings(
+        vocabulary__size=60,
+        network__cell="gru",
+        network__dropout=0.0,
+        network__embedding=16,
+        training__epochs=8,
+        training__batch_tokens=60,
+        training__learning_rate=0.03,
+    )
+    result = call("--train", *files, *(f"--set={setting}" for setting in sizes))
+    assert result.exit_code == 0, result.output
+    right = wrong = 0
+    for line, (source, target) in zip(result.stdout.splitlines(), pairs, strict=True):
+        source_words, target_words = source.split(), target.split()
+        for i, j in (map(int, link.split("-")) for link in line.split()):
+            hit = LEXICON[source_words[i]] == target_words[j]
+            right, wrong = right + hit, wrong + (not hit)
+    assert right > 3 * wrong
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_gold_in_every_format(tmp_path, form):
+    """Links that were written are gold that is read, and the run meets it exactly."""
+    source, target = shared_corpus()["valid"]
+    gold = tmp_path / "gold"
+    assert call(shared_run(), source, target, "--format", form, "--out", gold).exit_code == 0
+    arguments = ["--test", source, target, "--gold", gold, "--gold-format", form, "--json"]
+    result = CliRunner().invoke(
+        main, ["evaluate", str(shared_run()), "--no-translate", *map(str, arguments)]
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["alignment"]
+    assert found["posterior"]["aer"] == 0
+    assert found["posterior"]["aer_interval"] == [0, 0]
+    low, high = found["prior"]["aer_interval"]
+    assert 0 < low < found["prior"]["aer"] < high
+    assert any(format_links(links) for links in read_links(gold, form, 6))

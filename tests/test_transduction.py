@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from runs import sentence_pairs, settings, silent, write_text
+
+from pyro_align.alignment import PairText
+from pyro_align.config import Config, recipe
+from pyro_align.errors import ConfigError, RunError
+from pyro_align.transduction import VALIDATION, fit_directions
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def test_the_text_that_is_learnt_from(tmp_path):
+    pairs = [("", "a"), ("ein\t hund ", " a  dog"), *sentence_pairs(2 * VALIDATION, 3), ("x", "")]
+    text = PairText.open(write_text(tmp_path, "in", pairs))
+    config = Config.load(recipe("align"), settings(training__max_steps=1))
+    told = []
+    folder = tmp_path / "runs"
+    (run,) = fit_directions(text, config, folder, directions=1, echo=told.append)
+    kept = [(" ".join(s.split()), " ".join(t.split())) for s, t in pairs[1:-1]]
+    found = [lines(folder / "text" / f"train.{side}") for side in ("src", "tgt")]
+    assert list(zip(*found, strict=True)) == kept
+    some = [lines(folder / "text" / f"valid.{side}") for side in ("src", "tgt")]
+    assert list(zip(*some, strict=True)) == kept[::3]  # 1001 pairs: every third
+    assert run.path == folder / "forward"
+    assert sorted(path.name for path in folder.iterdir()) == ["forward", "text"]
+    assert told[0] == "forward: src to tgt"
+
+
+def test_what_is_in_the_way(tmp_path):
+    text = PairText.open(write_text(tmp_path, "in", sentence_pairs(3, 3)))
+    config = Config.load(recipe("align"), settings())
+    with pytest.raises(RunError, match="exists"):
+        fit_directions(text, config, tmp_path, echo=silent)
+
+
+def test_a_vocabulary_that_the_text_does_not_support(tmp_path):
+    text = PairText.open(write_text(tmp_path, "in", sentence_pairs(3, 3)))
+    config = Config.load(recipe("align"), settings(vocabulary__size=8))
+    with pytest.raises(ConfigError, match="set the size to"):
+        fit_directions(text, config, tmp_path / "runs", echo=silent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de", "in.en"]
