@@ -424,7 +424,7 @@ class Run:
         for corpus in self._corpora().values():
             buckets(self.config, corpus, shuffle=False, world_size=devices * nodes)
         text, gold = self.test_text()
-        links = None if gold is None else read_links(gold)
+        links = None if gold is None else read_links(gold, sentences=text.count())
         check_text(text, self.vocabularies, links, self.max_length)
 
     @classmethod

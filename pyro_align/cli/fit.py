@@ -158,7 +158,9 @@ def _report(run: Any, seconds: float) -> None:
     text, gold = run.test_text()
     _echo(f"evaluating on {' '.join(map(str, text.paths))}")
     device = "cpu" if run.config.training.accelerator == "cpu" else chosen_device("auto")
-    result = run.evaluate(text, None if gold is None else read_links(gold), device=device)
+    result = run.evaluate(
+        text, None if gold is None else read_links(gold, sentences=text.count()), device=device
+    )
     facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
     write_atomically(run.path / "results.json", json.dumps(facts, indent=2).encode())
     show(evaluation_table(result, f"{run.path} on {' '.join(p.name for p in text.paths)}"))
