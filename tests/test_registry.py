@@ -141,10 +141,11 @@ def test_entry_points(monkeypatch):
 def test_what_is_chosen_goes_together():
     assert choose("soft", None, None) == ("none", "likelihood")
     assert choose("categorical", "none", None) == ("none", "exact")
-    assert choose("categorical", None, "exact") == ("none", "exact")
+    assert choose("categorical", None, "exact") == ("amortized", "exact")
+    assert choose("categorical", None, "top-k") == ("none", "top-k")
     assert choose("categorical", None, "score-function")[0] == "amortized"
     assert choose("categorical", "prior", "enumerated") == ("prior", "enumerated")
-    assert choose("categorical", None, None) == ("amortized", "enumerated")
+    assert choose("categorical", None, None) == ("amortized", "exact")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_what_is_chosen_goes_together():
         (("soft", "amortized", None), "known to go with model 'soft' and guide 'amortized'"),
         (("soft", None, "exact"), "model 'soft' and objective 'exact'"),
         (("soft", "none", "enumerated"), "EnumeratedELBO takes a model whose alignment"),
-        (("categorical", "amortized", "exact"), "ExactMarginal takes.*AmortizedGuide"),
+        (("categorical", "gumbel", "exact"), "ExactMarginal takes.*GumbelGuide"),
         (("categorical", "none", "score-function"), "ScoreFunctionELBO takes"),
     ],
 )
@@ -182,5 +183,5 @@ def test_a_guide_that_says_nothing_of_its_kind(tmp_path):
 def test_kinds_of_the_objectives():
     categorical = ("categorical", "categorical")
     assert categorical in EnumeratedELBO.pairs & ScoreFunctionELBO.pairs
-    assert ExactMarginal.pairs == {("categorical", "none")}
+    assert ExactMarginal.pairs == {("categorical", "none"), categorical}
     assert Likelihood.pairs == {("none", "none")}

@@ -20,6 +20,7 @@ from pyro_align.inference import (
     Objective,
     ReweightedWakeSleep,
     ScoreFunctionELBO,
+    TopKMarginal,
 )
 from pyro_align.inference.enumeration import enumerated_trace, every_alignment
 from pyro_align.inference.importance import ImportanceObjective
@@ -107,6 +108,8 @@ def target(
     if isinstance(objective, ImportanceObjective) and objective.num_particles > 1:
         return "importance-weighted bound", None
     pair = latents(model, guide, batch)
+    if isinstance(objective, TopKMarginal):
+        return "log evidence", lambda: ExactMarginal().differentiable_loss(model, guide, batch)
     if isinstance(objective, ExactMarginal | Likelihood):
         return "log evidence" if pair[1] == "none" else "log evidence; guide: ELBO", None
     bits = float(getattr(objective, "free_bits", 0.0))

@@ -76,7 +76,7 @@ def _shifted(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Half of the bias is in either factor: then one product makes both.
     """
     logits = at_least_fp32(linear(features, weight, bias / 2))
-    return logits.sub_(logits.amax(-1, keepdim=True))
+    return logits.sub_(logits.detach().amax(-1, keepdim=True))
 
 
 def pair_log_probs(

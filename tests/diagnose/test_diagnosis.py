@@ -29,6 +29,7 @@ from pyro_align.inference import (
     RelaxedELBO,
     ReweightedWakeSleep,
     ScoreFunctionELBO,
+    TopKMarginal,
     alignment_plates,
 )
 from pyro_align.models import CategoricalModel, DirichletModel, SoftModel
@@ -239,17 +240,28 @@ def test_a_simplex_is_not_enumerated():
     assert many.model.noise < 0.6 * it.model.noise
 
 
-@pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
-def test_without_a_guide_there_is_time_and_memory(kind):
+@pytest.mark.parametrize(
+    ("kind", "objective"), [(SoftModel, "likelihood"), (CategoricalModel, "exact")]
+)
+def test_without_a_guide_there_is_time_and_memory(kind, objective):
     model = tiny_model(kind)
     found = diagnose(model, NoGuide(model), random_batch(), repeats=8)
-    (it,) = found.objectives.values()
+    it = found.objectives[objective]
     assert (it.target, it.enumerated, it.guide) == ("log evidence", False, None)
     assert it.model.noise == 0
     assert it.model.signal > 0
     assert it.memory > 0
     assert found.effective_sample_size is found.positions.kl is None
     assert found.positions.log_evidence < 0
+
+
+@pytest.mark.parametrize(("k", "is_biased"), [(1, True), (9, False)])
+def test_top_k_is_held_against_the_exact_marginal(k, is_biased):
+    model = tiny_model()
+    found = one(TopKMarginal(k=k), model, NoGuide(model), batch=random_batch(), repeats=8)
+    assert (found.target, found.enumerated) == ("log evidence", True)
+    assert found.model.noise < 1e-6
+    assert found.model.biased is is_biased
 
 
 def test_a_guide_without_parameters():
