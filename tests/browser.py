@@ -34,7 +34,10 @@ def chromium() -> Iterator[Any]:
     if path is None:
         pytest.skip("the page is not opened, for there is no browser: apt-get install chromium")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"the page is not opened, for {path} does not start: {error}")
         yield browser
         browser.close()
 
