@@ -25,7 +25,11 @@ def machine(how: str) -> str:
         for line in facts.read_text().splitlines():
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    given = [repr(each) if " " in each else each for each in sys.argv[1:]]
+    if "--out" in given:  # where runs are kept says nothing
+        at = given.index("--out")
+        del given[at : at + 2]
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *given])
     return f"{model}, {os.cpu_count()} cores, {how}; `{command}`"
 
 

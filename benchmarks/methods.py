@@ -83,37 +83,41 @@ def settings(method: str, extra: list[str]) -> list[str]:
 
 
 def fit(method: str, folder: Path, extra: list[str]) -> dict[str, object]:
-    command = [sys.executable, "-m", "pyro_align", "fit", "--config", str(RECIPE)]
-    command += ["--out", str(folder)]
-    for setting in settings(method, extra):
-        command += ["--set", setting]
-    began = time.monotonic()
-    with folder.with_suffix(".log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{method} failed:\n{folder.with_suffix('.log').read_text()}")
-    print(f"{method}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    """A row of the table; a run that is already there and finished is not fitted again."""
+    if not (folder / "results.json").exists():
+        command = [sys.executable, "-m", "pyro_align", "fit", "--config", str(RECIPE)]
+        command += ["--out", str(folder), "--overwrite"]
+        for setting in settings(method, extra):
+            command += ["--set", setting]
+        began = time.monotonic()
+        log = folder.with_suffix(".log")
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                command, stdout=file, stderr=file, env={**os.environ, "OMP_NUM_THREADS": "1"}
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            sys.exit(f"{method} failed:\n{log.read_text()}")
+        folder.with_suffix(".peak").write_text(str(usage.ru_maxrss // 1024))
+        print(f"{method}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     metrics = pd.read_csv(folder / "metrics.csv")
     valid = metrics["valid/perplexity"].dropna()
     results = json.loads((folder / "results.json").read_text())
+    peak = folder.with_suffix(".peak")
 
-    def figure(name: str) -> float:
-        value = results.get(name)
-        return float("nan") if value is None else value
+    def figure(name: str, digits: int) -> str:
+        return "–" if results.get(name) is None else f"{results[name]:.{digits}f}"
 
     return {
         "method": method,
-        "PPL": figure("perplexity"),
-        "BLEU": figure("bleu"),
-        "KL(q‖p)": figure("kl"),
-        "gap": figure("gap"),
-        "entropy of p": figure("prior_entropy"),
-        "of the posterior": figure("posterior_entropy"),
-        "tokens/s": metrics["train/tokens_per_second"].median(),
-        "MiB": usage.ru_maxrss // 1024,
+        "PPL": figure("perplexity", 2),
+        "BLEU": figure("bleu", 2),
+        "KL(q‖p)": figure("kl", 3),
+        "gap": figure("gap", 3),
+        "entropy of p": figure("prior_entropy", 2),
+        "of the posterior": figure("posterior_entropy", 2),
+        "tokens/s": f"{metrics['train/tokens_per_second'].median():.0f}",
+        "MiB": peak.read_text() if peak.exists() else "–",
         "validation PPL by epoch": " ".join(f"{x:.2f}" for x in valid),
         "signature": results["bleu_signature"],
     }
@@ -165,7 +169,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--out", type=Path, help="keep the runs here")
+    parser.add_argument(
+        "--out", type=Path, help="keep the runs here; finished ones are not fitted again"
+    )
     parser.add_argument("--save", action="store_true", help="write results/methods.md")
     options = parser.parse_args()
 
@@ -187,11 +193,9 @@ def main() -> None:
     ratios = [f"{times[method] / soft:.2f}" for method in table["method"]]
     table.insert(3, "step", ratios)
     signature = table.pop("signature")[0]
-    floats = {"KL(q‖p)": 3, "gap": 3, "entropy of p": 2, "of the posterior": 2, "tokens/s": 0}
-    table = table.round({"PPL": 2, "BLEU": 2, **floats})
-    text = markdown(table)
     report = (
-        f"{text}\n\nBLEU {signature}; a step of soft attention takes {soft * 1e3:.0f} ms.\n\n"
+        f"{markdown(table)}\n\n"
+        f"BLEU {signature}; a step of soft attention takes {soft * 1e3:.0f} ms.\n\n"
         + machine(f"one thread a method, {options.jobs} at a time")
     )
     print(report)
