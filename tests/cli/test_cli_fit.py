@@ -242,10 +242,13 @@ def test_interrupted(tmp_path, monkeypatch):
 
     terms = EnumeratedELBO.terms
     monkeypatch.setattr(EnumeratedELBO, "terms", interrupt)
-    assert_refused(
-        fit("--out", "a", "--objective", "enumerated"),
-        "interrupted; go on with `pyro-align fit --resume a`",
-    )
+    # Who is started in the background inherits that Ctrl-C is ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = fit("--out", "a", "--objective", "enumerated")
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert_refused(result, "interrupted; go on with `pyro-align fit --resume a`")
     assert checkpoint(tmp_path / "a")["global_step"] == 1
 
 
