@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-# Tensors are tiny here: threads would only wait for each other. Processes that tests start inherit it.
+# Tensors are tiny here: threads would only wait for each other. Processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pyro  # noqa: E402
-import pytest  # noqa: E402
-import shapes  # noqa: E402
-import torch  # noqa: E402
+import pyro
+import pytest
+import shapes
+import torch
 
 shapes.install()
 pytest.register_assert_rewrite("contracts", "browser")
