@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from pyro_align.errors import ConfigError, nearest
+from pyro_align.files import beside
 from pyro_align.networks import NetworkConfig
 
 
@@ -208,9 +209,8 @@ class Config(Table):
 
     def save(self, path: Path) -> None:
         """Write as TOML; beside, then renamed."""
-        beside = path.with_name(path.name + ".part")
-        beside.write_text(self.to_toml(), encoding="utf-8")
-        beside.replace(path)
+        with beside(path) as partial:
+            partial.write_text(self.to_toml(), encoding="utf-8")
 
     def to_toml(self) -> str:
         """The configuration as TOML, defaults included."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pyro_align.alignment import PairText
 from pyro_align.config import Config
-from pyro_align.corpus.whole_file import whole_file
 from pyro_align.errors import DataError, RunError
+from pyro_align.files import whole_file
 from pyro_align.run import Run
 from pyro_align.run_folder import Echo
 

@@ -18,7 +18,7 @@ LAYERS = (
     {"training", "posterior", "translation", "alignment", "registry", "config"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},
-    {"corpus", "batch", "errors"},
+    {"corpus", "batch", "errors", "files"},
 )
 """From the top down: a part imports from its own layer and from those below."""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from pyro_align.corpus.whole_file import whole_file
 from pyro_align.errors import DataError, UserError
+from pyro_align.files import whole_file
 
 SUFFIX = ".links"
 """What the name of a file of links adds to the name of the file of sentence pairs."""

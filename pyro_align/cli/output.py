@@ -12,7 +12,7 @@ from typing import TextIO
 @contextmanager
 def output(path: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears when it is whole."""
-    from pyro_align.corpus.whole_file import whole_file
+    from pyro_align.files import whole_file
 
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]

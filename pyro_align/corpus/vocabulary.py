@@ -15,6 +15,7 @@ import sentencepiece
 
 from pyro_align.batch import BOS, EOS, PAD, UNK
 from pyro_align.errors import ConfigError, DataError
+from pyro_align.files import beside
 
 _SAMPLE = 1_000_000
 """Sentences that training looks at, drawn evenly from larger corpora: more of them change few
@@ -116,12 +117,8 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write the model beside ``path``, then rename it, so that no half file is left."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with beside(path, f"{os.getpid()}.partial") as partial:
             partial.write_bytes(self._model)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())

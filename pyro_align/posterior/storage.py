@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pyro_align.corpus.links import GoldLinks, format_links, parse_links
 from pyro_align.errors import UserError
+from pyro_align.files import beside
 from pyro_align.posterior.sentence import SentencePosterior, Units, Words
 
 FORMAT = 1
@@ -37,14 +38,11 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         UserError: if it cannot be written; what was there stays.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        with beside(path, f"{os.getpid()}.part") as partial:
+            partial.write_bytes(content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units: str) -> None:

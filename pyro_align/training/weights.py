@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pyro_align.errors import RunError
+from pyro_align.files import beside
 
 
 def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[str, str]) -> None:
@@ -80,13 +81,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: if the disk is full or the folder not writable; what was there stays.
     """
-    beside = path.with_name(f".{path.name}.part")
     try:
-        with beside.open("wb") as file:
+        with beside(path) as partial, partial.open("wb") as file:
             file.write(content)
-        beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise RunError(
             f"{path}: cannot be written: {error.strerror}; what was there before is untouched. "
             f"Make room, then go on with `pyro-align fit --resume`"

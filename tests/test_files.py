@@ -1,6 +1,6 @@
 import pytest
 
-from pyro_align.corpus.whole_file import whole_file
+from pyro_align.files import whole_file
 
 
 def test_it_appears_when_it_is_whole(tmp_path):
