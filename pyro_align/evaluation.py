@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,7 @@ from pyro_align.corpus import (
     SentencePair,
     Vocabulary,
     check_links,
+    read_links,
 )
 from pyro_align.errors import DataError
 from pyro_align.metrics import AlignmentErrorRate, TranslationScores
@@ -31,6 +33,9 @@ from pyro_align.posterior import (
     merge_pieces,
     score_positions,
 )
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 MAX_LENGTH = 1000
 """Longest side of a pair, in pieces, that is evaluated unless told otherwise."""
@@ -67,9 +72,25 @@ class PositionMeans:
         return math.exp(-self.log_evidence)
 
 
+class Measure(NamedTuple):
+    """A line of an evaluation's table.
+
+    Attributes:
+        name: what was measured.
+        value: what it came to.
+        digits: how many of them to show behind the point.
+        note: unit, signature or interval.
+    """
+
+    name: str
+    value: float
+    digits: int
+    note: str
+
+
 @dataclass
 class Evaluation:
-    """What one evaluation found.
+    """What one evaluation found. In a notebook it shows itself as a table.
 
     Attributes:
         sentences: number of sentence pairs.
@@ -83,6 +104,54 @@ class Evaluation:
     positions: PositionMeans
     error_rates: dict[str, AlignmentErrorRate] = field(default_factory=dict)
     translation: TranslationScores | None = None
+
+    def measures(self) -> list[Measure]:
+        """What was measured, in the order it is shown; what was not is left out."""
+        means, unit = self.positions, "nats a piece"
+        if means.estimated:
+            kind, note = (
+                "perplexity",
+                "per target piece, estimated from draws; too high if anything",
+            )
+        else:
+            kind, note = "exact perplexity", "per target piece, alignments summed out"
+        found: list[tuple[str, float | None, int, str]] = [
+            (kind, means.perplexity, 3, note),
+            ("log evidence", means.log_evidence, 4, unit),
+            ("ELBO", means.elbo, 4, unit),
+            ("KL(guide ‖ prior)", means.kl, 4, unit),
+            ("KL(guide ‖ exact posterior)", means.gap, 4, f"{unit}: log evidence − ELBO"),
+            ("entropy of the prior", means.prior_entropy, 4, unit),
+            ("entropy of the exact posterior", means.posterior_entropy, 4, unit),
+        ]
+        if (scores := self.translation) is not None:
+            found.append(("BLEU", scores.bleu, 2, scores.bleu_signature))
+            found.append(("chrF", scores.chrf, 2, scores.chrf_signature))
+        for name, rate in self.error_rates.items():
+            low, high = rate.interval()
+            note = (
+                f"95 % within {low:.4f} and {high:.4f}, precision {rate.precision:.3f}, "
+                f"recall {rate.recall:.3f}"
+            )
+            found.append((f"AER of the {name}", rate.error_rate, 4, note))
+        found.append(("sentence pairs", self.sentences, 0, f"{means.tokens} target pieces"))
+        return [
+            Measure(name, value, digits, note)
+            for name, value, digits, note in found
+            if value is not None
+        ]
+
+    def to_frame(self) -> DataFrame:
+        """A table with one row a measure, called by its name: ``value`` and ``note``."""
+        import pandas as pd
+
+        rows = [(one.name, one.value, one.note) for one in self.measures()]
+        return pd.DataFrame(rows, columns=["measure", "value", "note"]).set_index("measure")
+
+    def _repr_html_(self) -> str:
+        frame = self.to_frame().rename_axis(None)
+        frame["value"] = [f"{one.value:.{one.digits}f}" for one in self.measures()]
+        return frame.to_html()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; what was not measured is left out."""
@@ -105,6 +174,38 @@ class Evaluation:
                 for name, rate in self.error_rates.items()
             }
         return result
+
+
+class SentencePairs(NamedTuple):
+    """Sentence pairs side by side.
+
+    Attributes:
+        sources: source sentences.
+        targets: their translations.
+        gold: links between the words of each pair; None where there are none.
+    """
+
+    sources: list[str]
+    targets: list[str]
+    gold: list[GoldLinks] | None
+
+    @classmethod
+    def read(cls, text: ParallelText, gold: Path | None, most: int | None = None) -> SentencePairs:
+        """The first pairs of a text, with the links of a file or else its own.
+
+        Args:
+            text: the sentence pairs.
+            gold: file of their links; None for those that the text itself has, if any.
+            most: how many pairs to take; None for all.
+
+        Raises:
+            DataError: for text or links that cannot be read.
+        """
+        pairs = list(islice(text, most))
+        links = None
+        if gold is not None:
+            links = list(islice(read_links(gold, sentences=text.count()), most))
+        return cls([p.source for p in pairs], [p.target for p in pairs], _gold(pairs, links))
 
 
 def evaluate_positions(

@@ -19,7 +19,13 @@ from pyro_align.components import (
 from pyro_align.config import Component, Config
 from pyro_align.corpus import GoldLinks, IndexedCorpus, ParallelText, Vocabulary, read_links
 from pyro_align.errors import ConfigError, RunError
-from pyro_align.evaluation import MAX_LENGTH, Evaluation, check_text, evaluate_positions
+from pyro_align.evaluation import (
+    MAX_LENGTH,
+    Evaluation,
+    SentencePairs,
+    check_text,
+    evaluate_positions,
+)
 from pyro_align.inference import Objective
 from pyro_align.metrics import translation_scores
 from pyro_align.networks import SequenceToSequence
@@ -293,9 +299,29 @@ class Run:
             return synthetic_text(self.path, "test"), self.path / "data" / "test.links"
         return ParallelText.open(data.test or data.valid or []), data.gold
 
+    def test_pairs(
+        self,
+        most: int | None = None,
+        *,
+        text: Sequence[Path | str] | None = None,
+        gold: Path | str | None = None,
+    ) -> SentencePairs:
+        """Sentence pairs to look at: sources, targets and gold links.
+
+        Args:
+            most: how many, from the first on; None for all.
+            text: files of them, see :meth:`ParallelText.open`; None for :meth:`test_text`.
+            gold: file of their links; None for those of the text, if there are any.
+
+        Raises:
+            DataError: for text or links that cannot be read.
+        """
+        found, links = self.test_text() if text is None else (ParallelText.open(text), None)
+        return SentencePairs.read(found, links if gold is None else Path(gold), most)
+
     def evaluate(
         self,
-        text: ParallelText,
+        text: ParallelText | None = None,
         gold: Iterable[GoldLinks] | None = None,
         *,
         translate: bool = True,
@@ -307,7 +333,7 @@ class Run:
         """Measure likelihood, posterior, translation and, with gold links, alignment.
 
         Args:
-            text: sentence pairs.
+            text: sentence pairs; None for :meth:`test_text` with its gold links.
             gold: links of each pair; None for those that the text itself has, if any.
             translate: also translate the source side and score that against the target.
             beam: width of the beam search.
@@ -318,6 +344,10 @@ class Run:
         Raises:
             DataError: for text or links that cannot be used.
         """
+        if text is None:
+            text, links = self.test_text()
+            if gold is None and links is not None:
+                gold = read_links(links, sentences=text.count())
         self.to(device)
         longest = self.max_length if max_length is None else max_length
         result = evaluate_positions(
@@ -351,6 +381,7 @@ class Run:
         *,
         gold: Sequence[GoldLinks] | None = None,
         words: bool = False,
+        title: str | None = None,
         batch_tokens: int | None = None,
     ) -> AlignmentPosterior:
         """What prior, guide and exact posterior say of the alignment of sentence pairs.
@@ -360,6 +391,7 @@ class Run:
             targets: their translations.
             gold: links between the white-space words of each pair, if there are any.
             words: merge the pieces of the vocabulary to words.
+            title: what to call it; None for model, guide and folder.
             batch_tokens: padded size of a batch; None for that of training.
 
         Raises:
@@ -375,7 +407,9 @@ class Run:
             batch_tokens=batch_tokens or self.config.training.batch_tokens,
             max_length=self.max_length,
             device=next(self.model.parameters()).device,
-            title=f"{self.config.model.name} with {self.config.guide.name} ({self.path.name})",
+            title=f"{self.config.model.name} with {self.config.guide.name} ({self.path.name})"
+            if title is None
+            else title,
         )
         return found.words() if words else found
 

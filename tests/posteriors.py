@@ -9,13 +9,16 @@ import numpy as np
 
 from pyro_align.corpus import GoldLinks
 from pyro_align.posterior import AlignmentPosterior, SentencePosterior, Words
-from pyro_align.posterior.sentence import entropy
+from pyro_align.posterior.sentence import SUMS, entropy
 
 
 def matrix(*rows: Sequence[float]) -> Any:
     """Probabilities, a row for each target token."""
     return np.array(rows, dtype=np.float32)
 
+
+OF_POSTERIOR = ("posterior", "prior_gap", "information", "posterior_entropy")
+"""Fields that need an exact posterior."""
 
 WORDS = Words(
     source=("ab", "c"),
@@ -42,6 +45,8 @@ def by_hand(**changes: Any) -> SentencePosterior:
         "elbo": np.array([-1.5, -2.25, -4.125, -8.5]),
         "kl": np.array([0.1, 0.2, 0.4, 0.8]),
         "gap": np.array([0.5, 0.25, 0.125, 0.5]),
+        "prior_gap": np.array([0.3, 0.6, 0.15, 0.75]),
+        "information": np.array([0.25, 0.5, 1.0, 2.0]),
         "prior_entropy": entropy(prior),
         "posterior_entropy": entropy(posterior),
         "gold": WORDS.links_of_tokens(),
@@ -52,7 +57,7 @@ def by_hand(**changes: Any) -> SentencePosterior:
 
 def soft() -> SentencePosterior:
     """Of soft attention: weights and evidence, nothing else."""
-    nothing = ("guide", "posterior", "elbo", "kl", "gap", "posterior_entropy")
+    nothing = ("guide", "elbo", "kl", "gap", *OF_POSTERIOR)
     return by_hand(**dict.fromkeys(nothing), gold=None)
 
 
@@ -60,9 +65,7 @@ def dirichlet() -> SentencePosterior:
     """A Dirichlet prior, and a guide of the same means without concentrations."""
     alpha = matrix((1, 1, 2, 0.2), (5, 3, 1, 1), (0.5, 0.5, 0.5, 0.5), (40, 30, 20, 10))
     mean = alpha / alpha.sum(-1, keepdims=True)
-    return by_hand(
-        prior=mean, guide=mean, posterior=None, posterior_entropy=None, concentration_prior=alpha
-    )
+    return by_hand(prior=mean, guide=mean, concentration_prior=alpha, **dict.fromkeys(OF_POSTERIOR))
 
 
 def random_sentence(source: Sequence[str], target: Sequence[str], seed: int) -> SentencePosterior:
@@ -79,7 +82,7 @@ def random_sentence(source: Sequence[str], target: Sequence[str], seed: int) -> 
         prior=prior,
         guide=guide,
         posterior=posterior,
-        **{name: random.normal(size=len(target)) for name in ("log_evidence", "elbo", "kl", "gap")},
+        **{name: random.normal(size=len(target)) for name in SUMS},
         prior_entropy=entropy(prior),
         posterior_entropy=entropy(posterior),
     )

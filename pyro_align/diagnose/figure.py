@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from pyro_align.diagnose.result import Diagnosis
-from pyro_align.errors import ConfigError
-from pyro_align.training import write_atomically
+from pyro_align.posterior.figure import check_figure as check_figure
+from pyro_align.posterior.figure import write
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     Floats = NDArray[np.float64]
-
-FORMATS = (".png", ".svg", ".pdf")
-"""What a figure can be written as, by the file's ending."""
 
 _NOISE, _BIAS, _TIME = "#0072b2", "#d55e00", "#8c8c8c"
 _NOTHING = 1e-5
@@ -71,28 +67,13 @@ def draw_figure(diagnosis: Diagnosis, title: str = "") -> Figure:
     return figure
 
 
-def check_figure(path: Path) -> None:
-    """Refuse a path that no figure can be written to.
-
-    Raises:
-        ConfigError: if it ends otherwise, or its folder is not there.
-    """
-    if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
-
-
 def write_figure(diagnosis: Diagnosis, path: Path, title: str = "") -> None:
     """Write :func:`draw_figure` to a file, which is whole or not there.
 
     Raises:
-        ConfigError: see :func:`check_figure`.
+        UserError: see :func:`check_figure`, or if it cannot be written.
     """
-    check_figure(path)
-    buffer = io.BytesIO()
-    draw_figure(diagnosis, title).savefig(buffer, format=path.suffix[1:], dpi=150)
-    write_atomically(path, buffer.getvalue())
+    write(draw_figure(diagnosis, title), path)
 
 
 def _gradient(ax: Axes, frame: DataFrame, name: str) -> None:

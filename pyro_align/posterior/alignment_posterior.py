@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final, overload
 
-from pyro_align.errors import ConfigError, UserError
+from pyro_align.errors import ConfigError, UserError, nearest
 from pyro_align.posterior.sentence import KINDS, SentencePosterior, Units
 
 if TYPE_CHECKING:
@@ -90,8 +90,10 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         """A table with one row a (sentence, target position), quantities in nats.
 
         Columns: ``sentence``, ``target_position``, ``target_token``, ``log_evidence``, ``elbo``,
-        ``kl`` (of the guide from the prior), ``gap`` (of the guide from the exact posterior),
-        ``prior_entropy``, ``guide_entropy``, ``posterior_entropy``. What is not there is missing.
+        the divergences ``kl`` (KL(guide ‖ prior)), ``gap`` (KL(guide ‖ exact posterior)),
+        ``prior_gap`` (KL(prior ‖ exact posterior)) and ``information`` (KL(exact posterior ‖
+        prior)), ``prior_entropy``, ``guide_entropy``, ``posterior_entropy``. What is not there is
+        missing.
         """
         from pyro_align.posterior.frames import positions
 
@@ -128,6 +130,15 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
 
         return calibration(self._some(), kind, bins)
 
+    def calibration_error(self, kind: str = "posterior", bins: int = 10) -> float:
+        """Expected calibration error: mean distance of accuracy from confidence over tokens.
+
+        Of the bins of :meth:`calibration`, whose arguments and errors it has.
+        """
+        table = self.calibration(kind, bins)
+        distance = (table["accuracy"] - table["confidence"]).abs()
+        return float((table["tokens"] * distance).sum() / table["tokens"].sum())
+
     def to_xarray(self) -> Any:
         """All sentences as one ``xarray.Dataset``, padded with NaN; needs ``xarray``.
 
@@ -140,6 +151,38 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         from pyro_align.posterior.dataset import dataset
 
         return dataset(self._some(), self.title)
+
+    def to_arviz(self, kind: str | None = None, draws: int = 500, seed: int = 0) -> Any:
+        """Draws of the alignments for ArviZ: prior and posterior, and the tokens they are of.
+
+        Groups ``prior`` and ``posterior`` with the variable ``alignment``, in one chain:
+        ``[chain, draw, sentence, target]`` source positions, and ``[…, source]`` weights where
+        alignments lie on the simplex (Dirichlet), NaN on padding; ``observed_data`` with the target
+        and ``constant_data`` with the source tokens. All draws are independent.
+
+        Args:
+            kind: which distribution is drawn from as the posterior: ``posterior`` or ``guide``;
+                None for the exact posterior if there is one, else the guide.
+            draws: how many.
+            seed: of the random numbers; the same one gives the same draws.
+
+        Returns:
+            An ``arviz.InferenceData``; an ``xarray.DataTree`` from version 1 of ArviZ on.
+
+        Raises:
+            UserError: if ArviZ is not installed, or there is no such distribution.
+        """
+        from pyro_align.posterior.arviz import inference_data
+
+        among = [each for each in self._some().kinds if each != "prior"]
+        if not among:
+            raise UserError(
+                "ArviZ compares a prior with a posterior, and not every sentence here has a guide "
+                "or an exact posterior"
+            )
+        if kind is not None and kind not in among:
+            raise ConfigError(f"there is no {kind!r} to draw from: {nearest(kind, among)}")
+        return inference_data(self, self.title, among[-1] if kind is None else kind, draws, seed)
 
     def plot(
         self,

@@ -20,7 +20,7 @@ from pyro_align.inference.enumeration import program_name
 from pyro_align.inference.sharing import share_computation
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
 from pyro_align.posterior.enumeration import score_positions
-from pyro_align.posterior.sentence import SentencePosterior, Words
+from pyro_align.posterior.sentence import KINDS, SentencePosterior, Words
 from pyro_align.posterior.storage import POSITIONS
 
 Program = Callable[[Batch], Any]
@@ -206,9 +206,7 @@ class _Arrays:
         with share_computation():
             scores = score_positions(model, guide, batch)
             logs = {
-                kind: log
-                for kind in ("prior", "guide", "posterior")
-                if (log := getattr(scores, f"log_{kind}")) is not None
+                kind: log for kind in KINDS if (log := getattr(scores, f"log_{kind}")) is not None
             }
             matrices = {kind: log.exp() for kind, log in logs.items()}
             if getattr(model, "latent", None) == "simplex":

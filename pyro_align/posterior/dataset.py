@@ -31,18 +31,25 @@ def dataset(sentences: Sequence[SentencePosterior], title: str) -> Any:
         given = [getattr(one, name) for one in sentences]
         if any(value is not None for value in given):
             dimensions = ("sentence", "target", "source")[: len(shape) + 1]
-            variables[name] = (dimensions, np.stack([_padded(value, shape) for value in given]))
-    tokens = {
-        f"{side}_token": (
+            variables[name] = (dimensions, np.stack([padded(value, shape) for value in given]))
+    return xarray.Dataset(variables, coords=tokens(sentences), attrs={"title": title})
+
+
+def tokens(sentences: Sequence[SentencePosterior]) -> dict[str, tuple[tuple[str, str], Any]]:
+    """Coordinates ``target_token`` and ``source_token``, empty on padding."""
+    found = {}
+    for side in ("target", "source"):
+        given = [getattr(one, side) for one in sentences]
+        width = max(map(len, given))
+        found[f"{side}_token"] = (
             ("sentence", side),
-            [[*getattr(one, side), *[""] * (width - len(getattr(one, side)))] for one in sentences],
+            [[*each, *[""] * (width - len(each))] for each in given],
         )
-        for side, width in (("target", rows), ("source", columns))
-    }
-    return xarray.Dataset(variables, coords=tokens, attrs={"title": title})
+    return found
 
 
-def _padded(value: Any, shape: tuple[int, ...]) -> Any:
+def padded(value: Any, shape: tuple[int, ...]) -> Any:
+    """An array of that shape, NaN where the value does not reach; all NaN without one."""
     array = np.full(shape, np.nan)
     if value is not None:
         array[tuple(map(slice, value.shape))] = value

@@ -74,6 +74,22 @@ class PositionScores:
         return None if gap is None else self.log_evidence - gap
 
     @property
+    def prior_gap(self) -> Float[Tensor, "batch target"] | None:
+        """``KL(p(z | x, y_<t) ‖ p(z | x, y))``: the gap of the prior, were it the guide."""
+        log_posterior = self.log_posterior
+        if log_posterior is None:
+            return None
+        return self._expectation(self.log_prior, self.log_prior - log_posterior)
+
+    @property
+    def information(self) -> Float[Tensor, "batch target"] | None:
+        """``KL(p(z | x, y) ‖ p(z | x, y_<t))``: what the token says about its alignment."""
+        log_posterior = self.log_posterior
+        if log_posterior is None:
+            return None
+        return self._expectation(log_posterior, log_posterior - self.log_prior)
+
+    @property
     def prior_entropy(self) -> Float[Tensor, "batch target"]:
         """Entropy of the prior."""
         return self._expectation(self.log_prior, -self.log_prior)

@@ -90,14 +90,25 @@ def draw(sentence: SentencePosterior, kinds: Sequence[str], title: str = "") -> 
     return figure
 
 
+def check_figure(path: Path) -> None:
+    """Refuse a path that no figure can be written to.
+
+    Raises:
+        ConfigError: if it ends otherwise, or its folder is not there.
+    """
+    if path.suffix not in FORMATS:
+        raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
+
+
 def write(figure: Figure, path: Path) -> None:
     """Write a figure, whole or not at all; the text of SVG and PDF stays text.
 
     Raises:
-        UserError: if the path ends otherwise, or cannot be written.
+        UserError: see :func:`check_figure`, or if it cannot be written.
     """
-    if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
+    check_figure(path)
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=path.suffix[1:], dpi=150)

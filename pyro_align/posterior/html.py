@@ -28,7 +28,7 @@ MEASURES = ("prior_entropy", "guide_entropy", "posterior_entropy", "kl", "gap", 
 """Quantities of a target position that are drawn beside its row, where a posterior has them."""
 
 _CODES, _POWER = 65535, 4
-_SCRIPTS = ("colours.js", "theme.js", "data.js", "view.js")
+_SCRIPTS = ("colours.js", "theme.js", "beta.js", "data.js", "view.js")
 _STATIC = 24
 """Tokens of a side in the table that stands in for the view where scripts do not run."""
 
@@ -89,36 +89,47 @@ def _data(posterior: AlignmentPosterior, title: str) -> dict[str, Any]:
     measures = [
         name for name in MEASURES if all(getattr(one, name) is not None for one in posterior)
     ]
+    concentrations = [
+        kind
+        for kind in kinds
+        if all(getattr(one, f"concentration_{kind}", None) is not None for one in posterior)
+    ]
     return {
         "title": title,
         "units": posterior.units,
         "end": SENTENCE_END,
         "kinds": kinds,
         "measures": measures,
+        "concentrations": concentrations,
         "style": asset("view.css"),
-        "sentences": [_sentence(one, kinds, measures) for one in posterior],
+        "sentences": [_sentence(one, kinds, measures, concentrations) for one in posterior],
     }
 
 
 def _sentence(
-    sentence: SentencePosterior, kinds: Iterable[str], measures: Iterable[str]
+    sentence: SentencePosterior,
+    kinds: Iterable[str],
+    measures: Iterable[str],
+    concentrations: Iterable[str],
 ) -> dict[str, Any]:
     result: dict[str, Any] = {"source": sentence.source, "target": sentence.target}
     if sentence.gold is not None:
         sure, possible = sentence.gold.sure, sentence.gold.possible
         result["gold"] = {"sure": sorted(sure), "possible": sorted(possible - sure)}
     packed = _packed(
-        [sentence.matrix(kind) for kind in kinds], [getattr(sentence, name) for name in measures]
+        [sentence.matrix(kind) for kind in kinds],
+        [getattr(sentence, name) for name in measures]
+        + [getattr(sentence, f"concentration_{kind}") for kind in concentrations],
     )
     return {**result, "data": packed}
 
 
-def _packed(matrices: list[Floats], measures: list[Floats]) -> str:
-    """Deflated: high bytes of all codes, then low bytes, then the measures as float32."""
+def _packed(matrices: list[Floats], numbers: list[Floats]) -> str:
+    """Deflated: high bytes of all codes, then low bytes, then the other numbers as float32."""
     probabilities = np.stack([np.asarray(one, dtype=np.float64) for one in matrices]).clip(0, 1)
     codes = np.rint(_CODES * probabilities ** (1 / _POWER)).astype(np.uint16)
     high, low = (codes >> 8).astype(np.uint8), (codes & 255).astype(np.uint8)
-    floats = b"".join(np.asarray(one).astype("<f4").tobytes() for one in measures)
+    floats = b"".join(np.asarray(one).astype("<f4").tobytes() for one in numbers)
     return base64.b64encode(zlib.compress(high.tobytes() + low.tobytes() + floats, 9)).decode()
 
 

@@ -28,7 +28,7 @@ KINDS = ("prior", "guide", "posterior")
 SENTENCE_END = "</s>"
 """The last token of a side, which stands for no word: what aligns to it aligns to nothing."""
 
-SUMS = ("log_evidence", "elbo", "kl", "gap")
+SUMS = ("log_evidence", "elbo", "kl", "gap", "prior_gap", "information")
 """Quantities of a target position that add up over positions."""
 
 ENTROPIES = ("prior_entropy", "guide_entropy", "posterior_entropy")
@@ -88,6 +88,8 @@ class SentencePosterior:
         elbo: evidence lower bound; None without a guide.
         kl: ``KL(q ‖ p)``; None without a guide.
         gap: ``KL(q ‖ p(z | x, y))``; None without a guide.
+        prior_gap: ``KL(p(z | x, y_<t) ‖ p(z | x, y))``; None without an exact posterior.
+        information: ``KL(p(z | x, y) ‖ p(z | x, y_<t))``; None without an exact posterior.
         posterior_entropy: entropy of the exact posterior; None where there is none.
         concentration_prior: concentrations of a Dirichlet prior, ``[target, source]``, or None.
         concentration_guide: concentrations of a Dirichlet guide, or None.
@@ -105,6 +107,8 @@ class SentencePosterior:
     elbo: Floats | None = None
     kl: Floats | None = None
     gap: Floats | None = None
+    prior_gap: Floats | None = None
+    information: Floats | None = None
     posterior_entropy: Floats | None = None
     concentration_prior: Floats | None = None
     concentration_guide: Floats | None = None
@@ -206,10 +210,10 @@ class SentencePosterior:
 
         Probabilities are summed over the pieces of a source word and averaged over those of a
         target word; a target word without pieces has a row of zeros. ``log_evidence``, ``elbo``,
-        ``kl`` and ``gap`` are summed over the pieces of a target word, so that sums over the
-        sentence stay what they were; entropies are those of the merged rows. The sentence ends
-        remain, at the end of either side. Concentrations are gone: a mean of several Dirichlets is
-        none.
+        ``kl``, ``gap``, ``prior_gap`` and ``information`` are summed over the pieces of a target
+        word, so that sums over the sentence stay what they were; entropies are those of the merged
+        rows. The sentence ends remain, at the end of either side. Concentrations are gone: a mean
+        of several Dirichlets is none.
 
         Raises:
             UserError: if it is not known which words the tokens are pieces of.

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from pyro_align.corpus.links import GoldLinks, format_links, parse_links
 from pyro_align.errors import UserError
 from pyro_align.files import beside
-from pyro_align.posterior.sentence import SentencePosterior, Units, Words
+from pyro_align.posterior.sentence import SUMS, SentencePosterior, Units, Words
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's layout; one of a newer version is refused."""
 
 MATRICES = ("prior", "guide", "posterior", "concentration_prior", "concentration_guide")
 """Fields of ``[target, source]``."""
 
-POSITIONS = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy")
+POSITIONS = (*SUMS, "prior_entropy", "posterior_entropy")
 """Fields of ``[target]``."""
 
 _JSON = "json"

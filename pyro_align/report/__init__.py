@@ -1,14 +1,10 @@
 """A run and what it believes about a text, as one HTML page."""
 
 from pyro_align.report.build import report_page, write_report
-from pyro_align.report.calibration import Bin, Calibration, calibration
 from pyro_align.report.findings import Disagreement, certainty, disagreements
 
 __all__ = [
-    "Bin",
-    "Calibration",
     "Disagreement",
-    "calibration",
     "certainty",
     "disagreements",
     "report_page",

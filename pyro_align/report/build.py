@@ -12,7 +12,6 @@ from pyro_align.posterior import AlignmentPosterior
 from pyro_align.posterior.html import page, render
 from pyro_align.posterior.sentence import SENTENCE_END
 from pyro_align.posterior.storage import write_whole
-from pyro_align.report.calibration import calibration
 from pyro_align.report.card import facts, results, training
 from pyro_align.report.charts import Axis, Series, chart
 from pyro_align.report.findings import Disagreement, certainty, disagreements
@@ -121,25 +120,28 @@ def _means(posterior: AlignmentPosterior) -> list[tuple[str, str]]:
 
 
 def _calibration(posterior: AlignmentPosterior) -> list[str]:
-    found = {NAMES[kind]: one for kind in posterior.kinds if (one := calibration(posterior, kind))}
-    if not found:
+    if all(sentence.gold is None for sentence in posterior):
         return []
-    unit = posterior.units.removesuffix("s")
+    tables = {kind: posterior.calibration(kind).dropna() for kind in posterior.kinds}
     lines = [
-        Series(kind, [(bin.confidence, bin.accuracy) for bin in one.bins], dots=True)
-        for kind, one in found.items()
+        Series(NAMES[kind], list(zip(one["confidence"], one["accuracy"], strict=True)), dots=True)
+        for kind, one in tables.items()
     ]
-    rows = [
-        (kind, f"{one.confidence:.3f}", f"{one.accuracy:.3f}", f"{one.error:.3f}")
-        for kind, one in found.items()
-    ]
+    rows = []
+    for kind, one in tables.items():
+        confidence, accuracy = (
+            np.average(one[column], weights=one["tokens"]) for column in ("confidence", "accuracy")
+        )
+        error = posterior.calibration_error(kind)
+        rows.append((NAMES[kind], f"{confidence:.3f}", f"{accuracy:.3f}", f"{error:.3f}"))
     columns = ("", "mean probability", "share right", "calibration error")
-    count = next(iter(found.values())).count
-    caption = f"Best alignments of the {count} target {unit}s that have a gold link"
+    count = int(tables["prior"]["tokens"].sum())
+    caption = f"Best alignments of the {count} target {posterior.units} with gold links"
     note = (
-        "Right is a best alignment that is a sure or possible link. On the dashed line alignments "
-        "are right as often as they are said to be probable; below it they are too sure. The error "
-        "is the mean distance from the line over tenths of probability."
+        "Right is a best alignment that is a sure or possible link, or the source's sentence end "
+        "where a token has none. On the dashed line alignments are right as often as they are said "
+        "to be probable; below it they are too sure. The error is the mean distance from the line "
+        "over tenths of probability."
     )
     axes = Axis("probability of the best alignment", 0, 1), Axis("share that is right", 0, 1)
     return [

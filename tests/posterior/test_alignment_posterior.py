@@ -83,7 +83,7 @@ def test_the_frame_of_positions():
     frame = three.positions_frame()
     assert list(frame) == [
         *("sentence", "target_position", "target_token", "log_evidence", "elbo", "kl", "gap"),
-        *("prior_entropy", "guide_entropy", "posterior_entropy"),
+        *("prior_gap", "information", "prior_entropy", "guide_entropy", "posterior_entropy"),
     ]
     assert len(frame) == 4 + 4 + 3
     first = frame[frame["sentence"] == 0]
@@ -149,6 +149,8 @@ def test_calibration_by_hand():
     assert table["accuracy"][:2].isna().all()
     assert table["confidence"][2:].tolist() == pytest.approx([0.575, 0.975])
     assert table["accuracy"][2:].tolist() == [0.5, 0.5]
+    # (2 · |0.5 − 0.575| + 2 · |0.5 − 0.975|) / 4, the empty bins left out
+    assert both.calibration_error("prior", bins=4) == pytest.approx(0.275)
     one = both.calibration("prior", bins=1)
     assert one[["tokens", "accuracy"]].to_numpy().tolist() == [[4, 0.5]]
 
@@ -167,6 +169,30 @@ def test_a_bin_holds_its_upper_edge():
     table = AlignmentPosterior([one]).calibration("prior", bins=2)
     assert table["tokens"].tolist() == [1, 0]
     assert table["accuracy"][0] == 1
+
+
+def test_what_is_drawn_from_the_distribution_is_calibrated():
+    generator = np.random.default_rng(0)
+    sentences = []
+    for _ in range(200):
+        prior, other = (generator.dirichlet(np.ones(4) * 0.5, size=20) for _ in range(2))
+        drawn = (generator.multinomial(1, row).argmax() for row in prior)
+        links = frozenset((int(source), target) for target, source in enumerate(drawn))
+        sentences.append(
+            SentencePosterior(
+                source=tuple("abcd"),
+                target=tuple("x" * 20),
+                prior=prior,
+                guide=other,
+                log_evidence=np.zeros(20),
+                prior_entropy=np.zeros(20),
+                gold=GoldLinks(links),
+            )
+        )
+    whole = AlignmentPosterior(sentences)
+    assert whole.calibration("prior")["tokens"].sum() == 4000
+    assert whole.calibration_error("prior") < 0.03  # of 10 bins of about 400
+    assert whole.calibration_error("guide") > 0.2
 
 
 def test_calibration_that_cannot_be():

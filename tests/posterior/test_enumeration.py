@@ -20,7 +20,8 @@ GUIDE = torch.randn(3, 4, 4, dtype=torch.float64, generator=torch.Generator().ma
 TABLE = torch.randn(9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 FIELDS = (
     *("log_prior", "log_emission", "log_guide", "log_evidence"),
-    *("log_posterior", "kl", "gap", "elbo", "prior_entropy", "posterior_entropy"),
+    *("log_posterior", "kl", "gap", "elbo", "prior_gap", "information"),
+    *("prior_entropy", "posterior_entropy"),
 )
 
 
@@ -73,6 +74,8 @@ def test_against_sums_written_out():
             "kl": sum(a * math.log(a / b) for a, b in zip(q, p, strict=True)),
             "gap": sum(a * math.log(a / b) for a, b in zip(q, posterior, strict=True)),
             "elbo": sum(a * math.log(b / a) for a, b in zip(q, joint, strict=True)),
+            "prior_gap": sum(a * math.log(a / b) for a, b in zip(p, posterior, strict=True)),
+            "information": sum(b * math.log(b / a) for a, b in zip(p, posterior, strict=True)),
             "prior_entropy": -sum(a * math.log(a) for a in p),
             "posterior_entropy": -sum(a * math.log(a) for a in posterior),
         }
@@ -88,7 +91,7 @@ def test_against_sums_written_out():
 
 def test_padding_counts_for_nothing():
     scores = score_positions(model, guide, BATCH)
-    for name in ("log_evidence", "kl", "gap", "elbo", "prior_entropy", "posterior_entropy"):
+    for name in (name for name in FIELDS if getattr(scores, name).dim() == 2):
         assert not getattr(scores, name)[~BATCH.target_mask].any(), name
 
 
@@ -127,6 +130,8 @@ def test_the_prior_as_its_own_guide_has_no_divergence():
     scores = score_positions(ours, PriorGuide(ours), BATCH)
     assert_close(scores.kl, torch.zeros_like(scores.kl))
     assert_close(scores.log_guide, scores.log_prior)
+    assert_close(scores.prior_gap, scores.gap)
+    assert scores.prior_gap.sum() > 1e-3
 
 
 def test_more_padding_changes_nothing():

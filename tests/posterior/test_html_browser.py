@@ -1,5 +1,6 @@
 """The view in a browser: what it shows is what the posterior holds."""
 
+import dataclasses
 import random
 
 import numpy as np
@@ -8,10 +9,8 @@ from browser import (
     HOSTILE,
     VIEW,
     choose,
-    chromium,
     move_to,
     number,
-    opened,
     pixels,
     posterior,
     sentence,
@@ -20,7 +19,7 @@ from browser import (
 )
 
 from pyro_align.corpus import GoldLinks
-from pyro_align.posterior.html import page, render
+from pyro_align.posterior.html import render
 
 DIFFERENCES = {
     "guide-prior": ("guide", "prior"),
@@ -29,24 +28,6 @@ DIFFERENCES = {
 }
 ARABIC = ["يجلس", "رجل", "عجوز", "على", "مقعد", "</s>"]
 CHINESE = ["一位", "年老", "的", "男人", "</s>"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Opens pieces of HTML as a page."""
-
-    def opens(*parts, **options):
-        file = tmp_path / "page.html"
-        file.write_text(page("a page", parts), encoding="utf-8")
-        return opened(browser, file, **options)
-
-    return opens
 
 
 def assert_three_digits(text, true):
@@ -227,3 +208,59 @@ def test_attention_alone(show):
         move_to(tab, view, 0, 0)
         assert set(shown(view)[1]) == {"prior", "prior_entropy", "log_evidence"}
         assert view.locator("input[type=radio]").count() == 1
+
+
+def simplex():
+    """A Dirichlet prior and guide, from sharp to flat."""
+    generator = np.random.default_rng(5)
+    alphas = [np.exp(generator.uniform(-5, 5, (3, 6))).astype(np.float32) for _ in range(2)]
+    alphas[0][0] = 1.0
+    prior, guide = (alpha / alpha.sum(-1, keepdims=True) for alpha in alphas)
+    one = sentence(words("s", 6), words("t", 3), soft=True)
+    return dataclasses.replace(
+        one, prior=prior, guide=guide, concentration_prior=alphas[0], concentration_guide=alphas[1]
+    )
+
+
+def test_a_dirichlet_has_concentrations_and_intervals(show):
+    one = simplex()
+    intervals = {kind: one.credible_interval(kind) for kind in ("prior", "guide")}
+    with show(render(posterior(one))) as tab:
+        view = tab.locator(VIEW)
+        for row in range(3):
+            for column in range(6):
+                move_to(tab, view, row, column)
+                _, figures = shown(view)
+                for kind in ("prior", "guide"):
+                    assert_three_digits(figures[kind], one.matrix(kind)[row, column])
+                    alpha = getattr(one, f"concentration_{kind}")[row, column]
+                    assert number(figures[f"{kind}-concentration"]) == pytest.approx(
+                        alpha, rel=5e-3
+                    )
+                    texts = figures[f"{kind}-interval"].split(" and ")
+                    for text, bound in zip(texts, intervals[kind], strict=True):
+                        assert_three_digits(text, bound[row, column])
+        # Six weights of a flat Dirichlet: Beta(1, 5), whose distribution function is 1 − (1 − x)⁵.
+        move_to(tab, view, 0, 0)
+        low, high = map(number, shown(view)[1]["prior-interval"].split(" and "))
+        assert low == pytest.approx(1 - 0.975**0.2, rel=5e-3)
+        assert high == pytest.approx(1 - 0.025**0.2, rel=5e-3)
+        choose(view, "prior")
+        spoken = view.locator("[aria-live=polite]").text_content()
+        assert shown(view)[1]["prior-interval"] in spoken
+
+
+def test_one_source_position_has_all_the_weight(show):
+    alpha = np.full((2, 1), 3.0, dtype=np.float32)
+    one = dataclasses.replace(
+        sentence(["s"], ["t", "u"], soft=True), prior=alpha / alpha, concentration_prior=alpha
+    )
+    with show(render(posterior(one))) as tab:
+        move_to(tab, tab.locator(VIEW), 1, 0)
+        assert shown(tab.locator(VIEW))[1]["prior-interval"] == "1.000 and 1.000"
+
+
+def test_without_a_dirichlet_there_is_no_interval(show):
+    with show(render(posterior(sentence(words("s", 3), words("t", 2))))) as tab:
+        move_to(tab, tab.locator(VIEW), 1, 1)
+        assert not [name for name in shown(tab.locator(VIEW))[1] if "interval" in name]

@@ -6,7 +6,6 @@ from browser import (
     READY,
     VIEW,
     choose,
-    chromium,
     move_to,
     opened,
     pixels,
@@ -18,24 +17,6 @@ from browser import (
 
 from pyro_align.corpus import GoldLinks
 from pyro_align.posterior.html import page, render
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Opens pieces of HTML as a page."""
-
-    def opens(*parts, **options):
-        file = tmp_path / "page.html"
-        file.write_text(page("a page", parts), encoding="utf-8")
-        return opened(browser, file, **options)
-
-    return opens
 
 
 def test_keys(show):

@@ -62,9 +62,12 @@ def test_what_cannot_be_plotted(tmp_path):
         some().plot(0, ())
     with pytest.raises(ConfigError, match=r"ends in \.png, \.svg, \.pdf"):
         some().plot(0, path=tmp_path / "x.jpg")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(ConfigError, match=r"there is no folder .*missing"):
         some().plot(0, path=tmp_path / "missing" / "x.png")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "x.png").mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        some().plot(0, path=tmp_path / "x.png")
 
 
 def test_png(tmp_path):

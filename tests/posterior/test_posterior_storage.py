@@ -11,6 +11,7 @@ from posteriors import by_hand, dirichlet, some
 
 from pyro_align.errors import UserError
 from pyro_align.posterior import AlignmentPosterior
+from pyro_align.posterior.storage import FORMAT
 
 
 def fields(posterior):
@@ -118,7 +119,7 @@ def changed(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "newer version of pyro-align .* pip install -U"),
+        ({"format": FORMAT + 1}, "newer version of pyro-align .* pip install -U"),
         ({"units": "letters"}, "damaged"),
         ({"sentences": []}, "damaged"),
         ({"sentences": [{}]}, "damaged"),

@@ -10,7 +10,7 @@ async function inflated(base64) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Matrices (row by row) and measures of a sentence by name. */
+/** Matrices (row by row), measures and concentrations of a sentence by name. */
 async function unpacked(data, sentence) {
   const bytes = await inflated(sentence.data);
   const cells = sentence.source.length * sentence.target.length;
@@ -34,7 +34,13 @@ async function unpacked(data, sentence) {
     const start = 4 * m * rows;
     measures[name] = Array.from({ length: rows }, (_, t) => floats.getFloat32(start + 4 * t, true));
   });
-  return { matrices, measures };
+  const concentrations = {};
+  data.concentrations.forEach((kind, k) => {
+    const start = 4 * (data.measures.length * rows + k * cells);
+    concentrations[kind] = Float64Array.from({ length: cells }, (_, i) =>
+      floats.getFloat32(start + 4 * i, true));
+  });
+  return { matrices, measures, concentrations };
 }
 
 const KINDS = {

@@ -55,7 +55,8 @@ class View {
     this.grid = element("div", { class: "grid" });
     this.grid.append(this.corner, this.head, this.rows, this.matrix, this.panels);
     this.scroller = element("div", { class: "scroller" }, this.grid);
-    this.readout = element("div", { class: "readout" });
+    const tall = this.data.concentrations.length ? "readout tall" : "readout";
+    this.readout = element("div", { class: tall });
     this.live = element("div", { class: "unseen", "aria-live": "polite" });
     const top = element("div", { class: "top" }, this.heading(), this.picker());
     const controls = element("div", { class: "controls" }, this.switch(), this.legend());
@@ -163,11 +164,12 @@ class View {
   async show(index) {
     this.index = index;
     const sentence = this.data.sentences[index];
-    const { matrices, measures } = await unpacked(this.data, sentence);
+    const { matrices, measures, concentrations } = await unpacked(this.data, sentence);
     if (this.index !== index) return; // another was chosen in the meantime
     this.sentence = sentence;
     this.matrices = matrices;
     this.measured = measures;
+    this.concentrations = concentrations;
     this.at = null;
     this.cursor.hidden = true;
     this.select.value = index;
@@ -361,10 +363,32 @@ class View {
       second.append(figure(name, heading, Number.isFinite(value) ? value.toFixed(3) : "–"));
     }
     this.readout.replaceChildren(first, second);
-    if (isSpoken) {
-      this.live.textContent = `source ${source}, target ${target}: ${this.labels[this.kind]} ` +
-        `${this.valueText(this.kind)}${gold ? `, gold ${gold}` : ""}`;
+    const intervals = this.data.concentrations.map((kind) => [kind, this.intervalText(kind)]);
+    for (const [kind, text] of intervals) {
+      const alpha = this.concentrations[kind][row * this.sources.length + column];
+      const line = element("div", { class: "quiet" }, `Dirichlet ${kind}, its mean above:`);
+      line.append(
+        figure(`${kind}-concentration`, "concentration", alpha.toPrecision(3)),
+        figure(`${kind}-interval`, "95 % within", text),
+      );
+      this.readout.append(line);
     }
+    if (isSpoken) {
+      const interval = Object.fromEntries(intervals)[this.kind];
+      this.live.textContent = `source ${source}, target ${target}: ${this.labels[this.kind]} ` +
+        `${this.valueText(this.kind)}${interval ? `, 95 % within ${interval}` : ""}` +
+        `${gold ? `, gold ${gold}` : ""}`;
+    }
+  }
+
+  /** Credible interval of the current cell's weight. */
+  intervalText(kind) {
+    const [row, column] = this.at;
+    const columns = this.sources.length;
+    const all = this.concentrations[kind].subarray(row * columns, (row + 1) * columns);
+    // Summed without the weight itself: with one source position nothing may remain of it.
+    const others = all.reduce((sum, value, s) => (s === column ? sum : sum + value), 0);
+    return credibleInterval(all[column], others).map(probabilityText).join(" and ");
   }
 
   valueText(name) {

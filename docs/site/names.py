@@ -1,0 +1,39 @@
+"""Names of the code, such as ``Batch.source``, as links to the reference."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import cache
+from typing import Any
+
+NAME = re.compile(r"<code>(pyro_align\.[\w.]+|[A-Z]\w*(?:\.\w+)?)</code>(?!</a>)")
+HOMES = ("batch", "models", "guides", "inference", "networks", "distributions", "posterior")
+"""Where a class that is named without its module may come from."""
+
+
+def on_page_content(content: str, page: Any, **_: Any) -> str:
+    """Link what the reference may have; the rest stays as it is."""
+    if page.file.src_uri.startswith("reference/"):
+        return content
+    return NAME.sub(link, content)
+
+
+def link(found: re.Match[str]) -> str:
+    """A name as a link, resolved when all pages are there."""
+    name = found[1]
+    path = name if name.startswith("pyro_align.") else located(name)
+    return f'<autoref optional identifier="{path}">{found[0]}</autoref>' if path else found[0]
+
+
+@cache
+def located(name: str) -> str | None:
+    """Full name of a class or method; of the class, for an attribute that it describes."""
+    first, _, attribute = name.partition(".")
+    for home in HOMES:
+        cls = vars(importlib.import_module(f"pyro_align.{home}")).get(first)
+        if isinstance(cls, type):
+            member = vars(cls).get(attribute)
+            own = callable(member) or isinstance(member, property | classmethod)
+            return f"pyro_align.{home}.{name if own else first}"
+    return None

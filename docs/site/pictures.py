@@ -1,0 +1,110 @@
+"""Make the pictures of the gallery: ``python docs/site/pictures.py`` (a few minutes, a browser).
+
+Fits the built-in corpus with the categorical and the Dirichlet model into a temporary folder, and
+writes to ``docs/images``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+from pyro_align.batch import Batch
+from pyro_align.config import Config, recipe
+from pyro_align.diagnose import diagnose, write_figure
+from pyro_align.posterior.html import page, render
+from pyro_align.report import write_report
+from pyro_align.run import Run
+
+IMAGES = Path(__file__).parents[1] / "images"
+PAIRS, EPOCHS = 4000, 4
+SENTENCE = 2
+"""Which one of the test text the pictures show."""
+
+
+def fitted(folder: Path, *settings: str) -> Run:
+    """A run on the built-in corpus."""
+    sizes = [f"data.synthetic={PAIRS}", f"training.epochs={EPOCHS}"]
+    config = Config.load(recipe("demo"), [*sizes, *settings])
+    return Run.create(config, folder).fit()
+
+
+@contextmanager
+def tab(file: Path, theme: str, height: int, scale: float) -> Iterator[Any]:
+    """A page of a file in a browser."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        opened = browser.new_page(
+            viewport={"width": 1000, "height": height},
+            color_scheme=theme,
+            device_scale_factor=scale,
+        )
+        opened.goto(file.as_uri())
+        opened.wait_for_selector("[data-pyro-align][data-sentence]")
+        yield opened
+        browser.close()
+
+
+def view(
+    posterior: Any, folder: Path, name: str, *, theme: str, kind: str, cell: tuple[int, int]
+) -> None:
+    """The interactive view as a picture, the pointer on a cell (row, column)."""
+    file = folder / "view.html"
+    file.write_text(page(name, [render(posterior)]), encoding="utf-8")
+    with tab(file, theme, 900, 1.5) as opened:
+        found = opened.locator("[data-pyro-align]")
+        found.locator(f"input[value='{kind}']").check(force=True)
+        side = found.locator(".cursor").evaluate("one => one.parentNode.clientWidth")
+        columns = len(posterior[0].source)
+        row, column = cell
+        place = {"x": side * (column + 0.5) / columns, "y": side * (row + 0.5) / columns}
+        found.locator(".matrix").hover(position=place)
+        found.screenshot(path=IMAGES / f"{name}.png")
+
+
+def main() -> None:
+    """Fit, draw, write."""
+    IMAGES.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp())
+    run = fitted(folder / "demo")
+    pairs = run.test_pairs(200)
+    posterior = run.posterior(
+        pairs.sources,
+        pairs.targets,
+        gold=pairs.gold,
+        words=True,
+        title="categorical with amortized",
+    )
+    one = posterior[SENTENCE : SENTENCE + 1]
+    one.plot(0, path=IMAGES / "heatmaps.png")
+    view(one, folder, "view", theme="light", kind="posterior", cell=(3, 3))
+    view(one, folder, "difference", theme="dark", kind="posterior-prior", cell=(3, 3))
+    write_report(run, posterior, folder / "report.html")
+    with tab(folder / "report.html", "light", 1750, 1.0) as opened:
+        opened.screenshot(path=IMAGES / "report.png")
+    batch = Batch.from_ids(
+        run.source_vocabulary.encode_all(pairs.sources[:8]),
+        run.target_vocabulary.encode_all(pairs.targets[:8]),
+    )
+    write_figure(diagnose(run.model, run.guide, batch, repeats=32), IMAGES / "noise.png")
+    simplex = fitted(
+        folder / "simplex", "model.name=dirichlet", "guide.name=auto", "objective.name=auto"
+    )
+    found = simplex.posterior(
+        pairs.sources[SENTENCE : SENTENCE + 1],
+        pairs.targets[SENTENCE : SENTENCE + 1],
+        title="dirichlet with amortized-dirichlet",
+    )
+    view(found, folder, "dirichlet", theme="light", kind="guide", cell=(3, 2))
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
