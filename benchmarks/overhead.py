@@ -33,7 +33,7 @@ from pyro_align.networks import NetworkConfig, SequenceToSequence
 def gold(features: Tensor, emission: Any, batch: Batch) -> Tensor:
     """Log probability of the tokens of a batch."""
     flat = _ChunkedLogProb.apply(
-        features.flatten(0, 1), emission.weight, emission.bias, batch.target.flatten()
+        features.flatten(0, 1), emission.weight, emission.bias, batch.target.flatten(), True
     )
     return flat.view(batch.target.shape)
 

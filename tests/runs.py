@@ -135,9 +135,10 @@ def checkpoint(folder: Path) -> Any:
     """What the last checkpoint of a run holds.
 
     Of the loops only the epoch and the place in the data: their many other counters are not the
-    same after a resume, for they count resumes too.
+    same after a resume, for they count resumes too. Nothing of the time that training took.
     """
     saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    del saved["seconds"]
     loop = saved.pop("loops")["fit_loop"]
     epoch = loop["epoch_progress"]["current"]["processed"]
     return {**saved, "loaders": loop["state_dict"], "epochs": epoch}

@@ -38,42 +38,64 @@ class _Factors:
     """Both factors of a chunk, each divided by its largest value, and their product's sums.
 
     Attributes:
-        exp: ``exp(a − max a)`` of the left rows, then ``exp(c − max c)`` of the right ones.
+        left: ``exp(a − max a)``.
+        right: ``exp(c − max c)``.
         sums: ``Σ_v exp(a) exp(c)`` of every pair, so divided.
+        gold: ``a + c``, less what they were divided by, of the left rows' tokens and every pair;
+            None where no tokens were given.
     """
 
-    exp: Float[Tensor, "n rows vocabulary"]
+    left: Float[Tensor, "n left vocabulary"]
+    right: Float[Tensor, "n right vocabulary"]
     sums: Float[Tensor, "n left right"]
+    gold: Float[Tensor, "n left right"] | None = None
 
     @classmethod
-    def of(cls, shifted: Float[Tensor, "n rows vocabulary"], lefts: int) -> _Factors:
-        """From logits less their largest, in double precision if fp32 does not do."""
-        if shifted.device.type == "cpu":
-            factors = cls._exponentiated(shifted, lefts)
+    def of(
+        cls, left: Tensor, right: Tensor, weight: Tensor, bias: Tensor, value: Tensor | None = None
+    ) -> _Factors:
+        """From features and tokens, in double precision if fp32 does not do."""
+        a, c = _shifted(left, weight, bias), _shifted(right, weight, bias)
+        if left.device.type == "cpu":
+            factors = cls._exponentiated(a, c, value)
             if not bool((factors.sums < SMALLEST).any()):
                 return factors
-        return cls._exponentiated(shifted.double(), lefts)
+            a, c = _shifted(left, weight, bias), _shifted(right, weight, bias)
+        return cls._exponentiated(a.double(), c.double(), value)
 
     @classmethod
-    def _exponentiated(cls, shifted: Tensor, lefts: int) -> _Factors:
-        exp = shifted.exp()
-        return cls(exp, exp[:, :lefts] @ exp[:, lefts:].mT)
+    def _exponentiated(cls, left: Tensor, right: Tensor, value: Tensor | None) -> _Factors:
+        """From logits less their largest, which become the factors."""
+        gold = None
+        if value is not None:
+            columns = value.unsqueeze(1).expand(-1, right.shape[1], -1)
+            gold = left.gather(2, value.unsqueeze(2)) + right.gather(2, columns).mT
+        with torch.autocast(left.device.type, enabled=False):
+            return cls(left.exp_(), right.exp_(), left @ right.mT, gold)
 
     @property
-    def left(self) -> Float[Tensor, "n left vocabulary"]:
-        """The left factor."""
-        return self.exp[:, : self.sums.shape[1]]
+    def log_probs(self) -> Float[Tensor, "n left right"]:
+        """Log probability of the left rows' tokens for every pair."""
+        assert self.gold is not None
+        return self.gold - self.sums.log()
 
-    @property
-    def right(self) -> Float[Tensor, "n right vocabulary"]:
-        """The right factor."""
-        return self.exp[:, self.sums.shape[1] :]
+    def slopes(
+        self, value: Int[Tensor, "n left"], grad: Float[Tensor, "n left right"]
+    ) -> tuple[Float[Tensor, "n left vocabulary"], Float[Tensor, "n right vocabulary"]]:
+        """Gradient for the logits of both: one-hot of the gold token less its probability."""
+        with torch.autocast(grad.device.type, enabled=False):
+            share = -grad.to(self.sums.dtype) / self.sums
+            left = (share @ self.right).mul_(self.left).to(grad.dtype)
+            right = (share.mT @ self.left).mul_(self.right).to(grad.dtype)
+            left.scatter_add_(2, value.unsqueeze(2), grad.sum(2, keepdim=True))
+            right.scatter_add_(2, value.unsqueeze(1).expand(-1, right.shape[1], -1), grad.mT)
+        return left, right
 
 
 def _shifted(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Logits of both factors less their largest, which cancels in every probability.
 
-    Half of the bias is in either factor: then one product makes both.
+    Half of the bias is in either factor.
     """
     logits = at_least_fp32(linear(features, weight, bias / 2))
     return logits.sub_(logits.detach().amax(-1, keepdim=True))
@@ -108,43 +130,44 @@ class _PairLogProb(torch.autograd.Function):
         bias: Float[Tensor, " vocabulary"],
         value: Int[Tensor, "shared left"],
     ) -> Float[Tensor, "shared left right"]:
-        features, lefts = torch.cat([left, right], 1), left.shape[1]
-        ctx.lefts = lefts
         # Under autocast the products run in bf16 here as they would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(left.device.type)
-        keep = features.shape[0] * features.shape[1] * len(bias) <= KEPT_ELEMENTS
+        rows = left.shape[0] * (left.shape[1] + right.shape[1])
+        keep = rows * len(bias) <= KEPT_ELEMENTS
+        dtype = at_least_fp32(left).dtype
         kept, log_probs = [], []
-        for chunk in _chunks(features, bias):
-            shifted = _shifted(features[chunk], weight, bias)
-            with torch.autocast(left.device.type, enabled=False):
-                factors = _Factors.of(shifted, lefts)
-                log_probs.append(_log_probs(shifted, factors, value[chunk]))
+        for chunk in _chunks(left, right, bias):
+            factors = _Factors.of(left[chunk], right[chunk], weight, bias, value[chunk])
+            log_probs.append(factors.log_probs.to(dtype))
             if keep:
-                kept += [factors.exp, factors.sums]
-        ctx.save_for_backward(features, weight, bias, value, *kept)
+                kept += [factors.left, factors.right, factors.sums]
+        ctx.save_for_backward(left, right, weight, bias, value, *kept)
         return torch.cat(log_probs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "shared left right"]) -> tuple[Tensor | None, ...]:
-        features, weight, bias, value, *kept = ctx.saved_tensors
-        grad_features = torch.empty_like(features)
+        left, right, weight, bias, value, *kept = ctx.saved_tensors
+        grad_left, grad_right = torch.empty_like(left), torch.empty_like(right)
         grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-        with torch.autocast(features.device.type, enabled=ctx.autocast):
-            for i, chunk in enumerate(_chunks(features, bias)):
+        with torch.autocast(left.device.type, enabled=ctx.autocast):
+            for i, chunk in enumerate(_chunks(left, right, bias)):
                 if kept:
-                    factors = _Factors(*kept[2 * i : 2 * i + 2])
+                    factors = _Factors(*kept[3 * i : 3 * i + 3])
                 else:
-                    shifted = _shifted(features[chunk], weight, bias)
-                    with torch.autocast(features.device.type, enabled=False):
-                        factors = _Factors.of(shifted, ctx.lefts)
-                slope = _slope(factors, value[chunk], grad[chunk])
-                grad_features[chunk] = slope @ weight
-                slope = slope.flatten(0, 1)
-                grad_weight += slope.T @ features[chunk].flatten(0, 1)
-                grad_bias += slope.sum(0)
-        left, right = grad_features[:, : ctx.lefts], grad_features[:, ctx.lefts :]
-        return left, right, grad_weight, grad_bias / 2, None
+                    factors = _Factors.of(left[chunk], right[chunk], weight, bias)
+                slopes = factors.slopes(value[chunk], grad[chunk])
+                for slope, features, grad_features in zip(
+                    slopes, (left, right), (grad_left, grad_right), strict=True
+                ):
+                    grad_features[chunk] = slope @ weight
+                    slope, part = slope.flatten(0, 1), features[chunk].flatten(0, 1)
+                    if ctx.autocast:
+                        grad_weight += slope.T @ part
+                    else:  # added up by the product itself
+                        grad_weight.addmm_(slope.T, part)
+                    grad_bias += slope.sum(0)
+        return grad_left, grad_right, grad_weight, grad_bias / 2, None
 
 
 def factor_of(
@@ -180,9 +203,8 @@ def mixed_log_probs(
             sums = known @ factor.mT
             if not bool((sums < SMALLEST).any()):
                 return _mixed(known, factor, sums, log_weights)
-    shifted = _shifted(torch.cat([left, right], 1), weight, bias)
+    factors = _Factors.of(left, right, weight, bias)
     with torch.autocast(left.device.type, enabled=False):
-        factors = _Factors.of(shifted, left.shape[1])
         return _mixed(factors.left, factors.right, factors.sums, log_weights)
 
 
@@ -191,27 +213,7 @@ def _mixed(left: Tensor, right: Tensor, sums: Tensor, log_weights: Tensor) -> Te
     return mixed.to(log_weights.dtype).clamp_min(torch.finfo(log_weights.dtype).tiny).log()
 
 
-def _log_probs(shifted: Tensor, factors: _Factors, value: Tensor) -> Float[Tensor, "n left right"]:
-    """Log probability of the left rows' tokens for every pair."""
-    lefts, rights = shifted[:, : value.shape[1]], shifted[:, value.shape[1] :]
-    columns = value.unsqueeze(1).expand(-1, rights.shape[1], -1)
-    gold = lefts.gather(2, value.unsqueeze(2)) + rights.gather(2, columns).mT
-    return (gold - factors.sums.log()).to(shifted.dtype)
-
-
-def _slope(factors: _Factors, value: Tensor, grad: Tensor) -> Float[Tensor, "n rows v"]:
-    """Gradient for both factors' logits: one-hot of the gold token less its probability."""
-    with torch.autocast(grad.device.type, enabled=False):
-        share = grad.to(factors.sums.dtype) / factors.sums
-        expected = torch.cat([share @ factors.right, share.mT @ factors.left], 1)
-        slope = expected.mul_(factors.exp).neg_().to(grad.dtype)
-        left, right = slope[:, : value.shape[1]], slope[:, value.shape[1] :]
-        left.scatter_add_(2, value.unsqueeze(2), grad.sum(2, keepdim=True))
-        right.scatter_add_(2, value.unsqueeze(1).expand(-1, right.shape[1], -1), grad.mT)
-    return slope
-
-
-def _chunks(features: Tensor, bias: Tensor) -> Iterator[slice]:
-    elements = features.shape[1] * len(bias)
-    rows = max(1, CHUNK_ELEMENTS.get(features.device.type, 1 << 24) // elements)
-    return (slice(start, start + rows) for start in range(0, len(features), rows))
+def _chunks(left: Tensor, right: Tensor, bias: Tensor) -> Iterator[slice]:
+    elements = (left.shape[1] + right.shape[1]) * len(bias)
+    rows = max(1, CHUNK_ELEMENTS.get(left.device.type, 1 << 24) // elements)
+    return (slice(start, start + rows) for start in range(0, len(left), rows))

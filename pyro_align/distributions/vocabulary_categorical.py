@@ -12,12 +12,17 @@ from pyro.ops.provenance import detach_provenance, get_provenance, track_provena
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import constraints
+from torch.nn.functional import linear
 
 from pyro_align.distributions.precision import at_least_fp32
 
-CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 27}
-"""Largest number of logits that exist at a time, by device: on a CPU what stays in its cache
-(2 MiB in fp32), on a GPU what keeps it busy (512 MiB)."""
+CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 27}
+"""Largest number of logits that are computed at a time, by device: on a CPU what stays near its
+cache (4 MiB in fp32), on a GPU what keeps it busy (512 MiB)."""
+
+KEPT_ELEMENTS = 1 << 25
+"""Largest number of probabilities that are kept for the backward pass (128 MiB in fp32); more are
+computed again."""
 
 _SINGLE = torch.Size()
 
@@ -26,8 +31,9 @@ class VocabularyCategorical(TorchDistribution):
     """``p(y) = softmax(W f + b)_y`` over a vocabulary, from features ``f``.
 
     It equals ``Categorical(logits=features @ weight.T + bias)``. The difference is the cost of
-    :meth:`log_prob`: the logits are computed in chunks, dropped, and computed again in the
-    backward pass, so that memory does not grow with the number of alignments enumerated.
+    :meth:`log_prob`: the logits are computed in chunks and, where there are many, dropped and
+    computed again in the backward pass, so that memory does not grow with the number of alignments
+    enumerated.
 
     Args:
         features: one vector for every batch position, ``(*batch, feature)``.
@@ -69,13 +75,13 @@ class VocabularyCategorical(TorchDistribution):
     @property
     def logits(self) -> Float[Tensor, "*batch vocabulary"]:
         """Normalised log probabilities of the whole vocabulary, in fp32 or better."""
-        scores = torch.nn.functional.linear(self.features, self.weight, self.bias)
+        scores = linear(self.features, self.weight, self.bias)
         return at_least_fp32(scores).log_softmax(-1)
 
     @property
     def probs(self) -> Float[Tensor, "*batch vocabulary"]:
         """Probabilities of the whole vocabulary, in fp32 or better."""
-        scores = torch.nn.functional.linear(self.features, self.weight, self.bias)
+        scores = linear(self.features, self.weight, self.bias)
         return at_least_fp32(scores).softmax(-1)
 
     def log_prob(self, value: Int[Tensor, "*value"]) -> Float[Tensor, "*shape"]:
@@ -92,7 +98,8 @@ class VocabularyCategorical(TorchDistribution):
         )
         # Pyro marks what depends on a sampled alignment with a tensor subclass, and a Function
         # that meets the subclass returns a marked tensor whose inner one has lost its graph.
-        flat = _ChunkedLogProb.apply(*detach_provenance(inputs))  # type: ignore[no-untyped-call]
+        keep = torch.is_grad_enabled() and shape.numel() * len(self.bias) <= KEPT_ELEMENTS
+        flat = _ChunkedLogProb.apply(*detach_provenance(inputs), keep)  # type: ignore[no-untyped-call]
         return track_provenance(flat.reshape(shape), get_provenance(inputs))
 
     def mixture(self, log_weights: Float[Tensor, "*batch"]) -> Float[Tensor, "*mixed vocabulary"]:
@@ -128,36 +135,51 @@ class _ChunkedLogProb(torch.autograd.Function):
         weight: Float[Tensor, "vocabulary feature"],
         bias: Float[Tensor, " vocabulary"],
         value: Int[Tensor, " row"],
+        keep: bool = False,
     ) -> Float[Tensor, " row"]:
         rows = _chunk_rows(len(bias), bias.device)
         # Under autocast the product runs in bf16 here as it would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(features.device.type)
-        log_probs, normalisers = [], []
+        log_probs, largest, sums, kept = [], [], [], []
         for part, gold in zip(features.split(rows), value.split(rows), strict=True):
-            scores = at_least_fp32(torch.nn.functional.linear(part, weight, bias))
-            normaliser = scores.logsumexp(-1)
-            log_probs.append(scores.gather(-1, gold.unsqueeze(-1)).squeeze(-1) - normaliser)
-            normalisers.append(normaliser)
-        ctx.save_for_backward(features, weight, bias, value, torch.cat(normalisers))
-        return torch.cat(log_probs)
+            scores = at_least_fp32(linear(part, weight, bias))
+            score = scores.gather(-1, gold.unsqueeze(-1))
+            largest.append(scores.amax(-1, keepdim=True))
+            exp = scores.sub_(largest[-1]).exp_()
+            sums.append(exp.sum(-1, keepdim=True))
+            log_probs.append(score - largest[-1] - sums[-1].log())
+            if keep:
+                kept.append(exp)
+        ctx.save_for_backward(
+            features, weight, bias, value, torch.cat(largest), torch.cat(sums), *kept
+        )
+        return torch.cat(log_probs).squeeze(-1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, " row"]) -> tuple[Tensor | None, ...]:
-        features, weight, bias, value, normaliser = ctx.saved_tensors
+        features, weight, bias, value, largest, sums, *kept = ctx.saved_tensors
         rows = _chunk_rows(len(bias), bias.device)
         grad_features = torch.empty_like(features)
         grad_weight = torch.zeros_like(weight)
         grad_bias = torch.zeros_like(bias)
+        grad = grad.unsqueeze(-1)
+        share = -grad / sums
         with torch.autocast(features.device.type, enabled=ctx.autocast):
-            for start in range(0, len(value), rows):
+            for i, start in enumerate(range(0, len(value), rows)):
                 chunk = slice(start, start + rows)
-                part, gold, weighting = features[chunk], value[chunk], grad[chunk].unsqueeze(-1)
-                scores = at_least_fp32(torch.nn.functional.linear(part, weight, bias))
+                part, gold = features[chunk], value[chunk].unsqueeze(-1)
                 # d log p(gold) / d scores = onehot(gold) − softmax(scores)
-                slope = (scores - normaliser[chunk].unsqueeze(-1)).exp_().mul_(-weighting)
-                slope.scatter_add_(-1, gold.unsqueeze(-1), weighting)
+                if kept:
+                    slope = kept[i] * share[chunk]
+                else:
+                    scores = at_least_fp32(linear(part, weight, bias))
+                    slope = scores.sub_(largest[chunk]).exp_().mul_(share[chunk])
+                slope.scatter_add_(-1, gold, grad[chunk])
                 grad_features[chunk] = slope @ weight
-                grad_weight += slope.T @ part
+                if ctx.autocast:
+                    grad_weight += slope.T @ part
+                else:  # added up by the product itself
+                    grad_weight.addmm_(slope.T, part)
                 grad_bias += slope.sum(0)
-        return grad_features, grad_weight, grad_bias, None
+        return grad_features, grad_weight, grad_bias, None, None

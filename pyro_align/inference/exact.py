@@ -6,7 +6,6 @@ from typing import Any
 
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
-from pyro.infer.traceenum_elbo import _compute_dice_elbo
 from torch import Tensor, nn
 
 from pyro_align.inference.enumeration import log_joint
@@ -16,8 +15,8 @@ from pyro_align.inference.objective import Objective, Terms
 class ExactMarginal(Objective, TraceEnum_ELBO):
     """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` (Deng et al. 2018, equation 1).
 
-    Without a guide's ``alignment`` the model's is enumerated in parallel and summed out by
-    ``TraceEnum_ELBO``.
+    Without a guide's ``alignment`` the model's is enumerated in parallel by ``TraceEnum_ELBO``'s
+    traces and summed out.
 
     A guide with an ``alignment`` is fitted beside the model, to the exact posterior: the loss is
     ``−log p(y | x) + KL(q ‖ p(z | x, y))``, in value the negative evidence lower bound, in which
@@ -32,16 +31,19 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         """Log evidence, and what there is of a bound."""
         enumerated = (config_enumerate(each, default="parallel") for each in (model, guide))
         ((model_trace, guide_trace),) = self._get_traces(*enumerated, args, kwargs)
+        joint, rest = log_joint(model_trace, self.max_plate_nesting)
+        prior = model_trace.nodes["alignment"]
         if "alignment" not in guide_trace:
-            evidence = _compute_dice_elbo(model_trace, guide_trace)
+            # What TraceEnum_ELBO would return, which on a GPU waits for the device.
+            positions = scale_and_mask(joint.logsumexp(0), prior["scale"], prior["mask"])
+            evidence = positions.sum() + rest
             return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))
 
         site = guide_trace.nodes["alignment"]
         log_q = site["unscaled_log_prob"]
         if isinstance(guide, nn.Module) and next(guide.parameters(), None) is None:
             log_q = log_q.detach()
-        log_p = model_trace.nodes["alignment"]["unscaled_log_prob"]
-        joint, rest = log_joint(model_trace, self.max_plate_nesting)
+        log_p = prior["unscaled_log_prob"]
 
         def total(positions: Tensor) -> Tensor:
             return scale_and_mask(positions, site["scale"], site["mask"]).sum()

@@ -30,11 +30,13 @@ COLUMNS = (
     "train/kl_weight",
     "train/learning_rate",
     "train/tokens_per_second",
+    "train/seconds",
     "valid/perplexity",
     "valid/elbo",
     "valid/kl",
 )
-"""Columns of ``metrics.csv``: perplexities, nats a token, steps; empty where not measured."""
+"""Columns of ``metrics.csv``: perplexities, nats a token, steps; seconds spent training since the
+fit began, validation and interruptions left out; empty where not measured."""
 
 
 class MetricsCSV(Logger):

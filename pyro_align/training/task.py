@@ -56,6 +56,7 @@ class AlignmentTask(LightningModule):
         self._step_tokens = 0
         self._sums: Tensor | None = None  # bound, log likelihood, KL, tokens since the last log
         self._since = time.perf_counter()
+        self._seconds = 0.0  # of training before that moment
         self._batch_idx = 0
         # Epoch, batch and step of the first loss or gradient that was no number, −1 for none.
         self._nonfinite = torch.full((3,), -1)
@@ -77,6 +78,12 @@ class AlignmentTask(LightningModule):
         """Optimiser and learning-rate schedule of the configuration."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return configure(trained, self.settings)
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Fetch a batch, which lies in page-locked memory, without waiting for it."""
+        return batch.to(device, non_blocking=True)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Summed loss of a batch."""
@@ -100,7 +107,7 @@ class AlignmentTask(LightningModule):
                 -terms.loss.detach(),
                 terms.log_likelihood,
                 terms.kl,
-                terms.kl.new_tensor(float(batch.tokens)),
+                terms.kl.new_full((), batch.tokens),
             ]
         )
         self._sums = new if self._sums is None else self._sums.to(new.device) + new
@@ -110,7 +117,7 @@ class AlignmentTask(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn the gradient of a sum into that of a mean over the step's tokens."""
-        tokens = torch.tensor(float(self._step_tokens), device=self.device)
+        tokens = torch.full((), float(self._step_tokens), device=self.device)
         world = self.trainer.world_size
         if world > 1:
             torch.distributed.all_reduce(tokens)
@@ -138,7 +145,7 @@ class AlignmentTask(LightningModule):
         total = self._total()
         assert total is not None
         bound, log_likelihood, kl, tokens = total.tolist()
-        seconds = time.perf_counter() - self._since
+        before, self._seconds = self._seconds, self._trained()
         self._sums, self._since = None, time.perf_counter()
         (optimizer,) = self.trainer.optimizers
         return {
@@ -147,8 +154,13 @@ class AlignmentTask(LightningModule):
             "train/kl": kl / tokens,
             "train/kl_weight": self.objective.kl_weight,
             "train/learning_rate": optimizer.param_groups[0]["lr"],
-            "train/tokens_per_second": tokens / seconds,
+            "train/tokens_per_second": tokens / (self._seconds - before),
+            "train/seconds": self._seconds,
         }
+
+    def on_train_start(self) -> None:
+        """Do not count what came before as training time."""
+        self._since = time.perf_counter()
 
     def on_train_epoch_start(self) -> None:
         """Do not count validation as training time."""
@@ -164,11 +176,13 @@ class AlignmentTask(LightningModule):
             parameter.requires_grad_(True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what has been summed since the last row of training metrics."""
+        """Add what has been summed since the last row of training metrics, and the time spent."""
         checkpoint["sums"] = self._total()
+        checkpoint["seconds"] = self._trained()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with those sums."""
+        """Go on with those sums and that time."""
+        self._seconds = checkpoint["seconds"]
         sums = checkpoint["sums"]
         self._sums = sums if sums is None or self.trainer.is_global_zero else sums * 0
 
@@ -216,6 +230,10 @@ class AlignmentTask(LightningModule):
             sync_dist=self.trainer.world_size > 1,
         )
 
+    def _trained(self) -> float:
+        """Seconds of training since the beginning of the fit."""
+        return self._seconds + time.perf_counter() - self._since
+
     def _total(self) -> Tensor | None:
         """The sums of all processes."""
         if self._sums is None or self.trainer.world_size == 1:
@@ -240,7 +258,7 @@ class AlignmentTask(LightningModule):
     def _watch(self, value: Tensor) -> None:
         """Remember where a value first was no number, without waiting for the device."""
         here = torch.tensor([self.current_epoch, self._batch_idx, self.global_step + 1])
-        first = self._nonfinite.to(value.device)
+        first = self._nonfinite.to(value.device, non_blocking=True)
         is_first = ~value.isfinite() & (first[2] < 0)
         self._nonfinite = torch.where(is_first, here.to(value.device, non_blocking=True), first)
 

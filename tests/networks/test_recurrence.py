@@ -46,3 +46,26 @@ def test_the_cells_of_an_lstm_start_at_zero():
     assert torch.equal(state[0], hidden)
     assert (state[1] == 0).all()
     assert len(ForwardRecurrence("gru", 4, 3, 1, 0.0).initial(hidden)) == 1
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_packed_or_turned_around_is_the_same(cell):
+    network = BidirectionalRecurrence(cell, 4, 3, 2, dropout=0.0).double()
+    lengths = torch.tensor([2, 5, 1, 5])
+    inputs = torch.randn(4, 7, 4, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(4, 7, 6, dtype=torch.float64)
+    found = []
+    for read in (network._packed, network._turned):
+        outputs = read(inputs, lengths)
+        slopes = torch.autograd.grad((outputs * weights).sum(), [inputs, *network.parameters()])
+        found.append([outputs, *slopes])
+    for packed, turned in zip(*found, strict=True):
+        torch.testing.assert_close(packed, turned)
+
+
+def test_dropout_between_the_layers_in_training_alone():
+    network = BidirectionalRecurrence("lstm", 4, 3, 2, dropout=0.5)
+    inputs, lengths = torch.randn(2, 5, 4), torch.tensor([5, 3])
+    assert not torch.equal(network(inputs, lengths), network(inputs, lengths))
+    network.eval()
+    assert torch.equal(network(inputs, lengths), network(inputs, lengths))

@@ -3,6 +3,7 @@
 import csv
 import math
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ import pyro_align
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError
 from pyro_align.inference import EnumeratedELBO
-from pyro_align.training import AlignmentTask, check_machine, logs
+from pyro_align.training import AlignmentTask, check_machine, logs, task
 
 FAST = {
     "network__cell": "gru",
@@ -267,5 +268,40 @@ def test_metrics_after_a_resume_have_no_row_twice(tmp_path):
     with (folder / "metrics.csv").open("a") as file:
         file.write("7,3,5.1,-2.")  # as a kill leaves it
     pyro_align.run.Run.resume(folder).fit(echo=lambda line: None)
-    slow = "train/tokens_per_second"
-    assert [{**row, slow: ""} for row in metrics(folder)] == [{**row, slow: ""} for row in before]
+    slow = dict.fromkeys(("train/tokens_per_second", "train/seconds"), "")
+    assert [{**row, **slow} for row in metrics(folder)] == [{**row, **slow} for row in before]
+
+
+class Clock:
+    """Stands still but for a second a training step and an hour a batch of validation."""
+
+    def __init__(self, monkeypatch, now):
+        self.now = now
+        monkeypatch.setattr(task, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        for step, seconds in (("training_step", 1), ("validation_step", 3600)):
+            self.count(monkeypatch, step, seconds)
+
+    def count(self, monkeypatch, name, seconds):
+        step = getattr(AlignmentTask, name)
+
+        def counted(*arguments):
+            self.now += seconds
+            return step(*arguments)
+
+        monkeypatch.setattr(AlignmentTask, name, counted)
+
+
+def test_seconds_are_those_of_training_from_the_first_step_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "LOG_EVERY", 1)
+    with monkeypatch.context() as patched:
+        Clock(patched, now=70)
+        folder = fit(tmp_path, training__epochs=2)
+    steps = column(folder, "train/seconds")
+    assert steps == [float(number) for number in range(1, len(steps) + 1)]
+    assert set(column(folder, "train/tokens_per_second")) <= set(map(float, range(1, 999)))
+    before = metrics(folder)
+    with monkeypatch.context() as patched:
+        Clock(patched, now=-9000)
+        pyro_align.run.Run.resume(folder).fit(echo=lambda line: None)
+    assert column(folder, "train/seconds") == steps
+    assert metrics(folder) == before

@@ -1,0 +1,217 @@
+"""How well a device is used: the paper's sizes, soft attention and the objectives beside it.
+
+    python benchmarks/device.py --save
+
+Encoder 2×512 and decoder 768, two layers each, embeddings 512, MLP attention 512, vocabulary
+14,000, sentences of 25 pieces on either side; a step is the loss, its gradient and Adam. Told are
+target tokens a second, the share of the device's peak that the step's floating-point operations
+come to, the memory's peak, and the largest batch, found by doubling, that fits. Operations are
+those of the matrix products, by formula. --peak gives the device's TFLOP/s in the precision at
+hand; the defaults are an H200's without sparsity.
+
+Without a CUDA device all sizes are a tenth, the peak is that of a measured matrix product, and
+there is no largest batch: figures of a CPU say that the benchmark works, not how fast a GPU is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from typing import Any
+
+import pandas as pd
+import pyro
+import torch
+from common import machine, markdown, save
+from torch import nn
+
+from pyro_align.batch import EOS, Batch
+from pyro_align.guides import AmortizedGuide, NoGuide
+from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood, ScoreFunctionELBO
+from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.networks import NetworkConfig, SequenceToSequence
+
+METHODS: dict[str, tuple[str, Any, Any, Any]] = {
+    "soft": ("tanh", SoftModel, NoGuide, Likelihood),
+    "exact, product": ("product", CategoricalModel, NoGuide, ExactMarginal),
+    "exact, guide beside, product": ("product", CategoricalModel, AmortizedGuide, ExactMarginal),
+    "enumerated, tanh": ("tanh", CategoricalModel, AmortizedGuide, EnumeratedELBO),
+    "enumerated, product": ("product", CategoricalModel, AmortizedGuide, EnumeratedELBO),
+    "score function, tanh": ("tanh", CategoricalModel, AmortizedGuide, ScoreFunctionELBO),
+}
+LENGTH = 25
+SIZES = {
+    "embedding": 512,
+    "encoder_hidden": 512,
+    "decoder_hidden": 768,
+    "attention_hidden": 512,
+}
+VOCABULARY = 14_000
+PEAK = {"fp32": 67.0, "bf16": 989.0}
+"""TFLOP/s of an H200, dense."""
+
+
+class Step:
+    """A model, a guide and an optimiser; a call is a step on a batch."""
+
+    def __init__(self, method: str, device: torch.device, precision: str, scale: int):
+        emission, model_kind, guide_kind, objective_kind = METHODS[method]
+        torch.manual_seed(0)
+        config = NetworkConfig(
+            emission=emission,
+            attention="mlp",
+            encoder_layers=2,
+            decoder_layers=2,
+            lexical=False,
+            tie_embeddings="none",
+            dropout=0.0,
+            **{name: size // scale for name, size in SIZES.items()},
+        )
+        self.vocabulary = VOCABULARY // scale
+        networks = SequenceToSequence(config, self.vocabulary, self.vocabulary)
+        model = model_kind(networks)
+        options = {} if guide_kind is NoGuide else {"hidden": 512 // scale, "layers": 2}
+        guide = guide_kind(model, **options)
+        self.device, self.precision, self.emission = device, precision, emission
+        self.programs = nn.ModuleList([model, guide]).to(device)
+        self.objective = objective_kind()
+        self.loss = self.objective(model, guide)
+        self.optimizer = torch.optim.Adam(self.loss.parameters(), 3e-4)
+
+    def batch(self, sentences: int) -> Batch:
+        """Random ids."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (2, sentences, LENGTH)
+        ids = torch.randint(EOS + 1, self.vocabulary, shape, generator=generator)
+        return Batch.from_ids(*ids.tolist()).to(self.device)
+
+    def __call__(self, batch: Batch) -> None:
+        half = self.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            loss = self.loss(batch) / batch.tokens
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def operations(self, tokens: int) -> float:
+        """Floating-point operations of a step on so many positions a side: products alone.
+
+        Two a weight and position in the forward pass and four in the backward pass; embeddings
+        are looked up. The vocabulary's products by what the objective needs of them.
+        """
+        networks = self.programs[0].networks
+        tables = {networks.source_embedding.weight, networks.target_embedding.weight}
+        output = networks.emission.weight
+        weights = {each for each in self.loss.parameters() if each.dim() == 2} - tables - {output}
+        dense = 6.0 * tokens * sum(each.numel() for each in weights)
+        energies = 6.0 * tokens * LENGTH * networks.config.attention_hidden
+        vocabulary, feature = output.shape
+        rows = tokens
+        passes = 6.0
+        if isinstance(self.objective, EnumeratedELBO | ExactMarginal):
+            if self.emission == "tanh":
+                rows, passes = tokens * LENGTH, 8.0  # computed again in the backward pass
+            else:
+                energies += 6.0 * tokens * LENGTH * vocabulary  # the normalisers of all pairs
+                rows = 2 * tokens
+        elif isinstance(self.objective, ScoreFunctionELBO):
+            passes = 8.0  # the baseline has no backward pass
+        return dense + energies + passes * rows * vocabulary * feature
+
+
+def seconds(step: Step, batch: Batch, rounds: int) -> float:
+    """The median of a few steps, after two to warm up."""
+    times = []
+    for _ in range(rounds + 2):
+        began = time.perf_counter()
+        step(batch)
+        if step.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[2:])
+
+
+def largest(step: Step) -> int:
+    """Sentences of the largest batch, by doubling, that the device's memory holds."""
+    sentences = 64
+    while True:
+        try:
+            step(step.batch(sentences))
+            torch.cuda.synchronize()
+        except torch.OutOfMemoryError:
+            step.optimizer.zero_grad()
+            torch.cuda.empty_cache()
+            return sentences // 2
+        sentences *= 2
+
+
+def product_peak(size: int = 1024) -> float:
+    """TFLOP/s of a matrix product in fp32 on this CPU, the best of some."""
+    matrix = torch.randn(size, size)
+    times = []
+    for _ in range(10):
+        began = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - began)
+    return 2 * size**3 / min(times) / 1e12
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sentences", type=int, nargs="+", help="of a batch")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1, help="on a CPU")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--peak", type=float, help="TFLOP/s, for both precisions")
+    parser.add_argument("--save", action="store_true", help="write results/device.md")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    pyro.enable_validation(False)
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    scale = 1 if cuda else 10
+    # A CPU has no LSTM in bf16.
+    peaks = PEAK if cuda else {"fp32": product_peak()}
+    sizes = options.sentences or ([6, 64, 512] if cuda else [6, 64])
+    rows = []
+    with pyro.settings.context(module_local_params=True):
+        for precision, peak in peaks.items():
+            for method in options.methods:
+                step = Step(method, device, precision, scale)
+                for sentences in sizes:
+                    batch = step.batch(sentences)
+                    if cuda:
+                        torch.cuda.reset_peak_memory_stats()
+                    taken = seconds(step, batch, options.rounds)
+                    done = step.operations(batch.tokens) / taken / 1e12
+                    row = {
+                        "method": method,
+                        "precision": precision,
+                        "sentences": sentences,
+                        "tokens/s": f"{batch.tokens / taken:,.0f}",
+                        "TFLOP/s": f"{done:.3g}",
+                        "of the peak": f"{done / (options.peak or peak):.0%}",
+                    }
+                    if cuda:
+                        row["MiB"] = f"{torch.cuda.max_memory_allocated() / 2**20:,.0f}"
+                    rows.append(row)
+                    print(*row.values(), file=sys.stderr, flush=True)
+                if cuda:
+                    rows[-1]["largest batch, sentences"] = f"{largest(step):,}"
+                    del step, batch
+                    torch.cuda.empty_cache()
+    parts = [markdown(pd.DataFrame(rows))]
+    if not cuda:
+        parts.append("No CUDA device was at hand: a CPU, and every size a tenth.")
+    parts.append(machine(torch.cuda.get_device_name() if cuda else f"{options.threads} thread(s)"))
+    report = "\n\n".join(parts)
+    print(report)
+    if options.save:
+        save("device", "How well a device is used", report)
+
+
+if __name__ == "__main__":
+    main()

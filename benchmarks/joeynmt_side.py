@@ -1,0 +1,147 @@
+"""JoeyNMT's side of `peers.py`: runs in JoeyNMT's environment, told by lines what to do next.
+
+The first line names a JSON file with sizes, vocabularies and batches; each further one is
+`["train", batches]` or `["translate", batch]` and is answered with seconds and figures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from joeynmt.batch import Batch
+from joeynmt.model import build_model
+from joeynmt.search import search
+from joeynmt.training import TrainManager
+from joeynmt.vocabulary import Vocabulary
+
+UNK, PAD, BOS, EOS = range(4)
+"""JoeyNMT's ids of special pieces: the first two are the other way round in pyro-align."""
+
+
+def vocabulary(size: int) -> Vocabulary:
+    """Pieces that are numbers; what they are called is of no matter here."""
+    special = {"unk": UNK, "pad": PAD, "bos": BOS, "eos": EOS}
+    config = SimpleNamespace(lang_tags=[], sep_token=None, sep_id=None)
+    for name, number in special.items():
+        setattr(config, f"{name}_token", f"<{name}>")
+        setattr(config, f"{name}_id", number)
+    return Vocabulary([str(number) for number in range(len(special), size)], config)
+
+
+def model_of(given: dict[str, Any], input_feeding: bool) -> Any:
+    """Soft attention after Luong et al. 2015, target embedding and output layer one matrix."""
+    layers = {"rnn_type": "lstm", "type": "recurrent", "dropout": given["dropout"]}
+    embeddings = {"embedding_dim": given["embedding"], "dropout": given["dropout"]}
+    config = {
+        "tied_softmax": True,
+        "initializer": "xavier_uniform",
+        "encoder": {
+            **layers,
+            "hidden_size": given["encoder_hidden"],
+            "num_layers": given["layers"],
+            "embeddings": embeddings,
+        },
+        "decoder": {
+            **layers,
+            "hidden_size": given["decoder_hidden"],
+            "num_layers": given["layers"],
+            "embeddings": embeddings,
+            "attention": "luong",
+            "hidden_dropout": given["dropout"],
+            "input_feeding": input_feeding,
+        },
+    }
+    model = build_model(config, *map(vocabulary, given["vocabularies"]))
+    model.loss_function = ("crossentropy", 0.0)
+    return model
+
+
+def batch_of(sources: list[list[int]], targets: list[list[int]] | None) -> Batch:
+    """Ids of pyro-align, padded; targets from ``BOS`` to ``EOS``."""
+    swap = {0: PAD, 1: UNK}
+
+    def padded(rows: list[list[int]]) -> torch.Tensor:
+        width = max(map(len, rows))
+        return torch.tensor(
+            [[swap.get(each, each) for each in row] + [PAD] * (width - len(row)) for row in rows]
+        )
+
+    return Batch(
+        src=padded(sources),
+        src_length=torch.tensor([len(source) for source in sources]),
+        src_prompt_mask=None,
+        trg=None if targets is None else padded([[BOS, *target] for target in targets]),
+        trg_prompt_mask=None,
+        indices=torch.arange(len(sources)),
+        device=torch.device("cpu"),
+        pad_index=PAD,
+        eos_index=EOS,
+        is_train=targets is not None,
+    )
+
+
+class Side:
+    """A model, its optimiser, and JoeyNMT's own step around them."""
+
+    def __init__(self, given: dict[str, Any], input_feeding: bool):
+        torch.manual_seed(0)
+        self.given = given
+        self.model = model_of(given, input_feeding)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), given["learning_rate"])
+        self.manager = SimpleNamespace(
+            model=self.model,
+            args=SimpleNamespace(normalization="tokens", batch_multiplier=1),
+            autocast={"device_type": "cpu", "enabled": False},
+            n_gpu=0,
+            scaler=None,
+        )
+
+    def train(self, numbers: list[int]) -> tuple[float, float]:
+        """Seconds of steps on these batches, and the mean loss of a token."""
+        batches = [batch_of(*self.given["train"][number]) for number in numbers]
+        began = time.perf_counter()
+        losses = [self.step(batch) for batch in batches]
+        return time.perf_counter() - began, sum(losses) / len(losses)
+
+    def step(self, batch: Batch) -> float:
+        """A step, as the loop of ``TrainManager.train_and_validate`` has it."""
+        loss, _ = TrainManager._train_step(self.manager, batch)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.given["clip"])
+        self.optimizer.step()
+        self.model.zero_grad()
+        return float(loss)
+
+    def translate(self, number: int) -> tuple[float, float]:
+        """Seconds of a beam search, and tokens found."""
+        sources = self.given["test"][number]
+        self.model.eval()
+        began = time.perf_counter()
+        batch = batch_of(sources, None)
+        batch.sort_by_src_length()
+        longest = max(map(len, sources))
+        found, _, _ = search(self.model, batch, 2 * longest + 10, self.given["beam"], 1.0)
+        return time.perf_counter() - began, float((found != PAD).sum())
+
+
+def main() -> None:
+    """Answer line by line."""
+    torch.set_num_threads(1)
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # JoeyNMT's own words
+    path, input_feeding = json.loads(sys.stdin.readline())
+    side = Side(json.loads(Path(path).read_text()), input_feeding)
+    parameters = sum(each.numel() for each in side.model.parameters())
+    print(json.dumps(parameters), file=answers, flush=True)
+    for line in sys.stdin:
+        what, argument = json.loads(line)
+        print(json.dumps(getattr(side, what)(argument)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Against a peer: soft attention of the same sizes in JoeyNMT.
+
+    PYRO_ALIGN_DATA=… python benchmarks/peers.py --save
+
+Multi30k German–English with the same pieces, the same batches, and the same encoder, decoder,
+attention, dropout and Adam on both sides, one thread each. Sides take turns: a few steps of one,
+the same steps of the next; then, all of them trained alike, batches of test sentences at beam 5.
+JoeyNMT runs in an environment of its own, which is made in a temporary folder unless --python names
+one; a step of its is `TrainManager._train_step`, clipping and Adam, a translation is
+`joeynmt.search.search`. On our side they are an objective's loss, clipping and Adam, and
+`BeamSearch`. Neither side's text processing is counted. A side that has learnt less finds shorter
+translations sooner, so that tokens are told as well; take --steps enough for these to be alike.
+
+With --input-feeding every decoder reads the last context. JoeyNMT goes through the target position
+by position in either case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyro
+import torch
+from common import machine, markdown, save
+
+from pyro_align.batch import Batch
+from pyro_align.config import Config
+from pyro_align.corpus import BatchLoader, IndexedCorpus, ParallelText
+from pyro_align.run import Run
+from pyro_align.training import buckets, index
+from pyro_align.translation import BeamSearch
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
+PACKAGES = (f"torch=={torch.__version__.partition('+')[0]}", "joeynmt==2.3.0", "importlib_metadata")
+"""What JoeyNMT's environment is made of; it imports the last and does not ask for it."""
+
+OURS = {
+    "soft attention": ("soft", "likelihood", "tanh", "false"),
+    "exact marginal, product": ("categorical", "exact", "product", "true"),
+}
+THEIRS = "JoeyNMT, soft attention"
+
+
+class Ours:
+    """A side of the benchmark in this process."""
+
+    def __init__(self, run: Run, given: dict[str, Any]):
+        self.given = given
+        self.run = run
+        self.loss = run.objective(run.model, run.guide)
+        self.optimizer = torch.optim.Adam(self.loss.parameters(), given["learning_rate"])
+        self.parameters = sum(each.numel() for each in self.loss.parameters())
+
+    def train(self, numbers: list[int]) -> tuple[float, float]:
+        """Seconds of steps on these batches, and the mean loss of a token."""
+        batches = [Batch.from_ids(*self.given["train"][number]) for number in numbers]
+        self.loss.train()
+        began = time.perf_counter()
+        losses = [self.step(batch) for batch in batches]
+        return time.perf_counter() - began, sum(losses) / len(losses)
+
+    def step(self, batch: Batch) -> float:
+        """A step of training."""
+        self.optimizer.zero_grad()
+        loss = self.loss(batch) / batch.tokens
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.loss.parameters(), self.given["clip"])
+        self.optimizer.step()
+        return loss.item()
+
+    def translate(self, number: int) -> tuple[float, float]:
+        """Seconds of a beam search, and tokens found."""
+        self.loss.eval()
+        search = BeamSearch(self.run.model, beam=self.given["beam"])
+        began = time.perf_counter()
+        found = search.search(self.given["test"][number])
+        seconds = time.perf_counter() - began
+        return seconds, float(sum(len(best.tokens) for best, *_ in found))
+
+
+class Theirs:
+    """JoeyNMT's side, in a process of its own."""
+
+    def __init__(self, python: Path, given: Path, input_feeding: bool, log: Any):
+        self.process = subprocess.Popen(
+            [python, "-W", "ignore", Path(__file__).with_name("joeynmt_side.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        self.parameters = self.ask([str(given), input_feeding])
+
+    def ask(self, question: list[Any]) -> Any:
+        """An answer; ends the benchmark if there is none."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(question), file=self.process.stdin, flush=True)
+        if not (answer := self.process.stdout.readline()):
+            sys.exit("JoeyNMT's process has ended; see its messages above")
+        return json.loads(answer)
+
+    def train(self, numbers: list[int]) -> tuple[float, float]:
+        """As :meth:`Ours.train`."""
+        seconds, loss = self.ask(["train", numbers])
+        return seconds, loss
+
+    def translate(self, number: int) -> tuple[float, float]:
+        """As :meth:`Ours.translate`."""
+        seconds, tokens = self.ask(["translate", number])
+        return seconds, tokens
+
+
+def environment(folder: Path) -> Path:
+    """Make JoeyNMT's environment; its Python."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES]
+    subprocess.run(pip, check=True, stdout=sys.stderr)
+    return folder / "bin" / "python"
+
+
+def ids_of(corpus: IndexedCorpus, config: Config, steps: int) -> list[Any]:
+    """Batches of training, as lists of ids."""
+    given = []
+    for batch in itertools.islice(
+        BatchLoader(corpus, buckets(config, corpus, shuffle=True), False), steps
+    ):
+        sides = (batch.source, batch.source_lengths), (batch.target, batch.target_lengths)
+        given.append(
+            [
+                [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+                for ids, lengths in sides
+            ]
+        )
+    return given
+
+
+def sources_of(run: Run, sentences: int, tokens: int = 1024) -> list[list[list[int]]]:
+    """Source ids of test sentences, longest first, in batches of so many pieces."""
+    text = ParallelText.open(run.config.data.test)
+    lines = [pair.source for pair in itertools.islice(text, sentences)]
+    encoded = sorted(run.source_vocabulary.encode_all(lines), key=len, reverse=True)
+    batches: list[list[list[int]]] = [[]]
+    for ids in encoded:
+        batch = batches[-1]
+        if batch and len(batch[0]) * (len(batch) + 1) > tokens:
+            batches.append(batch := [])
+        batch.append(ids)
+    return batches
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1500, help="steps of training a side")
+    parser.add_argument("--turn", type=int, default=5, help="steps of one turn")
+    parser.add_argument("--sentences", type=int, default=300, help="to translate")
+    parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--input-feeding", action="store_true")
+    parser.add_argument("--python", type=Path, help="of an environment that has JoeyNMT")
+    parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--save", action="store_true", help="write results/peers.md")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    pyro.enable_validation(False)
+    feeding = str(options.input_feeding).lower()
+
+    def config_of(name: str) -> Config:
+        model, objective, emission, lexical = OURS[name]
+        return Config.load(
+            RECIPE,
+            [
+                f'model.name="{model}"',
+                'guide.name="none"',
+                f'objective.name="{objective}"',
+                f'network.emission="{emission}"',
+                f"network.lexical={lexical}",
+                f"network.input_feeding={feeding}",
+                *options.extra,
+            ],
+        )
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        pyro.settings.context(module_local_params=True),
+    ):
+        folder = Path(scratch)
+        python = options.python or environment(folder / "joeynmt")
+        config = config_of("soft attention")
+        base = Run.create(config, folder / "run", echo=lambda line: None)
+        vocabularies = (base.source_vocabulary, base.target_vocabulary)
+        corpus = index(ParallelText.open(config.data.train), vocabularies, config.data)
+        network = config.network
+        given = {
+            "embedding": network.embedding,
+            "encoder_hidden": network.encoder_hidden,
+            "decoder_hidden": network.decoder_hidden,
+            "layers": network.encoder_layers,
+            "dropout": network.dropout,
+            "vocabularies": [len(each) for each in vocabularies],
+            "learning_rate": config.training.learning_rate,
+            "clip": config.training.clip,
+            "beam": options.beam,
+            "train": ids_of(corpus, config, options.steps),
+            "test": sources_of(base, options.sentences),
+        }
+        (folder / "given.json").write_text(json.dumps(given))
+        sides: dict[str, Ours | Theirs] = {
+            name: Ours(Run(base.path, config_of(name), vocabularies), given) for name in OURS
+        }
+        sides[THEIRS] = Theirs(python, folder / "given.json", options.input_feeding, sys.stderr)
+        table = measure(sides, given, options.turn)
+    report = f"{markdown(table)}\n\n{machine('one thread a side')}"
+    print(report)
+    if options.save:
+        save("peers" + "-input-feeding" * options.input_feeding, "Against JoeyNMT 2.3.0", report)
+
+
+def measure(sides: dict[str, Any], given: dict[str, Any], turn: int) -> pd.DataFrame:
+    """Let the sides take turns."""
+    tokens = [sum(map(len, targets)) for _, targets in given["train"]]
+    speed: dict[str, list[float]] = {name: [] for name in sides}
+    losses: dict[str, list[float]] = {name: [] for name in sides}
+    for start in range(0, len(tokens), turn):
+        numbers = list(range(start, min(start + turn, len(tokens))))
+        for name, side in sides.items():
+            seconds, loss = side.train(numbers)
+            speed[name].append(sum(tokens[number] for number in numbers) / seconds)
+            losses[name].append(loss)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for number in range(len(given["test"])):
+        for name, side in sides.items():
+            found[name].append(side.translate(number))
+    sentences = sum(map(len, given["test"]))
+    training = {name: statistics.median(each[1:]) for name, each in speed.items()}
+    spent = {name: sum(seconds for seconds, _ in each) for name, each in found.items()}
+    made = {name: sum(tokens for _, tokens in each) for name, each in found.items()}
+    pace = made[THEIRS] / spent[THEIRS]
+    rows = []
+    for name, side in sides.items():
+        rows.append(
+            {
+                "side": name,
+                "parameters": f"{side.parameters:,}",
+                "training, tokens/s": f"{training[name]:,.0f}",
+                "to JoeyNMT's": f"{training[name] / training[THEIRS]:.2f}x",
+                "last loss": f"{losses[name][-1]:.2f}",
+                "beam search, sentences/s": f"{sentences / spent[name]:.1f}",
+                "to its": f"{spent[THEIRS] / spent[name]:.2f}x",
+                "tokens a sentence": f"{made[name] / sentences:.1f}",
+                "tokens/s, to its": f"{made[name] / spent[name] / pace:.2f}x",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    main()
