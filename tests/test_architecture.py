@@ -15,7 +15,7 @@ PACKAGE = ROOT / "pyro_align"
 LAYERS = (
     {"cli", "__main__"},
     {"run", "run_folder", "components", "evaluation", "diagnose", "report", "transduction"},
-    {"training", "posterior", "translation", "alignment", "registry", "config"},
+    {"training", "posterior", "translation", "alignment", "hmm", "registry", "config"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},
     {"corpus", "batch", "errors", "files"},

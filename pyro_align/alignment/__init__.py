@@ -1,6 +1,6 @@
 """Word alignment of sentence pairs: decoding, two directions made one, formats, many files."""
 
-from pyro_align.alignment.aligner import SYMMETRISE, AlignedPair, Aligner
+from pyro_align.alignment.aligner import SYMMETRISE, AlignedPair, Aligner, Tables, links_of
 from pyro_align.alignment.decoding import (
     DECODERS,
     Argmax,
@@ -40,6 +40,7 @@ __all__ = [
     "Pair",
     "PairText",
     "Symmetrisation",
+    "Tables",
     "Threshold",
     "WordTables",
     "Writer",
@@ -49,6 +50,7 @@ __all__ = [
     "grow_diag_final",
     "grow_diag_final_and",
     "intersect",
+    "links_of",
     "union",
     "writer",
 ]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import final
+from typing import Any, Protocol, final
 
 from pyro_align.alignment.decoding import Argmax, Decoder
 from pyro_align.alignment.pairs import Pair
 from pyro_align.alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, with_probabilities
-from pyro_align.alignment.tables import Encoded, WordTables
 from pyro_align.corpus import Link
 from pyro_align.errors import DataError
+from pyro_align.posterior import WordAlignment
 
 SYMMETRISE = "grow-diag-final-and"
 """How two directions are made one, unless told otherwise."""
@@ -30,6 +30,31 @@ class AlignedPair:
 
     pair: Pair
     links: dict[Link, float]
+
+
+class Tables(Protocol):
+    """Alignment probabilities of the words of sentence pairs, as :class:`WordTables` has them."""
+
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
+        """Sentence pairs made ready; each has ids as ``source`` and ``target``, and a ``width``."""
+
+    def __call__(self, pairs: Sequence[Any]) -> list[WordAlignment]:
+        """The table of each pair; all are computed at once."""
+
+
+def links_of(
+    tables: Sequence[WordAlignment], decode: Decoder, symmetrise: Symmetrisation
+) -> dict[Link, float]:
+    """Links of a sentence pair and their probabilities.
+
+    Args:
+        tables: of target words to source words; of source words to target words, if any.
+        decode: what chooses links from a table.
+        symmetrise: how two directions are made one.
+    """
+    if len(tables) == 2:
+        return symmetrise(tables[0], tables[1], decode)
+    return with_probabilities(decode(tables[0]), tables[0].weights.T.tolist())
 
 
 @final
@@ -50,8 +75,8 @@ class Aligner:
 
     def __init__(
         self,
-        forward: WordTables,
-        reverse: WordTables | None = None,
+        forward: Tables,
+        reverse: Tables | None = None,
         *,
         decode: Decoder | None = None,
         symmetrise: Symmetrisation = SYMMETRISATIONS[SYMMETRISE],
@@ -99,18 +124,14 @@ class Aligner:
         for place, pair in enumerate(pairs):
             yield AlignedPair(pair, found.get(place, {}))
 
-    def _align_batch(
-        self, encoded: list[Encoded], turned: list[Encoded]
-    ) -> Iterator[dict[Link, float]]:
-        forward = self.forward(encoded)
-        if self.reverse is None:
-            for table in forward:
-                yield with_probabilities(self.decode(table), table.weights.T.tolist())
-            return
-        for one, other in zip(forward, self.reverse(turned), strict=True):
-            yield self.symmetrise(one, other, self.decode)
+    def _align_batch(self, encoded: list[Any], turned: list[Any]) -> Iterator[dict[Link, float]]:
+        directions = [self.forward(encoded)]
+        if self.reverse is not None:
+            directions.append(self.reverse(turned))
+        for tables in zip(*directions, strict=True):
+            yield links_of(tables, self.decode, self.symmetrise)
 
-    def _check(self, encoded: Encoded, pair: Pair, path: Path | None) -> None:
+    def _check(self, encoded: Any, pair: Pair, path: Path | None) -> None:
         if encoded.width > self.max_length:
             side = "source" if len(encoded.source) > self.max_length else "target"
             raise DataError(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -15,28 +12,34 @@ from pyro_align.cli.options import LINK_FORMATS, chosen_device, device_option
 from pyro_align.cli.output import output
 
 if TYPE_CHECKING:
-    from pyro_align.alignment import Aligner, PairText, Writer
-    from pyro_align.run import Run
+    from pyro_align.cli.aligners import Align
 
-TRAINING = ("one_direction", "epochs", "seed", "config", "settings", "save")
+TRAINING = ("one_direction", "fast", "neural", "epochs", "seed", "config", "settings", "save")
 """Parameters that go with --train alone."""
+
+NEURAL = ("epochs", "seed", "config", "settings", "origin", "max_length")
+"""Parameters that, of two ways to train, go with --neural alone."""
 
 
 @click.command()
 @click.argument("arguments", nargs=-1, metavar="[RUN] [SRC TGT|FILE|-]")
 @click.option("--train", is_flag=True, help="Train on the text itself, in both directions.")
 @click.option("--one-direction", is_flag=True, help="With --train: source to target alone.")
-@click.option("--epochs", type=int, help="With --train: passes over the text.")
-@click.option("--seed", type=int, help="With --train: makes it repeat exactly.")
+@click.option("--fast", is_flag=True, help="With --train: fewer passes, somewhat less exact.")
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="With --train: instead of recipes/align.toml."
+    "--neural", is_flag=True, help="With --train: sequence-to-sequence models, for large texts."
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="With --train.")
+@click.option("--epochs", type=int, help="With --neural: passes over the text.")
+@click.option("--seed", type=int, help="With --neural: makes it repeat exactly.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="With --neural: not recipes/align.toml."
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="With --neural.")
 @click.option(
     "--save",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="With --train: keep the runs, as DIR/forward and DIR/reverse.",
+    help="With --train: keep what was fitted; with --neural as DIR/forward and DIR/reverse.",
 )
 @click.option(
     "--reverse", type=click.Path(path_type=Path), metavar="RUN", help="A run from TGT to SRC."
@@ -95,6 +98,9 @@ def align(
 ) -> None:
     """Links between the words of sentence pairs, by a RUN or, with --train, by the text itself.
 
+    RUN is what `fit` made, or what --train --save kept. --train fits hidden Markov models to the
+    text, in both directions: it needs no other text and no GPU.
+
     Text is two files with a sentence a line; or one .tsv, .jsonl or other file, or - for standard
     input, with lines `source ||| target` or a tab between. Each may be .gz.
 
@@ -117,30 +123,30 @@ def align(
     """
     _check(ctx, train, arguments, reverse, symmetrise, decode, threshold, shards, out)
     from pyro_align.alignment import PairText, align_shards, writer
+    from pyro_align.cli.aligners import Links, saved, trained
 
     write = writer(form, probabilities=probabilities)
-    text = None
-    if shards is None:
-        names = arguments if train else arguments[1:] or ("-",)
+    links = Links(decode, threshold, symmetrise, max_length, origin, chosen_device(device))
+
+    def align_to(align: Align, text: PairText, file: TextIO) -> None:
+        for aligned in align(text):
+            file.write(write(aligned))
+
+    if train:
+        text = PairText.open([Path(name) for name in arguments])
+        with trained(links, **training) as aligner, output(out) as file:
+            align_to(aligner, text, file)
+        return
+    aligner = saved(Path(arguments[0]), reverse, links)
+    if shards is None or out is None:
+        names = arguments[1:] or ("-",)
         text = PairText.open([sys.stdin.buffer if name == "-" else Path(name) for name in names])
-    with _runs(arguments[0] if arguments else "", reverse, text if train else None, **training) as (
-        forward,
-        backward,
-    ):
-        aligner = _aligner(
-            forward, backward, origin, decode, threshold, symmetrise, max_length, device
-        )
-        if shards is None or out is None:
-            assert text is not None
-            with output(out) as file:
-                _write(aligner, text, write, file)
-            return
-        failed = align_shards(
-            lambda shard, file: _write(aligner, PairText.open([shard]), write, file),
-            shards,
-            out,
-            _echo,
-        )
+        with output(out) as file:
+            align_to(aligner, text, file)
+        return
+    failed = align_shards(
+        lambda shard, file: align_to(aligner, PairText.open([shard]), file), shards, out, _echo
+    )
     for reason in failed.values():
         _echo(f"error: {reason}")
     if failed:
@@ -163,98 +169,30 @@ def _check(
     if train:
         if reverse is not None or shards is not None:
             raise click.UsageError("--train makes its own runs: leave --reverse and --shards out")
+        neural = [name for name in NEURAL if ctx.params[name] not in (None, ())]
+        if neural and not ctx.params["neural"]:
+            raise click.UsageError(f"{_option(neural[0])} goes with --neural")
+        if ctx.params["fast"] and ctx.params["neural"]:
+            raise click.UsageError("--fast goes without --neural: set fewer --epochs")
         if "-" in arguments:
             raise click.UsageError("--train reads its text several times: give it as files")
     else:
         given = [name for name in TRAINING if ctx.params[name] not in (None, False, ())]
         if given:
-            option = "set" if given[0] == "settings" else given[0].replace("_", "-")
-            raise click.UsageError(f"--{option} goes with --train")
+            raise click.UsageError(f"{_option(given[0])} goes with --train")
         if not arguments:
             raise click.UsageError("say which RUN aligns the text, or --train one on it")
     if shards is not None and (out is None or len(arguments) > 1):
         raise click.UsageError("--shards DIR aligns the files of a folder into that of --out DIR")
-    both = reverse is not None or (train and not ctx.params["one_direction"])
-    if symmetrise is not None and not both:
-        raise click.UsageError("--symmetrise needs two directions: --reverse RUN, or --train")
+    if symmetrise is not None and ctx.params["one_direction"]:
+        raise click.UsageError("--symmetrise needs two directions: leave --one-direction out")
     if threshold is not None and decode != "threshold":
         raise click.UsageError("--threshold goes with --decode threshold")
 
 
-@contextmanager
-def _runs(
-    name: str,
-    reverse: Path | None,
-    text: PairText | None,
-    *,
-    one_direction: bool,
-    epochs: int | None,
-    seed: int | None,
-    config: Path | None,
-    settings: tuple[str, ...],
-    save: Path | None,
-) -> Iterator[tuple[Run, Run | None]]:
-    """The run that aligns and that of the other direction: loaded, or trained on a text."""
-    from pyro_align.config import Config, recipe
-    from pyro_align.run import Run
-
-    if text is None:
-        yield Run.load(Path(name)), None if reverse is None else Run.load(reverse)
-        return
-    from pyro_align.transduction import fit_directions
-
-    flags = {"training.epochs": epochs, "seed": seed}
-    changes = [f"{key}={value}" for key, value in flags.items() if value is not None]
-    chosen = Config.load(config or recipe("align"), [*changes, *settings])
-    with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
-        forward, *rest = fit_directions(
-            text,
-            chosen,
-            Path(scratch) / "runs" if save is None else save,
-            directions=1 if one_direction else 2,
-            echo=_echo,
-        )
-        yield forward, rest[0] if rest else None
-
-
-def _aligner(
-    forward: Run,
-    reverse: Run | None,
-    origin: str | None,
-    decode: str,
-    threshold: float | None,
-    symmetrise: str | None,
-    max_length: int | None,
-    device: str,
-) -> Aligner:
-    from pyro_align.alignment import (
-        DECODERS,
-        SYMMETRISATIONS,
-        SYMMETRISE,
-        Aligner,
-        Threshold,
-        WordTables,
-    )
-
-    where = chosen_device(device)
-
-    def tables(run: Run) -> WordTables:
-        run.to(where)
-        return WordTables(run.model, run.guide, run.vocabularies, origin=origin, device=where)
-
-    return Aligner(
-        tables(forward),
-        None if reverse is None else tables(reverse),
-        decode=DECODERS[decode]() if threshold is None else Threshold(threshold),
-        symmetrise=SYMMETRISATIONS[symmetrise or SYMMETRISE],
-        batch_tokens=forward.config.training.batch_tokens,
-        max_length=forward.max_length if max_length is None else max_length,
-    )
-
-
-def _write(aligner: Aligner, text: PairText, write: Writer, file: TextIO) -> None:
-    for aligned in aligner.align(text, text.path):
-        file.write(write(aligned))
+def _option(parameter: str) -> str:
+    names = {"settings": "set", "origin": "from"}
+    return f"--{names.get(parameter, parameter).replace('_', '-')}"
 
 
 def _echo(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.distributions.log_partition import factor_of
+from pyro_align.distributions.markov_mixture import ChainPosterior, MarkovMixture
 from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
 from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
 from pyro_align.distributions.precision import at_least_fp32
@@ -10,7 +11,9 @@ from pyro_align.distributions.vocabulary_categorical import VocabularyCategorica
 
 __all__ = [
     "MASKED_LOGIT",
+    "ChainPosterior",
     "GumbelSoftmax",
+    "MarkovMixture",
     "PaddedDirichlet",
     "ProductCategorical",
     "StraightThroughGumbelSoftmax",

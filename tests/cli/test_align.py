@@ -184,6 +184,10 @@ def test_options_that_do_not_go_together(tmp_path):
     refused("--one-direction goes with --train", run, "--one-direction")
     refused("leave --reverse and --shards out", "--train", "a", "b", "--reverse", run)
     refused("give it as files", "--train", "-")
+    refused("--epochs goes with --neural", "--train", "a", "b", "--epochs", 3)
+    refused("--set goes with --neural", "--train", "a", "b", "--set", "seed=3")
+    refused("--from goes with --neural", "--train", "a", "b", "--from", "prior")
+    refused("--fast goes without", "--train", "--neural", "a", "b", "--fast")
     refused("two files", "--train")
     refused("--shards DIR", run, "--shards", tmp_path)
     refused("--shards DIR", run, "a", "b", "--shards", tmp_path, "--out", tmp_path / "x")
@@ -230,7 +234,7 @@ def test_train_on_the_text_itself(tmp_path):
     pairs = [("", ""), *sentence_pairs(60, 3), ("ein", "")]
     files = write_text(tmp_path, "in", pairs)
     save = tmp_path / "runs"
-    arguments = ["--train", *files, "--epochs", 2, "--seed", 3, "--save", save, *SIZES]
+    arguments = ["--train", "--neural", *files, "--epochs", 2, "--seed", 3, "--save", save, *SIZES]
     result = call(*arguments)
     assert result.exit_code == 0, result.output
     found = result.stdout.split("\n")[:-1]
@@ -252,7 +256,7 @@ def test_train_on_the_text_itself(tmp_path):
 
 def test_train_one_direction(tmp_path):
     files = write_text(tmp_path, "in", sentence_pairs(40, 3))
-    result = call("--train", *files, "--one-direction", "--epochs", 1, *SIZES)
+    result = call("--train", "--neural", *files, "--one-direction", "--epochs", 1, *SIZES)
     assert result.exit_code == 0, result.output
     assert "reverse" not in result.stderr
     # Every target word chose at most one source word.
@@ -267,9 +271,11 @@ def test_training_that_cannot_begin(tmp_path):
     refused("no pair with words on both sides", "--train", *files)
     save = tmp_path / "runs"
     refused("no pair with words on both sides", "--train", *files, "--save", save)
-    refused("training.epochs", "--train", *files, "--epochs", 0)
+    refused("training.epochs", "--train", "--neural", *files, "--epochs", 0)
     assert not save.exists()
-    refused("unknown key 'training.epoch'", "--train", *files, "--set", "training.epoch=3")
+    refused(
+        "unknown key 'training.epoch'", "--train", "--neural", *files, "--set", "training.epoch=3"
+    )
 
 
 def test_trained_links_are_right(tmp_path):
@@ -285,7 +291,7 @@ def test_trained_links_are_right(tmp_path):
         training__batch_tokens=60,
         training__learning_rate=0.03,
     )
-    result = call("--train", *files, *(f"--set={setting}" for setting in sizes))
+    result = call("--train", "--neural", *files, *(f"--set={setting}" for setting in sizes))
     assert result.exit_code == 0, result.output
     right = wrong = 0
     for line, (source, target) in zip(result.stdout.splitlines(), pairs, strict=True):
@@ -295,6 +301,67 @@ def test_trained_links_are_right(tmp_path):
             right, wrong = right + hit, wrong + (not hit)
     # 3 to 30 times as many, by seed; of links at random one in four is right.
     assert right > wrong
+
+
+# The word aligner, which --train fits unless told otherwise.
+WORDS = [("", ""), *sentence_pairs(60, 4), ("ein", "")]
+
+
+def share_of_right_links(found):
+    """Of the links that are found, and of those that there are."""
+    hits = given = there = 0
+    for line, (source, target) in zip(found, WORDS, strict=True):
+        source_words, target_words = source.split(), target.split()
+        links = {tuple(map(int, link.split("-"))) for link in line.split()}
+        hits += sum(LEXICON[source_words[i]] == target_words[j] for i, j in links)
+        given, there = given + len(links), there + len(source_words) * bool(target_words)
+    return hits / given, hits / there
+
+
+@pytest.mark.parametrize("options", [[], ["--fast"], ["--one-direction"]])
+def test_word_aligner(tmp_path, options):
+    """A language pair that is translated word by word."""
+    files = write_text(tmp_path, "in", WORDS)
+    save = tmp_path / "aligner"
+    result = call("--train", *files, "--save", save, *options)
+    assert result.exit_code == 0, result.output
+    found = result.stdout.split("\n")[:-1]
+    assert len(found) == 62
+    assert found[0] == found[-1] == ""
+    precision, recall = share_of_right_links(found)
+    assert precision > 0.9
+    assert recall > 0.9
+    assert "pass 1 of " in result.stderr
+    refused("exists: choose another --save", "--train", *files, "--save", save, text=None)
+    # The kept aligner does the same, but for what a word is evidence for itself.
+    again = lines(save, *files, text=None)
+    assert min(share_of_right_links(again)) > 0.9
+    if "--one-direction" in options:
+        refused("needs two directions", save, *files, "--symmetrise", "union", text=None)
+    else:
+        assert lines(save, "--symmetrise", "intersect", text=TEXT)
+
+
+def test_word_aligner_repeats_exactly(tmp_path):
+    files = write_text(tmp_path, "in", WORDS)
+    runs = [call("--train", *files, "--format", "jsonl", "--probabilities") for _ in range(2)]
+    assert runs[0].exit_code == 0, runs[0].output
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_word_aligner_refuses(tmp_path):
+    files = write_text(tmp_path, "in", WORDS)
+    save = tmp_path / "aligner"
+    assert call("--train", *files, "--save", save).exit_code == 0
+    refused("leave --reverse out", save, *files, "--reverse", shared_run(), text=None)
+    refused("has no guide", save, *files, "--from", "guide", text=None)
+    refused("at most 3", save, *files, "--max-length", 3, text=None)
+    (save / "aligner.safetensors").write_bytes(b"nothing")
+    refused("no saved aligner, or damaged", save, *files, text=None)
+    (tmp_path / "bad.tsv").write_text("ein\ta\nein a\n")
+    out = tmp_path / "links"
+    refused("bad.tsv:2: expected", "--train", tmp_path / "bad.tsv", "--out", out, text=None)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -1,0 +1,26 @@
+"""The hidden Markov word aligner: a Bayesian model of one text, fitted in both directions."""
+
+from pyro_align.hmm.classes import Classes, spelled_alike
+from pyro_align.hmm.fit import FittedText, fit
+from pyro_align.hmm.lexicon import Lexicon
+from pyro_align.hmm.model import HiddenMarkovModel, Translations, Words
+from pyro_align.hmm.settings import Settings
+from pyro_align.hmm.storage import FILE, SavedTables, load_aligner, save_aligner
+from pyro_align.hmm.text import ClassText
+
+__all__ = [
+    "FILE",
+    "ClassText",
+    "Classes",
+    "FittedText",
+    "HiddenMarkovModel",
+    "Lexicon",
+    "SavedTables",
+    "Settings",
+    "Translations",
+    "Words",
+    "fit",
+    "load_aligner",
+    "save_aligner",
+    "spelled_alike",
+]

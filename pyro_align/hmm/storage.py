@@ -1,0 +1,155 @@
+"""Saving an aligner, and aligning text with one that was saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from pyro_align.errors import RunError
+from pyro_align.files import beside
+from pyro_align.hmm.classes import Classes
+from pyro_align.hmm.lexicon import Lexicon
+from pyro_align.hmm.model import HiddenMarkovModel, Words
+from pyro_align.hmm.settings import Settings
+from pyro_align.posterior import WordAlignment
+
+FILE = "aligner.safetensors"
+"""The file of an aligner in its folder; settings and classes are in its header."""
+
+_TENSORS = ("keys", "counts", "totals", "prior_total", "frequency")
+
+
+def save_aligner(
+    folder: Path,
+    models: Sequence[HiddenMarkovModel],
+    classes: tuple[Classes, Classes],
+    settings: Settings,
+) -> None:
+    """Write an aligner to a folder, which is made; the file is whole or not there.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for number, model in enumerate(models):
+        parts = {name: getattr(model.lexicon, name) for name in _TENSORS}
+        parts |= {"jumps": model.jumps, "starts": model.starts}
+        tensors |= {f"{number}.{name}": tensor for name, tensor in parts.items()}
+    notes = {
+        "settings": settings.model_dump_json(),
+        "classes": json.dumps([each.names for each in classes]),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with beside(folder / FILE) as partial:
+            partial.write_bytes(save(tensors, notes))
+    except OSError as error:
+        raise RunError(f"{folder / FILE}: cannot be written: {error.strerror}") from error
+
+
+def load_aligner(folder: Path) -> list[SavedTables]:
+    """The directions of a saved aligner: source to target, then target to source if it has that.
+
+    Raises:
+        RunError: if there is none, or it cannot be read.
+    """
+    path = folder / FILE
+    try:
+        content = path.read_bytes()
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        notes = header["__metadata__"]
+        settings = Settings.model_validate_json(notes["settings"])
+        source, target = (Classes(settings.prefix, each) for each in json.loads(notes["classes"]))
+        tensors = load(content)
+        sides = ((source, target), (target, source))
+        return [
+            SavedTables(_part(tensors, number), sides[number], settings)
+            for number in range(2)
+            if f"{number}.keys" in tensors
+        ]
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
+        raise RunError(f"{path} is no saved aligner, or damaged: {error}") from error
+
+
+def _part(tensors: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+    return {name: tensors[f"{number}.{name}"] for name in (*_TENSORS, "jumps", "starts")}
+
+
+@dataclass(frozen=True)
+class EncodedWords:
+    """A sentence pair as ids of classes, and the model for the window it was read in.
+
+    Attributes:
+        source: ids of source words.
+        target: ids of target words.
+        model: knows the words of the window.
+    """
+
+    source: list[int]
+    target: list[int]
+    model: HiddenMarkovModel
+
+    @property
+    def width(self) -> int:
+        """Words of the longer side."""
+        return max(len(self.source), len(self.target))
+
+
+@final
+class SavedTables:
+    """Alignment probabilities between the words of new text, by an aligner that is not fitted on.
+
+    Words that are new to it have no known translation but what is spelled alike.
+
+    Args:
+        tensors: of one direction.
+        classes: of what it reads and of what it predicts.
+        settings: what it was fitted with.
+    """
+
+    def __init__(
+        self, tensors: dict[str, Any], classes: tuple[Classes, Classes], settings: Settings
+    ):
+        self._tensors = tensors
+        self._classes = classes
+        self._settings = settings
+
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> list[EncodedWords]:
+        """Sentence pairs as ids, with a lexicon of the words they have."""
+        source, target = (each.copy() for each in self._classes)
+        ids = [(source.add(one), target.add(other)) for one, other in pairs]
+        found = {one * len(target) + other for pair in ids for one in pair[0] for other in pair[1]}
+        lexicon = Lexicon(
+            source,
+            target,
+            torch.tensor(sorted(found), dtype=torch.int64),
+            torch.zeros(len(target)),
+            sparsity=self._settings.sparsity,
+            spelling=self._settings.spelling,
+        )
+        lexicon.take_over(**{name: self._tensors[name] for name in _TENSORS})
+        model = HiddenMarkovModel(lexicon, self._settings.max_jump, self._settings.null)
+        model.jumps, model.starts = self._tensors["jumps"], self._tensors["starts"]
+        return [EncodedWords(one, other, model) for one, other in ids]
+
+    def __call__(self, pairs: Sequence[EncodedWords]) -> list[WordAlignment]:
+        """The table of each pair; all pairs, which are of one window, are computed at once."""
+        words = Words.from_ids([pair.source for pair in pairs], [pair.target for pair in pairs])
+        states = pairs[0].model.target(words).posterior(words.target).states
+        return [
+            WordAlignment(
+                weights=table[: len(pair.target), 1 : 1 + len(pair.source)],
+                null=table[: len(pair.target), 0],
+            )
+            for table, pair in zip(states, pairs, strict=True)
+        ]

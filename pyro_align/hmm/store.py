@@ -1,0 +1,55 @@
+"""`PosteriorStore`: alignment probabilities of a whole text, on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@final
+class PosteriorStore:
+    """Probabilities of the states of each position, batch by batch, in half precision.
+
+    Args:
+        path: the file.
+        shapes: sentences, source and target words of each batch.
+        directions: 1, or 2 to store those of target words, then those of source words.
+    """
+
+    def __init__(self, path: Path, shapes: Sequence[tuple[int, int, int]], directions: int):
+        self._shapes = [[(b, t, 1 + s), (b, s, 1 + t)][:directions] for b, s, t in shapes]
+        sizes = [[b * t * s for b, t, s in batch] for batch in self._shapes]
+        self._ends = np.cumsum([0, *(sum(batch) for batch in sizes)])
+        self._sizes = sizes
+        self._file = np.memmap(path, dtype=np.float16, mode="w+", shape=(int(self._ends[-1]),))
+
+    def write(self, batch: int, states: Sequence[Float[Tensor, "b t one_more"]]) -> list[Tensor]:
+        """Store what was inferred of a batch in each direction; returns what :meth:`read` will."""
+        flat = torch.cat([each.reshape(-1) for each in states]).half()
+        self._file[self._ends[batch] : self._ends[batch + 1]] = flat.numpy()
+        return self._split(batch, flat)
+
+    def read(self, batch: int) -> list[Float[Tensor, "b t one_more"]]:
+        """What was stored last of a batch, in each direction."""
+        part = self._file[self._ends[batch] : self._ends[batch + 1]]
+        return self._split(batch, torch.from_numpy(np.array(part)))
+
+    def read_row(self, batch: int, row: int) -> list[Float[Tensor, "t one_more"]]:
+        """What was stored last of one sentence pair of a batch."""
+        found = []
+        begin = int(self._ends[batch])
+        for (_, t, s), size in zip(self._shapes[batch], self._sizes[batch], strict=True):
+            part = self._file[begin + row * t * s : begin + (row + 1) * t * s]
+            found.append(torch.from_numpy(np.array(part)).float().view(t, s))
+            begin += size
+        return found
+
+    def _split(self, batch: int, flat: Tensor) -> list[Tensor]:
+        parts = flat.float().split(self._sizes[batch])
+        return [part.view(shape) for part, shape in zip(parts, self._shapes[batch], strict=True)]

@@ -1,0 +1,171 @@
+import itertools
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro.infer import SVI, TraceEnum_ELBO, config_enumerate
+
+from pyro_align.distributions import MarkovMixture
+
+WORDS, STATES, NULL = 4, 3, 0.2
+
+
+def parts(seed: int, batch: int = 2, states: int = STATES, words: int = WORDS):
+    """Log probabilities of the first state, of the next ones, and of words, in float64."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def logs(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).log_softmax(-1)
+
+    return logs(batch, states), logs(batch, states, states), logs(batch, 1, 1 + states, words)
+
+
+def mixture(initial, transition, table, length, mask=None) -> MarkovMixture:
+    batch, _, states, _ = table.shape
+    components = dist.Categorical(logits=table).expand((batch, length, states))
+    return MarkovMixture(initial, transition, NULL, components, mask)
+
+
+def chains(length: int):
+    """All ways to draw ``length`` words: for each position whether from null, and the state."""
+    return itertools.product(itertools.product((True, False), range(STATES)), repeat=length)
+
+
+def probability(initial, transition, table, value, chain) -> float:
+    """Probability of the words and a chain, multiplied up as the generative process says."""
+    result, last = 1.0, None
+    for word, (null, state) in zip(value, chain, strict=True):
+        if last is None:
+            move = float(initial[state].exp())
+        elif null:
+            move = float(state == last)
+        else:
+            move = float(transition[last, state].exp())
+        result *= move * (NULL if null else 1 - NULL)
+        result *= float(table[0, 0 if null else 1 + state, word].exp())
+        last = state
+    return result
+
+
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_against_the_sum_over_all_chains(length):
+    initial, transition, table = parts(length)
+    value = torch.randint(WORDS, (2, length), generator=torch.Generator().manual_seed(1))
+    made = mixture(initial, transition, table, length)
+    found = made.posterior(value)
+    torch.testing.assert_close(found.log_prob, made.log_prob(value))
+    for row in range(2):
+        total = 0.0
+        links = torch.zeros(length, 1 + STATES, dtype=torch.float64)
+        starts = torch.zeros(STATES, dtype=torch.float64)
+        moved = torch.zeros(STATES, STATES, dtype=torch.float64)
+        for chain in chains(length):
+            p = probability(initial[row], transition[row], table[row], value[row].tolist(), chain)
+            total += p
+            starts[chain[0][1]] += p
+            for position, (null, state) in enumerate(chain):
+                links[position, 0 if null else 1 + state] += p
+                if position and not null:
+                    moved[chain[position - 1][1], state] += p
+        torch.testing.assert_close(made.log_prob(value)[row].exp().item(), total)
+        torch.testing.assert_close(found.states[row], links / total)
+        torch.testing.assert_close(found.first[row], starts / total)
+        torch.testing.assert_close(found.moves[row], moved / total)
+
+
+def test_probabilities_of_all_sentences_add_up_to_one():
+    made = mixture(*parts(5, batch=1), 3)
+    values = torch.tensor(list(itertools.product(range(WORDS), repeat=3)))
+    total = made.expand((len(values),)).log_prob(values).exp().sum()
+    torch.testing.assert_close(total.item(), 1.0)
+
+
+def test_padding_changes_nothing():
+    initial, transition, table = parts(6)
+    value = torch.tensor([[0, 1, 2, 3], [3, 1, 0, 0]])
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    padded = mixture(initial, transition, table, 4, mask)
+    alone = mixture(initial[1:], transition[1:], table[1:], 2)
+    torch.testing.assert_close(padded.log_prob(value)[1:], alone.log_prob(value[1:, :2]))
+    found, expected = padded.posterior(value), alone.posterior(value[1:, :2])
+    torch.testing.assert_close(found.first[1:], expected.first)
+    torch.testing.assert_close(found.moves[1:], expected.moves)
+    torch.testing.assert_close(found.states[1, :2], expected.states[0])
+    assert not found.states[1, 2:].any()
+
+
+def test_a_state_beyond_the_sentence_is_never_taken():
+    initial, transition, table = parts(7)
+    initial[:, 2] = transition[:, :, 2] = -torch.inf
+    initial, transition = initial.log_softmax(-1), transition.log_softmax(-1)
+    value = torch.tensor([[0, 1, 2], [3, 1, 0]])
+    made = mixture(initial, transition, table, 3)
+    shorter = mixture(initial[:, :2], transition[:, :2, :2], table[:, :, :3], 3)
+    torch.testing.assert_close(made.log_prob(value), shorter.log_prob(value))
+    torch.testing.assert_close(
+        made.posterior(value).states[:, :, :3], shorter.posterior(value).states
+    )
+
+
+def test_nothing_underflows_in_long_sentences():
+    initial, transition, table = (each.float() for each in parts(8))
+    value = torch.randint(WORDS, (2, 400), generator=torch.Generator().manual_seed(2))
+    rare = table - 60.0
+    usual = mixture(initial, transition, table, 400).log_prob(value)
+    components = dist.Categorical(logits=table).expand((2, 400, 1 + STATES))
+
+    class Rare:
+        """Words that are e⁶⁰ times less probable."""
+
+        batch_shape = components.batch_shape
+
+        def log_prob(self, value):
+            return components.log_prob(value) - 60.0
+
+    assert rare.max() < -50
+    low = MarkovMixture(initial, transition, NULL, Rare(), validate_args=False)
+    torch.testing.assert_close(low.log_prob(value), usual - 60.0 * 400)
+    assert low.posterior(value).states.sum(-1).allclose(torch.ones(2, 400))
+
+
+def test_the_same_as_a_chain_of_pyro_sites():
+    initial, transition, table = parts(9, batch=1)
+    value = torch.tensor([2, 0, 3, 1])
+
+    @config_enumerate
+    def model():
+        state = pyro.sample("first", dist.Categorical(logits=initial[0]))
+        for position in pyro.markov(range(len(value))):
+            null = pyro.sample(
+                f"null_{position}", dist.Bernoulli(torch.tensor(NULL, dtype=torch.float64))
+            )
+            if position:
+                stay = torch.eye(STATES, dtype=torch.float64).log()
+                row = torch.where(
+                    null.bool()[..., None], stay[state], transition[0][state]
+                ).clamp_min(-1e9)
+                state = pyro.sample(f"state_{position}", dist.Categorical(logits=row))
+            column = torch.where(null.bool(), 0, state + 1)
+            pyro.sample(
+                f"word_{position}",
+                dist.Categorical(logits=table[0, 0][column]),
+                obs=value[position],
+            )
+
+    svi = SVI(model, lambda: None, pyro.optim.Adam({}), TraceEnum_ELBO(max_plate_nesting=0))
+    made = mixture(initial, transition, table, len(value))
+    assert svi.evaluate_loss() == pytest.approx(-made.log_prob(value[None]).item(), abs=1e-9)
+
+
+def test_samples_have_the_probabilities_of_their_words():
+    made = mixture(*parts(10, batch=1), 2)
+    pyro.set_rng_seed(0)
+    number = 40_000
+    drawn = made.sample((number,))[:, 0]
+    assert drawn.shape == (number, 2)
+    values = torch.tensor(list(itertools.product(range(WORDS), repeat=2)))
+    expected = made.expand((len(values),)).log_prob(values).exp()
+    found = torch.bincount(drawn[:, 0] * WORDS + drawn[:, 1], minlength=WORDS**2) / number
+    # Five standard errors of each of 16 frequencies: a false alarm below 1e-5.
+    assert ((found - expected).abs() < 5 * (expected * (1 - expected) / number).sqrt()).all()
