@@ -26,8 +26,8 @@ def machine(how: str) -> str:
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
     given = [repr(each) if " " in each else each for each in sys.argv[1:]]
-    if "--out" in given:  # where runs are kept says nothing
-        at = given.index("--out")
+    for place in {"--out", "--python"} & set(given):  # folders of a machine say nothing
+        at = given.index(place)
         del given[at : at + 2]
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *given])
     return f"{model}, {os.cpu_count()} cores, {how}; `{command}`"

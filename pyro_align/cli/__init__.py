@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "pyro_align.cli.evaluate:evaluate",
     "translate": "pyro_align.cli.translate:translate",
     "align": "pyro_align.cli.align:align",
+    "score": "pyro_align.cli.score:score",
     "compare": "pyro_align.cli.compare:compare",
     "diagnose": "pyro_align.cli.diagnose:diagnose",
     "inspect": "pyro_align.cli.inspect:inspect",
@@ -66,4 +67,4 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pyro-align", prog_name="pyro-align")
 def main() -> None:
-    """Latent alignment as probabilistic programs: fit, evaluate, translate."""
+    """Latent alignment as probabilistic programs: fit, align, translate, look."""

@@ -1,7 +1,7 @@
 """The hidden Markov word aligner: a Bayesian model of one text, fitted in both directions."""
 
 from pyro_align.hmm.classes import Classes, spelled_alike
-from pyro_align.hmm.fit import FittedText, fit
+from pyro_align.hmm.fitting import FittedText, fit
 from pyro_align.hmm.lexicon import Lexicon
 from pyro_align.hmm.model import HiddenMarkovModel, Translations, Words
 from pyro_align.hmm.settings import Settings

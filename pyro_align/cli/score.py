@@ -1,0 +1,58 @@
+"""``pyro-align score``: links of any aligner against gold links."""
+
+from __future__ import annotations
+
+import json
+from itertools import zip_longest
+from pathlib import Path
+
+import click
+
+from pyro_align.cli.options import LINK_FORMATS
+
+FORM = click.Choice(("auto", *LINK_FORMATS))
+
+
+@click.command()
+@click.argument("links", type=click.Path(path_type=Path))
+@click.argument("gold", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=FORM, default="auto", show_default=True, help="Of LINKS.")
+@click.option("--gold-format", type=FORM, default="auto", show_default=True, help="Of GOLD.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def score(links: Path, gold: Path, form: str, gold_format: str, as_json: bool) -> None:
+    """Alignment error rate, precision and recall of LINKS, whoever made them, against GOLD.
+
+    Both files have a line a sentence pair, in one of the formats of `align`; marks of possible
+    links count in GOLD alone.
+    """
+    from pyro_align.corpus import read_links
+    from pyro_align.errors import DataError
+    from pyro_align.metrics import AlignmentErrorRate
+
+    rate = AlignmentErrorRate()
+    sides = (read_links(links, form), read_links(gold, gold_format))
+    for number, (found, true) in enumerate(zip_longest(*sides), start=1):
+        if found is None or true is None:
+            short, long = (links, gold) if found is None else (gold, links)
+            raise DataError(
+                f"ends after {number - 1} sentence pairs, but {long} goes on; both need the same",
+                short,
+            )
+        rate.update(found.possible, true)
+    if not rate.counts:
+        raise DataError("there is no sentence pair", links)
+    low, high = rate.interval()
+    if as_json:
+        figures = {
+            "aer": rate.error_rate,
+            "aer_interval": [low, high],
+            "precision": rate.precision,
+            "recall": rate.recall,
+            "pairs": len(rate.counts),
+        }
+        click.echo(json.dumps(figures, indent=2))
+        return
+    click.echo(f"AER        {rate.error_rate:.4f}   95 % within {low:.4f} and {high:.4f}")
+    click.echo(f"precision  {rate.precision:.4f}   {rate.predicted} links")
+    click.echo(f"recall     {rate.recall:.4f}   {rate.sure} sure links")
+    click.echo(f"pairs      {len(rate.counts)}")
