@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from pyro_align import hmm
-from pyro_align.alignment import AlignedPair, Decoder, PairText, Symmetrisation, links_of
+from pyro_align.alignment import PairText
 from pyro_align.config import Config
 from pyro_align.errors import DataError, RunError
 from pyro_align.files import whole_file
@@ -21,49 +18,6 @@ no sentence is new to an aligner that is trained on its text."""
 
 DIRECTIONS = (("forward", ("src", "tgt")), ("reverse", ("tgt", "src")))
 """Names of the runs, and the endings of the text that they read and predict."""
-
-
-def align_text(
-    text: PairText,
-    settings: hmm.Settings,
-    decode: Decoder,
-    symmetrise: Symmetrisation,
-    *,
-    save: Path | None = None,
-    directions: int = 2,
-    echo: Echo = print,
-) -> Iterator[AlignedPair]:
-    """Fit hidden Markov aligners to a text, and give its links.
-
-    Args:
-        text: the sentence pairs; read several times, so no stream.
-        settings: of the aligner.
-        decode: what chooses links from probabilities.
-        symmetrise: how two directions are made one.
-        save: a folder to keep the aligner in, to be made.
-        directions: 2, or 1 for source to target alone.
-        echo: told in a line how each pass went.
-
-    Raises:
-        RunError: if the folder is in the way.
-        DataError: for text that cannot be used.
-    """
-    if save is not None and save.exists():
-        raise RunError(f"{save} exists: choose another --save")
-    with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
-        pairs = ((pair.source, pair.target) for pair in text if not pair.is_empty)
-        fitted = hmm.fit(
-            pairs, settings, Path(scratch), directions=directions, echo=echo, path=text.path
-        )
-        if save is not None:
-            hmm.save_aligner(save, fitted.models, fitted.classes, settings)
-        number = 0
-        for pair in text:
-            if pair.is_empty:
-                yield AlignedPair(pair, {})
-            else:
-                yield AlignedPair(pair, links_of(fitted[number], decode, symmetrise))
-                number += 1
 
 
 def fit_directions(

@@ -23,6 +23,7 @@ from pyro_align.alignment.symmetrise import (
     union,
 )
 from pyro_align.alignment.tables import ORIGINS, WordTables
+from pyro_align.alignment.transductive import align_text
 from pyro_align.alignment.writing import Writer, writer
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Writer",
     "agreement",
     "align_shards",
+    "align_text",
     "grow_diag",
     "grow_diag_final",
     "grow_diag_final_and",

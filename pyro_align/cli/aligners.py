@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,11 +23,12 @@ from pyro_align.alignment import (
     Symmetrisation,
     Threshold,
     WordTables,
+    align_text,
 )
-from pyro_align.config import Config, recipe
 from pyro_align.errors import UserError
-from pyro_align.run import Run
-from pyro_align.transduction import align_text, fit_directions
+
+if TYPE_CHECKING:
+    from pyro_align.run import Run
 
 MAX_WORDS = 1000
 """Longest side that a saved aligner takes unless told otherwise; memory grows with its square."""
@@ -115,6 +117,8 @@ def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
         return links.of_aligner(folder)
     if links.symmetrise is not None and reverse is None:
         raise click.UsageError("--symmetrise needs two directions: --reverse RUN, or --train")
+    from pyro_align.run import Run
+
     return links.of_runs(Run.load(folder), None if reverse is None else Run.load(reverse))
 
 
@@ -144,6 +148,10 @@ def trained(
             echo=_echo,
         )
         return
+    # Here, since the word aligner needs none of it and starts sooner without.
+    from pyro_align.config import Config, recipe
+    from pyro_align.transduction import fit_directions
+
     flags = {"training.epochs": epochs, "seed": seed}
     changes = [f"{key}={value}" for key, value in flags.items() if value is not None]
     chosen = Config.load(config or recipe("align"), [*changes, *settings])
