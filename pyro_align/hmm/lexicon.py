@@ -128,13 +128,13 @@ class Lexicon:
 
     def table(self, source: Int[Tensor, "*b"]) -> Float[Tensor, "*b v"]:
         """Probabilities of all target words, given source words; of padding, drawn from nothing."""
-        flat = source.reshape(-1)
-        rows = torch.full((len(flat), self.width), self.sparsity)
-        for row, word in enumerate(flat.tolist()):
+        different, place = source.unique(return_inverse=True)
+        rows = torch.full((len(different), self.width), self.sparsity)
+        for row, word in enumerate(different.tolist()):
             begin, end = torch.searchsorted(self.sources, torch.tensor([word, word + 1])).tolist()
             rows[row, self.keys[begin:end] % self.width] = (
                 self.counts[begin:end] + self.prior[begin:end]
             )
-        rows[flat == NULL] = self.frequency + 1.0
+        rows[different == NULL] = self.frequency + 1.0
         rows[:, NULL] = 0.0
-        return (rows / rows.sum(-1, keepdim=True)).reshape(*source.shape, self.width)
+        return (rows / rows.sum(-1, keepdim=True))[place]
