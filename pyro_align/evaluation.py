@@ -164,15 +164,7 @@ class Evaluation:
         if self.translation is not None:
             result.update(vars(self.translation))
         if self.error_rates:
-            result["alignment"] = {
-                name: {
-                    "aer": rate.error_rate,
-                    "aer_interval": list(rate.interval()),
-                    "precision": rate.precision,
-                    "recall": rate.recall,
-                }
-                for name, rate in self.error_rates.items()
-            }
+            result["alignment"] = {name: rate.to_dict() for name, rate in self.error_rates.items()}
         return result
 
 

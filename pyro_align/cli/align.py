@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from pyro_align.cli.options import LINK_FORMATS, chosen_device, device_option
-from pyro_align.cli.output import output
+from pyro_align.cli.output import output, tell
 
 if TYPE_CHECKING:
     from pyro_align.cli.aligners import Align
@@ -145,12 +145,12 @@ def align(
             align_to(aligner, text, file)
         return
     failed = align_shards(
-        lambda shard, file: align_to(aligner, PairText.open([shard]), file), shards, out, _echo
+        lambda shard, file: align_to(aligner, PairText.open([shard]), file), shards, out, tell
     )
     for reason in failed.values():
-        _echo(f"error: {reason}")
+        tell(f"error: {reason}")
     if failed:
-        _echo(f"{len(failed)} failed; the same command again does these, and these alone")
+        tell(f"{len(failed)} failed; the same command again does these, and these alone")
         ctx.exit(2)
 
 
@@ -193,7 +193,3 @@ def _check(
 def _option(parameter: str) -> str:
     names = {"settings": "set", "origin": "from"}
     return f"--{names.get(parameter, parameter).replace('_', '-')}"
-
-
-def _echo(line: str) -> None:
-    click.echo(line, err=True)

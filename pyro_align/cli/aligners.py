@@ -25,6 +25,7 @@ from pyro_align.alignment import (
     WordTables,
     align_text,
 )
+from pyro_align.cli.output import tell
 from pyro_align.errors import UserError
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def trained(
             links.symmetrisation,
             save=save,
             directions=directions,
-            echo=_echo,
+            echo=tell,
         )
         return
     # Here, since the word aligner needs none of it and starts sooner without.
@@ -163,12 +164,8 @@ def trained(
                 chosen,
                 Path(scratch) / "runs" if save is None else save,
                 directions=directions,
-                echo=_echo,
+                echo=tell,
             )
             return links.of_runs(forward, rest[0] if rest else None)(text)
 
         yield align
-
-
-def _echo(line: str) -> None:
-    click.echo(line, err=True)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pyro_align.cli.options import NameOption, TextCommand, text_option
+from pyro_align.cli.output import tell
 
 _RUN = "PYRO_ALIGN_RUN"
 """Tells processes that this one starts (for several devices) which folder it has made."""
@@ -116,11 +117,11 @@ def fit(
             folder = out or Path(os.environ[_RUN])
 
         def prepare() -> None:
-            Run.create(chosen, folder, start=start, overwrite=overwrite, echo=_echo)
+            Run.create(chosen, folder, start=start, overwrite=overwrite, echo=tell)
 
         after_first_process(prepare)
         run = Run.resume(folder)
-    run.fit(echo=_echo if is_first_process() else lambda line: None)
+    run.fit(echo=tell if is_first_process() else lambda line: None)
     if is_first_process():
         _report(run, time.monotonic() - began)
 
@@ -143,10 +144,6 @@ def _free_folder(config: Any) -> Path:
     return free_folder(Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}")
 
 
-def _echo(line: str) -> None:
-    click.echo(line, err=True)
-
-
 def _report(run: Any, seconds: float) -> None:
     """Evaluate, show the table, and say what to do next."""
     from pyro_align.cli.options import chosen_device
@@ -156,7 +153,7 @@ def _report(run: Any, seconds: float) -> None:
 
     began = time.monotonic()
     text, gold = run.test_text()
-    _echo(f"evaluating on {' '.join(map(str, text.paths))}")
+    tell(f"evaluating on {' '.join(map(str, text.paths))}")
     device = "cpu" if run.config.training.accelerator == "cpu" else chosen_device("auto")
     result = run.evaluate(
         text, None if gold is None else read_links(gold, sentences=text.count()), device=device

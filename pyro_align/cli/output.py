@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import click
+
 
 @contextmanager
 def output(path: Path | None) -> Iterator[TextIO]:
@@ -21,3 +23,8 @@ def output(path: Path | None) -> Iterator[TextIO]:
         return
     with whole_file(path) as file:
         yield file
+
+
+def tell(line: str) -> None:
+    """Say a line on standard error, apart from results."""
+    click.echo(line, err=True)

@@ -41,17 +41,10 @@ def score(links: Path, gold: Path, form: str, gold_format: str, as_json: bool) -
         rate.update(found.possible, true)
     if not rate.counts:
         raise DataError("there is no sentence pair", links)
-    low, high = rate.interval()
     if as_json:
-        figures = {
-            "aer": rate.error_rate,
-            "aer_interval": [low, high],
-            "precision": rate.precision,
-            "recall": rate.recall,
-            "pairs": len(rate.counts),
-        }
-        click.echo(json.dumps(figures, indent=2))
+        click.echo(json.dumps({**rate.to_dict(), "pairs": len(rate.counts)}, indent=2))
         return
+    low, high = rate.interval()
     click.echo(f"AER        {rate.error_rate:.4f}   95 % within {low:.4f} and {high:.4f}")
     click.echo(f"precision  {rate.precision:.4f}   {rate.predicted} links")
     click.echo(f"recall     {rate.recall:.4f}   {rate.sure} sure links")

@@ -14,7 +14,7 @@ from torch import Tensor
 from pyro_align.distributions import ChainPosterior
 from pyro_align.errors import DataError
 from pyro_align.hmm.classes import Classes
-from pyro_align.hmm.lexicon import Lexicon
+from pyro_align.hmm.lexicon import Lexicon, pair_codes
 from pyro_align.hmm.model import HiddenMarkovModel, Words
 from pyro_align.hmm.settings import Settings
 from pyro_align.hmm.store import PosteriorStore
@@ -98,7 +98,7 @@ def fit(
     text = ClassText(pairs, classes)
     if not len(text):
         raise DataError("there is no pair with words on both sides", path)
-    models = _models(text, classes, settings)[:directions]
+    models = _models(text, classes, settings, directions)
     shapes = [text.shape(number) for number in range(text.batches)]
     store = PosteriorStore(scratch / "posteriors", shapes, directions)
     passes = settings.independent + settings.markov
@@ -121,16 +121,16 @@ def fit(
 
 
 def _models(
-    text: ClassText, classes: tuple[Classes, Classes], settings: Settings
+    text: ClassText, classes: tuple[Classes, Classes], settings: Settings, directions: int
 ) -> list[HiddenMarkovModel]:
     models = []
-    for turn in (False, True):
+    for turn in range(directions):
         source, target = reversed(classes) if turn else classes
         found = []
         frequency = torch.zeros(len(target))
         for batch in range(text.batches):
             words = text.batch(batch).turned() if turn else text.batch(batch)
-            codes = words.source.unsqueeze(1) * len(target) + words.target.unsqueeze(2)
+            codes = pair_codes(words.source, words.target, len(target))
             there = words.source_mask.unsqueeze(1) & words.target_mask.unsqueeze(2)
             found.append(codes[there].unique())
             frequency += torch.bincount(words.target[words.target_mask], minlength=len(target))

@@ -11,6 +11,13 @@ from torch import Tensor
 from pyro_align.hmm.classes import NULL, Classes, spelled_alike
 
 
+def pair_codes(
+    source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"], width: int
+) -> Int[Tensor, "*b t s"]:
+    """A number for each pair of words; ``width`` is the number of ids of target words."""
+    return source.unsqueeze(-2) * width + target.unsqueeze(-1)
+
+
 @final
 class Lexicon:
     r"""Probabilities of target words given a source word, their tables integrated out.
@@ -27,7 +34,7 @@ class Lexicon:
     Args:
         source: classes of source words.
         target: classes of target words.
-        keys: codes of the pairs that occur together, in order, as :meth:`code` gives them.
+        keys: codes of the pairs that occur together, in order, as ``pair_codes`` gives them.
         frequency: how often each target word occurs.
         sparsity: pseudo-count of every pair: the smaller, the fewer translations a word has.
         spelling: pseudo-count of a pair that is spelled the same, and four times that of a pair
@@ -58,17 +65,11 @@ class Lexicon:
         self.counts = torch.zeros(len(keys))
         self.totals = torch.zeros(len(source))
 
-    def code(
-        self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
-    ) -> Int[Tensor, "*b t s"]:
-        """A number for each pair of words."""
-        return source.unsqueeze(-2) * self.width + target.unsqueeze(-1)
-
     def places(
         self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
     ) -> Int[Tensor, "*b t s"]:
         """Where pairs of words are stored; of a pair that is not, anywhere."""
-        places = torch.searchsorted(self.keys, self.code(source, target))
+        places = torch.searchsorted(self.keys, pair_codes(source, target, self.width))
         return places.clamp_max_(len(self.keys) - 1)
 
     def learn(self, counts: Float[Tensor, " n"]) -> None:
@@ -113,7 +114,7 @@ class Lexicon:
                 left out, so that no word is its own evidence.
         """
         places = self.places(source, target)
-        known = self.keys[places] == self.code(source, target)
+        known = self.keys[places] == pair_codes(source, target, self.width)
         links = self.counts[places].masked_fill_(~known, 0.0)
         words = self.totals[source].unsqueeze(-2).expand_as(links)
         if own is not None:

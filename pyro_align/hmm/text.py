@@ -37,7 +37,7 @@ class ClassText:
                 end.append(len(ids))
         self._ends = [np.frombuffer(end, dtype=np.int64) for end in ends]
         self.words = [len(ids) for ids in reversed(self._ids)]
-        source, target = (np.diff(end) for end in self._ends)
+        self._lengths = source, target = tuple(np.diff(end) for end in self._ends)
         order = np.lexsort((source, target))
         self._batches: list[list[int]] = []
         widest = 0
@@ -63,13 +63,13 @@ class ClassText:
     def place(self, pair: int) -> tuple[int, int, int, int]:
         """Batch and row of a sentence pair, and its numbers of source and target words."""
         batch, row = self._places[pair].tolist()
-        source, target = (int(end[pair + 1] - end[pair]) for end in self._ends)
+        source, target = (int(length[pair]) for length in self._lengths)
         return batch, row, source, target
 
     def shape(self, number: int) -> tuple[int, int, int]:
         """Sentences, longest source and longest target of a batch."""
         pairs = self._batches[number]
-        source, target = (int(np.diff(end)[pairs].max()) for end in self._ends)
+        source, target = (int(length[pairs].max()) for length in self._lengths)
         return len(pairs), source, target
 
     def batch(self, number: int) -> Words:

@@ -111,5 +111,14 @@ class AlignmentErrorRate:
         low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
 
+    def to_dict(self) -> dict[str, float | list[float]]:
+        """Plain values, for JSON: error rate, its interval, precision and recall."""
+        return {
+            "aer": self.error_rate,
+            "aer_interval": list(self.interval()),
+            "precision": self.precision,
+            "recall": self.recall,
+        }
+
     def _total(self, column: int) -> int:
         return sum(row[column] for row in self.counts)
