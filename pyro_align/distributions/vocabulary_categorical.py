@@ -108,9 +108,17 @@ class VocabularyCategorical(TorchDistribution):
         Args:
             log_weights: of the batch's shape.
         """
-        # Mixed as probabilities: one matrix product, half the time of a logsumexp.
-        mixed = log_weights.exp().unsqueeze(-2) @ self.probs
-        return mixed.squeeze(-2).clamp_min(torch.finfo(mixed.dtype).tiny).log()
+        shape = torch.broadcast_shapes(log_weights.shape, self.batch_shape)
+        weights = log_weights.expand(shape).reshape(-1, 1, shape[-1]).exp()
+        features = self.features.expand(*shape, -1).reshape(*weights[:, 0].shape, -1)
+        rows = _chunk_rows(shape[-1] * len(self.bias), self.bias.device)
+        parts = []
+        for part, weight in zip(features.split(rows), weights.split(rows), strict=True):
+            probs = at_least_fp32(linear(part, self.weight, self.bias)).softmax(-1)
+            # Mixed as probabilities: one matrix product, half the time of a logsumexp.
+            mixed = (weight.to(probs.dtype) @ probs).squeeze(1)
+            parts.append(mixed.clamp_min(torch.finfo(mixed.dtype).tiny).log())
+        return torch.cat(parts).reshape(*shape[:-1], len(self.bias))
 
     def sample(self, sample_shape: Any = _SINGLE) -> Int[Tensor, "*shape"]:
         """Token ids of shape ``sample_shape + batch_shape``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
+import torch
 from jaxtyping import Float, Int
 from pyro.nn import pyro_method
 from torch import Tensor
@@ -53,12 +54,15 @@ class CategoricalModel(AlignmentModel):
     ) -> Float[Tensor, "batch target vocabulary"]:
         """``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best source positions."""
         scores, memory = states.scores, states.memory
-        of_source = [memory.values] if memory.factors is None else [memory.values, memory.factors]
-        of_source = [each.unsqueeze(1) for each in of_source]
+        values, factors = memory.values.unsqueeze(1), memory.factors
         if top_k is not None and top_k < scores.shape[-1]:
-            scores, positions = scores.topk(top_k, dim=-1)
-            of_source = [each.take_along_dim(positions.unsqueeze(-1), 2) for each in of_source]
-        values, *factors = of_source
+            best, positions = scores.topk(top_k, dim=-1)
+            if factors is None:
+                scores, values = best, values.take_along_dim(positions.unsqueeze(-1), 2)
+            else:  # with all of them at hand the rest need not be told apart from none
+                scores = torch.full_like(scores, -torch.inf).scatter(-1, positions, best)
         emission = self.networks.emission(states.hidden.unsqueeze(2), values)
-        mixture: Tensor = emission.mixture(scores.log_softmax(-1), *factors)
-        return mixture
+        log_weights = scores.log_softmax(-1)
+        if factors is None:
+            return emission.mixture(log_weights)
+        return emission.mixture(log_weights, factors.unsqueeze(1))

@@ -85,7 +85,7 @@ class ProductEmission(Emission):
 
     def factors(self, values: Tensor) -> Tensor:
         """The aligned word's factor for every token."""
-        return factor_of(values, self.weight, self.bias)
+        return factor_of(values, self.weight)
 
     def forward(self, hidden: Tensor, context: Tensor) -> ProductCategorical:
         """One factor for every state, one for every context."""

@@ -19,10 +19,6 @@ from pyro_align.models import AlignmentModel
 from pyro_align.networks import DecoderState, Memory, States
 from pyro_align.translation.hypotheses import FinishedHypotheses, Hypothesis
 
-CHUNK_ELEMENTS = 1 << 23
-"""Largest number of log probabilities, of every token given every alignment, that exist at a
-time (32 MiB in fp32). On CPUs from 2^21 to 2^24 all are as fast."""
-
 
 @dataclass(frozen=True)
 class _Live:
@@ -170,8 +166,9 @@ class BeamSearch:
         log_probs = self._next_token(live, states)
         log_probs[:, [PAD, BOS]] = -torch.inf
         closing = finished.limits[live.sentence] <= live.tokens.shape[1]
-        log_probs[:, :EOS].masked_fill_(closing.unsqueeze(1), -torch.inf)
-        log_probs[:, EOS + 1 :].masked_fill_(closing.unsqueeze(1), -torch.inf)
+        if bool(closing.any()):
+            log_probs[:, :EOS].masked_fill_(closing.unsqueeze(1), -torch.inf)
+            log_probs[:, EOS + 1 :].masked_fill_(closing.unsqueeze(1), -torch.inf)
 
         # The best of each row, then, side by side, the best of each sentence.
         best = log_probs.topk(min(self.beam, log_probs.shape[1]), dim=1)
@@ -214,30 +211,22 @@ class BeamSearch:
         )
 
     def _next_token(self, live: _Live, states: States) -> Float[Tensor, "row vocabulary"]:
-        """Log probabilities of the next token, so many sentences at a time as memory allows.
+        """Log probabilities of the next token.
 
         The beams of a sentence take the place of target positions: what depends on the source alone
         is then computed once for all of them.
         """
-        sources = states.scores.shape[2]
-        alignments = sources if self.top_k is None else min(self.top_k, sources)
-        vocabulary = self.model.networks.target_embedding.num_embeddings
-        slot = torch.searchsorted(live.present, live.sentence)
         shape = (len(live.present), int(live.rank.max()) + 1)
-        hidden = states.hidden.new_zeros(*shape, states.hidden.shape[-1])
-        scores = states.scores.new_zeros(*shape, sources)
+        if len(live.rank) == math.prod(shape):  # all of them as wide
+            hidden, scores = (
+                each.reshape(*shape, each.shape[-1]) for each in (states.hidden, states.scores)
+            )
+            grid = States(live.sources, hidden, scores)
+            return self.model.next_token(grid, self.top_k).flatten(0, 1)
+        slot = torch.searchsorted(live.present, live.sentence)
+        hidden, scores = (
+            each.new_zeros(*shape, each.shape[-1]) for each in (states.hidden, states.scores)
+        )
         hidden[slot, live.rank], scores[slot, live.rank] = states.hidden[:, 0], states.scores[:, 0]
         grid = States(live.sources, hidden, scores)
-        size = max(1, CHUNK_ELEMENTS // (alignments * vocabulary * shape[1]))
-        parts = [
-            self.model.next_token(_sentences(grid, start, start + size), self.top_k)
-            for start in range(0, shape[0], size)
-        ]
-        return torch.cat(parts)[slot, live.rank]
-
-
-def _sentences(states: States, start: int, stop: int) -> States:
-    if start == 0 and stop >= len(states.hidden):
-        return states
-    index = torch.arange(start, min(stop, len(states.hidden)), device=states.hidden.device)
-    return States(states.memory.select(index), states.hidden[index], states.scores[index])
+        return self.model.next_token(grid, self.top_k)[slot, live.rank]

@@ -126,7 +126,7 @@ def test_experts_that_disagree_are_mixed():
     distribution = ProductCategorical(left.unsqueeze(2), by_position, weight, bias)
     weights = torch.full((2, 3, 4), 0.25).log()
     expected = distribution.joint.probs.mean(2)
-    for known in (None, factor_of(by_position, weight, bias)):
+    for known in (None, factor_of(by_position, weight)):
         mixed = distribution.mixture(weights, known).exp()
         torch.testing.assert_close(mixed, expected, rtol=1e-4, atol=1e-6)
 
@@ -157,7 +157,7 @@ def test_mixture(left, right):
     log_weights = torch.randn(4, 3, 6, dtype=torch.float64).log_softmax(-1)
     expected = (by_hand(*inputs) + log_weights.unsqueeze(-1)).logsumexp(-2)
     torch.testing.assert_close(distribution.mixture(log_weights), expected)
-    known = factor_of(*inputs[1:])
+    known = factor_of(*inputs[1:3])
     torch.testing.assert_close(distribution.mixture(log_weights, known), expected)
     torch.testing.assert_close(distribution.joint.mixture(log_weights), expected)
 

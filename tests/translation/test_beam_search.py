@@ -5,8 +5,10 @@ import torch
 from support import randomise, tiny_model, tiny_networks
 
 from pyro_align.batch import BOS, EOS, PAD, Batch
+from pyro_align.distributions import log_partition, vocabulary_categorical
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.networks import EMISSIONS
 from pyro_align.posterior import score_positions
 from pyro_align.translation import BeamSearch, beam_search
 
@@ -232,10 +234,12 @@ def test_a_length_penalty_prefers_longer_translations():
     assert any(a < b for a, b in lengths)
 
 
-def test_memory_for_one_row_at_a_time_gives_the_same(monkeypatch):
-    search = BeamSearch(varied(), beam=4, n_best=2)
+@pytest.mark.parametrize("emission", EMISSIONS)
+def test_memory_for_one_row_at_a_time_gives_the_same(emission, monkeypatch):
+    search = BeamSearch(varied(emission=emission), beam=4, n_best=2)
     whole = search.search(SOURCES)
-    monkeypatch.setattr(beam_search, "CHUNK_ELEMENTS", 1)
+    for module in (log_partition, vocabulary_categorical):
+        monkeypatch.setattr(module, "CHUNK_ELEMENTS", {"cpu": 1})
     assert_same(search.search(SOURCES), whole)
 
 
