@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from pyro_align.batch import EOS, PAD, Batch
+from pyro_align.distributions import chunks
 from pyro_align.guides import AmortizedGuide
 from pyro_align.models import CategoricalModel
 from pyro_align.networks import NetworkConfig, SequenceToSequence
@@ -222,3 +223,9 @@ def restore(state: dict[str, Any]) -> None:
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = state["cudnn"]
     torch.set_float32_matmul_precision(state["matmul precision"])
+
+
+def rows_of_a_chunk(monkeypatch, rows):
+    """Let only so many rows of logits exist at a time."""
+    monkeypatch.setattr(chunks, "ELEMENTS", {"cpu": 1})
+    monkeypatch.setattr(chunks, "ROWS", rows)

@@ -20,13 +20,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
+from pyro_align.distributions.chunks import chunk_rows
 from pyro_align.distributions.precision import at_least_fp32
 
-CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
-"""Largest number of logits of both factors that exist at a time, by device."""
-
-KEPT_ELEMENTS = 1 << 25
-"""Largest number of values of both factors that are kept for the backward pass (128 MiB in fp32);
+KEPT_ELEMENTS = 1 << 26
+"""Largest number of values of both factors that are kept for the backward pass (256 MiB in fp32);
 more are computed again."""
 
 SMALLEST = 1e-25
@@ -149,11 +147,11 @@ class _PairLogProb(torch.autograd.Function):
     ) -> Float[Tensor, "shared left right"]:
         # Under autocast the products run in bf16 here as they would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(left.device.type)
-        rows = left.shape[0] * (left.shape[1] + right.shape[1])
-        keep = rows * len(bias) <= KEPT_ELEMENTS
+        rows = left.shape[1] + right.shape[1]
+        keep = len(left) * rows * len(bias) <= KEPT_ELEMENTS
         dtype = at_least_fp32(left).dtype
         kept, log_probs = [], []
-        for chunk in _chunks(left, right, bias):
+        for chunk in _chunks(left, rows, bias):
             factors = _Factors.of(left[chunk], right[chunk], weight, bias, value[chunk])
             log_probs.append(factors.log_probs.to(dtype))
             if keep:
@@ -168,7 +166,8 @@ class _PairLogProb(torch.autograd.Function):
         grad_left, grad_right = torch.empty_like(left), torch.empty_like(right)
         grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         with torch.autocast(left.device.type, enabled=ctx.autocast):
-            for i, chunk in enumerate(_chunks(left, right, bias)):
+            rows = left.shape[1] + right.shape[1]
+            for i, chunk in enumerate(_chunks(left, rows, bias)):
                 if kept:
                     factors = _Factors(*kept[3 * i : 3 * i + 3])
                 else:
@@ -213,8 +212,8 @@ def mixed_log_probs(
         factor: the right factor if it is known from before.
     """
     parts = []
-    # Nothing is kept, and one large product is faster than many small ones.
-    for chunk in _chunks(left, right, bias, times=8):
+    rows = left.shape[1] + (right.shape[1] if factor is None else 0)
+    for chunk in _chunks(left, rows, bias):
         factors = None
         if factor is not None:
             factors = _Factors.beside(factor[chunk], left[chunk], weight, bias)
@@ -224,7 +223,7 @@ def mixed_log_probs(
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _chunks(left: Tensor, right: Tensor, bias: Tensor, times: int = 1) -> Iterator[slice]:
-    elements = (left.shape[1] + right.shape[1]) * len(bias)
-    rows = max(1, times * CHUNK_ELEMENTS.get(left.device.type, 1 << 24) // elements)
-    return (slice(start, start + rows) for start in range(0, len(left), rows))
+def _chunks(features: Tensor, rows: int, bias: Tensor) -> Iterator[slice]:
+    """So many sentences, each with so many rows of logits, as have those of a chunk."""
+    number = max(1, chunk_rows(len(bias), features.device) // rows)
+    return (slice(start, start + number) for start in range(0, len(features), number))

@@ -89,10 +89,18 @@ class MarkovMixture(TorchDistribution):
 
     def posterior(self, value: Shaped[Tensor, "*batch t"]) -> ChainPosterior:
         """What the words say about the chain; nothing of it is differentiable."""
+        return self.posterior_of(self._emission(value))
+
+    def posterior_of(self, emission: Float[Tensor, "*batch t one_more"]) -> ChainPosterior:
+        """What scores say about the chain that stand for the words' log probabilities.
+
+        Args:
+            emission: for each position a score of what is drawn from nothing (first), and of what
+                is drawn from each state.
+        """
         with torch.enable_grad():
             parts = [
-                each.detach().requires_grad_()
-                for each in (self._emission(value), self.initial, self.transition)
+                each.detach().requires_grad_() for each in (emission, self.initial, self.transition)
             ]
             log_prob = self._forward(*parts)
             states, first, moves = torch.autograd.grad(log_prob.sum(), parts, allow_unused=True)

@@ -14,14 +14,11 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import constraints
 from torch.nn.functional import linear
 
+from pyro_align.distributions.chunks import chunk_rows
 from pyro_align.distributions.precision import at_least_fp32
 
-CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 27}
-"""Largest number of logits that are computed at a time, by device: on a CPU what stays near its
-cache (4 MiB in fp32), on a GPU what keeps it busy (512 MiB)."""
-
-KEPT_ELEMENTS = 1 << 25
-"""Largest number of probabilities that are kept for the backward pass (128 MiB in fp32); more are
+KEPT_ELEMENTS = 1 << 26
+"""Largest number of probabilities that are kept for the backward pass (256 MiB in fp32); more are
 computed again."""
 
 _SINGLE = torch.Size()
@@ -111,7 +108,7 @@ class VocabularyCategorical(TorchDistribution):
         shape = torch.broadcast_shapes(log_weights.shape, self.batch_shape)
         weights = log_weights.expand(shape).reshape(-1, 1, shape[-1]).exp()
         features = self.features.expand(*shape, -1).reshape(*weights[:, 0].shape, -1)
-        rows = _chunk_rows(shape[-1] * len(self.bias), self.bias.device)
+        rows = max(1, chunk_rows(len(self.bias), self.bias.device) // shape[-1])
         parts = []
         for part, weight in zip(features.split(rows), weights.split(rows), strict=True):
             probs = at_least_fp32(linear(part, self.weight, self.bias)).softmax(-1)
@@ -129,10 +126,6 @@ class VocabularyCategorical(TorchDistribution):
         return dist.Categorical(logits=self.logits).enumerate_support(expand)
 
 
-def _chunk_rows(vocabulary: int, device: torch.device) -> int:
-    return max(1, CHUNK_ELEMENTS.get(device.type, 1 << 24) // vocabulary)
-
-
 class _ChunkedLogProb(torch.autograd.Function):
     """Gold-token log probabilities of ``softmax(features @ weight.T + bias)``, row by row."""
 
@@ -145,7 +138,7 @@ class _ChunkedLogProb(torch.autograd.Function):
         value: Int[Tensor, " row"],
         keep: bool = False,
     ) -> Float[Tensor, " row"]:
-        rows = _chunk_rows(len(bias), bias.device)
+        rows = chunk_rows(len(bias), bias.device)
         # Under autocast the product runs in bf16 here as it would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(features.device.type)
         log_probs, largest, sums, kept = [], [], [], []
@@ -167,7 +160,7 @@ class _ChunkedLogProb(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, " row"]) -> tuple[Tensor | None, ...]:
         features, weight, bias, value, largest, sums, *kept = ctx.saved_tensors
-        rows = _chunk_rows(len(bias), bias.device)
+        rows = chunk_rows(len(bias), bias.device)
         grad_features = torch.empty_like(features)
         grad_weight = torch.zeros_like(weight)
         grad_bias = torch.zeros_like(bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pyro.ops.provenance import detach_provenance, get_provenance, track_provenance
+from support import rows_of_a_chunk
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -40,7 +41,7 @@ def memory(request, monkeypatch):
     if request.param != "kept":
         monkeypatch.setattr(log_partition, "KEPT_ELEMENTS", 0)
     if request.param == "rows":
-        monkeypatch.setattr(log_partition, "CHUNK_ELEMENTS", {"cpu": 1})
+        rows_of_a_chunk(monkeypatch, 1)
 
 
 def arguments(left=(4, 3), right=(6, 4, 1), scale=1.0, dtype=torch.float64):

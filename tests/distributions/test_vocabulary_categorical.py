@@ -11,10 +11,11 @@ from pyro.ops.provenance import (
     get_provenance,
     track_provenance,
 )
+from support import rows_of_a_chunk
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pyro_align.distributions import VocabularyCategorical, vocabulary_categorical
+from pyro_align.distributions import VocabularyCategorical
 
 VOCABULARY, FEATURE = 7, 5
 
@@ -35,10 +36,10 @@ def tokens(shape):
     return torch.randint(VOCABULARY, shape, generator=torch.Generator().manual_seed(5))
 
 
-@pytest.fixture(params=[1, VOCABULARY, 2 * VOCABULARY + 1, 5 * VOCABULARY, 1 << 21])
+@pytest.fixture(params=[1, 2, 5, 1 << 10])
 def chunk(request, monkeypatch):
-    """Chunks of one row (where even one is too large, too), one, two, five rows, and all."""
-    monkeypatch.setattr(vocabulary_categorical, "CHUNK_ELEMENTS", {"cpu": request.param})
+    """Chunks of one, two, five rows, and all."""
+    rows_of_a_chunk(monkeypatch, request.param)
 
 
 SHAPES = [
@@ -201,7 +202,7 @@ class LargestTensor(TorchDispatchMode):
 
 def test_no_tensor_is_larger_than_a_chunk_or_the_input(monkeypatch):
     rows, vocabulary = 200, 50
-    monkeypatch.setattr(vocabulary_categorical, "CHUNK_ELEMENTS", {"cpu": 30 * vocabulary})
+    rows_of_a_chunk(monkeypatch, 30)
     features = torch.randn(rows, 4, requires_grad=True)
     weight = torch.randn(vocabulary, 4, requires_grad=True)
     bias = torch.randn(vocabulary, requires_grad=True)

@@ -2,10 +2,9 @@ import itertools
 
 import pytest
 import torch
-from support import randomise, tiny_model, tiny_networks
+from support import randomise, rows_of_a_chunk, tiny_model, tiny_networks
 
 from pyro_align.batch import BOS, EOS, PAD, Batch
-from pyro_align.distributions import log_partition, vocabulary_categorical
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.models import CategoricalModel, SoftModel
 from pyro_align.networks import EMISSIONS
@@ -238,8 +237,7 @@ def test_a_length_penalty_prefers_longer_translations():
 def test_memory_for_one_row_at_a_time_gives_the_same(emission, monkeypatch):
     search = BeamSearch(varied(emission=emission), beam=4, n_best=2)
     whole = search.search(SOURCES)
-    for module in (log_partition, vocabulary_categorical):
-        monkeypatch.setattr(module, "CHUNK_ELEMENTS", {"cpu": 1})
+    rows_of_a_chunk(monkeypatch, 1)
     assert_same(search.search(SOURCES), whole)
 
 
