@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import os
 import statistics
 import subprocess
@@ -53,6 +54,20 @@ for begin in range(0, len(pairs), 1000):
         print(" ".join(f"{i}-{j}" for i, j in each["alignments"]))
 """
 """fast_align as its README runs it (-d -o -v), symmetrised by grow-diag-final-and."""
+
+
+FITTED = """
+import json, sys
+from pathlib import Path
+from pyro_align import hmm
+from pyro_align.alignment import SYMMETRISATIONS, SYMMETRISE, Argmax, PairText, align_text
+text, settings = Path(sys.argv[1]), hmm.Settings(**json.loads(sys.argv[2]))
+for pair in align_text(
+    PairText.open([text]), settings, Argmax(), SYMMETRISATIONS[SYMMETRISE], echo=lambda line: None
+):
+    print(" ".join(f"{i}-{j}" for i, j in pair.links))
+"""
+"""The hidden Markov aligner with settings that the command line has not."""
 
 
 class Bench:
@@ -99,6 +114,10 @@ class Bench:
     def ours(self, pairs: Sequence[Pair], *options: object) -> Links:
         text = self.write("text.fa", pairs)
         return read(self.run(sys.executable, "-m", "pyro_align", "align", *options, text))
+
+    def fitted(self, pairs: Sequence[Pair], **settings: object) -> Links:
+        text = self.write("text.fa", pairs)
+        return read(self.run(sys.executable, "-c", FITTED, text, json.dumps(settings)))
 
     def frozen(self, pairs: Sequence[Pair], number: int) -> Links:
         """Fitted to all pairs but the first ``number``, which are aligned; no others."""
@@ -158,6 +177,18 @@ def xl_wa(bench: Bench, data: Path) -> pd.DataFrame:
                 "pyro-align --fast": (lambda: bench.ours(pairs, "--train", "--fast"), 1),  # noqa: B023
                 "pyro-align, product over 0.04": (
                     lambda: bench.ours(pairs, "--train", *THRESHOLD),  # noqa: B023
+                    1,
+                ),
+                "pyro-align, no fertility": (
+                    lambda: bench.fitted(pairs, fertility=0),  # noqa: B023
+                    1,
+                ),
+                "pyro-align, projected": (
+                    lambda: bench.fitted(pairs, regularise=True),  # noqa: B023
+                    1,
+                ),
+                "pyro-align, counted by projection": (
+                    lambda: bench.fitted(pairs, agreement="projection"),  # noqa: B023
                     1,
                 ),
                 "pyro-align, frozen": (lambda: bench.frozen(pairs, known), 1),  # noqa: B023

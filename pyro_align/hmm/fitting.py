@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from pyro_align.distributions import ChainPosterior
 from pyro_align.errors import DataError
+from pyro_align.hmm.agreement import project
 from pyro_align.hmm.classes import Classes
 from pyro_align.hmm.lexicon import Lexicon, pair_codes
-from pyro_align.hmm.model import HiddenMarkovModel, Words
+from pyro_align.hmm.model import HiddenMarkovModel, unpadded
+from pyro_align.hmm.observed import observe
+from pyro_align.hmm.passes import renew
 from pyro_align.hmm.settings import Settings
 from pyro_align.hmm.store import PosteriorStore
 from pyro_align.hmm.text import ClassText
@@ -54,10 +53,10 @@ class FittedText:
     def __getitem__(self, pair: int) -> list[WordAlignment]:
         """Alignment of a sentence pair, by number from 0, in each direction."""
         batch, row, source, target = self._text.place(pair)
-        sizes = ((target, source), (source, target))
+        sizes = (source, target), (target, source)
         return [
-            WordAlignment(weights=states[:t, 1 : 1 + s], null=states[:t, 0])
-            for states, (t, s) in zip(self._store.read_row(batch, row), sizes, strict=False)
+            unpadded(states, *size)
+            for states, size in zip(self._store.read_row(batch, row), sizes, strict=False)
         ]
 
 
@@ -79,8 +78,9 @@ def fit(
     once is no evidence for its own translation; that it is makes rare words collect links in
     maximum likelihood.
 
-    After the first passes links are counted as often as *both* directions expect them, by the
-    product of their posteriors (Liang, Taskar & Klein 2006).
+    After the first passes links are counted as far as *both* directions expect them, by the product
+    of their posteriors (Liang, Taskar & Klein 2006) unless the settings say otherwise. From the
+    second pass on the numbers of links of source words have a prior, which is learnt.
 
     Args:
         pairs: sentence pairs with words on both sides; read once.
@@ -103,19 +103,14 @@ def fit(
     store = PosteriorStore(scratch / "posteriors", shapes, directions)
     passes = settings.independent + settings.markov
     for number in range(passes):
-        markov = number >= settings.independent
-        perplexities = _renew(
-            models,
-            text,
-            store,
-            own=number > 0,
-            agree=markov and directions == 2,
-            jump_prior=settings.jump_prior if markov else None,
-        )
+        perplexities = renew(models, text, store, settings, number)
         figures = " and ".join(f"{figure:.2f}" for figure in perplexities)
         echo(f"pass {number + 1} of {passes}: perplexity {figures}")
     for batch in range(text.batches):
-        found = _posteriors(models, text.batch(batch), store.read(batch) if passes else None)
+        observed = observe(models, text.batch(batch), store.read(batch) if passes else None)
+        found = [each.posterior() for each in observed]
+        if directions == 2 and settings.regularise:
+            found = project(observed, found, settings.projection)
         store.write(batch, [each.states for each in found])
     return FittedText(models, classes, settings, text, store)
 
@@ -144,71 +139,3 @@ def _models(
         )
         models.append(HiddenMarkovModel(lexicon, settings.max_jump, settings.null))
     return models
-
-
-def _posteriors(
-    models: list[HiddenMarkovModel], words: Words, own: list[Tensor] | None
-) -> list[ChainPosterior]:
-    """The posteriors of a batch in each direction, without what its own links add to the counts."""
-    result = []
-    for direction, model in enumerate(models):
-        each = words.turned() if direction else words
-        target = model.target(each, None if own is None else own[direction][..., 1:])
-        result.append(target.posterior(each.target))
-    return result
-
-
-def _renew(
-    models: list[HiddenMarkovModel],
-    text: ClassText,
-    store: PosteriorStore,
-    *,
-    own: bool,
-    agree: bool,
-    jump_prior: float | None,
-) -> list[float]:
-    """A pass over the text: new counts, and the weights of jumps unless ``jump_prior`` is None.
-
-    Returns:
-        Perplexity a target word of each direction.
-    """
-    counts = [torch.zeros_like(model.lexicon.counts) for model in models]
-    jumps = [torch.full_like(model.jumps, jump_prior or 0.0) for model in models]
-    starts = [torch.full_like(model.starts, jump_prior or 0.0) for model in models]
-    total = [0.0] * len(models)
-    for number in range(text.batches):
-        words = text.batch(number)
-        found = _posteriors(models, words, store.read(number) if own else None)
-        states = [each.states for each in found]
-        if agree:
-            states = _agreeing(*states)
-        # Rounded as they are stored: what is left out later is what was counted.
-        states = store.write(number, states)
-        for direction, (model, each) in enumerate(zip(models, found, strict=True)):
-            side = words.turned() if direction else words
-            places = model.lexicon.places(side.source, side.target)
-            counts[direction].index_add_(
-                0, places.reshape(-1), states[direction][..., 1:].reshape(-1)
-            )
-            length = side.source.shape[1]
-            jumps[direction].index_add_(
-                0, model.widths(length).reshape(-1), each.moves.sum(0).reshape(-1)
-            )
-            starts[direction].index_add_(0, model.distances(length)[0], each.first.sum(0))
-            total[direction] += each.log_prob.sum().item()
-    for model, count, jump, start in zip(models, counts, jumps, starts, strict=True):
-        model.lexicon.learn(count)
-        if jump_prior is not None:
-            model.jumps, model.starts = jump, start
-    return [math.exp(-each / size) for each, size in zip(total, text.words, strict=False)]
-
-
-def _agreeing(
-    forward: Float[Tensor, "b t s_null"], reverse: Float[Tensor, "b s t_null"]
-) -> list[Tensor]:
-    """Link probabilities of two directions replaced by their product."""
-    both = forward[..., 1:] * reverse[..., 1:].transpose(1, 2)
-    return [
-        torch.cat([forward[..., :1], both], dim=-1),
-        torch.cat([reverse[..., :1], both.transpose(1, 2)], dim=-1),
-    ]

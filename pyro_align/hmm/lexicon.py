@@ -104,6 +104,7 @@ class Lexicon:
         source: Int[Tensor, "*b s"],
         target: Int[Tensor, "*b t"],
         own: Float[Tensor, "*b t s"] | None = None,
+        places: Int[Tensor, "*b t s"] | None = None,
     ) -> Float[Tensor, "*b t one_more"]:
         """Log probabilities of target words: drawn from nothing (first), or from source words.
 
@@ -112,8 +113,9 @@ class Lexicon:
             target: ids of target words, 0 for padding.
             own: expected numbers of links of these very words, which are part of the counts and are
                 left out, so that no word is its own evidence.
+            places: where the pairs are stored, if :meth:`places` has been asked already.
         """
-        places = self.places(source, target)
+        places = self.places(source, target) if places is None else places
         known = self.keys[places] == pair_codes(source, target, self.width)
         links = self.counts[places].masked_fill_(~known, 0.0)
         words = self.totals[source].unsqueeze(-2).expand_as(links)

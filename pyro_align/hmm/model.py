@@ -16,7 +16,9 @@ from torch.distributions import constraints
 
 from pyro_align.distributions import MarkovMixture
 from pyro_align.hmm.classes import NULL
+from pyro_align.hmm.fertility import Fertility
 from pyro_align.hmm.lexicon import Lexicon
+from pyro_align.posterior import WordAlignment
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,17 @@ def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "b n"]:
     return torch.from_numpy(padded)
 
 
+def unpadded(states: Float[Tensor, "t one_more"], source: int, target: int) -> WordAlignment:
+    """Probabilities of states as a table, padding cut off.
+
+    Args:
+        states: from nothing (first), then from each source word.
+        source: number of source words.
+        target: number of target words.
+    """
+    return WordAlignment(weights=states[:target, 1 : 1 + source], null=states[:target, 0])
+
+
 @final
 class Translations(TorchDistribution):
     """Target words given source words, for each pair of a position and a source word.
@@ -66,7 +79,6 @@ class Translations(TorchDistribution):
         lexicon: of classes of words.
         source: source words, padded.
         length: number of target positions.
-        own: see :meth:`Lexicon.log_probs`.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -76,11 +88,9 @@ class Translations(TorchDistribution):
         lexicon: Lexicon,
         source: Int[Tensor, "b s"],
         length: int,
-        own: Float[Tensor, "b t s"] | None = None,
     ):
         self.lexicon = lexicon
         self.source = source
-        self.own = own
         batch, width = source.shape
         super().__init__(torch.Size((batch, length, 1 + width)), validate_args=False)
 
@@ -91,7 +101,7 @@ class Translations(TorchDistribution):
 
     def log_prob(self, value: Int[Tensor, "b t 1"]) -> Float[Tensor, "b t one_more"]:
         """Log probabilities of one word a position, drawn from nothing or from a source word."""
-        return self.lexicon.log_probs(self.source, value.squeeze(-1), self.own)
+        return self.lexicon.log_probs(self.source, value.squeeze(-1))
 
     def sample(self, sample_shape: Any = torch.Size()) -> Int[Tensor, "..."]:  # noqa: B008
         """Draw a word from each."""
@@ -117,6 +127,12 @@ class HiddenMarkovModel:
         lexicon: which words are translations of which.
         max_jump: the widest jump with a weight of its own.
         null: probability that a target word is drawn from nothing.
+
+    Attributes:
+        jumps: weights of widths, from that of ``−max_jump`` on.
+        starts: weights of first positions.
+        fertility: numbers of links, by which fitting weighs whole alignments, if it has learnt
+            them. They are no part of the program.
     """
 
     def __init__(self, lexicon: Lexicon, max_jump: int, null: float):
@@ -125,19 +141,15 @@ class HiddenMarkovModel:
         self.null = null
         self.jumps = torch.ones(2 * max_jump + 1)
         self.starts = torch.ones(max_jump + 1)
+        self.fertility: Fertility | None = None
 
     def __call__(self, words: Words) -> Tensor:
         """Observe the target words, given the source words."""
         with pyro.plate("sentences", len(words.source)):
             return pyro.sample("target", self.target(words), obs=words.target)
 
-    def target(self, words: Words, own: Float[Tensor, "b t s"] | None = None) -> MarkovMixture:
-        """Distribution of the target words, given the source words and the number of target words.
-
-        Args:
-            words: the sentence pairs.
-            own: see :meth:`Lexicon.log_probs`.
-        """
+    def target(self, words: Words) -> MarkovMixture:
+        """Distribution of the target words, given the source words and their own number."""
         here = words.source_mask
         initial = self.starts[self.distances(here.shape[1])[0]] * here
         transition = self.jumps[self.widths(here.shape[1])] * here.unsqueeze(1)
@@ -145,7 +157,7 @@ class HiddenMarkovModel:
             _normalised(initial),
             _normalised(transition),
             self.null,
-            Translations(self.lexicon, words.source, words.target.shape[1], own),
+            Translations(self.lexicon, words.source, words.target.shape[1]),
             words.target_mask,
             validate_args=False,
         )

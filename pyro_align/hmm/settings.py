@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Passes = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+
+
+class Projection(BaseModel):
+    """What :func:`~pyro_align.hmm.project` asks for; constraints may be broken at a price.
+
+    Attributes:
+        price: of each expected link in which two directions differ; ``inf`` for constraints.
+        most: links that any word may expect to take part in when the other side chooses; more have
+            the same price. None for any number.
+        steps: of the dual; each costs about as much as inferring the chains once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    price: Positive = 1.0
+    most: Positive | None = None
+    steps: Passes = 4
 
 
 class Settings(BaseModel):
@@ -20,9 +37,15 @@ class Settings(BaseModel):
         null: probability that a target word is drawn from nothing.
         max_jump: the widest jump with a weight of its own.
         jump_prior: pseudo-count of each width.
+        fertility: power of the prior on numbers of links, :class:`~pyro_align.hmm.Fertility`, which
+            is learnt; 0 for none.
+        agreement: how links of both directions are made to agree when they are counted:
+            :func:`~pyro_align.hmm.product` or :func:`~pyro_align.hmm.project`.
+        regularise: whether the links that are given at the end are projected, too.
+        projection: of which kind projections are.
         independent: first passes, in which jumps of any width are alike, as in IBM model 1.
         markov: passes after them, in which the widths of jumps are learnt, and in which a link
-            counts as often as both directions expect it.
+            counts only as far as both directions expect it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +56,10 @@ class Settings(BaseModel):
     null: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_jump: Annotated[int, Field(ge=1)] = 20
     jump_prior: Positive = 0.5
+    fertility: Annotated[float, Field(ge=0)] = 0.5
+    agreement: Literal["product", "projection"] = "product"
+    regularise: bool = False
+    projection: Projection = Projection()
     independent: Passes = 2
     markov: Passes = 3
 

@@ -17,7 +17,7 @@ from pyro_align.errors import RunError
 from pyro_align.files import beside
 from pyro_align.hmm.classes import Classes
 from pyro_align.hmm.lexicon import Lexicon
-from pyro_align.hmm.model import HiddenMarkovModel, Words
+from pyro_align.hmm.model import HiddenMarkovModel, Words, unpadded
 from pyro_align.hmm.settings import Settings
 from pyro_align.posterior import WordAlignment
 
@@ -147,9 +147,6 @@ class SavedTables:
         words = Words.from_ids([pair.source for pair in pairs], [pair.target for pair in pairs])
         states = pairs[0].model.target(words).posterior(words.target).states
         return [
-            WordAlignment(
-                weights=table[: len(pair.target), 1 : 1 + len(pair.source)],
-                null=table[: len(pair.target), 0],
-            )
+            unpadded(table, len(pair.source), len(pair.target))
             for table, pair in zip(states, pairs, strict=True)
         ]

@@ -1,6 +1,7 @@
 """Fitting, against the same algorithm written out over all alignments of tiny sentences."""
 
 import itertools
+import math
 from collections import defaultdict
 
 import pytest
@@ -28,6 +29,34 @@ class Written:
         self.own = [defaultdict(float) for _ in pairs]
         self.jumps = {-1: 1.0, 0: 1.0, 1: 1.0}
         self.starts = {0: 1.0, 1: 1.0}
+        self.fertility = None
+        self.power = 0.0
+
+    def fertility_of(self, number, t, s):
+        """Factor of a link: what it does to the probability of the number of links, expected."""
+        if self.fertility is None:
+            return 1.0
+        none, more = self.fertility
+
+        def psi(k):
+            return (1 - none) * (1 - more) * more ** (k - 1) if k else none
+
+        own = self.own[number]
+        mean = sum(p for (place, state), p in own.items() if state == s and place != t)
+        poisson = [math.exp(-mean) * mean**k / math.factorial(k) for k in range(30)]
+        expected = sum(p * math.log(psi(k + 1) / psi(k)) for k, p in enumerate(poisson))
+        return math.exp(self.power * expected)
+
+    def learn_fertility(self, links):
+        words = bare = total = 0.0
+        for (source, target), table in zip(self.pairs, links, strict=True):
+            for s in range(len(source)):
+                of_word = [table[t, s] for t in range(len(target))]
+                words += 1
+                bare += math.prod(1 - p for p in of_word)
+                total += sum(of_word)
+        linked = words - bare
+        self.fertility = (bare + 1) / (words + 2), (total - linked + 1) / (total + 2)
 
     def emission(self, number, t, s):
         source, target = self.pairs[number]
@@ -52,6 +81,7 @@ class Written:
             for t, (null, state) in enumerate(chain):
                 p *= SETTINGS.null if null else 1 - SETTINGS.null
                 p *= self.emission(number, t, None if null else state)
+                p *= 1.0 if null else self.fertility_of(number, t, state)
                 if last is None:
                     weights = [self.starts[min(1, place)] for place in range(size)]
                     p *= weights[state] / sum(weights)
@@ -75,13 +105,16 @@ class Written:
     def jump(self, width):
         return self.jumps[max(-1, min(1, width))]
 
-    def renew(self, found, links, markov):
+    def renew(self, found, links, markov, power):
         self.counts = defaultdict(float)
         for number, (source, target) in enumerate(self.pairs):
             self.own[number] = links[number]
             for (t, s), value in links[number].items():
                 if s is not None:
                     self.counts[source[s], target[t]] += value
+        self.power = power
+        if power:
+            self.learn_fertility(links)
         if markov:
             for name, place in (("jumps", 1), ("starts", 2)):
                 table = getattr(self, name)
@@ -89,7 +122,7 @@ class Written:
                     table[key] = SETTINGS.jump_prior + sum(each[place][key] for each in found)
 
 
-def written(independent, markov, directions):
+def written(independent, markov, directions, fertility):
     models = [Written(PAIRS), Written([(target, source) for source, target in PAIRS])]
     models = models[:directions]
     for number in range(independent + markov):
@@ -109,19 +142,30 @@ def written(independent, markov, directions):
             ]
             links = [both, turned]
         for model, one, each in zip(models, found, links, strict=True):
-            model.renew(one, each, number >= independent)
+            model.renew(one, each, number >= independent, fertility)
     return [[model.posterior(i)[0] for i in range(len(PAIRS))] for model in models]
 
 
 @pytest.mark.parametrize(
-    ("independent", "markov", "directions"),
-    [(0, 0, 2), (1, 0, 2), (2, 0, 1), (0, 1, 1), (1, 2, 1), (1, 2, 2)],
+    ("independent", "markov", "directions", "fertility"),
+    [
+        (0, 0, 2, 0.0),
+        (1, 0, 2, 0.0),
+        (2, 0, 1, 0.0),
+        (0, 1, 1, 0.0),
+        (1, 2, 1, 0.0),
+        (1, 2, 2, 0.0),
+        (1, 0, 1, 1.0),
+        (2, 0, 1, 0.5),
+        (1, 2, 2, 0.5),
+    ],
 )
-def test_against_all_alignments(tmp_path, independent, markov, directions):
-    settings = SETTINGS.model_copy(update={"independent": independent, "markov": markov})
+def test_against_all_alignments(tmp_path, independent, markov, directions, fertility):
+    changes = {"independent": independent, "markov": markov, "fertility": fertility}
+    settings = SETTINGS.model_copy(update=changes)
     fitted = fit(PAIRS, settings, tmp_path, directions=directions, echo=silent)
     assert len(fitted) == len(PAIRS)
-    expected = written(independent, markov, directions)
+    expected = written(independent, markov, directions, fertility)
     for number, pair in enumerate(PAIRS):
         found = fitted[number]
         assert len(found) == directions

@@ -1,0 +1,117 @@
+"""Passes over a text: alignments are inferred, and the models learn from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pyro_align.distributions import ChainPosterior
+from pyro_align.hmm.agreement import product, project
+from pyro_align.hmm.fertility import Fertility
+from pyro_align.hmm.model import HiddenMarkovModel
+from pyro_align.hmm.observed import Observed, observe
+from pyro_align.hmm.settings import Settings
+from pyro_align.hmm.store import PosteriorStore
+from pyro_align.hmm.text import ClassText
+
+
+def renew(
+    models: Sequence[HiddenMarkovModel],
+    text: ClassText,
+    store: PosteriorStore,
+    settings: Settings,
+    number: int,
+) -> list[float]:
+    """A pass over the text, from which the models learn.
+
+    Args:
+        models: of source to target, then of target to source if there are two.
+        text: the sentence pairs.
+        store: states that the pass before inferred, replaced by those of this one.
+        settings: what is learnt in which pass.
+        number: of the pass, from 0.
+
+    Returns:
+        Perplexity a target word of each direction, or what it is at most.
+    """
+    markov = number >= settings.independent
+    tallies = [Tally(model, settings.jump_prior) for model in models]
+    for batch in range(text.batches):
+        observed = observe(models, text.batch(batch), store.read(batch) if number else None)
+        found = [each.posterior() for each in observed]
+        agree = markov and len(models) == 2
+        if agree and settings.agreement == "projection":
+            found = project(observed, found, settings.projection)
+        states = [each.states for each in found]
+        if agree and settings.agreement == "product":
+            states = product(*states)
+        # Rounded as they are stored: what is left out later is what was counted.
+        states = store.write(batch, states)
+        for tally, seen, each, counted in zip(tallies, observed, found, states, strict=True):
+            tally.add(seen, each, counted)
+    for tally in tallies:
+        tally.learn(jumps=markov, fertility=settings.fertility)
+    return [
+        math.exp(-tally.log_prob / size) for tally, size in zip(tallies, text.words, strict=False)
+    ]
+
+
+@final
+class Tally:
+    """What a pass over a text counts in one direction.
+
+    Args:
+        model: what is to learn of it.
+        jump_prior: pseudo-count of each width of a jump.
+
+    Attributes:
+        log_prob: of all target words, or what it is at least.
+    """
+
+    def __init__(self, model: HiddenMarkovModel, jump_prior: float):
+        self._model = model
+        self._counts = torch.zeros_like(model.lexicon.counts)
+        self._jumps = torch.full_like(model.jumps, jump_prior)
+        self._starts = torch.full_like(model.starts, jump_prior)
+        self._words = self._bare = self._links = 0.0
+        self.log_prob = 0.0
+
+    def add(
+        self, seen: Observed, found: ChainPosterior, states: Float[Tensor, "b t one_more"]
+    ) -> None:
+        """Count a batch.
+
+        Args:
+            seen: the batch.
+            found: its chains, whose jumps are counted.
+            states: probabilities of its states, whose links are counted.
+        """
+        links, source = states[..., 1:], seen.words.source
+        self._counts.index_add_(0, seen.places.reshape(-1), links.reshape(-1))
+        width = source.shape[1]
+        widths, distances = self._model.widths(width), self._model.distances(width)
+        self._jumps.index_add_(0, widths.reshape(-1), found.moves.sum(0).reshape(-1))
+        self._starts.index_add_(0, distances[0], found.first.sum(0))
+        here = seen.words.source_mask
+        self._words += here.sum().item()
+        self._bare += (1.0 - links).clamp_min_(0.0).prod(1)[here].sum().item()
+        self._links += links.sum().item()
+        self.log_prob += found.log_prob.sum().item()
+
+    def learn(self, *, jumps: bool, fertility: float) -> None:
+        """Hand what was counted to the model.
+
+        Args:
+            jumps: whether it learns the weights of jumps.
+            fertility: power of the prior on numbers of links; with 0 it learns none.
+        """
+        self._model.lexicon.learn(self._counts)
+        if jumps:
+            self._model.jumps, self._model.starts = self._jumps, self._starts
+        if fertility:
+            self._model.fertility = Fertility.learn(self._words, self._bare, self._links, fertility)
