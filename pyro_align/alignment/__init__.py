@@ -1,6 +1,7 @@
 """Word alignment of sentence pairs: decoding, two directions made one, formats, many files."""
 
 from pyro_align.alignment.aligner import SYMMETRISE, AlignedPair, Aligner, Tables, links_of
+from pyro_align.alignment.cluster import align_shards_on_ray
 from pyro_align.alignment.decoding import (
     DECODERS,
     Argmax,
@@ -47,6 +48,7 @@ __all__ = [
     "Writer",
     "agreement",
     "align_shards",
+    "align_shards_on_ray",
     "align_text",
     "grow_diag",
     "grow_diag_final",

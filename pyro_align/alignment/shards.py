@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import TextIO
 
-from pyro_align.errors import DataError, UserError
-from pyro_align.files import whole_file
+from pyro_align.errors import DataError, RunError, UserError
+from pyro_align.files import beside
 
 SUFFIX = ".links"
 """What the name of a file of links adds to the name of the file of sentence pairs."""
 
+ATTEMPTS = 3
+"""How often a file is begun in one call; what began it before must have been killed."""
+
+AlignShard = Callable[[Path, TextIO], None]
+"""Writes the links of one file of sentence pairs."""
+
+Results = Generator[tuple[Path, str | None], None, None]
+"""Each file as soon as it is done with, and why it failed, if it did."""
+
 
 def align_shards(
-    align: Callable[[Path, TextIO], None],
-    source: Path,
-    target: Path,
-    echo: Callable[[str], None],
+    align: AlignShard, source: Path, target: Path, echo: Callable[[str], None]
 ) -> dict[Path, str]:
     """Align each file of a folder into a file of the same name and :data:`SUFFIX`.
 
     A file is written beside and renamed when it is whole, so that one that is there is done: it is
     skipped, and a second call goes on where a first one failed or was killed. A file that cannot
-    be aligned does not keep the others from it.
+    be aligned does not keep the others from it. One call at a time may write to a folder.
 
     Args:
         align: writes the links of one file of sentence pairs.
@@ -37,6 +45,81 @@ def align_shards(
     Raises:
         DataError: if ``source`` is no folder, or there is no file in it.
     """
+
+    def one_by_one(shards: Sequence[Path]) -> Results:
+        for shard in shards:
+            yield shard, align_shard(align, shard, target)
+
+    return align_each(one_by_one, source, target, echo)
+
+
+def align_each(
+    align_all: Callable[[Sequence[Path]], Results],
+    source: Path,
+    target: Path,
+    echo: Callable[[str], None],
+) -> dict[Path, str]:
+    """As :func:`align_shards`, whoever aligns the files and in whatever order.
+
+    Args:
+        align_all: aligns files with :func:`align_shard`; not called if all are done.
+        source: the folder of sentence pairs.
+        target: the folder of links.
+        echo: told in a line what became of each file.
+    """
+    shards = _shards(source)
+    target.mkdir(parents=True, exist_ok=True)
+    _clean(target)
+    numbers = count(1)
+
+    def tell(shard: Path, outcome: str) -> None:
+        echo(f"{next(numbers)}/{len(shards)} {shard.name}: {outcome}")
+
+    left = []
+    for shard in shards:
+        if _links(shard, target).exists():
+            tell(shard, "done before")
+        else:
+            left.append(shard)
+    failed: dict[Path, str] = {}
+    if left:
+        with closing(align_all(left)) as results:
+            for shard, reason in results:
+                if reason is not None:
+                    failed[shard] = reason
+                tell(shard, "done" if reason is None else "failed")
+        _clean(target)
+    return failed
+
+
+def align_shard(align: AlignShard, shard: Path, target: Path) -> str | None:
+    """Align one file, unless its links are there.
+
+    Args:
+        align: writes the links.
+        shard: the file of sentence pairs.
+        target: the folder of links.
+
+    Returns:
+        Why it failed, if it did.
+    """
+    links = _links(shard, target)
+    if links.exists():
+        return None
+    try:
+        with (
+            beside(links, f"{_attempt(shard, links)}.part") as partial,
+            partial.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            align(shard, file)
+    except UserError as error:  # names file and line itself
+        return str(error)
+    except Exception as error:  # whatever it is, the other files are to be done
+        return f"{shard}: {type(error).__name__}: {error}"
+    return None
+
+
+def _shards(source: Path) -> list[Path]:
     if not source.is_dir():
         raise DataError("no such folder; --shards takes a folder of sentence pairs", source)
     shards = sorted(
@@ -46,20 +129,31 @@ def align_shards(
     )
     if not shards:
         raise DataError("there is no file of sentence pairs in this folder", source)
-    target.mkdir(parents=True, exist_ok=True)
-    failed: dict[Path, str] = {}
-    for number, shard in enumerate(shards, start=1):
-        links = target / f"{shard.name}{SUFFIX}"
-        if links.exists():
-            outcome = "done before"
-        else:
-            try:
-                with whole_file(links) as file:
-                    align(shard, file)
-                outcome = "done"
-            except Exception as error:  # whatever it is, the other files are to be done
-                known = isinstance(error, UserError)  # names file and line itself
-                failed[shard] = str(error) if known else f"{shard}: {type(error).__name__}: {error}"
-                outcome = "failed"
-        echo(f"{number}/{len(shards)} {shard.name}: {outcome}")
-    return failed
+    return shards
+
+
+def _links(shard: Path, target: Path) -> Path:
+    return target / f"{shard.name}{SUFFIX}"
+
+
+def _attempt(shard: Path, links: Path) -> int:
+    """Number of an attempt that no other process makes, by a file that none but a kill leaves.
+
+    So one that is taken for dead and is not writes a file of its own.
+    """
+    for number in range(1, ATTEMPTS + 1):
+        try:
+            links.with_name(f".{links.name}.{number}.part").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return number
+    raise RunError(
+        f"{shard}: what aligned it was killed {ATTEMPTS} times, perhaps for want of memory: split "
+        "the file, or the sentences that are very long"
+    )
+
+
+def _clean(target: Path) -> None:
+    """Delete what was begun and not ended."""
+    for partial in target.glob(f".*{SUFFIX}.*part"):
+        partial.unlink(missing_ok=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +15,7 @@ from pyro_align.cli.options import LINK_FORMATS, chosen_device, device_option
 from pyro_align.cli.output import output, tell
 
 if TYPE_CHECKING:
-    from pyro_align.cli.aligners import Align
+    from pyro_align.cli.aligners import SavedAligner
 
 TRAINING = ("one_direction", "fast", "neural", "epochs", "seed", "config", "settings", "save")
 """Parameters that go with --train alone."""
@@ -75,6 +78,16 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin", "max_length")
 @click.option(
     "--shards", type=click.Path(path_type=Path), metavar="DIR", help="Align each file of a folder."
 )
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="With --shards: on a Ray cluster; auto for the one there is, local for one started here.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="With --ray: at most so many; by default one for each CPU, or GPU, of the cluster.",
+)
 @click.option("--max-length", type=click.IntRange(min=2), help="Longest side, in pieces.")
 @device_option
 @click.pass_context
@@ -92,6 +105,8 @@ def align(
     probabilities: bool,
     out: Path | None,
     shards: Path | None,
+    ray: str | None,
+    workers: int | None,
     max_length: int | None,
     device: str,
     **training: Any,
@@ -120,38 +135,64 @@ def align(
     pyro-align align runs/de-en --reverse runs/en-de in.de in.en > links
     pyro-align align --train in.de in.en > links
     pyro-align align runs/a --shards pairs/ --out links/
+    pyro-align align runs/a --shards pairs/ --out links/ --ray auto
     """
     _check(ctx, train, arguments, reverse, symmetrise, decode, threshold, shards, out)
     from pyro_align.alignment import PairText, align_shards, writer
-    from pyro_align.cli.aligners import Links, saved, trained
+    from pyro_align.cli.aligners import Links, SavedAligner, saved, trained
 
     write = writer(form, probabilities=probabilities)
-    links = Links(decode, threshold, symmetrise, max_length, origin, chosen_device(device))
-
-    def align_to(align: Align, text: PairText, file: TextIO) -> None:
-        for aligned in align(text):
-            file.write(write(aligned))
-
+    if ray is None:
+        device = chosen_device(device)
+    links = Links(decode, threshold, symmetrise, max_length, origin, device)
+    if shards is not None and out is not None:
+        aligner = SavedAligner(Path(arguments[0]), reverse, links, write)
+        if ray is None:
+            failed = align_shards(aligner(), shards, out, tell)
+        else:
+            failed = _by_ray(aligner, shards, out, ray, workers)
+        for reason in failed.values():
+            tell(f"error: {reason}")
+        if failed:
+            tell(f"{len(failed)} failed; the same command again does these, and these alone")
+            ctx.exit(2)
+        return
     if train:
         text = PairText.open([Path(name) for name in arguments])
-        with trained(links, **training) as aligner, output(out) as file:
-            align_to(aligner, text, file)
+        with trained(links, **training) as align_text, output(out) as file:
+            file.writelines(map(write, align_text(text)))
         return
-    aligner = saved(Path(arguments[0]), reverse, links)
-    if shards is None or out is None:
-        names = arguments[1:] or ("-",)
-        text = PairText.open([sys.stdin.buffer if name == "-" else Path(name) for name in names])
-        with output(out) as file:
-            align_to(aligner, text, file)
-        return
-    failed = align_shards(
-        lambda shard, file: align_to(aligner, PairText.open([shard]), file), shards, out, tell
+    align_text = saved(Path(arguments[0]), reverse, links)
+    names = arguments[1:] or ("-",)
+    text = PairText.open([sys.stdin.buffer if name == "-" else Path(name) for name in names])
+    with output(out) as file:
+        file.writelines(map(write, align_text(text)))
+
+
+def _by_ray(
+    aligner: SavedAligner, shards: Path, out: Path, address: str, workers: int | None
+) -> dict[Path, str]:
+    """Align the files of a folder on a Ray cluster; those that failed, and why."""
+    from pyro_align.alignment import align_shards_on_ray
+
+    aligner = replace(
+        aligner,
+        folder=aligner.folder.absolute(),
+        reverse=None if aligner.reverse is None else aligner.reverse.absolute(),
     )
-    for reason in failed.values():
-        tell(f"error: {reason}")
-    if failed:
-        tell(f"{len(failed)} failed; the same command again does these, and these alone")
-        ctx.exit(2)
+    # What is wrong with it is said here, before any worker is asked for; the GPU may be elsewhere.
+    replace(aligner, links=replace(aligner.links, device="cpu"))()
+    # Ray says on standard output that a worker was killed, which it mends itself.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        return align_shards_on_ray(
+            aligner,
+            shards,
+            out,
+            tell,
+            address=address,
+            workers=workers,
+            on_gpu=aligner.on_gpu,
+        )
 
 
 def _check(
@@ -184,6 +225,12 @@ def _check(
             raise click.UsageError("say which RUN aligns the text, or --train one on it")
     if shards is not None and (out is None or len(arguments) > 1):
         raise click.UsageError("--shards DIR aligns the files of a folder into that of --out DIR")
+    if ctx.params["ray"] is not None and shards is None:
+        raise click.UsageError("--ray goes with --shards")
+    if ctx.params["workers"] is not None and ctx.params["ray"] is None:
+        raise click.UsageError("--workers goes with --ray")
+    if ctx.params["ray"] is not None and ctx.params["device"] not in ("auto", "cpu", "cuda"):
+        raise click.UsageError("with --ray a worker has one GPU, whose name is --device cuda")
     if symmetrise is not None and ctx.params["one_direction"]:
         raise click.UsageError("--symmetrise needs two directions: leave --one-direction out")
     if threshold is not None and decode != "threshold":

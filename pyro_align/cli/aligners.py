@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -23,10 +23,12 @@ from pyro_align.alignment import (
     Symmetrisation,
     Threshold,
     WordTables,
+    Writer,
     align_text,
 )
+from pyro_align.cli.options import chosen_device
 from pyro_align.cli.output import tell
-from pyro_align.errors import UserError
+from pyro_align.errors import TrainingError, UserError
 
 if TYPE_CHECKING:
     from pyro_align.run import Run
@@ -123,6 +125,41 @@ def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
     return links.of_runs(Run.load(folder), None if reverse is None else Run.load(reverse))
 
 
+@dataclass(frozen=True)
+class SavedAligner:
+    """What :func:`saved` is made from and how links are written, to be sent to other machines.
+
+    Attributes:
+        folder: of a run or an aligner.
+        reverse: of a run of the other direction, if any.
+        links: how links are read off; its device may be ``auto``.
+        write: gives the text of the links of a sentence pair.
+    """
+
+    folder: Path
+    reverse: Path | None
+    links: Links
+    write: Writer
+
+    @property
+    def on_gpu(self) -> bool | None:
+        """Whether it computes on a GPU; None for where there is one."""
+        if self.links.device == "cpu" or (self.folder / hmm.FILE).exists():
+            return False
+        return None if self.links.device == "auto" else True
+
+    def __call__(self) -> Callable[[Path, TextIO], None]:
+        """Load it, on the device of this machine; the result aligns a file of sentence pairs."""
+        links = replace(self.links, device=chosen_device(self.links.device))
+        align = saved(self.folder, self.reverse, links)
+
+        def align_shard(shard: Path, file: TextIO) -> None:
+            for aligned in align(PairText.open([shard])):
+                file.write(self.write(aligned))
+
+        return align_shard
+
+
 @contextmanager
 def trained(
     links: Links,
@@ -159,13 +196,20 @@ def trained(
     with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
 
         def align(text: PairText) -> Iterator[AlignedPair]:
-            forward, *rest = fit_directions(
-                text,
-                chosen,
-                Path(scratch) / "runs" if save is None else save,
-                directions=directions,
-                echo=tell,
-            )
+            try:
+                forward, *rest = fit_directions(
+                    text,
+                    chosen,
+                    Path(scratch) / "runs" if save is None else save,
+                    directions=directions,
+                    echo=tell,
+                )
+            except TrainingError as error:
+                if save is not None:
+                    raise
+                # What is in the folder cannot be gone on with: it is about to be deleted.
+                parts = [part for part in str(error).split("; ") if scratch not in part]
+                raise TrainingError("; ".join([*parts, "nothing is kept without --save"])) from None
             return links.of_runs(forward, rest[0] if rest else None)(text)
 
         yield align

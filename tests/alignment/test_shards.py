@@ -6,6 +6,7 @@ import kill
 import pytest
 
 from pyro_align.alignment import align_shards
+from pyro_align.alignment.shards import align_each, align_shard
 from pyro_align.errors import DataError
 
 
@@ -60,7 +61,7 @@ def test_a_restart_does_what_is_left(tmp_path, folder):
     out, align = tmp_path / "out", Upper()
     align_shards(align, folder, out, str)
     (out / "a.tsv.links").write_text("mine\n")  # whole, so it stays
-    (out / ".d.links.part").write_text("D and then it was kil")
+    (out / ".d.links.1.part").write_text("D and then it was kil")
     (out / "d.links").unlink()
     for name in ("b.tsv", "c.tsv"):
         (folder / name).write_text("mended\n")
@@ -97,6 +98,43 @@ def test_a_kill_leaves_whole_files(tmp_path, folder):
     align_shards(align, folder, out, str)
     assert align.seen == ["b.tsv", "c.tsv", "d"]
     assert contents(out) == {"a.tsv.links": "A\n", "d.links": "D\n"}
+
+
+def test_a_file_that_kills_whoever_aligns_it(tmp_path, folder):
+    """Others may begin it again, but not for ever; they leave alone what each of them has begun."""
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def killed_thrice(shards):
+        for _ in range(3):
+            assert kill.run(align_and_die, folder / "d", out) == -signal.SIGKILL
+        yield folder / "d", align_shard(Upper(), folder / "d", out)
+
+    told = []
+    failed = align_each(killed_thrice, folder, out, told.append)
+    assert list(failed) == [folder / "d"]
+    assert f"{folder / 'd'}: what aligned it was killed 3 times" in failed[folder / "d"]
+    assert told == ["1/4 d: failed"]
+    assert contents(out) == {}
+    # The next call is a new beginning.
+    align_shards(Upper(), folder, out, str)
+    assert contents(out) == {"a.tsv.links": "A\n", "d.links": "D\n"}
+
+
+def align_and_die(shard: Path, target: Path) -> None:
+    def align(path, file):
+        Upper()(path, file)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    align_shard(align, shard, target)
+
+
+def test_what_another_has_done_meanwhile_is_kept(tmp_path, folder):
+    (tmp_path / "d.links").write_text("mine\n")
+    align = Upper()
+    assert align_shard(align, folder / "d", tmp_path) is None
+    assert not align.seen
+    assert contents(tmp_path) == {"d.links": "mine\n"}
 
 
 def test_into_the_same_folder(folder):

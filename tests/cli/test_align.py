@@ -1,5 +1,9 @@
 import gzip
+import io
 import json
+import os
+import pickle
+import signal
 from functools import cache
 
 import pytest
@@ -21,8 +25,10 @@ from pyro_align import alignment
 from pyro_align.alignment import Aligner, MinimumRisk, Pair, WordTables, writer
 from pyro_align.cli import main
 from pyro_align.cli.align import align
+from pyro_align.cli.aligners import Links, SavedAligner
 from pyro_align.cli.options import LINK_FORMATS
 from pyro_align.corpus import FORMATS, format_links, read_links
+from pyro_align.training.task import AlignmentTask
 
 PAIRS = [("ein hund sieht", "a dog sees"), ("", ""), ("kein vogel", ""), ("alt klein", "old small")]
 TEXT = "".join(f"{source} ||| {target}\n" for source, target in PAIRS)
@@ -191,6 +197,11 @@ def test_options_that_do_not_go_together(tmp_path):
     refused("two files", "--train")
     refused("--shards DIR", run, "--shards", tmp_path)
     refused("--shards DIR", run, "a", "b", "--shards", tmp_path, "--out", tmp_path / "x")
+    refused("--ray goes with --shards", run, "--ray", "auto")
+    refused("--ray goes with --shards", "--train", "a", "b", "--ray", "auto")
+    folders = ["--shards", tmp_path, "--out", tmp_path / "x"]
+    refused("--workers goes with --ray", run, *folders, "--workers", 2)
+    refused("one GPU, whose name is", run, *folders, "--ray", "auto", "--device", "cuda:1")
     refused("--symmetrise", "--train", "--one-direction", "a", "b", "--symmetrise", "union")
 
 
@@ -220,6 +231,28 @@ def test_shards(tmp_path, shards):
     assert not result.stdout
     assert (out / "two.tsv.links").read_text().count("\n") == 2
     assert (out / "one.fa.links").stat().st_mtime_ns == before
+
+
+def sent(folder, shard, device="auto"):
+    """What is sent to another process, as it arrives there; and its links of a file."""
+    links = Links("argmax", None, None, None, None, device)
+    found = pickle.loads(pickle.dumps(SavedAligner(folder, None, links, writer("pharaoh"))))
+    file = io.StringIO()
+    found()(shard, file)
+    return found, file.getvalue().split("\n")[:-1]
+
+
+def test_a_saved_aligner_is_sent(tmp_path, shards):
+    """As Ray sends it: a run or an aligner, which is loaded where it is used."""
+    run, found = sent(shared_run(), shards / "one.fa")
+    assert found == expected()
+    assert run.on_gpu is None
+    assert sent(shared_run(), shards / "one.fa", "cpu")[0].on_gpu is False
+    aligner = tmp_path / "aligner"
+    assert call("--train", shards / "one.fa", "--save", aligner).exit_code == 0
+    words, found = sent(aligner, shards / "one.fa")
+    assert found == lines(aligner, shards / "one.fa", text=None)
+    assert words.on_gpu is False
 
 
 SIZES = [
@@ -276,6 +309,29 @@ def test_training_that_cannot_begin(tmp_path):
     refused(
         "unknown key 'training.epoch'", "--train", "--neural", *files, "--set", "training.epoch=3"
     )
+
+
+def test_an_interrupted_training(tmp_path, monkeypatch):
+    """How to go on is said where there is something to go on with, and not else."""
+
+    def interrupt(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(AlignmentTask, "training_step", interrupt)
+    files = write_text(tmp_path, "in", sentence_pairs(40, 3))
+    save = tmp_path / "runs"
+    # Who is started in the background inherits that Ctrl-C is ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        kept = call("--train", "--neural", *files, "--save", save, *SIZES)
+        lost = call("--train", "--neural", *files, *SIZES)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert kept.exit_code == lost.exit_code == 2
+    assert f"error: interrupted; go on with `pyro-align fit --resume {save / 'forward'}`" in (
+        kept.stderr
+    )
+    assert lost.stderr.endswith("error: interrupted; nothing is kept without --save\n")
 
 
 def test_trained_links_are_right(tmp_path):
