@@ -1,8 +1,9 @@
-"""Model, guide and objective of a configuration: what is chosen, and code of a user's own."""
+"""Model, guide and objective of a configuration: what is chosen, refused, and a user's own."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose, fits
 
 KINDS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
+
+RATES = ("network.dropout", "network.word_dropout")
+"""What can be set of the networks when their weights are there: it has none of its own."""
 
 
 def chosen(config: Config) -> Config:
@@ -27,6 +31,73 @@ def chosen(config: Config) -> Config:
             "objective": config.objective.model_copy(update={"name": objective}),
         }
     )
+
+
+def refuse_idle(config: Config, start: Config | None = None) -> None:
+    """Refuse a setting that asks for something and would do nothing beside the others.
+
+    Sizes of what was not chosen, such as ``training.kl_steps`` of no schedule, ask for nothing.
+
+    Args:
+        config: guide and objective :func:`chosen`.
+        start: that of the run it starts from, whose weights are there already.
+
+    Raises:
+        ConfigError: naming the setting, why it does nothing, and what to set instead.
+    """
+    for reason in _idle(config, start):
+        raise ConfigError(reason)
+
+
+def _idle(config: Config, start: Config | None) -> Iterator[str]:
+    data, vocabulary, training = config.data, config.vocabulary, config.training
+    model, guide, objective = (kind.get(getattr(config, name).name) for name, kind in KINDS.items())
+    is_prior = issubclass(guide, GUIDES.get("prior"))
+    if training.kl_schedule != "constant":
+        setting = f"training.kl_schedule = {training.kl_schedule!r} has no effect"
+        if not objective.weighs_kl:
+            kinds = {name: OBJECTIVES.get(name) for name in OBJECTIVES}
+            weighing = [
+                name for name, kind in kinds.items() if kind.weighs_kl and fits(model, guide, kind)
+            ]
+            others = f", or take one in which one is: {', '.join(weighing)}" if weighing else ""
+            yield (
+                f"{setting} on objective {config.objective.name!r}, in which no KL divergence is "
+                f"weighed: set training.kl_schedule = 'constant'{others}"
+            )
+        elif is_prior:
+            yield f"{setting} {_OF_THE_PRIOR}: set training.kl_schedule = 'constant'"
+    if is_prior and config.objective.options.get("free_bits", 0) != 0:
+        yield f"objective.free_bits has no effect {_OF_THE_PRIOR}: set objective.free_bits = 0"
+    if training.warmup_steps and training.schedule == "plateau":
+        yield (
+            "training.warmup_steps has no effect with training.schedule = 'plateau', which begins "
+            "with the whole learning rate: set training.schedule = 'constant' or "
+            "'inverse-square-root', or training.warmup_steps = 0"
+        )
+    if data.train is None:
+        for name in ("test", "gold"):
+            if getattr(data, name) is not None:
+                yield (
+                    f"data.{name} has no effect on a fit of the built-in corpus, which has test "
+                    f"text and links of its own: give --train and --valid too, or leave it out and "
+                    f"use `pyro-align evaluate` afterwards"
+                )
+    if start is None and vocabulary.joint and vocabulary.source != vocabulary.target:
+        yield (
+            "vocabulary.joint has no effect where two vocabularies are given: give one file as "
+            "both vocabulary.source and vocabulary.target, or set vocabulary.joint = false"
+        )
+    if training.freeze_model and start is not None:
+        rate = config.network.word_dropout
+        if rate not in (0, start.network.word_dropout):
+            yield (
+                "network.word_dropout has no effect on a frozen model, whose decoder reads every "
+                "word: leave it out, or train the model too"
+            )
+
+
+_OF_THE_PRIOR = "with a guide that is the prior, whose divergence from it is zero"
 
 
 def reconciled(config: Config, named: set[str]) -> Config:
@@ -53,6 +124,35 @@ def reconciled(config: Config, named: set[str]) -> Config:
             continue
         return config.model_copy(update={kind: Component(name=AUTO) for kind in loose})
     return config  # refused with a reason when the run is made
+
+
+def derived(config: Config, folder: Path, changes: Mapping[str, Any]) -> Config:
+    """The configuration of a run that starts from another one's weights.
+
+    Args:
+        config: that of the run it starts from.
+        folder: where that run lies.
+        changes: values by key, such as ``guide.name`` and ``training.epochs``.
+
+    Raises:
+        ConfigError: for a key that the weights or vocabularies decide, or an unknown one.
+        IncompatibleError: if what is named does not go together.
+    """
+    for key in changes:
+        table = key.partition(".")[0]
+        if table in ("model", "network", "vocabulary") and key not in RATES:
+            raise ConfigError(
+                f"{key} cannot be changed from {folder} on: the weights and vocabularies of that "
+                f"run are kept, and they fit what it was made with; start a new run to change it"
+            )
+        if key == "data.synthetic":
+            raise ConfigError(f"{key}: the built-in corpus is the one that {folder} has")
+    found = with_own_code(config, folder).changed({"training.freeze_model": False, **changes})
+    old, new = config.data, found.data
+    if "data.gold" not in changes and (new.test or new.valid) != (old.test or old.valid):
+        # Links of the text that was.
+        found = found.model_copy(update={"data": new.model_copy(update={"gold": None})})
+    return chosen(reconciled(found, {key.partition(".")[0] for key in changes}))
 
 
 def keep_own_code(config: Config, folder: Path) -> Config:

@@ -115,11 +115,11 @@ class TrainingConfig(Table):
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(5.0, gt=0, description="largest norm of a gradient (per token)")
     schedule: Literal["constant", "plateau", "inverse-square-root"] = "plateau"
-    warmup_steps: int = Field(0, ge=0, description="linear warm-up; of inverse-square-root")
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up; not of plateau")
     patience: int = Field(1, ge=0, description="epochs without progress before plateau halves")
     early_stopping: int = Field(5, gt=0, description="epochs without progress before the end")
     kl_schedule: Literal["constant", "linear", "cyclical"] = "constant"
-    kl_steps: int = Field(1000, gt=0, description="ramp or cycle of the KL weight, in steps")
+    kl_steps: int = Field(1000, gt=0, description="ramp or cycle of linear or cyclical, in steps")
     precision: Literal["fp32", "bf16"] = "fp32"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(1, gt=0)

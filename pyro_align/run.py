@@ -10,11 +10,11 @@ import torch
 
 from pyro_align.components import (
     chosen,
+    derived,
     is_same_class,
     keep_own_code,
     located,
-    reconciled,
-    with_own_code,
+    refuse_idle,
 )
 from pyro_align.config import Component, Config
 from pyro_align.corpus import GoldLinks, IndexedCorpus, ParallelText, Vocabulary, read_links
@@ -57,9 +57,6 @@ from pyro_align.translation import BeamSearch, Translator
 
 START = "start.safetensors"
 """Weights that a run begins with, where these are not random but those of another run."""
-
-RATES = ("network.dropout", "network.word_dropout")
-"""What can be set of the networks when their weights are there: it has none of its own."""
 
 
 class Run:
@@ -129,6 +126,7 @@ class Run:
             raise RunError(f"{path} is the run to start from: choose another --out")
         config = chosen(config)
         check_machine(config)
+        refuse_idle(config, None if start is None else start.config)
         with new_folder(path, overwrite=overwrite) as folder:
             kept = keep_own_code(config, folder)
             if start is None:
@@ -219,28 +217,12 @@ class Run:
                 one.
             RunError: if the text that this run was trained on is not what it was.
         """
-        for key in changes:
-            table = key.partition(".")[0]
-            if table in ("model", "network", "vocabulary") and key not in RATES:
-                raise ConfigError(
-                    f"{key} cannot be changed from {self.path} on: the weights and vocabularies "
-                    f"of that run are kept, and they fit what it was made with; start a new run "
-                    f"to change it"
-                )
-            if key == "data.synthetic":
-                raise ConfigError(f"{key}: the built-in corpus is the one that {self.path} has")
-        config = with_own_code(self.config, self.path).changed(
-            {"training.freeze_model": False, **changes}
-        )
-        old, new = self.config.data, config.data
-        if "data.gold" not in changes and (new.test or new.valid) != (old.test or old.valid):
-            # Links of the text that was.
-            config = config.model_copy(update={"data": new.model_copy(update={"gold": None})})
+        config = derived(self.config, self.path, changes)
         if not {"data.train", "data.valid"} & changes.keys():
             refuse_other_text(
                 self.config, self.path, "put the old one back, or name it with --train and --valid"
             )
-        return chosen(reconciled(config, {key.partition(".")[0] for key in changes}))
+        return config
 
     def swap_guide(
         self,

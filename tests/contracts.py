@@ -295,7 +295,8 @@ class GuideContract(ABC):
         assert not set(map(id, model.parameters())) & set(map(id, guide.parameters()))
         assert not set(map(id, model.modules())) & set(map(id, guide.modules()))
         assert bool(list(guide.parameters())) == self.has_parameters
-        assert set(guide.state_dict()) == {name for name, _ in guide.named_parameters()}
+        own = [*guide.named_parameters(), *guide.named_buffers()]
+        assert set(guide.state_dict()) == {name for name, _ in own}
 
     def test_no_alignment_to_padding(self):
         _, guide = self.pair()

@@ -126,8 +126,7 @@ def _batch(run: Run, files: tuple[Path, ...], sentences: int, seed: int) -> Batc
     from pyro_align.run_folder import texts
 
     text = ParallelText.open(files) if files else texts(run.config, run.path)["valid"]
-    vocabularies = (run.source_vocabulary, run.target_vocabulary)
-    pairs, _, corpus = check_text(text, vocabularies, None, run.max_length)
+    pairs, _, corpus = check_text(text, run.vocabularies, None, run.max_length)
     chosen = random.Random(seed).sample(range(len(pairs)), min(sentences, len(pairs)))
     return corpus.batch(sorted(chosen))
 

@@ -58,10 +58,8 @@ def evaluate(
     from pyro_align.run import Run
 
     loaded = Run.load(run)
-    if test:
-        text = ParallelText.open(test)
-    else:
-        text, gold = loaded.test_text()[0], gold or loaded.test_text()[1]
+    text, own_gold = (ParallelText.open(test), None) if test else loaded.test_text()
+    gold = gold or own_gold
     total = text.count()
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

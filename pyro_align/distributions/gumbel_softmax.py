@@ -33,7 +33,7 @@ class GumbelSoftmax(TorchDistribution):
 
     def __init__(
         self,
-        temperature: float,
+        temperature: float | Float[Tensor, ""],
         logits: Float[Tensor, "*batch source"],
         *,
         validate_args: bool | None = None,
@@ -75,7 +75,8 @@ class GumbelSoftmax(TorchDistribution):
         tau, inside, count = self.temperature, self.inside, self.inside.sum(-1)
         log_value = value.clamp_min(LEAST_COORDINATE).log()
         scores = self.logits - tau * log_value
-        constant = count.to(value.dtype).lgamma() + (count - 1) * math.log(tau)
+        log_tau = torch.as_tensor(tau, dtype=value.dtype).log()
+        constant = count.to(value.dtype).lgamma() + (count - 1) * log_tau
         total = (scores - log_value).where(inside, 0.0).sum(-1)
         return constant + total - count * scores.masked_fill(~inside, -math.inf).logsumexp(-1)
 

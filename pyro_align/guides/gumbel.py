@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyro
+import torch
 from torch import Tensor
 
 from pyro_align.batch import Batch
@@ -30,10 +31,12 @@ class GumbelGuide(AlignmentGuide):
         share_embeddings: read the model's embeddings rather than own ones.
 
     Attributes:
-        temperature: τ of the next draws; whoever trains may move it.
+        temperature: τ of the next draws, saved and loaded with the weights. Training moves it;
+            by hand, ``guide.temperature.fill_(0.5)``.
     """
 
     latent = "relaxed"
+    temperature: Tensor
 
     def __init__(
         self,
@@ -63,7 +66,8 @@ class GumbelGuide(AlignmentGuide):
             dropout=dropout,
             share_embeddings=share_embeddings,
         )
-        self.temperature = self.initial_temperature = temperature
+        self.register_buffer("temperature", torch.tensor(temperature))
+        self.initial_temperature = temperature
         self.floor = floor
         self.half_life = half_life
         self.distribution = StraightThroughGumbelSoftmax if straight_through else GumbelSoftmax
@@ -71,7 +75,7 @@ class GumbelGuide(AlignmentGuide):
     def anneal(self, step: int) -> None:
         """Set the temperature of an optimiser step, counted from 0."""
         decayed = self.initial_temperature * 0.5 ** (step / self.half_life)
-        self.temperature = max(self.floor, decayed)
+        self.temperature.fill_(max(self.floor, decayed))
 
     def relax(self, logits: Tensor) -> GumbelSoftmax:
         """The distribution that relaxes a Categorical at the present temperature."""

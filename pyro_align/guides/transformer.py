@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from pyro_align.batch import Batch
 from pyro_align.distributions import at_least_fp32, mask_logits
@@ -18,13 +19,22 @@ from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.sharing import shared
 
+NEIGHBOURS = 2
+"""Tokens on either side that a token is read with."""
+
 
 class TransformerGuide(AlignmentGuide):
     """``q(z_t | x, y) = softmax(u_t · W v)``, ``u`` and ``v`` outputs of one small Transformer.
 
     It reads source and target as one sequence (Vaswani et al. 2017, normalised first), so that
-    both know of each other before they are compared. A token is its embedding, the model's own,
-    plus sinusoids of its position in its sentence, plus a vector for its side.
+    both know of each other before they are compared. A token is read off its embedding and its
+    neighbours', the model's own, by a convolution for each side, plus sinusoids of its position in
+    its sentence.
+
+    The weights of the layers have an equalised learning rate, see :class:`Equalised`: at the rates
+    that recurrent networks take, with no warm-up, they would otherwise be driven in a few steps to
+    where nothing is learnt any more. Without neighbours the guide would have only words and
+    absolute positions to go by until its layers have learnt to attend to what is near.
 
     Args:
         model: a model with ``networks`` that hold source and target embeddings.
@@ -54,16 +64,12 @@ class TransformerGuide(AlignmentGuide):
         rate = networks.config.dropout if dropout is None else dropout
         self.size = size
         self.sides = nn.ModuleList(
-            nn.Linear(embedding.embedding_dim, size)  # its bias tells the sides apart
+            # Its bias tells the sides apart.
+            nn.Conv1d(embedding.embedding_dim, size, 2 * NEIGHBOURS + 1, padding=NEIGHBOURS)
             for embedding in (networks.source_embedding, networks.target_embedding)
         )
         self.dropout = nn.Dropout(rate)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                size, heads, 4 * size, rate, batch_first=True, norm_first=True
-            )
-            for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(_layer(size, heads, rate) for _ in range(layers))
         self.norm = nn.LayerNorm(size)
         self.bilinear = nn.Linear(size, size, bias=False)
 
@@ -72,15 +78,15 @@ class TransformerGuide(AlignmentGuide):
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
         """Logits of ``q``, masked where the source is padding."""
         networks = self.model.networks
-        embedded = networks.source_embedding(batch.source), networks.target_embedding(batch.target)
-        units = torch.cat(
-            [
-                side(tokens) + _sinusoids(tokens.shape[1], self.size).to(tokens)
-                for side, tokens in zip(self.sides, embedded, strict=True)
-            ],
-            dim=1,
-        )
-        units = self.dropout(units)
+        read = []
+        for side, embedding, tokens, mask in (
+            (self.sides[0], networks.source_embedding, batch.source, batch.source_mask),
+            (self.sides[1], networks.target_embedding, batch.target, batch.target_mask),
+        ):
+            embedded = embedding(tokens) * mask.unsqueeze(-1)
+            here = side(embedded.transpose(1, 2)).transpose(1, 2)
+            read.append(here + _sinusoids(tokens.shape[1], self.size).to(embedded))
+        units = self.dropout(torch.cat(read, dim=1))
         padding = ~torch.cat([batch.source_mask, batch.target_mask], dim=1)
         for layer in self.layers:
             units = layer(units, src_key_padding_mask=padding)
@@ -93,6 +99,44 @@ class TransformerGuide(AlignmentGuide):
         scores = self.scores(batch)
         with alignment_plates(batch):
             return pyro.sample("alignment", dist.Categorical(logits=scores))
+
+
+class Equalised(nn.Module):
+    """Keeps a weight ``√inputs`` times as large as it acts (Karras et al. 2018, section 4.1).
+
+    A step of Adam has the same size whatever the weight's. Here it moves the weight by a
+    ``√inputs``-th of that, so that the sums over its inputs move as much in a wide layer as in a
+    narrow one.
+
+    Args:
+        inputs: numbers that each output sums over.
+    """
+
+    def __init__(self, inputs: int):
+        super().__init__()
+        self.scale = math.sqrt(inputs)
+
+    def forward(self, kept: Tensor) -> Tensor:
+        """The weight that acts."""
+        return kept / self.scale
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """What is kept of a weight."""
+        return weight * self.scale
+
+
+def _layer(size: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
+    layer = nn.TransformerEncoderLayer(
+        size, heads, 4 * size, dropout, batch_first=True, norm_first=True
+    )
+    for module, name in (
+        (layer.self_attn, "in_proj_weight"),
+        (layer.self_attn.out_proj, "weight"),
+        (layer.linear1, "weight"),
+        (layer.linear2, "weight"),
+    ):
+        register_parametrization(module, name, Equalised(getattr(module, name).shape[1]))
+    return layer
 
 
 def _sinusoids(length: int, size: int) -> Float[Tensor, "position {size}"]:

@@ -26,6 +26,7 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
     """
 
     pairs = frozenset({("categorical", "none"), ("categorical", "categorical")})
+    weighs_kl = False
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Log evidence, and what there is of a bound."""

@@ -13,6 +13,7 @@ class Likelihood(Objective, Trace_ELBO):
     """``log p(y | x)`` as the model states it: soft attention's objective."""
 
     pairs = frozenset({("none", "none")})
+    weighs_kl = False
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Sum of the observed sites' log probabilities."""

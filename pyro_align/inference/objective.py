@@ -12,7 +12,7 @@ from pyro.infer import ELBO
 from pyro.infer.util import torch_backward
 from torch import Tensor, nn
 
-from pyro_align.errors import IncompatibleError
+from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.program import Latent
 from pyro_align.inference.sharing import share_computation
@@ -53,6 +53,9 @@ class Objective(ELBO, ABC):
     pairs: ClassVar[frozenset[tuple[Latent, Latent]]]
     """The (model's, guide's) kinds of latent variable it accepts."""
 
+    weighs_kl: ClassVar[bool] = True
+    """Whether there is a KL divergence from the prior in it, for :attr:`kl_weight` to weigh."""
+
     def __init__(self, **options: Any):
         super().__init__(max_plate_nesting=MAX_PLATE_NESTING, **options)
         self.kl_weight = 1.0
@@ -63,8 +66,14 @@ class Objective(ELBO, ABC):
 
         Raises:
             IncompatibleError: if model and guide do not fit.
+            ConfigError: for a KL weight other than 1 where there is nothing to weigh.
         """
         self.check(model, guide)
+        if self.kl_weight != 1 and not self.weighs_kl:
+            raise ConfigError(
+                f"{type(self).__name__} has no KL divergence to weigh, and a KL weight of "
+                f"{self.kl_weight:g} has no meaning there: set training.kl_schedule = 'constant'"
+            )
         with share_computation():
             return self._terms(model, guide, args, kwargs)
 

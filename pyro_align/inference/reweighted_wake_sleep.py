@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from pyro_align.errors import ConfigError
 from pyro_align.inference.importance import Draws, ImportanceObjective
-from pyro_align.inference.objective import Terms
 
 
 class ReweightedWakeSleep(ImportanceObjective):
@@ -32,17 +28,10 @@ class ReweightedWakeSleep(ImportanceObjective):
         samples: K, at least 2, for a single sample has the weight 1 whatever it is.
     """
 
+    weighs_kl = False
+
     def __init__(self, *, samples: int = 5):
         super().__init__(samples, least=2)
-
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Estimates from K alignments a position."""
-        if self.kl_weight != 1:
-            raise ConfigError(
-                f"reweighted wake-sleep has no KL divergence to weigh, and a KL weight of "
-                f"{self.kl_weight:g} has no meaning there: set training.kl_schedule = 'constant'"
-            )
-        return super()._terms(model, guide, args, kwargs)
 
     def _surrogate(self, draws: Draws) -> Tensor:
         """``Σ_k v_k (log p(y, z_k) + log q(z_k))`` with the weights held fixed."""

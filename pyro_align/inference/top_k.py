@@ -27,6 +27,7 @@ class TopKMarginal(Objective, Trace_ELBO):
     """
 
     pairs = frozenset({("categorical", "none")})
+    weighs_kl = False
 
     def __init__(self, *, k: int = 5):
         if k < 1:

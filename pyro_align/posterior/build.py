@@ -125,28 +125,40 @@ def posterior_of_text(
     corpus = IndexedCorpus.from_ids(
         [pair.source for pair in pairs], [pair.target for pair in pairs]
     )
-    buckets = BucketBatches(
-        corpus.source_lengths,
-        corpus.target_lengths,
-        tokens=max(batch_tokens, max(max(len(p.source), len(p.target)) for p in pairs)),
-        seed=0,
-        shuffle=False,
-    )
     found: dict[int, SentencePosterior] = {}
-    for indices in buckets.batches(0):
+    for indices, batch in every_batch(corpus, batch_tokens):
         chosen = [pairs[i] for i in indices]
         posterior = posterior_of(
             model,
             guide,
-            corpus.batch(indices).to(device),
+            batch.to(device),
             [vocabularies[0].pieces(pair.source) for pair in chosen],
             [vocabularies[1].pieces(pair.target) for pair in chosen],
             words=[pair.words for pair in chosen],
             title=title,
         )
         title = posterior.title
-        found.update(zip(map(int, indices), posterior, strict=True))
+        found.update(zip(indices, posterior, strict=True))
     return AlignmentPosterior((found[i] for i in range(len(pairs))), title or "", "pieces")
+
+
+def every_batch(corpus: IndexedCorpus, tokens: int) -> Iterator[tuple[list[int], Batch]]:
+    """All of a corpus once, to be measured: which pairs, and the batch of them; widest first.
+
+    Args:
+        corpus: the pairs.
+        tokens: most positions in a batch; a pair that is wider has one of its own.
+    """
+    widest = int(max(corpus.source_lengths.max(), corpus.target_lengths.max()))
+    buckets = BucketBatches(
+        corpus.source_lengths,
+        corpus.target_lengths,
+        tokens=max(tokens, widest),
+        seed=0,
+        shuffle=False,
+    )
+    for indices in buckets.batches(0):
+        yield indices.tolist(), corpus.batch(indices)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from pyro_align.inference import (
     EnumeratedELBO,
     ExactMarginal,
     Objective,
-    ReweightedWakeSleep,
     ScoreFunctionELBO,
 )
 from pyro_align.training.task import AlignmentTask
@@ -134,7 +133,7 @@ def remedies(task: AlignmentTask) -> list[str]:
     if isinstance(objective, ExactMarginal):  # its guide has nothing but its own gradient
         return ["a larger step (training.learning_rate)"]
     found = []
-    if task.settings.kl_schedule == "constant" and not isinstance(objective, ReweightedWakeSleep):
+    if task.settings.kl_schedule == "constant" and objective.weighs_kl:
         found.append("KL annealing (training.kl_schedule=linear)")
     if getattr(objective, "free_bits", None) == 0:
         found.append("free bits (objective.free_bits=0.1)")

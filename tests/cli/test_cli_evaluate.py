@@ -8,6 +8,7 @@ from runs import copied, sentence_pairs, shared_corpus, shared_run, write_text
 import pyro_align
 from pyro_align.cli import main
 from pyro_align.corpus import ParallelText
+from pyro_align.run import Run
 
 
 def call(*arguments):
@@ -59,6 +60,19 @@ def test_table(gold):
 def test_without_text_the_runs_own():
     with_text = call(shared_run(), "--test", *shared_corpus()["valid"], "--json").stdout
     assert call(shared_run(), "--json").stdout == with_text
+
+
+def test_the_runs_own_text_is_asked_for_once(monkeypatch):
+    folder, asked = shared_run(), []
+    test_text = Run.test_text
+
+    def watched(run):
+        asked.append(run)
+        return test_text(run)
+
+    monkeypatch.setattr(Run, "test_text", watched)
+    assert call(folder, "--no-translate").exit_code == 0
+    assert len(asked) == 1
 
 
 def test_without_translations():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import pyro
 import pytest
 import torch
 from contracts import GuideContract
 from pyro import poutine
+from runs import checkpoint, fitted, shared_corpus, silent, tiny_config
 from support import evidence, padded, random_batch, tiny_guide, tiny_model
 
+import pyro_align
 from pyro_align.errors import ConfigError
 from pyro_align.guides import GumbelGuide
 from pyro_align.inference import EnumeratedELBO
 from pyro_align.posterior import score_positions
+from pyro_align.run import Run
+from pyro_align.training import load_weights, save_weights
 
 BATCH = padded(random_batch(), source=1, target=1)
 
@@ -44,9 +49,10 @@ def test_scores_and_temperature_are_those_of_the_site():
     site = poutine.trace(guide).get_trace(BATCH).nodes["alignment"]
     expected = guide.amortized.scores(BATCH).log_softmax(-1)
     torch.testing.assert_close(site["fn"].logits, expected)
-    assert site["fn"].temperature == 0.8
-    guide.temperature = 0.6
-    assert poutine.trace(guide).get_trace(BATCH).nodes["alignment"]["fn"].temperature == 0.6
+    assert site["fn"].temperature == pytest.approx(0.8)
+    guide.temperature.fill_(0.6)
+    fn = poutine.trace(guide).get_trace(BATCH).nodes["alignment"]["fn"]
+    assert fn.temperature == pytest.approx(0.6)
 
 
 def test_straight_through_values_are_one_hot_and_relaxed_ones_are_not():
@@ -62,8 +68,56 @@ def test_the_temperature_halves_until_it_reaches_the_floor():
     found = []
     for step in (0, 10, 20, 25, 30, 1000, 0):
         guide.anneal(step)
-        found.append(guide.temperature)
+        found.append(guide.temperature.item())
     assert found == pytest.approx([2.0, 1.0, 0.5, 2 ** (1 - 2.5), 0.3, 0.3, 2.0])
+
+
+def test_a_loaded_guide_draws_as_the_one_that_was_saved(tmp_path):
+    model = tiny_model()
+    saved, loaded = (tiny_guide(model, GumbelGuide, seed=seed, floor=0.1) for seed in (1, 2))
+    saved.anneal(12_000)
+    save_weights(tmp_path / "weights", {"guide": saved}, {})
+    load_weights(tmp_path / "weights", {"guide": loaded})
+    assert loaded.temperature.item() == pytest.approx(0.5**2.4)
+    draws = []
+    for guide in (saved, loaded):
+        pyro.set_rng_seed(3)
+        draws.append(guide(BATCH))
+    assert torch.equal(*draws)
+
+
+def test_the_temperature_of_a_run_is_its_own(tmp_path, monkeypatch):
+    """Loaded it is that of the best weights; a resumed fit goes on with the schedule."""
+    config = tiny_config(
+        shared_corpus(),
+        network__cell="gru",
+        guide__name="gumbel",
+        guide__half_life=2,
+        guide__floor=0.01,
+        training__max_steps=5,
+        training__checkpoint_every=1,
+        # What comes first is best.
+        training__learning_rate=1e-30,
+    )
+    run = fitted(config, tmp_path / "run")
+    best = int(load_weights(run.path / "weights.safetensors", run.programs)["step"])
+    expected = 0.5 ** ((best - 1) / 2)
+    assert 0.01 < expected < 1
+    assert run.guide.temperature.item() == pytest.approx(expected)
+    assert torch.equal(pyro_align.load(run.path).guide.temperature, run.guide.temperature)
+
+    told = []
+    anneal = GumbelGuide.anneal
+
+    def watched(guide, step):
+        anneal(guide, step)
+        told.append((step, guide.temperature.item()))
+
+    monkeypatch.setattr(GumbelGuide, "anneal", watched)
+    Run.resume(run.path).fit(echo=silent)
+    first = checkpoint(run.path)["global_step"]
+    assert told == [(step, pytest.approx(0.5 ** (step / 2))) for step in range(first, 5)]
+    assert first > 1
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,63 @@ def test_every_score_depends_on_every_token(side, changed):
     assert (guide.scores(batch) != before).all()
 
 
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_without_layers_it_knows_neighbours_only(side):
+    model, batch = tiny_model(), random_batch((7,), (7,))
+    guide = TransformerGuide(model, size=8, layers=0, heads=2).double()
+    before = guide.scores(batch)
+    tokens = getattr(batch, side)
+    tokens[0, 3] = 4 + (tokens[0, 3] - 3) % 5
+    changed = (guide.scores(batch) != before)[0]
+    near = [False, *[True] * 5, False]
+    other = int(side == "target")
+    assert changed.all(other).tolist() == changed.any(other).tolist() == near
+
+
+def test_without_layers_it_compares_what_it_reads():
+    """By hand: windows of five embeddings, zero beyond the sentence, and positions."""
+    model, batch = tiny_model(), random_batch((3, 4), (2, 5))
+    guide = TransformerGuide(model, size=8, layers=0, heads=2).double()
+    scores = guide.scores(batch)
+    rates = torch.tensor([10000.0 ** (-index / 8) for index in (0, 2, 4, 6)]).double()
+    for row in range(2):
+        units = []
+        for side, name in enumerate(("source", "target")):
+            length = getattr(batch, f"{name}_lengths")[row]
+            embedded = getattr(model.networks, f"{name}_embedding")(getattr(batch, name)[row])
+            read = []
+            for position in range(length):
+                unit = guide.sides[side].bias
+                for offset in range(-2, 3):
+                    if 0 <= position + offset < length:
+                        window = guide.sides[side].weight[:, :, 2 + offset]
+                        unit = unit + window @ embedded[position + offset]
+                angles = position * rates
+                read.append(unit + torch.cat([angles.sin(), angles.cos()]))
+            units.append(guide.norm(torch.stack(read)))
+        expected = units[1] @ guide.bilinear.weight @ units[0].T / 8**0.5
+        found = scores[row, : len(expected), : expected.shape[1]]
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_moves_the_layers_by_the_rate_over_the_root_of_their_inputs():
+    """The first step of Adam is the rate, up or down, wherever there is a gradient."""
+    guide, batch = TransformerGuide(tiny_model(), size=8, layers=2, heads=2), random_batch()
+    guide.double()
+
+    def weights():
+        for layer in guide.layers:
+            yield from (layer.self_attn.in_proj_weight, layer.self_attn.out_proj.weight)
+            yield from (layer.linear1.weight, layer.linear2.weight)
+
+    before = [weight.detach().clone() for weight in weights()]
+    guide.scores(batch).log_softmax(-1)[..., 0].sum().backward()
+    torch.optim.Adam(guide.parameters(), lr=6e-3).step()
+    for old, new in zip(before, weights(), strict=True):
+        expected = 6e-3 / old.shape[1] ** 0.5
+        assert (new - old).abs().max().item() == pytest.approx(expected, rel=1e-3)
+
+
 def test_it_knows_positions():
     """The same token at two places is not the same."""
     guide, batch = tiny(tiny_model()), random_batch((4,), (4,))

@@ -103,7 +103,7 @@ def test_the_bias_of_a_relaxed_value_vanishes_with_the_temperature():
     expected = -enumerated(model, guide).loss.detach()
     found = {}
     for temperature in (2.0, 0.001):
-        guide.temperature = temperature
+        guide.temperature.fill_(temperature)
         found[temperature] = values(GumbelSoftmaxELBO(), model, guide)
     assert mean_error(found[2.0], expected.reshape(1)) > SIGMAS
     assert_unbiased(found[0.001], expected.reshape(1))

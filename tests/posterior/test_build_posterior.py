@@ -11,13 +11,14 @@ from tables import World
 
 import pyro_align
 from pyro_align.batch import Batch
-from pyro_align.corpus import GoldLinks, parse_links
+from pyro_align.corpus import GoldLinks, IndexedCorpus, parse_links
 from pyro_align.errors import DataError, UserError
 from pyro_align.evaluation import evaluate_positions
 from pyro_align.guides import AmortizedDirichletGuide, NoGuide
 from pyro_align.metrics import AlignmentErrorRate
 from pyro_align.models import DirichletModel, SoftModel
 from pyro_align.posterior import Words, posterior_of, score_positions
+from pyro_align.posterior.build import every_batch
 
 BATCH = padded(random_batch((3, 4, 1), (4, 2, 3)), source=1, target=1)
 SOURCES = [[f"s{i}" for i in range(length - 1)] + ["</s>"] for length in (3, 4, 1)]
@@ -187,6 +188,21 @@ def test_run_posterior_is_that_of_its_programs(run):
         assert_allclose(one.posterior, scores.log_posterior[0].exp(), rtol=1e-4, atol=1e-6)
         assert_allclose(one.log_evidence, scores.log_evidence[0], rtol=1e-4)
     assert found.title == "categorical with amortized (run)"
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 12, 1000])
+def test_every_pair_is_in_one_batch(tokens):
+    lengths = [(3, 5), (2, 2), (9, 4), (1, 1), (5, 5), (2, 6)]
+    corpus = IndexedCorpus.from_ids(
+        *([[4 + row] * pair[side] for row, pair in enumerate(lengths)] for side in (0, 1))
+    )
+    found = []
+    for rows, batch in every_batch(corpus, tokens):
+        found += rows
+        width = max(batch.source.shape[1], batch.target.shape[1])
+        assert len(rows) * width <= max(tokens, 9)
+        assert batch.source[:, 0].tolist() == batch.target[:, 0].tolist() == [4 + i for i in rows]
+    assert sorted(found) == list(range(len(lengths)))
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 10, 1000])

@@ -1,0 +1,102 @@
+"""Measuring a model and guide on parallel text, position by position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pyro_align.corpus import GoldLinks, Link, ParallelText, SentencePair, Vocabulary
+from pyro_align.evaluation.result import Evaluation, PositionMeans
+from pyro_align.evaluation.text import check_text
+from pyro_align.metrics import AlignmentErrorRate
+from pyro_align.posterior import (
+    PositionScores,
+    SimplexScores,
+    best_links,
+    merge_pieces,
+    score_positions,
+)
+from pyro_align.posterior.build import every_batch
+
+
+def evaluate_positions(
+    model: Any,
+    guide: Any,
+    text: ParallelText,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    *,
+    gold: Iterable[GoldLinks] | None = None,
+    batch_tokens: int,
+    max_length: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Likelihood, posterior and, with gold links, alignment error of every sentence pair.
+
+    Args:
+        model: a Pyro program over a batch, in evaluation mode.
+        guide: a Pyro program over a batch, in evaluation mode.
+        text: the sentence pairs.
+        vocabularies: of source and target.
+        gold: links of each pair; None for those that the text itself has, if any.
+        batch_tokens: padded size of a batch.
+        max_length: longest side of a pair, in pieces.
+        device: where model and guide are.
+        progress: told how many pairs are done.
+
+    Raises:
+        DataError: for text or gold links that cannot be used.
+    """
+    pairs, links, corpus = check_text(text, vocabularies, gold, max_length)
+    totals: dict[str, float] = {}
+    rates: dict[str, AlignmentErrorRate] = {}
+    tokens = done = 0
+    estimated = False
+    for indices, batch in every_batch(corpus, batch_tokens):
+        scores = score_positions(model, guide, batch.to(device))
+        estimated = isinstance(scores, SimplexScores)
+        for name, value in _measured(scores):
+            totals[name] = totals.get(name, 0.0) + float(value.double().sum())
+        tokens += batch.tokens
+        if links is not None:
+            for name, probabilities in _alignments(scores):
+                rate = rates.setdefault(name, AlignmentErrorRate())
+                for row, i in zip(probabilities.cpu(), indices, strict=True):
+                    rate.update(_links(row, pairs[i], vocabularies), links[i])
+        done += len(indices)
+        progress(done)
+    means = PositionMeans(
+        tokens, estimated, **{name: total / tokens for name, total in totals.items()}
+    )
+    return Evaluation(len(pairs), means, rates)
+
+
+def _measured(scores: PositionScores) -> Iterator[tuple[str, Tensor]]:
+    for name in ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy"):
+        value = getattr(scores, name)
+        if value is not None:
+            yield name, value
+
+
+def _alignments(scores: PositionScores) -> Iterator[tuple[str, Tensor]]:
+    for name in ("posterior", "guide", "prior"):
+        log_probability = getattr(scores, f"log_{name}")
+        if log_probability is not None:
+            yield name, log_probability.exp()
+
+
+def _links(
+    probabilities: Float[Tensor, "target source"],
+    pair: SentencePair,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+) -> frozenset[Link]:
+    """Best links between words, from the padded probabilities of one sentence's pieces."""
+    _, sources = vocabularies[0].words(pair.source)
+    _, targets = vocabularies[1].words(pair.target)
+    matrix = probabilities[: len(targets), : len(sources)]
+    words = len(pair.target.split()), len(pair.source.split())
+    return best_links(merge_pieces(matrix, targets, sources, *words))

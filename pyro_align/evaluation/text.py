@@ -1,0 +1,103 @@
+"""Text to evaluate on, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from pyro_align.corpus import (
+    GoldLinks,
+    IndexedCorpus,
+    ParallelText,
+    SentencePair,
+    Vocabulary,
+    check_links,
+    read_links,
+)
+from pyro_align.errors import DataError
+
+MAX_LENGTH = 1000
+"""Longest side of a pair, in pieces, that is evaluated unless told otherwise."""
+
+
+class SentencePairs(NamedTuple):
+    """Sentence pairs side by side.
+
+    Attributes:
+        sources: source sentences.
+        targets: their translations.
+        gold: links between the words of each pair; None where there are none.
+    """
+
+    sources: list[str]
+    targets: list[str]
+    gold: list[GoldLinks] | None
+
+    @classmethod
+    def read(cls, text: ParallelText, gold: Path | None, most: int | None = None) -> SentencePairs:
+        """The first pairs of a text, with the links of a file or else its own.
+
+        Args:
+            text: the sentence pairs.
+            gold: file of their links; None for those that the text itself has, if any.
+            most: how many pairs to take; None for all.
+
+        Raises:
+            DataError: for text or links that cannot be read.
+        """
+        pairs = list(islice(text, most))
+        links = None
+        if gold is not None:
+            links = list(islice(read_links(gold, sentences=text.count()), most))
+        return cls([p.source for p in pairs], [p.target for p in pairs], _gold(pairs, links))
+
+
+def check_text(
+    text: ParallelText,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    gold: Iterable[GoldLinks] | None,
+    max_length: int,
+) -> tuple[list[SentencePair], list[GoldLinks] | None, IndexedCorpus]:
+    """Pairs, links and ids of a text to evaluate on; arguments as :func:`evaluate_positions`.
+
+    Raises:
+        DataError: for text or gold links that cannot be used.
+    """
+    pairs = list(text)
+    return pairs, _gold(pairs, gold), _encoded(pairs, text, vocabularies, max_length)
+
+
+def _gold(pairs: list[SentencePair], gold: Iterable[GoldLinks] | None) -> list[GoldLinks] | None:
+    if gold is None:
+        given = [pair.links for pair in pairs if pair.links is not None]
+        if len(given) < len(pairs):
+            return None
+        return [GoldLinks(sure=links, possible=links) for links in given]
+    links = list(gold)
+    if len(links) != len(pairs):
+        raise DataError(f"{len(links)} lines of gold links for {len(pairs)} sentence pairs")
+    for pair, one in zip(pairs, links, strict=True):
+        lengths = len(pair.source.split()), len(pair.target.split())
+        check_links(one.possible, *lengths, Path("gold links"), pair.line)
+    return links
+
+
+def _encoded(
+    pairs: list[SentencePair],
+    text: ParallelText,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    max_length: int,
+) -> IndexedCorpus:
+    sources = vocabularies[0].encode_all([pair.source for pair in pairs])
+    targets = vocabularies[1].encode_all([pair.target for pair in pairs])
+    for pair, source, target in zip(pairs, sources, targets, strict=True):
+        if max(len(source), len(target)) > max_length:
+            raise DataError(
+                f"a sentence of {max(len(source), len(target))} pieces, and at most {max_length} "
+                f"can be evaluated: split it, or raise --max-length (data.max_length for a fit)",
+                text.source_path if len(source) > max_length else text.target_path,
+                pair.line,
+            )
+    return IndexedCorpus.from_ids(sources, targets)
