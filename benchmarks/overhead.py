@@ -20,6 +20,7 @@ import pyro
 import torch
 from common import machine, markdown, save
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from pyro_align.batch import EOS, Batch
 from pyro_align.distributions.log_partition import pair_log_probs
@@ -38,18 +39,24 @@ def gold(features: Tensor, emission: Any, batch: Batch) -> Tensor:
     return flat.view(batch.target.shape)
 
 
+def joined(query: Tensor, values: Tensor) -> Tensor:
+    """Features of both experts; the source's has a part of the other's columns."""
+    return query + pad(values, (0, query.shape[-1] - values.shape[-1]))
+
+
 def soft(model: Any, guide: Any, batch: Batch) -> Tensor:
     """Negative log likelihood of soft attention."""
     states, emission = model.networks(batch), model.networks.emission
-    features = emission.query(states.hidden) + states.scores.softmax(-1) @ states.memory.values
-    return -gold(features, emission, batch)[batch.target_mask].sum()
+    query = emission.gain * emission.query(states.hidden)
+    mean = states.scores.softmax(-1) @ states.memory.values
+    return -gold(joined(query, mean), emission, batch)[batch.target_mask].sum()
 
 
 def exact(model: Any, guide: Any, batch: Batch) -> Tensor:
     """Negative log evidence."""
     states, emission = model.networks(batch), model.networks.emission
     log_f = pair_log_probs(
-        emission.query(states.hidden),
+        emission.gain * emission.query(states.hidden),
         states.memory.values,
         emission.weight,
         emission.bias,
@@ -74,13 +81,14 @@ def score_function(model: Any, guide: Any, batch: Batch) -> Tensor:
     log_p = states.scores.log_softmax(-1)
     q = log_q.exp()
     z = torch.multinomial(q.flatten(0, 1), 1, replacement=True).view(batch.target.shape)
-    query = emission.query(states.hidden)
+    query = emission.gain * emission.query(states.hidden)
     picked = states.memory.values.gather(
         1, z.unsqueeze(-1).expand(-1, -1, states.memory.values.shape[-1])
     )
-    log_f = gold(query + picked, emission, batch)
+    log_f = gold(joined(query, picked), emission, batch)
     with torch.no_grad():
-        baseline = gold(query + log_p.exp() @ states.memory.values, emission, batch)
+        mean = log_p.exp() @ states.memory.values
+        baseline = gold(joined(query, mean), emission, batch)
     log_q_z = log_q.gather(-1, z.unsqueeze(-1)).squeeze(-1)
     kl = (q * (log_q - log_p)).sum(-1)
     surrogate = log_f + (log_f.detach() - baseline) * log_q_z - kl

@@ -1,6 +1,7 @@
 """Products of two exponential factors over the vocabulary, normalised for all pairs at once.
 
-With ``a = W l + b`` for every ``l`` and ``c = W r`` for every ``r`` the normalisers
+With ``a = W l + b`` for every ``l`` and ``c = W r`` for every ``r``, which may have fewer features
+and then reads the first columns of ``W``, the normalisers
 ``Z_lr = Σ_v exp(a_lv) exp(c_rv)`` are one matrix product. Both factors are divided by their largest
 value first. What can still go wrong is that the two have their mass on different tokens, so that
 every product lies below what fp32 can hold; in double precision, which reaches e⁻⁷⁰⁰, logits would
@@ -112,13 +113,13 @@ class _Factors:
 
 def _shifted(features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Logits of a factor less their largest, which cancels in every probability."""
-    logits = at_least_fp32(linear(features, weight, bias))
+    logits = at_least_fp32(linear(features, weight[:, : features.shape[-1]], bias))
     return logits.sub_(logits.detach().amax(-1, keepdim=True))
 
 
 def pair_log_probs(
     left: Float[Tensor, "shared left feature"],
-    right: Float[Tensor, "shared right feature"],
+    right: Float[Tensor, "shared right fewer"],
     weight: Float[Tensor, "vocabulary feature"],
     bias: Float[Tensor, " vocabulary"],
     value: Int[Tensor, "shared left"],
@@ -140,7 +141,7 @@ class _PairLogProb(torch.autograd.Function):
     def forward(
         ctx: Any,
         left: Float[Tensor, "shared left feature"],
-        right: Float[Tensor, "shared right feature"],
+        right: Float[Tensor, "shared right fewer"],
         weight: Float[Tensor, "vocabulary feature"],
         bias: Float[Tensor, " vocabulary"],
         value: Int[Tensor, "shared left"],
@@ -177,17 +178,18 @@ class _PairLogProb(torch.autograd.Function):
                 for slope, features, grad_features in zip(
                     slopes, (left, right), (grad_left, grad_right), strict=True
                 ):
-                    grad_features[chunk] = slope @ weight
+                    size = features.shape[-1]
+                    grad_features[chunk] = slope @ weight[:, :size]
                     slope, part = slope.flatten(0, 1), features[chunk].flatten(0, 1)
                     if ctx.autocast:
-                        grad_weight += slope.T @ part
+                        grad_weight[:, :size] += slope.T @ part
                     else:  # added up by the product itself
-                        grad_weight.addmm_(slope.T, part)
+                        grad_weight[:, :size].addmm_(slope.T, part)
         return grad_left, grad_right, grad_weight, grad_bias, None
 
 
 def factor_of(
-    features: Float[Tensor, "*shape feature"], weight: Float[Tensor, "vocabulary feature"]
+    features: Float[Tensor, "*shape fewer"], weight: Float[Tensor, "vocabulary feature"]
 ) -> Float[Tensor, "*shape vocabulary"]:
     """The right factor, divided by its largest value; :func:`mixed_log_probs` can be given it."""
     return _shifted(features, weight).exp_()
@@ -195,7 +197,7 @@ def factor_of(
 
 def mixed_log_probs(
     left: Float[Tensor, "shared left feature"],
-    right: Float[Tensor, "shared right feature"],
+    right: Float[Tensor, "shared right fewer"],
     log_weights: Float[Tensor, "shared left right"],
     weight: Float[Tensor, "vocabulary feature"],
     bias: Float[Tensor, " vocabulary"],

@@ -10,6 +10,7 @@ from pyro.distributions import TorchDistribution
 from pyro.ops.provenance import detach_provenance, get_provenance, track_provenance
 from torch import Tensor
 from torch.distributions import constraints
+from torch.nn.functional import pad
 
 from pyro_align.distributions.log_partition import mixed_log_probs, pair_log_probs
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
@@ -22,7 +23,8 @@ Shape = tuple[int, ...]
 class ProductCategorical(TorchDistribution):
     """``p(y) ∝ exp(w_y · l) exp(w_y · r) exp(b_y)``, from features ``l`` and ``r`` that broadcast.
 
-    It equals ``VocabularyCategorical(l + r, weight, bias)``. The difference shows where ``l`` has
+    It equals ``VocabularyCategorical(l + r, weight, bias)``; of a right expert with fewer features
+    the rest are zero. The difference shows where ``l`` has
     batch dimensions that ``r`` has not and the other way round, as in enumeration, where ``l`` is
     of every target position and ``r`` of every source position. The normaliser of every pair is
 
@@ -33,7 +35,7 @@ class ProductCategorical(TorchDistribution):
 
     Args:
         left: features of one expert, ``(*left, feature)``.
-        right: features of the other, ``(*right, feature)``.
+        right: features of the other, ``(*right, fewer)``, as many or fewer; the fewer, the cheaper.
         weight: output embedding, ``(vocabulary, feature)``.
         bias: one number for every token, ``(vocabulary,)``.
     """
@@ -49,7 +51,7 @@ class ProductCategorical(TorchDistribution):
     def __init__(
         self,
         left: Float[Tensor, "*left feature"],
-        right: Float[Tensor, "*right feature"],
+        right: Float[Tensor, "*right fewer"],
         weight: Float[Tensor, "vocabulary feature"],
         bias: Float[Tensor, " vocabulary"],
         *,
@@ -71,9 +73,8 @@ class ProductCategorical(TorchDistribution):
     @property
     def joint(self) -> VocabularyCategorical:
         """The same distribution, without regard to what its features are the sum of."""
-        return VocabularyCategorical(
-            self.left + self.right, self.weight, self.bias, validate_args=False
-        )
+        right = pad(self.right, (0, self.left.shape[-1] - self.right.shape[-1]))
+        return VocabularyCategorical(self.left + right, self.weight, self.bias, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: object = None) -> ProductCategorical:
         """The same distribution on a broadcast batch shape."""

@@ -15,12 +15,16 @@ from pyro_align.distributions import (
     factor_of,
 )
 
+GAIN = 6.0
+"""The gain of an emission that has learnt nothing."""
+
 
 class Emission(nn.Module, ABC):
     """``p(y | z, h)`` from a decoder state and the annotation that the alignment points to.
 
-    What depends on an annotation alone is its *value*; every context, picked or expected, is
-    formed from values.
+    What depends on an annotation alone is its *value*, of as many numbers as a feature or fewer;
+    every context, picked or expected, is formed from values. Features are multiplied by a gain
+    that is learnt: embeddings begin small, and without it all tokens would stay alike for long.
 
     Args:
         annotation: size of a source annotation.
@@ -31,34 +35,39 @@ class Emission(nn.Module, ABC):
     def __init__(self, annotation: int, hidden: int, weight: Tensor):
         super().__init__()
         vocabulary, feature = weight.shape
-        self.context = nn.Linear(annotation, feature, bias=False)
+        self.context = nn.Linear(annotation, self.value_size(feature), bias=False)
         self.query = nn.Linear(hidden, feature)
+        self.gain = nn.Parameter(torch.tensor(GAIN))
         self.weight = weight
         self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def value_size(self, feature: int) -> int:
+        """How many numbers a value has, given how many the output embedding of a token has."""
+        return feature
 
     @abstractmethod
     def values(
         self, annotations: Float[Tensor, "batch source annotation"]
-    ) -> Float[Tensor, "batch source feature"]:
+    ) -> Float[Tensor, "batch source value"]:
         """What the emission reads of every annotation."""
 
     @abstractmethod
     def forward(
         self,
         hidden: Float[Tensor, "*#shape hidden"],
-        context: Float[Tensor, "*#shape feature"],
+        context: Float[Tensor, "*#shape value"],
     ) -> TokenDistribution:
         """Token distribution for decoder states and contexts (of values), broadcast together."""
 
     def factors(
-        self, values: Float[Tensor, "batch source feature"]
+        self, values: Float[Tensor, "batch source value"]
     ) -> Float[Tensor, "batch source vocabulary"] | None:
         """What of the token distributions depends on the source alone, if anything does."""
         return None
 
 
 class TanhEmission(Emission):
-    """``softmax(W_o tanh(W_c m + W_h h))`` (Luong et al. 2015, equation 5; Deng et al. 2018)."""
+    """``softmax(W_o g tanh(W_c m + W_h h))`` (Luong et al. 2015, equation 5; Deng et al. 2018)."""
 
     def values(self, annotations: Tensor) -> Tensor:
         """``W_c m``, linear, so that the value of an expected annotation is the expected value."""
@@ -67,21 +76,27 @@ class TanhEmission(Emission):
 
     def forward(self, hidden: Tensor, context: Tensor) -> VocabularyCategorical:
         """A softmax for every context."""
-        features = torch.tanh(self.query(hidden) + context)
+        features = self.gain * torch.tanh(self.query(hidden) + context)
         return VocabularyCategorical(features, self.weight, self.bias)
 
 
 class ProductEmission(Emission):
-    """``p(y | m, h) ∝ exp(w_y · W_h h) exp(w_y · tanh(W_c m))``: a product of two experts.
+    """``p(y | m, h) ∝ exp(w_y · g W_h h) exp(w_y · g tanh(W_c m))``: a product of two experts.
 
     The language model and the aligned source word each have their say of a token; what is lost
     against :class:`TanhEmission` is that one may change what the other says. In return a sum over
     alignments costs little more than soft attention, see :class:`ProductCategorical`.
+
+    The source's expert reads a part of ``w_y``: a quarter costs a quarter, and learns as well.
     """
 
+    def value_size(self, feature: int) -> int:
+        """A quarter, but not so few that words cannot be told apart."""
+        return min(feature, max(32, feature // 4))
+
     def values(self, annotations: Tensor) -> Tensor:
-        """``tanh(W_c m)``."""
-        return torch.tanh(self.context(annotations))
+        """``g tanh(W_c m)``."""
+        return self.gain * torch.tanh(self.context(annotations))
 
     def factors(self, values: Tensor) -> Tensor:
         """The aligned word's factor for every token."""
@@ -89,7 +104,7 @@ class ProductEmission(Emission):
 
     def forward(self, hidden: Tensor, context: Tensor) -> ProductCategorical:
         """One factor for every state, one for every context."""
-        return ProductCategorical(self.query(hidden), context, self.weight, self.bias)
+        return ProductCategorical(self.gain * self.query(hidden), context, self.weight, self.bias)
 
 
 EMISSIONS: dict[str, type[Emission]] = {"tanh": TanhEmission, "product": ProductEmission}

@@ -16,7 +16,7 @@ from pyro_align.distributions import (
     log_partition,
 )
 
-VOCABULARY, FEATURE = 7, 5
+VOCABULARY, FEATURE, FEWER = 7, 5, 3
 
 SHAPES = [
     # left, right, tokens
@@ -44,11 +44,11 @@ def memory(request, monkeypatch):
         rows_of_a_chunk(monkeypatch, 1)
 
 
-def arguments(left=(4, 3), right=(6, 4, 1), scale=1.0, dtype=torch.float64):
+def arguments(left=(4, 3), right=(6, 4, 1), scale=1.0, dtype=torch.float64, fewer=FEWER):
     generator = torch.Generator().manual_seed(3)
     return tuple(
         (scale * torch.randn(shape, generator=generator, dtype=dtype)).requires_grad_()
-        for shape in ((*left, FEATURE), (*right, FEATURE), (VOCABULARY, FEATURE), (VOCABULARY,))
+        for shape in ((*left, FEATURE), (*right, fewer), (VOCABULARY, FEATURE), (VOCABULARY,))
     )
 
 
@@ -57,7 +57,8 @@ def tokens(shape):
 
 
 def by_hand(left, right, weight, bias):
-    return ((left + right) @ weight.T + bias).log_softmax(-1)
+    part = weight[:, : right.shape[-1]]
+    return (left @ weight.T + right @ part.T + bias).log_softmax(-1)
 
 
 def taken(log_probs, value):
@@ -67,9 +68,10 @@ def taken(log_probs, value):
 
 
 @pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize("fewer", [FEWER, FEATURE])
 @pytest.mark.parametrize(("left", "right", "shape"), SHAPES)
-def test_log_prob_and_gradients_are_those_of_a_softmax(left, right, shape):
-    inputs, value = arguments(left, right), tokens(shape)
+def test_log_prob_and_gradients_are_those_of_a_softmax(left, right, shape, fewer):
+    inputs, value = arguments(left, right, fewer=fewer), tokens(shape)
     ours = ProductCategorical(*inputs).log_prob(value)
     theirs = taken(by_hand(*inputs), value)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
@@ -248,4 +250,5 @@ def test_it_is_the_vocabulary_categorical_of_the_sum():
     left, right, weight, bias = arguments()
     joint = ProductCategorical(left, right, weight, bias).joint
     assert isinstance(joint, VocabularyCategorical)
-    torch.testing.assert_close(joint.features, left + right)
+    torch.testing.assert_close(joint.features[..., :FEWER], left[..., :FEWER] + right)
+    torch.testing.assert_close(joint.features[..., FEWER:], left[..., FEWER:].expand(6, 4, 3, -1))

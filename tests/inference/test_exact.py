@@ -27,7 +27,8 @@ def by_hand(model, batch):
         for t in range(int(batch.target_lengths[b])):
             prior = states.scores[b, t, :length].log_softmax(-1)
             features = [
-                torch.tanh(
+                model.networks.emission.gain
+                * torch.tanh(
                     model.networks.emission.query(states.hidden[b, t])
                     + model.networks.emission.context(states.memory.annotations[b, s])
                 )

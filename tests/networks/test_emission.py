@@ -26,17 +26,21 @@ def linear(matrix, vector, bias=None):
 
 
 def token_probs(emission, h, m):
-    """``softmax(W_o tanh(W_c m + W_h h))`` from numbers alone."""
+    """``softmax(W_o g tanh(W_c m + W_h h))`` from numbers alone."""
+    gain = emission.gain.item()
     context = linear(emission.context.weight.tolist(), m)
     query = linear(emission.query.weight.tolist(), h, emission.query.bias.tolist())
-    feature = [math.tanh(a + b) for a, b in zip(context, query, strict=True)]
+    feature = [gain * math.tanh(a + b) for a, b in zip(context, query, strict=True)]
     return softmax(linear(emission.weight.tolist(), feature, emission.bias.tolist()))
 
 
 def product_probs(emission, h, m):
-    """``exp(w_y · W_h h) exp(w_y · tanh(W_c m)) exp(b_y)``, normalised, from numbers alone."""
-    value = [math.tanh(x) for x in linear(emission.context.weight.tolist(), m)]
-    query = linear(emission.query.weight.tolist(), h, emission.query.bias.tolist())
+    """``exp(w_y · g W_h h) exp(w_y · g tanh(W_c m)) exp(b_y)``, normalised, from numbers alone."""
+    gain = emission.gain.item()
+    value = [gain * math.tanh(x) for x in linear(emission.context.weight.tolist(), m)]
+    query = [
+        gain * x for x in linear(emission.query.weight.tolist(), h, emission.query.bias.tolist())
+    ]
     weight, bias = emission.weight.tolist(), emission.bias.tolist()
     experts = zip(linear(weight, query), linear(weight, value), bias, strict=True)
     products = [math.exp(a) * math.exp(c) * math.exp(b) for a, c, b in experts]
@@ -106,8 +110,8 @@ def test_the_value_of_a_picked_annotation_is_the_picked_value_only():
     states = model.states(batch)
     emission = model.networks.emission
     weights = states.scores.softmax(-1)
-    values = torch.tanh(emission.context(states.memory.annotations))
-    features = emission.query(states.hidden) + weights @ values
+    values = emission.gain * torch.tanh(emission.context(states.memory.annotations))
+    features = emission.gain * emission.query(states.hidden) + weights @ values
     by_hand = (features @ emission.weight.T + emission.bias).log_softmax(-1)
     torch.testing.assert_close(model.next_token(states), by_hand)
 
