@@ -19,27 +19,29 @@ import argparse
 import statistics
 import sys
 import time
-from typing import Any
 
 import pandas as pd
 import pyro
+import steps
 import torch
 from common import machine, markdown, save
 from torch import nn
 
 from pyro_align.batch import EOS, Batch
-from pyro_align.guides import AmortizedGuide, NoGuide
-from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood, ScoreFunctionELBO
-from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.guides import NoGuide
+from pyro_align.inference import EnumeratedELBO, ExactMarginal, ScoreFunctionELBO
 from pyro_align.networks import NetworkConfig, SequenceToSequence
 
-METHODS: dict[str, tuple[str, Any, Any, Any]] = {
-    "soft": ("tanh", SoftModel, NoGuide, Likelihood),
-    "exact, product": ("product", CategoricalModel, NoGuide, ExactMarginal),
-    "exact, guide beside, product": ("product", CategoricalModel, AmortizedGuide, ExactMarginal),
-    "enumerated, tanh": ("tanh", CategoricalModel, AmortizedGuide, EnumeratedELBO),
-    "enumerated, product": ("product", CategoricalModel, AmortizedGuide, EnumeratedELBO),
-    "score function, tanh": ("tanh", CategoricalModel, AmortizedGuide, ScoreFunctionELBO),
+METHODS = {
+    name: steps.METHODS[name]
+    for name in (
+        "soft, tanh",
+        "exact, product",
+        "exact, guide beside, product",
+        "enumerated, tanh",
+        "enumerated, product",
+        "score function, tanh",
+    )
 }
 LENGTH = 25
 SIZES = {
@@ -110,12 +112,13 @@ class Step:
         vocabulary, feature = output.shape
         rows = tokens
         passes = 6.0
+        if self.emission == "product":
+            feature += networks.emission.value_size(feature)
         if isinstance(self.objective, EnumeratedELBO | ExactMarginal):
             if self.emission == "tanh":
                 rows, passes = tokens * LENGTH, 8.0  # computed again in the backward pass
             else:
                 energies += 6.0 * tokens * LENGTH * vocabulary  # the normalisers of all pairs
-                rows = 2 * tokens
         elif isinstance(self.objective, ScoreFunctionELBO):
             passes = 8.0  # the baseline has no backward pass
         return dense + energies + passes * rows * vocabulary * feature
