@@ -22,6 +22,9 @@ from pyro_align.posterior import WordAlignment
 
 Echo = Callable[[str], None]
 
+MERGED = 1 << 22
+"""Codes of pairs of words, some of them alike, that wait until they are merged."""
+
 
 @final
 class FittedText:
@@ -85,8 +88,9 @@ def fit(
     Args:
         pairs: sentence pairs with words on both sides; read once.
         settings: sizes, priors and numbers of passes.
-        scratch: a folder for posteriors between passes, about 4 bytes for each pair of words that
-            are in a sentence pair.
+        scratch: a folder for the text, 4 bytes a word, and for posteriors between passes, about 4
+            bytes for each pair of words that are in a sentence pair. In memory are a batch and the
+            lexicons, whose size is the number of pairs of words that occur together.
         directions: 2, or 1 for source to target alone, without agreement.
         echo: told in a line how each pass went.
         path: where the pairs come from, to name in errors.
@@ -95,7 +99,7 @@ def fit(
         DataError: if there is no pair.
     """
     classes = Classes(settings.prefix), Classes(settings.prefix)
-    text = ClassText(pairs, classes)
+    text = ClassText(pairs, classes, scratch)
     if not len(text):
         raise DataError("there is no pair with words on both sides", path)
     models = _models(text, classes, settings, directions)
@@ -121,18 +125,20 @@ def _models(
     models = []
     for turn in range(directions):
         source, target = reversed(classes) if turn else classes
-        found = []
+        keys, found = torch.empty(0, dtype=torch.int64), []
         frequency = torch.zeros(len(target))
         for batch in range(text.batches):
             words = text.batch(batch).turned() if turn else text.batch(batch)
             codes = pair_codes(words.source, words.target, len(target))
             there = words.source_mask.unsqueeze(1) & words.target_mask.unsqueeze(2)
             found.append(codes[there].unique())
+            if sum(map(len, found)) > max(MERGED, len(keys)):
+                keys, found = torch.cat([keys, *found]).unique(), []
             frequency += torch.bincount(words.target[words.target_mask], minlength=len(target))
         lexicon = Lexicon(
             source,
             target,
-            torch.cat(found).unique(),
+            torch.cat([keys, *found]).unique(),
             frequency,
             sparsity=settings.sparsity,
             spelling=settings.spelling,

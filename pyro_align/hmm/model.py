@@ -10,6 +10,7 @@ import numpy as np
 import pyro
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from pyro.distributions import Categorical, TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
@@ -19,6 +20,9 @@ from pyro_align.hmm.classes import NULL
 from pyro_align.hmm.fertility import Fertility
 from pyro_align.hmm.lexicon import Lexicon
 from pyro_align.posterior import WordAlignment
+
+Ids = Sequence[int] | NDArray[np.int32]
+"""Of the words of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Words:
     target: Int[Tensor, "b t"]
 
     @classmethod
-    def from_ids(cls, source: Sequence[Sequence[int]], target: Sequence[Sequence[int]]) -> Words:
+    def from_ids(cls, source: Sequence[Ids], target: Sequence[Ids]) -> Words:
         """A batch of sentences, each at least a word long."""
         return cls(_padded(source), _padded(target))
 
@@ -53,7 +57,7 @@ class Words:
         return Words(self.target, self.source)
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "b n"]:
+def _padded(rows: Sequence[Ids]) -> Int[Tensor, "b n"]:
     padded = np.full((len(rows), max(map(len, rows))), NULL, dtype=np.int64)
     for row, each in enumerate(rows):
         padded[row, : len(each)] = each

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable
+from pathlib import Path
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyro_align.hmm.classes import Classes
 from pyro_align.hmm.model import Words
@@ -17,67 +20,81 @@ CELLS = 100_000
 
 @final
 class ClassText:
-    """Sentence pairs as ids, four bytes a word.
+    """Sentence pairs as ids, four bytes a word on disk; in memory there are 36 bytes a pair.
 
     Args:
         pairs: sentence pairs with words on both sides; read once.
         classes: of source and target words; new ones are added.
+        scratch: a folder for the ids.
 
     Attributes:
         words: number of target words, then of source words.
         batches: number of batches.
     """
 
-    def __init__(self, pairs: Iterable[tuple[str, str]], classes: tuple[Classes, Classes]):
-        self._ids = array("i"), array("i")
-        ends = array("q", [0]), array("q", [0])
-        for pair in pairs:
-            for sentence, side, ids, end in zip(pair, classes, self._ids, ends, strict=True):
-                ids.extend(side.add(sentence))
-                end.append(len(ids))
-        self._ends = [np.frombuffer(end, dtype=np.int64) for end in ends]
-        self.words = [len(ids) for ids in reversed(self._ids)]
-        self._lengths = source, target = tuple(np.diff(end) for end in self._ends)
-        order = np.lexsort((source, target))
-        self._batches: list[list[int]] = []
-        widest = 0
-        for pair in order.tolist():
-            widest = max(widest, int(source[pair]))
-            size = widest * int(target[pair])
-            if not self._batches or size * (len(self._batches[-1]) + 1) > CELLS:
-                self._batches.append([])
-                widest = int(source[pair])
-            self._batches[-1].append(pair)
-        self._places = np.empty((len(order), 2), dtype=np.int32)
-        for number, batch in enumerate(self._batches):
-            self._places[batch] = [(number, row) for row in range(len(batch))]
+    def __init__(
+        self, pairs: Iterable[tuple[str, str]], classes: tuple[Classes, Classes], scratch: Path
+    ):
+        paths = scratch / "source", scratch / "target"
+        lengths = array("i"), array("i")
+        with paths[0].open("wb") as source_file, paths[1].open("wb") as target_file:
+            for pair in pairs:
+                for sentence, side, file, length in zip(
+                    pair, classes, (source_file, target_file), lengths, strict=True
+                ):
+                    ids = array("i", side.add(sentence))
+                    ids.tofile(file)
+                    length.append(len(ids))
+        self._lengths = source, target = tuple(
+            np.frombuffer(length, dtype=np.int32) for length in lengths
+        )
+        self._ends = [np.append(0, length.cumsum(dtype=np.int64)) for length in self._lengths]
+        self.words = [int(end[-1]) for end in reversed(self._ends)]
+        # A file without a byte cannot be mapped.
+        self._ids = [np.memmap(path, np.int32, "r") for path in paths] if len(source) else []
+        self._order = np.lexsort((source, target))
+        self._bounds, widest = [0], 0
+        sizes = zip(source[self._order].tolist(), target[self._order].tolist(), strict=True)
+        for position, (width, height) in enumerate(sizes):
+            widest = max(widest, width)
+            number = position - self._bounds[-1]
+            if number and widest * height * (number + 1) > CELLS:
+                self._bounds.append(position)
+                widest = width
+        self._bounds.append(len(self._order))
+        self._positions = self._order.argsort().astype(np.int32)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._order)
 
     @property
     def batches(self) -> int:
         """Number of batches."""
-        return len(self._batches)
+        return len(self._bounds) - 1
 
     def place(self, pair: int) -> tuple[int, int, int, int]:
         """Batch and row of a sentence pair, and its numbers of source and target words."""
-        batch, row = self._places[pair].tolist()
+        position = int(self._positions[pair])
+        batch = bisect_right(self._bounds, position) - 1
         source, target = (int(length[pair]) for length in self._lengths)
-        return batch, row, source, target
+        return batch, position - self._bounds[batch], source, target
 
     def shape(self, number: int) -> tuple[int, int, int]:
         """Sentences, longest source and longest target of a batch."""
-        pairs = self._batches[number]
+        pairs = self._pairs(number)
         source, target = (int(length[pairs].max()) for length in self._lengths)
         return len(pairs), source, target
 
     def batch(self, number: int) -> Words:
         """A batch by its number."""
-        pairs = self._batches[number]
+        pairs = self._pairs(number)
         return Words.from_ids(
             *(
                 [ids[end[pair] : end[pair + 1]] for pair in pairs]
                 for ids, end in zip(self._ids, self._ends, strict=True)
             )
         )
+
+    def _pairs(self, number: int) -> NDArray[np.int64]:
+        """Numbers of the sentence pairs of a batch."""
+        return self._order[self._bounds[number] : self._bounds[number + 1]]
