@@ -63,12 +63,18 @@ def repeated(batch: Batch, times: int) -> Batch:
 
 
 def randomise(module: nn.Module, seed: int = 0, scale: float = 1.5) -> Any:
-    """The module in double precision with normal parameters: nothing is zero, equal or small."""
+    """The module in double precision with normal parameters: nothing is zero, equal or small.
+
+    Gains become one, lest a small one make everything else small.
+    """
     generator = torch.Generator().manual_seed(seed)
     module.double()
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.normal_(0.0, scale, generator=generator)
+            if parameter.dim():
+                parameter.normal_(0.0, scale, generator=generator)
+            else:
+                parameter.fill_(1.0)
     return module
 
 

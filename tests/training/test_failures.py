@@ -125,7 +125,7 @@ def test_a_validation_that_finds_nothing_to_publish(made, monkeypatch, factor, m
 
 def test_interrupted(whole, made, monkeypatch):
     def interrupt(found):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # to this thread: os.kill might take any, and a while
         return found
 
     handler = signal.getsignal(signal.SIGINT)
