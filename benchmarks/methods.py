@@ -5,7 +5,7 @@
 Each method is a `pyro-align fit` in a process of its own with one thread, all with the same
 networks, batches and seed. Perplexity is exact (alignments summed out) and on the validation text
 by epoch and on test_2016_flickr at the end, as are BLEU (beam 5), the divergences (nats a target
-piece) and the entropies. The gap is KL(q ‖ exact posterior). Memory is the process's peak.
+piece) and the entropies. The gap is KL(q ‖ exact posterior).
 
 The time of a step is measured apart: in one process, one thread, the methods take turns on the same
 batches, and the medians' ratio to soft attention is told.
@@ -95,15 +95,12 @@ def fit(method: str, folder: Path, extra: list[str]) -> dict[str, object]:
             process = subprocess.Popen(
                 command, stdout=file, stderr=file, env={**os.environ, "OMP_NUM_THREADS": "1"}
             )
-            _, status, usage = os.wait4(process.pid, 0)
-        if status:
+        if process.wait():
             sys.exit(f"{method} failed:\n{log.read_text()}")
-        folder.with_suffix(".peak").write_text(str(usage.ru_maxrss // 1024))
         print(f"{method}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     metrics = pd.read_csv(folder / "metrics.csv")
     valid = metrics["valid/perplexity"].dropna()
     results = json.loads((folder / "results.json").read_text())
-    peak = folder.with_suffix(".peak")
 
     def figure(name: str, digits: int) -> str:
         return "–" if results.get(name) is None else f"{results[name]:.{digits}f}"
@@ -117,7 +114,6 @@ def fit(method: str, folder: Path, extra: list[str]) -> dict[str, object]:
         "entropy of p": figure("prior_entropy", 2),
         "of the posterior": figure("posterior_entropy", 2),
         "tokens/s": f"{metrics['train/tokens_per_second'].median():.0f}",
-        "MiB": peak.read_text() if peak.exists() else "–",
         "validation PPL by epoch": " ".join(f"{x:.2f}" for x in valid),
         "signature": results["bleu_signature"],
     }

@@ -24,6 +24,7 @@ import matplotlib as mpl
 import pandas as pd
 from common import RESULTS, machine, markdown, save
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 METHODS = {
     "soft attention, tanh": ("soft", "none", "likelihood", "tanh"),
@@ -146,6 +147,9 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
             xlabel="seconds of training",
             ylabel="validation perplexity, a target piece",
         )
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(ScalarFormatter())
         axes.grid(True, which="both", alpha=0.3)
         axes.legend()
         figure.savefig(path, metadata={"Date": None})
