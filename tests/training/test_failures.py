@@ -123,12 +123,19 @@ def test_a_validation_that_finds_nothing_to_publish(made, monkeypatch, factor, m
     assert not (made.path / "weights.safetensors").exists()
 
 
-def test_interrupted(whole, made, monkeypatch):
+@pytest.fixture
+def handler():
+    """Python's own for an interrupt, which tests that run in the background have not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted(whole, made, monkeypatch, handler):
     def interrupt(found):
-        signal.raise_signal(signal.SIGINT)  # to this thread: os.kill might take any, and a while
+        signal.raise_signal(signal.SIGINT)
         return found
 
-    handler = signal.getsignal(signal.SIGINT)
     spoil(monkeypatch, 4, interrupt)
     with pytest.raises(TrainingError, match=f"interrupted.*fit --resume {made.path}"):
         made.fit(echo=silent)
