@@ -1,4 +1,4 @@
-"""How many logits over a vocabulary exist at a time."""
+"""How many logits over a vocabulary exist at a time, and how many are kept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ keeps it busy (512 MiB)."""
 
 ROWS = 256
 """But never fewer rows: a matrix product of fewer costs more a row, up to twice as much."""
+
+KEPT_ELEMENTS = 1 << 26
+"""Largest number of values that are kept for the backward pass (256 MiB in fp32); more are computed
+again."""
 
 
 def chunk_rows(vocabulary: int, device: torch.device) -> int:

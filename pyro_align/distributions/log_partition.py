@@ -21,12 +21,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from pyro_align.distributions.chunks import chunk_rows
+from pyro_align.distributions import chunks
 from pyro_align.distributions.precision import at_least_fp32
-
-KEPT_ELEMENTS = 1 << 26
-"""Largest number of values of both factors that are kept for the backward pass (256 MiB in fp32);
-more are computed again."""
 
 SMALLEST = 1e-25
 """A sum of products above this has lost nothing that matters to terms fp32 cannot hold."""
@@ -149,7 +145,7 @@ class _PairLogProb(torch.autograd.Function):
         # Under autocast the products run in bf16 here as they would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(left.device.type)
         rows = left.shape[1] + right.shape[1]
-        keep = len(left) * rows * len(bias) <= KEPT_ELEMENTS
+        keep = len(left) * rows * len(bias) <= chunks.KEPT_ELEMENTS
         dtype = at_least_fp32(left).dtype
         kept, log_probs = [], []
         for chunk in _chunks(left, rows, bias):
@@ -227,5 +223,5 @@ def mixed_log_probs(
 
 def _chunks(features: Tensor, rows: int, bias: Tensor) -> Iterator[slice]:
     """So many sentences, each with so many rows of logits, as have those of a chunk."""
-    number = max(1, chunk_rows(len(bias), features.device) // rows)
+    number = max(1, chunks.chunk_rows(len(bias), features.device) // rows)
     return (slice(start, start + number) for start in range(0, len(features), number))

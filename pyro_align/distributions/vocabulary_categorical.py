@@ -14,12 +14,8 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import constraints
 from torch.nn.functional import linear
 
-from pyro_align.distributions.chunks import chunk_rows
+from pyro_align.distributions import chunks
 from pyro_align.distributions.precision import at_least_fp32
-
-KEPT_ELEMENTS = 1 << 26
-"""Largest number of probabilities that are kept for the backward pass (256 MiB in fp32); more are
-computed again."""
 
 _SINGLE = torch.Size()
 
@@ -95,7 +91,7 @@ class VocabularyCategorical(TorchDistribution):
         )
         # Pyro marks what depends on a sampled alignment with a tensor subclass, and a Function
         # that meets the subclass returns a marked tensor whose inner one has lost its graph.
-        keep = torch.is_grad_enabled() and shape.numel() * len(self.bias) <= KEPT_ELEMENTS
+        keep = torch.is_grad_enabled() and shape.numel() * len(self.bias) <= chunks.KEPT_ELEMENTS
         flat = _ChunkedLogProb.apply(*detach_provenance(inputs), keep)  # type: ignore[no-untyped-call]
         return track_provenance(flat.reshape(shape), get_provenance(inputs))
 
@@ -108,7 +104,7 @@ class VocabularyCategorical(TorchDistribution):
         shape = torch.broadcast_shapes(log_weights.shape, self.batch_shape)
         weights = log_weights.expand(shape).reshape(-1, 1, shape[-1]).exp()
         features = self.features.expand(*shape, -1).reshape(*weights[:, 0].shape, -1)
-        rows = max(1, chunk_rows(len(self.bias), self.bias.device) // shape[-1])
+        rows = max(1, chunks.chunk_rows(len(self.bias), self.bias.device) // shape[-1])
         parts = []
         for part, weight in zip(features.split(rows), weights.split(rows), strict=True):
             probs = at_least_fp32(linear(part, self.weight, self.bias)).softmax(-1)
@@ -138,7 +134,7 @@ class _ChunkedLogProb(torch.autograd.Function):
         value: Int[Tensor, " row"],
         keep: bool = False,
     ) -> Float[Tensor, " row"]:
-        rows = chunk_rows(len(bias), bias.device)
+        rows = chunks.chunk_rows(len(bias), bias.device)
         # Under autocast the product runs in bf16 here as it would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(features.device.type)
         log_probs, largest, sums, kept = [], [], [], []
@@ -160,7 +156,7 @@ class _ChunkedLogProb(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, " row"]) -> tuple[Tensor | None, ...]:
         features, weight, bias, value, largest, sums, *kept = ctx.saved_tensors
-        rows = chunk_rows(len(bias), bias.device)
+        rows = chunks.chunk_rows(len(bias), bias.device)
         grad_features = torch.empty_like(features)
         grad_weight = torch.zeros_like(weight)
         grad_bias = torch.zeros_like(bias)

@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 from pyro_align.distributions import (
     ProductCategorical,
     VocabularyCategorical,
+    chunks,
     factor_of,
-    log_partition,
 )
 
 VOCABULARY, FEATURE, FEWER = 7, 5, 3
@@ -39,7 +39,7 @@ SHAPES = [
 def memory(request, monkeypatch):
     """Factors kept for the backward pass, or computed again, one sentence at a time."""
     if request.param != "kept":
-        monkeypatch.setattr(log_partition, "KEPT_ELEMENTS", 0)
+        monkeypatch.setattr(chunks, "KEPT_ELEMENTS", 0)
     if request.param == "rows":
         rows_of_a_chunk(monkeypatch, 1)
 
