@@ -45,11 +45,13 @@ def refuse_idle(config: Config, start: Config | None = None) -> None:
     Raises:
         ConfigError: naming the setting, why it does nothing, and what to set instead.
     """
-    for reason in _idle(config, start):
+    reason = next(_idle(config, start), None)
+    if reason is not None:
         raise ConfigError(reason)
 
 
 def _idle(config: Config, start: Config | None) -> Iterator[str]:
+    """Every reason to refuse it."""
     data, vocabulary, training = config.data, config.vocabulary, config.training
     model, guide, objective = (kind.get(getattr(config, name).name) for name, kind in KINDS.items())
     is_prior = issubclass(guide, GUIDES.get("prior"))
@@ -69,6 +71,11 @@ def _idle(config: Config, start: Config | None) -> Iterator[str]:
             yield f"{setting} {_OF_THE_PRIOR}: set training.kl_schedule = 'constant'"
     if is_prior and config.objective.options.get("free_bits", 0) != 0:
         yield f"objective.free_bits has no effect {_OF_THE_PRIOR}: set objective.free_bits = 0"
+    if issubclass(guide, GUIDES.get("exact")) and "baseline" in config.objective.options:
+        yield (
+            "objective.baseline has no effect with guide 'exact', which has no parameters for a "
+            "score function to reach: leave it out, or take another guide"
+        )
     if training.warmup_steps and training.schedule == "plateau":
         yield (
             "training.warmup_steps has no effect with training.schedule = 'plateau', which begins "

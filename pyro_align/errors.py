@@ -45,7 +45,16 @@ class RunError(UserError):
 
 
 class TrainingError(UserError):
-    """Training that cannot go on, such as a loss that is not a number."""
+    """Training that cannot go on, such as a loss that is not a number.
+
+    Args:
+        reason: what happened, and how to mend it.
+        kept: what of the training is kept, and how to go on from there.
+    """
+
+    def __init__(self, reason: str, kept: str | None = None):
+        super().__init__(reason if kept is None else f"{reason}; {kept}")
+        self.reason = reason
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -34,6 +34,14 @@ REFUSED = {
         {"guide__name": "prior", "objective__name": "enumerated", "objective__free_bits": 0.1},
         r"objective\.free_bits has no effect with a guide that is the prior.*free_bits = 0",
     ),
+    "a baseline for a guide without parameters": (
+        {
+            "guide__name": "exact",
+            "objective__name": "score-function",
+            "objective__baseline": "none",
+        },
+        r"objective\.baseline has no effect with guide 'exact'.*leave it out",
+    ),
     "a warm-up of plateau": (
         {"training__warmup_steps": 50},
         r"training\.warmup_steps has no effect with training\.schedule = 'plateau'.*'constant' or",

@@ -208,8 +208,7 @@ def trained(
                 if save is not None:
                     raise
                 # What is in the folder cannot be gone on with: it is about to be deleted.
-                parts = [part for part in str(error).split("; ") if scratch not in part]
-                raise TrainingError("; ".join([*parts, "nothing is kept without --save"])) from None
+                raise TrainingError(error.reason, "nothing is kept without --save") from None
             return links.of_runs(forward, rest[0] if rest else None)(text)
 
         yield align

@@ -117,7 +117,8 @@ def fit(
                 weights_only=True,
             )
         except TrainingError as error:
-            raise TrainingError(f"{error}; last good checkpoint: {_good(checkpoint)}") from None
+            kept = f"last good checkpoint: {_good(checkpoint)}"
+            raise TrainingError(error.reason, kept) from None
     return trainer
 
 
@@ -200,7 +201,8 @@ def _interruptible(folder: Path) -> Iterator[None]:
         # Lightning exits when it is interrupted, and leaves Ctrl-C without effect.
         if not isinstance(ended.__context__, KeyboardInterrupt):
             raise
-        raise TrainingError(f"interrupted; go on with `pyro-align fit --resume {folder}`") from None
+        kept = f"go on with `pyro-align fit --resume {folder}`"
+        raise TrainingError("interrupted", kept) from None
     finally:
         if is_main:
             signal.signal(signal.SIGINT, handler)
