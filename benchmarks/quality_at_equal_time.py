@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 import subprocess
 import sys
@@ -32,7 +33,7 @@ METHODS = {
     "exact marginal, product": ("categorical", "none", "exact", "product"),
     "variational, enumerated, product": ("categorical", "amortized", "enumerated", "product"),
 }
-TANH, PRODUCT = "exact marginal, tanh", "exact marginal, product"
+PRODUCT = "exact marginal, product"
 RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
 NAME = "quality_at_equal_time"
 POINTS = 6
@@ -97,9 +98,9 @@ def fit(method: str, folder: Path, options: argparse.Namespace) -> Curve:
     return points
 
 
-def best(points: Curve, seconds: float) -> float | None:
-    """The best perplexity within so many seconds."""
-    return min((value for spent, value in points if spent <= seconds), default=None)
+def best(points: Curve, seconds: float) -> float:
+    """The best perplexity within so many seconds; infinite if no epoch ended within them."""
+    return min((value for spent, value in points if spent <= seconds), default=math.inf)
 
 
 def table(curves: dict[str, Curve], budget: float) -> pd.DataFrame:
@@ -114,24 +115,32 @@ def table(curves: dict[str, Curve], budget: float) -> pd.DataFrame:
         }
         for moment in moments:
             found = best(points, moment)
-            row[f"{moment:.0f} s"] = "–" if found is None else f"{found:.2f}"
+            row[f"{moment:.0f} s"] = f"{found:.2f}" if math.isfinite(found) else "–"
         row["in the end"] = f"{min(value for _, value in points):.2f}"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def overtaken(curves: dict[str, Curve]) -> str:
-    """Whether, and when, the paper's emission gets ahead of the product."""
-    if not {TANH, PRODUCT} <= curves.keys():
+def lead(curves: dict[str, Curve], method: str) -> str:
+    """How often, and until when, others were ahead of a method."""
+    sentences = []
+    mine = curves.get(method, [])
+    for other, theirs in curves.items():
+        if other == method or not mine:
+            continue
+        end = min(mine[-1][0], theirs[-1][0])
+        moments = sorted(seconds for seconds, _ in mine + theirs if seconds <= end)
+        behind = [t for t in moments if best(theirs, t) < best(mine, t)]
+        sentences.append(
+            f"{other!r}: {len(behind)} of {len(moments)}"
+            + (f", for the last time at {behind[-1]:.0f} s" if behind else "")
+        )
+    if not sentences:
         return ""
-    end = min(curves[TANH][-1][0], curves[PRODUCT][-1][0])
-    for seconds, value in curves[TANH]:
-        other = best(curves[PRODUCT], seconds)
-        if seconds <= end and other is not None and value < other:
-            return (
-                f"The tanh emission is ahead of the product for the first time at {seconds:.0f} s."
-            )
-    return f"The product emission is ahead of the tanh at every moment up to {end:.0f} s."
+    return (
+        f"At how many of the moments at which an epoch of either ended {method!r} was behind:\n\n"
+        + "\n".join(f"- {sentence}" for sentence in sentences)
+    )
 
 
 def plot(curves: dict[str, Curve], path: Path) -> None:
@@ -174,7 +183,7 @@ def main() -> None:
         }
         curves = {method: job.result() for method, job in jobs.items()}
     budget = min(options.seconds, max(points[-1][0] for points in curves.values()))
-    parts = [markdown(table(curves, budget)), overtaken(curves)]
+    parts = [markdown(table(curves, budget)), lead(curves, PRODUCT)]
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         plot(curves, RESULTS / f"{NAME}.svg")
