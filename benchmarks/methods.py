@@ -36,6 +36,7 @@ METHODS = {
     "hard attention, sampled": ("categorical", "prior", "score-function"),
     "variational, enumerated": ("categorical", "amortized", "enumerated"),
     "variational, sampled": ("categorical", "amortized", "score-function"),
+    "variational, sampled, corrected prior": ("categorical", "corrected-prior", "score-function"),
     "variational, RLOO, K = 4": (
         "categorical",
         "amortized",
@@ -54,6 +55,7 @@ METHODS = {
     "VIMCO, K = 5": ("categorical", "amortized", "vimco", "objective.samples=5"),
     "Gumbel-softmax": ("categorical", "gumbel", "gumbel-softmax"),
 }
+READING_EMBEDDINGS = ("amortized", "amortized-dirichlet", "gumbel")
 SETTINGS = (
     "vocabulary.size=2000",
     "network.embedding=128",
@@ -74,8 +76,9 @@ def settings(method: str, extra: list[str]) -> list[str]:
         f'model.name="{model}"',
         f'guide.name="{guide}"',
         f'objective.name="{objective}"',
+        *([] if guide in ("none", "prior") else ["guide.hidden=64"]),
         # As in the paper, whose guide reads the model's embeddings.
-        *([] if guide in ("none", "prior") else ["guide.hidden=64", "guide.share_embeddings=true"]),
+        *(["guide.share_embeddings=true"] if guide in READING_EMBEDDINGS else []),
         *options,
         *SETTINGS,
         *extra,

@@ -30,7 +30,7 @@ from pyro.infer import TraceEnum_ELBO, config_enumerate
 from torch import Tensor, nn
 
 from pyro_align.batch import EOS, Batch
-from pyro_align.guides import AmortizedGuide, NoGuide
+from pyro_align.guides import AmortizedGuide, CorrectedPriorGuide, NoGuide
 from pyro_align.inference import (
     EnumeratedELBO,
     ExactMarginal,
@@ -45,6 +45,12 @@ from pyro_align.networks import NetworkConfig, SequenceToSequence, TanhEmission
 METHODS: dict[str, tuple[str, Any, Any, Any]] = {
     "soft, tanh": ("tanh", SoftModel, NoGuide, Likelihood),
     "score function, tanh": ("tanh", CategoricalModel, AmortizedGuide, ScoreFunctionELBO),
+    "score function, corrected prior, tanh": (
+        "tanh",
+        CategoricalModel,
+        CorrectedPriorGuide,
+        ScoreFunctionELBO,
+    ),
     "top-5, tanh": ("tanh", CategoricalModel, NoGuide, TopKMarginal),
     "enumerated, tanh": ("tanh", CategoricalModel, AmortizedGuide, EnumeratedELBO),
     "exact, tanh": ("tanh", CategoricalModel, NoGuide, ExactMarginal),
@@ -79,7 +85,7 @@ def step_of(
     if emission == "stock":
         networks.emission.__class__ = StockEmission
     model = model_kind(networks)
-    guide = guide_kind(model, **({"hidden": GUIDE} if guide_kind is AmortizedGuide else {}))
+    guide = guide_kind(model, **({} if guide_kind is NoGuide else {"hidden": GUIDE}))
     programs = nn.ModuleList([model, guide]).to(device)
     if objective_kind is TraceEnum_ELBO:
         stock = TraceEnum_ELBO(max_plate_nesting=2)

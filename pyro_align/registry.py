@@ -122,6 +122,7 @@ GUIDES = Registry(
         "gumbel": "pyro_align.guides.gumbel:GumbelGuide",
         "exact": "pyro_align.guides.exact:ExactGuide",
         "transformer": "pyro_align.guides.transformer:TransformerGuide",
+        "corrected-prior": "pyro_align.guides.corrected_prior:CorrectedPriorGuide",
         "posterior-mixture": "pyro_align.guides.posterior_mixture:PosteriorMixtureGuide",
     },
     group="pyro_align.guides",

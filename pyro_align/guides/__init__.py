@@ -3,6 +3,7 @@
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide
 from pyro_align.guides.amortized_dirichlet import AmortizedDirichletGuide
+from pyro_align.guides.corrected_prior import CorrectedPriorGuide
 from pyro_align.guides.exact import ExactGuide
 from pyro_align.guides.gumbel import GumbelGuide
 from pyro_align.guides.none import NoGuide
@@ -14,6 +15,7 @@ __all__ = [
     "AlignmentGuide",
     "AmortizedDirichletGuide",
     "AmortizedGuide",
+    "CorrectedPriorGuide",
     "ExactGuide",
     "GumbelGuide",
     "NoGuide",

@@ -17,6 +17,7 @@ METHODS = [
     ("categorical", "exact", "enumerated"),
     ("categorical", "transformer", "enumerated"),
     ("categorical", "posterior-mixture", "score-function"),
+    ("categorical", "corrected-prior", "exact"),
 ]
 
 

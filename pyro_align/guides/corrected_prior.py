@@ -1,0 +1,57 @@
+"""The prior, corrected by what a token says of its alignment."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import torch
+from jaxtyping import Float
+from pyro.nn import pyro_method
+from torch import Tensor, nn
+
+from pyro_align.batch import Batch
+from pyro_align.distributions import at_least_fp32, mask_logits
+from pyro_align.guides.alignment_guide import AlignmentGuide
+from pyro_align.inference.plates import alignment_plates
+from pyro_align.inference.sharing import shared
+
+
+class CorrectedPriorGuide(AlignmentGuide):
+    """``q(z_t = s | x, y) ∝ p(z_t = s | x, y_<t) exp(u(y_t, h_t) · v(x_s, m_s))``.
+
+    Bayes' rule with a learnt likelihood. Given the decoder's state nothing of the target after
+    ``y_t`` has a say in the posterior of ``z_t``, so that no network needs to read it: the model's
+    states do, and cost nothing a second time. They are read without gradient; what the guide
+    learns leaves the model alone.
+
+    Args:
+        model: a model with ``networks`` that hold source and target embeddings.
+        hidden: length of ``u`` and ``v``.
+    """
+
+    latent = "categorical"
+
+    def __init__(self, model: object, *, hidden: int = 128):
+        super().__init__(model)
+        config = self.model.networks.config
+        self.token = nn.Linear(config.embedding + config.decoder_hidden, hidden)
+        self.source = nn.Linear(config.embedding + 2 * config.encoder_hidden, hidden, bias=False)
+
+    @shared
+    @pyro_method
+    def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
+        """Logits of ``q``, masked where the source is padding."""
+        networks, states = self.model.networks, self.model.states(batch)
+        tokens = torch.cat([networks.target_embedding(batch.target), states.hidden], -1).detach()
+        sources = torch.cat(
+            [networks.source_embedding(batch.source), states.memory.annotations], -1
+        ).detach()
+        likelihood = at_least_fp32(self.token(tokens) @ self.source(sources).transpose(1, 2))
+        scores = states.scores.detach() + likelihood
+        return mask_logits(scores, batch.source_mask.unsqueeze(1))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Sites: ``alignment``."""
+        scores = self.scores(batch)
+        with alignment_plates(batch):
+            return pyro.sample("alignment", dist.Categorical(logits=scores))

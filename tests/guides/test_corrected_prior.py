@@ -1,0 +1,62 @@
+"""The prior, corrected by what a token says of its alignment."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from contracts import GuideContract
+from support import gradient, random_batch, tiny_guide, tiny_model
+
+from pyro_align.batch import EOS
+from pyro_align.guides import CorrectedPriorGuide
+
+
+class TestCorrectedPriorGuide(GuideContract):
+    has_parameters = True
+
+    def create_model(self, **settings):
+        return tiny_model(**settings)
+
+    def create(self, model, *, seed=1):
+        guide = tiny_guide(model, CorrectedPriorGuide, seed=seed)
+        with torch.no_grad():
+            guide.source.weight.mul_(0.2)  # lest some alignment be certain
+        return guide
+
+
+def test_it_is_bayes_rule_with_a_likelihood_of_its_own():
+    model, batch = tiny_model(), random_batch()
+    guide = tiny_guide(model, CorrectedPriorGuide)
+    states, networks = model.states(batch), model.networks
+    q = guide.scores(batch).softmax(-1)
+    for i, t in batch.target_mask.nonzero().tolist():
+        token = networks.target_embedding.weight[batch.target[i, t]]
+        u = guide.token.weight @ torch.cat([token, states.hidden[i, t]]) + guide.token.bias
+        weights = []
+        for s in range(int(batch.source_lengths[i])):
+            word = networks.source_embedding.weight[batch.source[i, s]]
+            v = guide.source.weight @ torch.cat([word, states.memory.annotations[i, s]])
+            weights.append(states.scores[i, t].softmax(-1)[s] * (u @ v).exp())
+        weights = torch.stack(weights)
+        torch.testing.assert_close(q[i, t, : len(weights)], weights / weights.sum())
+
+
+def test_it_reads_the_target_up_to_the_token_and_no_further():
+    model, batch = tiny_model(), random_batch((3,), (4,))
+    guide = tiny_guide(model, CorrectedPriorGuide)
+    scores = guide.scores(batch)
+    other = batch.target.clone()
+    other[0, 1] = EOS + 1 + (other[0, 1] - EOS) % 3
+    assert other[0, 1] != batch.target[0, 1]
+    changed = guide.scores(dataclasses.replace(batch, target=other))
+    differs = (changed - scores).abs().amax(-1)[0] > 1e-9
+    assert differs.tolist() == [False, True, True, True]
+
+
+def test_the_model_learns_nothing_from_it():
+    model, batch = tiny_model(), random_batch()
+    guide = tiny_guide(model, CorrectedPriorGuide)
+    log_q = guide.scores(batch).log_softmax(-1)[..., 0].sum()
+    assert (gradient(log_q, model) == 0).all()
+    assert (gradient(log_q, guide) != 0).any()
