@@ -46,7 +46,8 @@ class CorrectedPriorGuide(AlignmentGuide):
         sources = torch.cat(
             [networks.source_embedding(batch.source), states.memory.annotations], -1
         ).detach()
-        likelihood = at_least_fp32(self.token(tokens) @ self.source(sources).transpose(1, 2))
+        words = torch.tanh(self.source(sources))
+        likelihood = at_least_fp32(self.token(tokens) @ words.transpose(1, 2))
         scores = states.scores.detach() + likelihood
         return mask_logits(scores, batch.source_mask.unsqueeze(1))
 

@@ -36,7 +36,7 @@ def test_it_is_bayes_rule_with_a_likelihood_of_its_own():
         weights = []
         for s in range(int(batch.source_lengths[i])):
             word = networks.source_embedding.weight[batch.source[i, s]]
-            v = guide.source.weight @ torch.cat([word, states.memory.annotations[i, s]])
+            v = (guide.source.weight @ torch.cat([word, states.memory.annotations[i, s]])).tanh()
             weights.append(states.scores[i, t].softmax(-1)[s] * (u @ v).exp())
         weights = torch.stack(weights)
         torch.testing.assert_close(q[i, t, : len(weights)], weights / weights.sum())
