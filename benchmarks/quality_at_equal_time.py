@@ -25,7 +25,7 @@ import matplotlib as mpl
 import pandas as pd
 from common import RESULTS, machine, markdown, save
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 METHODS = {
     "soft attention, tanh": ("soft", "none", "likelihood", "tanh"),
@@ -156,9 +156,10 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
             xlabel="seconds of training",
             ylabel="validation perplexity, a target piece",
         )
-        for axis in (axes.xaxis, axes.yaxis):
+        for axis, labelled in ((axes.xaxis, (1, 2, 5)), (axes.yaxis, range(1, 10))):
+            axis.set_major_locator(LogLocator(subs=labelled))
             axis.set_major_formatter(ScalarFormatter())
-            axis.set_minor_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
         axes.grid(True, which="both", alpha=0.3)
         axes.legend()
         figure.savefig(path, metadata={"Date": None})
