@@ -121,8 +121,10 @@ def pair_log_probs(
     value: Int[Tensor, "shared left"],
 ) -> Float[Tensor, "shared left right"]:
     """``log p(y_l | l, r)`` for every pair of left and right features; differentiable."""
+    elements = (left.shape[1] + right.shape[1]) * len(bias)
+    keep = chunks.KEPT_ELEMENTS // elements if torch.is_grad_enabled() else 0
     found: Tensor = _PairLogProb.apply(  # type: ignore[no-untyped-call]
-        left, right, weight, bias, value
+        left, right, weight, bias, value, keep
     )
     return found
 
@@ -130,7 +132,8 @@ def pair_log_probs(
 class _PairLogProb(torch.autograd.Function):
     """Chunks of sentences, one after the other.
 
-    Large batches are computed again in the backward pass, so that no logits are kept.
+    The factors of the first ``keep`` sentences are kept; those of the others are computed again in
+    the backward pass.
     """
 
     @staticmethod
@@ -141,17 +144,17 @@ class _PairLogProb(torch.autograd.Function):
         weight: Float[Tensor, "vocabulary feature"],
         bias: Float[Tensor, " vocabulary"],
         value: Int[Tensor, "shared left"],
+        keep: int,
     ) -> Float[Tensor, "shared left right"]:
         # Under autocast the products run in bf16 here as they would in a Linear.
         ctx.autocast = torch.is_autocast_enabled(left.device.type)
         rows = left.shape[1] + right.shape[1]
-        keep = len(left) * rows * len(bias) <= chunks.KEPT_ELEMENTS
         dtype = at_least_fp32(left).dtype
         kept, log_probs = [], []
         for chunk in _chunks(left, rows, bias):
             factors = _Factors.of(left[chunk], right[chunk], weight, bias, value[chunk])
             log_probs.append(factors.log_probs.to(dtype))
-            if keep:
+            if min(chunk.stop, len(left)) <= keep:
                 kept += [factors.left, factors.right, factors.sums]
         ctx.save_for_backward(left, right, weight, bias, value, *kept)
         return torch.cat(log_probs)
@@ -165,7 +168,7 @@ class _PairLogProb(torch.autograd.Function):
         with torch.autocast(left.device.type, enabled=ctx.autocast):
             rows = left.shape[1] + right.shape[1]
             for i, chunk in enumerate(_chunks(left, rows, bias)):
-                if kept:
+                if 3 * i < len(kept):
                     factors = _Factors(*kept[3 * i : 3 * i + 3])
                 else:
                     factors = _Factors.of(left[chunk], right[chunk], weight, bias)
@@ -181,7 +184,7 @@ class _PairLogProb(torch.autograd.Function):
                         grad_weight[:, :size] += slope.T @ part
                     else:  # added up by the product itself
                         grad_weight[:, :size].addmm_(slope.T, part)
-        return grad_left, grad_right, grad_weight, grad_bias, None
+        return grad_left, grad_right, grad_weight, grad_bias, None, None
 
 
 def factor_of(

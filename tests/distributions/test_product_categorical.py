@@ -35,12 +35,13 @@ SHAPES = [
 ]
 
 
-@pytest.fixture(params=["kept", "again", "rows"])
+@pytest.fixture(params=["kept", "again", "rows", "some"])
 def memory(request, monkeypatch):
-    """Factors kept for the backward pass, or computed again, one sentence at a time."""
+    """Factors kept for the backward pass, or computed again, one sentence at a time, or some."""
     if request.param != "kept":
-        monkeypatch.setattr(chunks, "KEPT_ELEMENTS", 0)
-    if request.param == "rows":
+        kept = 2 * (3 + 6) * VOCABULARY if request.param == "some" else 0
+        monkeypatch.setattr(chunks, "KEPT_ELEMENTS", kept)
+    if request.param in ("rows", "some"):
         rows_of_a_chunk(monkeypatch, 1)
 
 
