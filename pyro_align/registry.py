@@ -115,6 +115,7 @@ GUIDES = Registry(
     "guide",
     "torch.nn:Module",
     {
+        "corrected-prior": "pyro_align.guides.corrected_prior:CorrectedPriorGuide",
         "amortized": "pyro_align.guides.amortized:AmortizedGuide",
         "none": "pyro_align.guides.none:NoGuide",
         "prior": "pyro_align.guides.prior:PriorGuide",
@@ -122,7 +123,6 @@ GUIDES = Registry(
         "gumbel": "pyro_align.guides.gumbel:GumbelGuide",
         "exact": "pyro_align.guides.exact:ExactGuide",
         "transformer": "pyro_align.guides.transformer:TransformerGuide",
-        "corrected-prior": "pyro_align.guides.corrected_prior:CorrectedPriorGuide",
         "posterior-mixture": "pyro_align.guides.posterior_mixture:PosteriorMixtureGuide",
     },
     group="pyro_align.guides",

@@ -141,11 +141,11 @@ def test_entry_points(monkeypatch):
 def test_what_is_chosen_goes_together():
     assert choose("soft", None, None) == ("none", "likelihood")
     assert choose("categorical", "none", None) == ("none", "exact")
-    assert choose("categorical", None, "exact") == ("amortized", "exact")
+    assert choose("categorical", None, "exact") == ("corrected-prior", "exact")
     assert choose("categorical", None, "top-k") == ("none", "top-k")
-    assert choose("categorical", None, "score-function")[0] == "amortized"
+    assert choose("categorical", None, "score-function")[0] == "corrected-prior"
     assert choose("categorical", "prior", "enumerated") == ("prior", "enumerated")
-    assert choose("categorical", None, None) == ("amortized", "exact")
+    assert choose("categorical", None, None) == ("corrected-prior", "exact")
 
 
 @pytest.mark.parametrize(

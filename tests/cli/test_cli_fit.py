@@ -289,7 +289,7 @@ def test_the_built_in_corpus(tmp_path, monkeypatch):
     assert written == [(Config.load(recipe("demo")).data.synthetic, 4)]
     assert "AER of the posterior" in result.stdout
     run = pyro_align.load(tmp_path / "runs" / "demo-categorical")
-    assert run.config.guide.name == "amortized"
+    assert run.config.guide.name == "corrected-prior"
     shutil.copytree(run.path, tmp_path / "copy")
     shutil.rmtree(tmp_path / "runs")
     again = call("evaluate", "copy", "--json")
