@@ -154,7 +154,7 @@ def test_with_a_frozen_model_the_elbo_decides(tmp_path, monkeypatch):
 
 def test_model_and_guide_are_trained_on_where_nothing_is_frozen(tmp_path):
     old = Run.load(shared_run())
-    run = old.swap_guide("amortized", freeze_model=False, out=tmp_path / "new", echo=silent)
+    run = old.swap_guide("corrected-prior", freeze_model=False, out=tmp_path / "new", echo=silent)
     assert elbo(run) == elbo(old)
     run.fit(echo=silent)
     for program in ("model", "guide"):
@@ -172,10 +172,10 @@ def test_which_guide_starts_from_the_old_weights(tmp_path):
         run = old.swap_guide(guide, out=tmp_path / name, echo=told.append, **settings)
         return any("starts from the weights of" in line for line in told), run.guide
 
-    kept, guide = is_kept("same", "amortized")
+    kept, guide = is_kept("same", "corrected-prior")
     assert kept
     assert are_equal(guide.state_dict(), old.guide.state_dict())
-    for name, other, settings in (("sizes", "amortized", FRESH), ("kind", "transformer", {})):
+    for name, other, settings in (("sizes", "corrected-prior", FRESH), ("kind", "transformer", {})):
         kept, guide = is_kept(name, other, **settings)
         assert not kept
         assert "guide: fresh" in told

@@ -187,7 +187,7 @@ def test_run_posterior_is_that_of_its_programs(run):
         assert one.source[-1] == one.target[-1] == "</s>"
         assert_allclose(one.posterior, scores.log_posterior[0].exp(), rtol=1e-4, atol=1e-6)
         assert_allclose(one.log_evidence, scores.log_evidence[0], rtol=1e-4)
-    assert found.title == "categorical with amortized (run)"
+    assert found.title == "categorical with corrected-prior (run)"
 
 
 @pytest.mark.parametrize("tokens", [1, 5, 12, 1000])

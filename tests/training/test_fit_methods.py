@@ -82,7 +82,7 @@ def test_the_warm_up_ends_at_its_step(tmp_path):
     ("given", "chosen"),
     [
         (("soft", None, None), ("none", "likelihood")),
-        (("categorical", None, None), ("amortized", "exact")),
+        (("categorical", None, None), ("corrected-prior", "exact")),
         (("dirichlet", None, None), ("amortized-dirichlet", "relaxed")),
         (("categorical", "gumbel", None), ("gumbel", "gumbel-softmax")),
         (("categorical", None, "gumbel-softmax"), ("gumbel", "gumbel-softmax")),
