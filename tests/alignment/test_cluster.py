@@ -20,6 +20,7 @@ KILLER = """
 import os, signal
 from pathlib import Path
 
+from pyro_align.inference.sharing import shared
 from pyro_align.models import CategoricalModel
 
 SCENE = os.environ.get("SCENE")
@@ -32,6 +33,7 @@ class Killer(CategoricalModel):
         super().__init__(networks)
         note("made")
 
+    @shared
     def states(self, batch):
         note("computes")
         if SCENE:
