@@ -33,9 +33,10 @@ class CorrectedPriorGuide(AlignmentGuide):
 
     def __init__(self, model: object, *, hidden: int = 128):
         super().__init__(model)
-        config = self.model.networks.config
+        networks = self.model.networks
+        config, annotation = networks.config, networks.encoder.annotation_size
         self.token = nn.Linear(config.embedding + config.decoder_hidden, hidden)
-        self.source = nn.Linear(config.embedding + 2 * config.encoder_hidden, hidden, bias=False)
+        self.source = nn.Linear(config.embedding + annotation, hidden, bias=False)
 
     @shared
     @pyro_method
