@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pyro_align.corpus.links import GoldLinks, Link
 from pyro_align.errors import ConfigError, UserError, nearest
-from pyro_align.posterior.beta import beta_quantile
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.words import WordAlignment, merge_pieces
 
@@ -203,7 +202,7 @@ class SentencePosterior:
         # Summed without the weight itself: with one source position nothing may remain of it.
         others = alone @ (1 - np.eye(alone.shape[1]))
         tail = (1 - level) / 2
-        return beta_quantile(tail, alone, others), beta_quantile(1 - tail, alone, others)
+        return _beta_quantile(tail, alone, others), _beta_quantile(1 - tail, alone, others)
 
     def to_words(self) -> SentencePosterior:
         """The alignment of the words that the tokens are pieces of.
@@ -274,6 +273,15 @@ def _grouped(words: tuple[str, ...], index: tuple[int, ...]) -> tuple[tuple[str,
     if -1 not in index:
         return words, list(index)
     return (*words, SENTENCE_END), [len(words) if word < 0 else word for word in index]
+
+
+def _beta_quantile(
+    probability: float, a: NDArray[np.float64], b: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Quantile of each ``Beta(a, b)``; where ``b`` is 0 all probability lies at 1."""
+    from scipy.special import betaincinv  # takes a quarter of a second to import
+
+    return np.where(b > 0, betaincinv(a, np.where(b > 0, b, 1.0), probability), 1.0)
 
 
 def _dirichlet(concentration: Floats, n: int, random: np.random.Generator) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The folder of the built site."""
-    for name in ("mkdocs", "material", "mkdocstrings", "latex2mathml"):
+    for name in ("mkdocs", "material", "mkdocstrings", "mkdocs_click", "latex2mathml"):
         pytest.importorskip(name, reason="the site is not built: pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
@@ -108,7 +108,8 @@ def test_names_of_the_code_lead_to_the_reference(site, place, link):
 def test_the_help_of_every_command(site):
     page = (site / "reference" / "commands.html").read_text(encoding="utf-8")
     for name in COMMANDS:
-        assert f"Usage: pyro-align {name}" in page
+        assert f'id="pyro-align-{name}"' in page
+        assert re.search(rf"pyro-align {name} (\[OPTIONS\]|COMMAND)", page), name
 
 
 def test_every_formula_is_mathml(site):

@@ -146,6 +146,18 @@ def test_the_interval_covers_as_it_says():
     assert 160 <= covered <= 196
 
 
+def test_the_interval_of_one_pair_is_its_rate():
+    only = rate(MIXED)
+    assert only.interval() == (only.error_rate, only.error_rate)
+
+
+def test_the_interval_does_not_depend_on_the_batches(monkeypatch):
+    counts = rate(*[RIGHT, WRONG, MIXED] * 5)
+    whole = counts.interval(samples=200)
+    monkeypatch.setattr("pyro_align.metrics.alignment_error._BATCH", 45)
+    assert counts.interval(samples=200) == whole
+
+
 def test_no_interval():
     with pytest.raises(ValueError, match="0 pairs"):
         rate().interval()

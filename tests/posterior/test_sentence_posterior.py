@@ -1,6 +1,7 @@
 """One sentence pair: links, draws, intervals, words."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -86,6 +87,17 @@ def test_credible_intervals():
     # Beta(1, 1) and Beta(1, 2), Beta(2, 1): their distribution functions can be inverted by hand.
     assert low == pytest.approx(np.array([[0.1, 0.1], [1 - 0.9**0.5, 0.1**0.5]]))
     assert high == pytest.approx(np.array([[0.9, 0.9], [1 - 0.1**0.5, 0.9**0.5]]))
+
+
+def test_credible_intervals_of_very_uneven_concentrations():
+    """Beta(a, 1) and Beta(1, b), whose distribution functions can be inverted by hand."""
+    alpha = np.array([[0.0067, 1.0], [1.0, 29_600.0]])
+    one = random_sentence(("a", "b"), ("x", "y"), 0)
+    one = dataclasses.replace(one, concentration_prior=alpha)
+    _, high = one.credible_interval("prior", 0.95)
+    assert high[0, 0] == pytest.approx(0.975 ** (1 / 0.0067), rel=1e-9)
+    assert high[1, 0] == pytest.approx(-math.expm1(math.log(0.025) / 29_600), rel=1e-9)
+    assert high[1, 1] == pytest.approx(0.975 ** (1 / 29_600), rel=1e-9)
 
 
 def test_the_interval_of_one_source_position():

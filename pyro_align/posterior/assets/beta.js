@@ -1,4 +1,5 @@
-// Credible intervals of a Dirichlet's weights, as beta.py has them: a weight by itself is a Beta.
+// Credible intervals of a Dirichlet's weights: the marginal of a weight is a Beta. Browsers have no
+// incomplete beta function; tests compare this one with SciPy's.
 
 const HALVINGS = 60;
 const TERMS = 2000;
