@@ -33,6 +33,7 @@ from pyro_align.posterior import AlignmentPosterior, posterior_of_text
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
 from pyro_align.run_folder import (
     Echo,
+    check_identity,
     check_version,
     free_folder,
     new_folder,
@@ -148,7 +149,7 @@ class Run:
             RunError: if the folder is none of a run, damaged, or of a newer version.
         """
         run = cls._open(Path(path))
-        load_weights(run.path / "weights.safetensors", run.programs)
+        run._load_weights("weights.safetensors")
         return run
 
     @classmethod
@@ -159,8 +160,8 @@ class Run:
             RunError: as :meth:`load`.
         """
         run = cls._open(Path(path))
-        if (start := run.path / START).is_file():
-            load_weights(start, run.programs)
+        if (run.path / START).is_file():
+            run._load_weights(START)
         return run
 
     @property
@@ -195,10 +196,18 @@ class Run:
         for name, corpus in corpora.items():
             skipped = f", {corpus.skipped} skipped as too long" if corpus.skipped else ""
             echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
-        fit(self.config, self.model, self.guide, self.objective, folder=self.path, **corpora)
+        fit(
+            self.config,
+            self.model,
+            self.guide,
+            self.objective,
+            folder=self.path,
+            notes=self._notes(),
+            **corpora,
+        )
         if is_first_process():
             write_status(self.path, "finished")
-        load_weights(self.path / "weights.safetensors", self.programs)
+        self._load_weights("weights.safetensors")
         for program in self.programs.values():
             program.eval()
         return self
@@ -430,7 +439,26 @@ class Run:
             )
         if trained:
             echo(f"guide: {f'starts from the weights of {start.path}' if kept else 'fresh'}")
-        save_weights(self.path / START, self.programs, {"from": start.path.name})
+        notes = {"from": start.path.name, **self._notes()}
+        save_weights(self.path / START, self.programs, notes)
+
+    def _notes(self) -> dict[str, str]:
+        """Notes that tie weights to this run's vocabularies and settings."""
+        return check_identity(self.path, self.config, *self.vocabularies)
+
+    def _load_weights(self, name: str) -> None:
+        """Read a file of this run's weights.
+
+        Raises:
+            RunError: if it is damaged, or holds the weights of another run.
+        """
+        path = self.path / name
+        identity = load_weights(path, self.programs).get("identity")
+        if identity not in (None, self._notes().get("identity")):
+            raise RunError(
+                f"{path}: weights of another run, with other vocabularies or settings than those "
+                f"beside it; copy the run again"
+            )
 
     def _corpora(self) -> dict[str, IndexedCorpus]:
         """Training and validation text as ids, from the cache or made now."""
@@ -456,6 +484,7 @@ class Run:
             Vocabulary.load(path / "source.model"),
             Vocabulary.load(path / "target.model"),
         )
+        check_identity(path, config, *vocabularies)
         return cls(path, config, vocabularies)
 
     def _component(self, component: Component) -> tuple[str, dict[str, Any]]:

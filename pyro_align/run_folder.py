@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from pyro_align.training import make_vocabularies, write_atomically
 
 FORMAT = 1
 """Version of the folder's layout; a folder of a newer one is refused."""
+
+IDENTITY = "identity.json"
+"""File of what the weights of a run depend on; see :func:`identity`."""
 
 Echo = Callable[[str], None]
 
@@ -104,7 +108,66 @@ def _write(config: Config, folder: Path, source: Vocabulary, target: Vocabulary)
     source.save(folder / "source.model")
     target.save(folder / "target.model")
     config.save(folder / "config.toml")
+    write_atomically(folder / IDENTITY, json.dumps(identity(config, source, target)).encode())
     write_status(folder, "training")
+
+
+def identity(config: Config, source: Vocabulary, target: Vocabulary) -> dict[str, Any]:
+    """Values that the weights of a run depend on, which stay as they were when it was made.
+
+    Returns:
+        SHA-256 of both vocabularies, and the settings of model, guide and networks by key.
+    """
+    values = config.model_dump(mode="json", exclude_none=True)
+    return {
+        "source.model": source.fingerprint(),
+        "target.model": target.fingerprint(),
+        **{
+            f"{table}.{key}": value
+            for table in ("model", "guide", "network")
+            for key, value in values[table].items()
+        },
+    }
+
+
+def check_identity(
+    folder: Path, config: Config, source: Vocabulary, target: Vocabulary
+) -> dict[str, str]:
+    """Refuse vocabularies and settings that are not those the run was made with.
+
+    Args:
+        folder: the run's folder.
+        config: its configuration, as it stands in the folder now.
+        source: its source vocabulary, likewise.
+        target: its target vocabulary, likewise.
+
+    Returns:
+        Notes to save with weights, which tie them to this run; none for a run made before there
+        was an identity file.
+
+    Raises:
+        RunError: naming the first value that differs.
+    """
+    path = folder / IDENTITY
+    if not path.exists():
+        return {}
+    kept, found = read_facts(path), identity(config, source, target)
+    for key in sorted(kept.keys() | found.keys()):
+        if kept.get(key) == found.get(key):
+            continue
+        if key.endswith(".model"):
+            raise RunError(
+                f"{folder / key}: damaged, or the vocabulary of another run: its digest is not "
+                f"the one in {IDENTITY}; copy the run again"
+            )
+        # A later version may add settings of networks, which then have their default.
+        if key in kept or not key.startswith("network."):
+            raise RunError(
+                f"{folder / 'config.toml'}: {key} = {found.get(key)!r}, but the run was made with "
+                f"{kept.get(key)!r}, and its weights fit nothing else: put the old value back, or "
+                f"start a new run"
+            )
+    return {"identity": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def texts(config: Config, folder: Path) -> dict[str, ParallelText]:

@@ -19,11 +19,11 @@ from runs import (
 )
 
 import pyro_align
-from pyro_align.corpus import ParallelText
+from pyro_align.corpus import ParallelText, Vocabulary
 from pyro_align.errors import ConfigError, DataError, IncompatibleError, RunError
 from pyro_align.guides import PriorGuide
 from pyro_align.run import Run
-from pyro_align.run_folder import FORMAT
+from pyro_align.run_folder import FORMAT, check_identity
 
 LINES = ["ein hund sieht", "", "eine alte katze"]
 
@@ -42,6 +42,7 @@ def test_what_a_run_holds():
         "checkpoints/last.ckpt",
         "config.toml",
         "data.json",
+        "identity.json",
         "metrics.csv",
         "run.json",
         "source.model",
@@ -212,6 +213,24 @@ def change_facts(**changes):
     return change
 
 
+def change_config(old, new):
+    def change(run):
+        path = run / "config.toml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    return change
+
+
+def swap(one, other):
+    def change(run):
+        contents = [(run / name).read_bytes() for name in (one, other)]
+        for name, content in zip((other, one), contents, strict=True):
+            (run / name).write_bytes(content)
+
+    return change
+
+
 DAMAGES = {
     "a newer version": (
         change_facts(format=FORMAT + 1, pyro_align="9.1"),
@@ -241,13 +260,56 @@ DAMAGES = {
         lambda run: (run / "target.model").write_bytes((run / "target.model").read_bytes()[:-30]),
         r"target\.model: not a sentencepiece model",
     ),
-    "another vocabulary": (
-        lambda run: (run / "config.toml").write_text(
-            (run / "config.toml").read_text().replace("embedding = 8", "embedding = 9")
-        ),
-        "made for another model or guide",
+    "vocabularies swapped": (
+        swap("source.model", "target.model"),
+        r"source\.model: damaged, or the vocabulary of another run",
+    ),
+    "another size": (
+        change_config("embedding = 8", "embedding = 9"),
+        r"config\.toml: network\.embedding = 9, but the run was made with 8",
+    ),
+    # Has the same parameters.
+    "another model": (
+        change_config('name = "categorical"', 'name = "soft"'),
+        r"config\.toml: model\.name = 'soft', but the run was made with 'categorical'",
+    ),
+    "another guide's option": (
+        change_config("[guide]", "[guide]\ntemperature = 2.0"),
+        r"config\.toml: guide\.temperature = 2\.0, but the run was made with None",
+    ),
+    "identity cut off": (
+        lambda run: (run / "identity.json").write_text("{"),
+        r"identity\.json: damaged",
+    ),
+    "weights without the rest": (
+        lambda run: (run / "identity.json").unlink(),
+        r"weights\.safetensors: weights of another run",
     ),
 }
+
+
+def test_every_bit_of_a_vocabulary_counts(tmp_path):
+    folder = copied(tmp_path)
+    run = pyro_align.load(folder)
+    path = folder / "source.model"
+    content = path.read_bytes()
+    for position in range(0, len(content), 5):
+        spoiled = bytearray(content)
+        spoiled[position] ^= 1 << position % 8
+        path.write_bytes(spoiled)
+        with pytest.raises((DataError, RunError), match=r"source\.model: "):
+            check_identity(folder, run.config, Vocabulary.load(path), run.target_vocabulary)
+
+
+def test_weights_of_another_run_are_refused(tmp_path):
+    """Those of a run with the same sizes and another text, so another vocabulary."""
+    corpus = write_corpus(tmp_path / "text", train=21, valid=6)
+    config = tiny_config(corpus, network__cell="gru", training__epochs=1)
+    other = fitted(config, tmp_path / "other")
+    folder = copied(tmp_path)
+    shutil.copy(other.path / "weights.safetensors", folder / "weights.safetensors")
+    with pytest.raises(RunError, match=r"weights\.safetensors: weights of another run"):
+        pyro_align.load(folder)
 
 
 @pytest.mark.parametrize("what", DAMAGES)

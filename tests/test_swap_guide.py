@@ -233,6 +233,7 @@ def test_the_old_run_is_not_needed(tmp_path):
     assert names(run.path) == [
         "config.toml",
         "data.json",
+        "identity.json",
         "run.json",
         "source.model",
         "start.safetensors",

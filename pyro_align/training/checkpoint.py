@@ -6,6 +6,7 @@ import io
 import pickle
 import random
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +149,12 @@ class BestWeights(Callback):
 
     Args:
         path: the safetensors file.
+        notes: kept with the weights.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, notes: Mapping[str, str]):
         self.path = path
+        self.notes = notes
         self.best = float("inf")
 
     def state_dict(self) -> dict[str, Any]:
@@ -170,6 +173,7 @@ class BestWeights(Callback):
             if trainer.is_global_zero:
                 assert isinstance(pl_module, AlignmentTask)
                 notes = {
+                    **self.notes,
                     "step": str(trainer.global_step),
                     "epoch": str(trainer.current_epoch + 1),
                     "valid_perplexity": repr(float(trainer.callback_metrics["valid/perplexity"])),

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def fit(
     train: IndexedCorpus,
     valid: IndexedCorpus,
     folder: Path,
+    notes: Mapping[str, str] | None = None,
 ) -> Trainer:
     """Train model and guide, going on from ``folder``'s checkpoint if there is one.
 
@@ -58,6 +59,7 @@ def fit(
         train: training pairs.
         valid: validation pairs.
         folder: where ``weights.safetensors``, ``metrics.csv`` and ``checkpoints/`` go.
+        notes: kept with the best weights.
 
     Returns:
         The Lightning trainer, done.
@@ -88,7 +90,7 @@ def fit(
             callbacks=[
                 StepLimit(training.max_steps),
                 StepRows(),
-                BestWeights(folder / "weights.safetensors"),
+                BestWeights(folder / "weights.safetensors", notes or {}),
                 EarlyStopping(CRITERION, patience=training.early_stopping),
                 ResumePoint(checkpoint, training.checkpoint_every),
                 EpochLines(),

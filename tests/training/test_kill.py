@@ -107,11 +107,12 @@ def test_killed_while_the_run_is_made(world, tmp_path, moment):
     assert sorted(path.name for path in made.iterdir()) == [
         "config.toml",
         "data.json",
+        "identity.json",
         "run.json",
         "source.model",
         "target.model",
     ]
-    for name in ("source.model", "target.model", "data.json", "config.toml"):
+    for name in ("source.model", "target.model", "data.json", "config.toml", "identity.json"):
         assert (made / name).read_bytes() == (folder / "whole" / name).read_bytes()
     assert not list(tmp_path.glob(".*"))
 
