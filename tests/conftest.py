@@ -14,7 +14,7 @@ import shapes
 import torch
 
 shapes.install()
-pytest.register_assert_rewrite("contracts", "browser")
+pytest.register_assert_rewrite("browser")
 
 # Only now, for it imports the package.
 from support import global_state, restore  # noqa: E402

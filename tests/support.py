@@ -1,141 +1,54 @@
-"""What the tests share: small random batches and networks, gradients, and error bars."""
+"""What the tests share: error bars, variances of gradients, and global state.
+
+Small batches, networks and gradients are those of :mod:`pyro_align.testing`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import random
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyro
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
-from pyro_align.batch import EOS, PAD, Batch
+from pyro_align.batch import Batch
 from pyro_align.distributions import chunks
-from pyro_align.guides import AmortizedGuide
-from pyro_align.models import CategoricalModel
-from pyro_align.networks import NetworkConfig, SequenceToSequence
+from pyro_align.testing import (
+    VOCABULARY,
+    collected_gradient,
+    evidence,
+    gradient,
+    padded,
+    parameters,
+    random_batch,
+    randomise,
+    repeated,
+    tiny_guide,
+    tiny_model,
+    tiny_networks,
+)
 
-VOCABULARY = 9
-
-
-def random_batch(
-    source_lengths: Sequence[int] = (3, 4, 1),
-    target_lengths: Sequence[int] = (4, 2, 3),
-    *,
-    vocabulary: int = VOCABULARY,
-    seed: int = 0,
-) -> Batch:
-    """Random sentence pairs of these lengths, ``EOS`` counted."""
-    generator = random.Random(seed)
-
-    def sentences(lengths: Iterable[int]) -> list[list[int]]:
-        return [
-            [*(generator.randrange(EOS + 1, vocabulary) for _ in range(length - 1)), EOS]
-            for length in lengths
-        ]
-
-    return Batch.from_ids(sentences(source_lengths), sentences(target_lengths))
-
-
-def padded(batch: Batch, source: int = 0, target: int = 0) -> Batch:
-    """The same sentences with more columns of padding on either side."""
-    return dataclasses.replace(
-        batch,
-        source=pad(batch.source, (0, source), value=PAD),
-        source_mask=pad(batch.source_mask, (0, source), value=False),
-        target=pad(batch.target, (0, target), value=PAD),
-        target_mask=pad(batch.target_mask, (0, target), value=False),
-    )
-
-
-def repeated(batch: Batch, times: int) -> Batch:
-    """Every sentence pair ``times`` times: as many independent draws in one call."""
-    return Batch(
-        *(
-            getattr(batch, field.name).repeat_interleave(times, dim=0)
-            for field in dataclasses.fields(batch)
-        )
-    )
-
-
-def randomise(module: nn.Module, seed: int = 0, scale: float = 1.5) -> Any:
-    """The module in double precision with normal parameters: nothing is zero, equal or small.
-
-    Gains become one, lest a small one make everything else small.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    module.double()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim():
-                parameter.normal_(0.0, scale, generator=generator)
-            else:
-                parameter.fill_(1.0)
-    return module
-
-
-def tiny_networks(
-    *,
-    vocabulary: int = VOCABULARY,
-    source_vocabulary: int | None = None,
-    seed: int = 0,
-    **settings: Any,
-) -> SequenceToSequence:
-    """Double-precision networks of a few units; ``settings`` go to :class:`NetworkConfig`."""
-    sizes: dict[str, Any] = {
-        "embedding": 5,
-        "encoder_hidden": 3,
-        "decoder_hidden": 6,
-        "attention_hidden": 4,
-        "dropout": 0.0,
-        # The paper's.
-        "emission": "tanh",
-        "lexical": False,
-    }
-    config = NetworkConfig(**{**sizes, **settings})
-    return randomise(SequenceToSequence(config, source_vocabulary or vocabulary, vocabulary), seed)
-
-
-def tiny_model(kind: Any = CategoricalModel, *, seed: int = 0, **settings: Any) -> Any:
-    """A model of ``kind`` on tiny networks."""
-    return kind(tiny_networks(seed=seed, **settings))
-
-
-def tiny_guide(model: Any, kind: Any = AmortizedGuide, *, seed: int = 1, **options: Any) -> Any:
-    """A guide of ``kind`` on ``model``."""
-    if "hidden" in inspect.signature(kind).parameters:
-        options = {"hidden": 4, **options}
-    return randomise(kind(model, **options), seed)
-
-
-def parameters(*modules: nn.Module) -> list[Tensor]:
-    """Parameters of all modules, each once."""
-    return list(dict.fromkeys(p for module in modules for p in module.parameters()))
-
-
-def gradient(value: Tensor, *modules: nn.Module) -> Tensor:
-    """Gradient of ``value`` for the parameters of all modules, as one vector."""
-    grads = torch.autograd.grad(
-        value,
-        parameters(*modules),
-        retain_graph=True,
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    return torch.cat([grad.reshape(-1) for grad in grads])
-
-
-def collected_gradient(*modules: nn.Module) -> Tensor:
-    """What stands in ``.grad`` of all parameters, as one vector, and is cleared by this."""
-    grads = []
-    for parameter in parameters(*modules):
-        grads.append(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-        parameter.grad = None
-    return torch.cat([grad.reshape(-1) for grad in grads])
+__all__ = [
+    "SIGMAS",
+    "VOCABULARY",
+    "assert_unbiased",
+    "collected_gradient",
+    "evidence",
+    "global_state",
+    "gradient",
+    "mean_error",
+    "padded",
+    "parameters",
+    "random_batch",
+    "randomise",
+    "repeated",
+    "restore",
+    "row_variance",
+    "rows_of_a_chunk",
+    "tiny_guide",
+    "tiny_model",
+    "tiny_networks",
+]
 
 
 def row_variance(elbo: Any, model: Any, guide: Any, batch: Batch, module: nn.Module) -> float:
@@ -156,13 +69,6 @@ def row_variance(elbo: Any, model: Any, guide: Any, batch: Batch, module: nn.Mod
     assert output.grad is not None
     collected_gradient(model)
     return output.grad.var(0).sum().item()
-
-
-def evidence(model: Any, batch: Batch) -> Tensor:
-    """``log p(y | x)`` of the whole batch, from the model's next-token probabilities."""
-    log_probs = model.next_token(model.states(batch))
-    gold = log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
-    return gold.masked_fill(~batch.target_mask, 0.0).sum()
 
 
 def mean_error(draws: Tensor, expected: Tensor) -> Tensor:

@@ -14,7 +14,16 @@ PACKAGE = ROOT / "pyro_align"
 
 LAYERS = (
     {"cli", "__main__"},
-    {"run", "run_folder", "components", "evaluation", "diagnose", "report", "transduction"},
+    {
+        "run",
+        "run_folder",
+        "components",
+        "evaluation",
+        "diagnose",
+        "report",
+        "transduction",
+        "testing",
+    },
     {"training", "posterior", "translation", "alignment", "hmm", "registry", "config"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},

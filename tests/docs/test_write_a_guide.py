@@ -4,16 +4,14 @@ import inspect
 
 import pytest
 from commands import run_commands
-from contracts import GuideContract
 from pages import DOCS, Page, named
 from pyro.infer import TraceEnum_ELBO, config_enumerate
-from runs import WORKPLACE, shared_corpus
-from support import evidence, randomise, tiny_model
+from runs import shared_corpus
+from support import evidence
 
 from pyro_align.batch import Batch
 from pyro_align.corpus import ParallelText
 from pyro_align.inference.plates import MAX_PLATE_NESTING
-from pyro_align.registry import GUIDES
 from pyro_align.run import Run
 
 PAGE = Page(DOCS / "how-to" / "write-a-guide.md")
@@ -80,16 +78,3 @@ def test_what_the_page_says_is_printed(finished):
     assert "`KL(guide ‖ exact posterior)`" in PAGE.text
     for table in printed:
         assert "KL(guide ‖ exact posterior)" in table
-
-
-class TestContract(GuideContract):
-    has_parameters = True
-
-    def create_model(self, *, seed=0):
-        return tiny_model(seed=seed)
-
-    def create(self, model, *, seed=1):
-        folder = WORKPLACE / "written-guide"
-        folder.mkdir(exist_ok=True)
-        guide = GUIDES.get(str(written_guide(folder)))
-        return randomise(guide(model, rank=3), seed, scale=0.5)

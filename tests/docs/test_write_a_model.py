@@ -5,10 +5,9 @@ import inspect
 import pytest
 import torch
 from commands import run_commands
-from contracts import ModelContract
 from pages import DOCS, Page, named
 from runs import WORKPLACE
-from support import random_batch, randomise, tiny_model, tiny_networks
+from support import random_batch, tiny_model, tiny_networks
 
 from pyro_align.models import CategoricalModel, SoftModel
 from pyro_align.registry import MODELS
@@ -67,8 +66,3 @@ def test_it_lies_between_soft_and_categorical():
         model.logit.data.fill_(logit)
         found = model.next_token(model.states(batch))
         torch.testing.assert_close(found, other.next_token(other.states(batch)))
-
-
-class TestContract(ModelContract):
-    def create(self, *, seed=0, **settings):
-        return randomise(blended()(tiny_networks(seed=seed, **settings)), seed)

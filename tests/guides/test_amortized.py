@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from contracts import GuideContract
 from support import gradient, random_batch, tiny_guide, tiny_model, tiny_networks
 
 from pyro_align.batch import Batch
 from pyro_align.models import CategoricalModel
+from pyro_align.testing import GuideContract
 
 
 class TestAmortizedGuide(GuideContract):

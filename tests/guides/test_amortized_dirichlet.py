@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from contracts import GuideContract
 from pyro import poutine
 from pyro.infer import TraceMeanField_ELBO
 from support import random_batch, tiny_guide, tiny_model
@@ -11,6 +10,7 @@ from support import random_batch, tiny_guide, tiny_model
 from pyro_align.guides import AmortizedDirichletGuide
 from pyro_align.inference import RelaxedELBO
 from pyro_align.models import DirichletModel
+from pyro_align.testing import GuideContract
 
 
 class TestAmortizedDirichletGuide(GuideContract):

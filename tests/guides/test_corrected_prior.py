@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from contracts import GuideContract
 from support import gradient, random_batch, tiny_guide, tiny_model
 
 from pyro_align.batch import EOS
 from pyro_align.guides import CorrectedPriorGuide
+from pyro_align.testing import GuideContract
 
 
 class TestCorrectedPriorGuide(GuideContract):

@@ -6,7 +6,6 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from contracts import GuideContract, stock
 from support import evidence, gradient, padded, random_batch, tiny_guide, tiny_model
 from torch.testing import assert_close
 
@@ -15,6 +14,7 @@ from pyro_align.guides import AmortizedDirichletGuide, ExactGuide, NoGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal, ScoreFunctionELBO, alignment_plates
 from pyro_align.models import DirichletModel
 from pyro_align.posterior import score_positions
+from pyro_align.testing import GuideContract, stock
 
 BATCH = padded(random_batch(), source=1, target=2)
 

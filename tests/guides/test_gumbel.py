@@ -5,7 +5,6 @@ from __future__ import annotations
 import pyro
 import pytest
 import torch
-from contracts import GuideContract
 from pyro import poutine
 from runs import checkpoint, fitted, shared_corpus, silent, tiny_config
 from support import evidence, padded, random_batch, tiny_guide, tiny_model
@@ -16,6 +15,7 @@ from pyro_align.guides import GumbelGuide
 from pyro_align.inference import EnumeratedELBO
 from pyro_align.posterior import score_positions
 from pyro_align.run import Run
+from pyro_align.testing import GuideContract
 from pyro_align.training import load_weights, save_weights
 
 BATCH = padded(random_batch(), source=1, target=1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contracts import GuideContract
 from support import tiny_guide, tiny_model
 
 from pyro_align.guides import NoGuide
 from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.testing import GuideContract
 
 
 class TestNoGuideOnSoftModel(GuideContract):

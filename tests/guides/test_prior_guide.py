@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from contracts import GuideContract
 from pyro import poutine
 from support import random_batch, tiny_guide, tiny_model
 
 from pyro_align.guides import PriorGuide
+from pyro_align.testing import GuideContract
 
 
 class TestPriorGuide(GuideContract):

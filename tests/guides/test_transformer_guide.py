@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from contracts import GuideContract
 from support import gradient, random_batch, randomise, tiny_model
 
 from pyro_align.errors import ConfigError
 from pyro_align.guides import TransformerGuide
+from pyro_align.testing import GuideContract
 
 
 def tiny(model, seed=1, **options):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from contracts import ModelContract
 from pyro import poutine
 from support import padded, random_batch, tiny_model
 
 from pyro_align.models import CategoricalModel
+from pyro_align.testing import ModelContract
 
 
 class TestCategoricalModel(ModelContract):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from contracts import ModelContract
 from pyro import poutine
 from support import evidence, gradient, padded, random_batch, tiny_guide, tiny_model
 
 from pyro_align.distributions import PaddedDirichlet, concentrations
 from pyro_align.guides import AmortizedDirichletGuide
 from pyro_align.models import DirichletModel, SoftModel
+from pyro_align.testing import ModelContract
 
 
 class TestDirichletModel(ModelContract):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from contracts import ModelContract
 from support import evidence, random_batch, tiny_model
 
 from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.testing import ModelContract
 
 
 class TestSoftModel(ModelContract):

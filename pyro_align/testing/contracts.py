@@ -1,164 +1,61 @@
-"""What every model and every guide must keep to.
+"""Contracts: test classes that check a model or guide through its Pyro program.
 
-A test class inherits a contract and supplies a factory; all the rest is checked from outside,
-through Pyro alone.
+A test class inherits a contract and makes a small model or guide in ``create``; pytest then
+collects the tests of the contract.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pyro
 import pytest
 import torch
 from pyro import poutine
-from pyro.infer import (
-    SVI,
-    Predictive,
-    Trace_ELBO,
-    TraceEnum_ELBO,
-    TraceGraph_ELBO,
-    TraceMeanField_ELBO,
-    config_enumerate,
-)
-from pyro.poutine.util import site_is_subsample
-from support import (
-    collected_gradient,
-    evidence,
-    gradient,
-    padded,
-    parameters,
-    random_batch,
-    repeated,
-)
+from pyro.infer import Predictive
 
-from pyro_align.batch import Batch
 from pyro_align.guides import NoGuide, PriorGuide
-from pyro_align.inference import relaxed
-from pyro_align.inference.plates import MAX_PLATE_NESTING
-
-SITES = {
-    "none": set(),
-    "categorical": {"alignment"},
-    "simplex": {"alignment"},
-    "relaxed": {"alignment"},
-}
-"""Latent sites by the kind of latent variable a program declares."""
-
-
-def latent_sites(trace: Any) -> dict[str, Any]:
-    """Sites drawn at random, plates left out."""
-    return {
-        name: site
-        for name, site in trace.nodes.items()
-        if site["type"] == "sample" and not site["is_observed"] and not site_is_subsample(site)
-    }
-
-
-def check_plates(site: Any, batch: Batch) -> None:
-    """The site lies in ``sentences`` and ``positions`` and padding counts for nothing."""
-    frames = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
-    assert frames == {
-        "sentences": (-2, batch.target.shape[0]),
-        "positions": (-1, batch.target.shape[1]),
-    }
-    assert site["fn"].batch_shape == batch.target.shape
-    assert (site["log_prob"][~batch.target_mask] == 0).all()
-    if site["fn"].support.is_discrete:
-        assert site["fn"].event_shape == ()
-        assert (site["log_prob"][batch.target_mask] < 0).all()
-    else:
-        assert site["fn"].event_shape == batch.source.shape[1:]
-        assert (site["log_prob"][batch.target_mask] != 0).all()
-        check_weights(site["value"], batch)
-
-
-def check_weights(value: Any, batch: Batch) -> None:
-    """Points of the simplex over the source positions that exist."""
-    padding = ~batch.source_mask.unsqueeze(1).expand_as(value)
-    assert (value[padding] == 0).all()
-    assert (value >= 0).all()
-    torch.testing.assert_close(value.sum(-1), torch.ones_like(value[..., 0]))
-
-
-def alignment_weights(site: Any) -> Any:
-    """How much of the alignment falls on every source position."""
-    fn = site["fn"]
-    return fn.probs if hasattr(fn, "probs") else fn.mean
-
-
-def enumerated(model: Any, guide: Any) -> tuple[Any, Any]:
-    """Both programs, the alignment enumerated in the one that decides over it."""
-    if guide.latent == "none":
-        return config_enumerate(model), guide
-    return model, config_enumerate(guide)
-
-
-def fitting(model: Any, guide: Any) -> Any:
-    """The model, its alignment relaxed where the guide's is."""
-    return relaxed(model, guide.relax) if guide.latent == "relaxed" else model
-
-
-def stock(model: Any, guide: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Every ELBO of Pyro's that fits, with the model and guide to give it."""
-    nesting = MAX_PLATE_NESTING
-    if "simplex" in (model.latent, guide.latent):
-        yield TraceMeanField_ELBO(max_plate_nesting=nesting), model, guide
-        yield Trace_ELBO(max_plate_nesting=nesting), model, guide
-        return
-    if guide.latent == "relaxed":
-        yield Trace_ELBO(max_plate_nesting=nesting), fitting(model, guide), guide
-        return
-    has_latent = model.latent != "none"
-    exact = TraceEnum_ELBO(max_plate_nesting=nesting, strict_enumeration_warning=has_latent)
-    yield exact, *enumerated(model, guide)
-    # Pyro draws no alignment that the guide leaves out.
-    if model.latent == guide.latent:
-        for elbo in (Trace_ELBO, TraceGraph_ELBO):
-            yield elbo(max_plate_nesting=nesting), model, guide
-
-
-def train(elbo: Any, model: Any, guide: Any) -> list[float]:
-    """Losses of stock SVI on one batch, over and over."""
-    batch = repeated(random_batch(), 4)
-    svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.1}), elbo)
-    return [svi.step(batch) for _ in range(25)]
-
-
-def assert_goes_down(losses: list[float]) -> None:
-    """The last losses are clearly lower than the first."""
-    first, last = sum(losses[:5]) / 5, sum(losses[-5:]) / 5
-    assert last < 0.8 * first, (first, last)
-
-
-def check_finite(model: Any, guide: Any, batch: Batch) -> None:
-    """Losses and gradients of every stock ELBO are numbers."""
-    for elbo, *programs in stock(model, guide):
-        assert math.isfinite(elbo.loss_and_grads(*programs, batch))
-        assert torch.isfinite(collected_gradient(model, guide)).all()
-
+from pyro_align.testing.gradients import evidence, gradient, parameters
+from pyro_align.testing.small import padded, random_batch
+from pyro_align.testing.stock import (
+    SITES,
+    alignment_weights,
+    assert_goes_down,
+    check_finite,
+    check_plates,
+    check_weights,
+    fitting,
+    latent_sites,
+    stock,
+    train,
+)
 
 SMALL = pytest.mark.parametrize(
     ("sources", "targets"), [((1,), (1,)), ((4,), (3,)), ((2, 3), (1, 1))]
 )
-"""One sentence of one position, one sentence, one position."""
+"""Lengths of the sources and targets of small batches."""
 
 
 class ModelContract(ABC):
-    """Contract of an :class:`AlignmentModel`."""
+    """Tests of an :class:`AlignmentModel`; a subclass defines :meth:`create`."""
+
+    @pytest.fixture(autouse=True)
+    def _fresh(self) -> None:
+        """Empty Pyro's parameter store and seed the random generators."""
+        pyro.clear_param_store()
+        pyro.set_rng_seed(0)
 
     @abstractmethod
     def create(self, *, seed: int = 0, **settings: Any) -> Any:
-        """A small double-precision model; ``settings`` are those of its networks."""
+        """A small double-precision model; ``settings`` are fields of :class:`NetworkConfig`."""
 
     def guide(self, model: Any) -> Any:
-        """The simplest guide that fits."""
+        """The guide that :meth:`test_small_batches` takes."""
         return NoGuide(model) if model.latent == "none" else PriorGuide(model)
 
-    def test_sites_and_plates(self):
+    def test_sites_and_plates(self) -> None:
+        """The sites are ``alignment`` and ``tokens``, in both plates, and padding is masked."""
         model, batch = self.create(), padded(random_batch((3, 4, 2)), source=1, target=2)
         trace = poutine.trace(model).get_trace(batch)
         trace.compute_log_prob()
@@ -169,7 +66,8 @@ class ModelContract(ABC):
         assert torch.equal(trace.nodes["tokens"]["value"], batch.target)
         assert torch.equal(trace.nodes["_RETURN"]["value"], batch.target)
 
-    def test_predictive(self):
+    def test_predictive(self) -> None:
+        """``Predictive`` draws every site in its support."""
         model, batch = self.create(), random_batch()
         sites = ("tokens", *SITES[model.latent])
         for parallel in (False, True):
@@ -187,17 +85,19 @@ class ModelContract(ABC):
             assert (drawn["alignment"] < longest).all()
 
     def marginalised(self, model: Any) -> Any:
-        """The guide that leaves most to stock Pyro."""
+        """The guide that :meth:`test_stock_svi_trains` takes: none, if Pyro can marginalise."""
         return NoGuide(model)
 
-    def test_next_token_is_what_the_program_says(self):
+    def test_next_token_is_what_the_program_says(self) -> None:
+        """Stock Pyro's marginal likelihood and its gradient are those of ``next_token``."""
         model, batch = self.create(), padded(random_batch(), source=1, target=1)
         elbo, program, guide = next(stock(model, NoGuide(model)))
         loss = elbo.differentiable_loss(program, guide, batch)
         torch.testing.assert_close(-loss, evidence(model, batch))
         torch.testing.assert_close(-gradient(loss, model), gradient(evidence(model, batch), model))
 
-    def test_the_gradient_is_that_of_finite_differences(self):
+    def test_the_gradient_is_that_of_finite_differences(self) -> None:
+        """The gradient of the evidence equals its central difference along a random direction."""
         model, batch = self.create(), random_batch()
         exact = gradient(evidence(model, batch), model)
         direction = torch.randn(exact.shape, generator=torch.Generator().manual_seed(0)).double()
@@ -210,21 +110,24 @@ class ModelContract(ABC):
         # Position PAD of an embedding is not trained, but never read either.
         assert (values[0] - values[1]) / 2e-5 == pytest.approx((exact @ direction).item(), rel=1e-6)
 
-    def test_next_token_is_a_distribution(self):
+    def test_next_token_is_a_distribution(self) -> None:
+        """``next_token`` sums to one over the vocabulary, for every ``top_k``."""
         model, batch = self.create(), random_batch()
         states = model.states(batch)
         for top_k in (None, 1, 2, 100):
             total = model.next_token(states, top_k).logsumexp(-1)
             torch.testing.assert_close(total, torch.zeros_like(total))
 
-    def test_all_source_positions_are_the_best_of_many(self):
+    def test_all_source_positions_are_the_best_of_many(self) -> None:
+        """``top_k`` of all source positions or more is the exact marginal."""
         model, batch = self.create(), random_batch()
         states = model.states(batch)
         width = batch.source.shape[1]
         for top_k in (width, width + 1):
             torch.testing.assert_close(model.next_token(states, top_k), model.next_token(states))
 
-    def test_a_prediction_knows_the_past_alone(self):
+    def test_a_prediction_knows_the_past_alone(self) -> None:
+        """``next_token`` at a position does not depend on later target tokens."""
         model, batch = self.create(), random_batch((3, 4), (4, 4))
         before = model.next_token(model.states(batch))
         changed = 4 + (batch.target[:, 2:] - 3) % 5
@@ -234,23 +137,27 @@ class ModelContract(ABC):
         assert torch.equal(after[:, :3], before[:, :3])
         assert (after[:, 3] != before[:, 3]).any()
 
-    def test_stock_svi_trains(self):
+    def test_stock_svi_trains(self) -> None:
+        """The loss of stock SVI goes down."""
         model = self.create()
         elbo, program, guide = next(stock(model, self.marginalised(model)))
         assert_goes_down(train(elbo, program, guide))
 
     @SMALL
-    def test_small_batches(self, sources, targets):
+    def test_small_batches(self, sources: tuple[int, ...], targets: tuple[int, ...]) -> None:
+        """Losses and gradients are finite for the smallest batches."""
         model, batch = self.create(), random_batch(sources, targets)
         check_finite(model, self.guide(model), batch)
 
-    def test_state_dict_round_trip(self):
+    def test_state_dict_round_trip(self) -> None:
+        """``state_dict`` holds everything that the evidence depends on."""
         model, other, batch = self.create(seed=0), self.create(seed=7), random_batch()
         assert evidence(model, batch) != evidence(other, batch)
         other.load_state_dict(model.state_dict())
         assert torch.equal(evidence(model, batch), evidence(other, batch))
 
-    def test_the_prior_does_not_see_the_token_it_explains(self):
+    def test_the_prior_does_not_see_the_token_it_explains(self) -> None:
+        """Attention scores at a position do not depend on the token at that position."""
         model, batch = self.create(), random_batch((3, 4), (4, 4))
         before = model.states(batch).scores
         batch.target[:, 1] = 4 + (batch.target[:, 1] - 3) % 5
@@ -260,10 +167,19 @@ class ModelContract(ABC):
 
 
 class GuideContract(ABC):
-    """Contract of an :class:`AlignmentGuide`."""
+    """Tests of an :class:`AlignmentGuide`.
+
+    A subclass defines :meth:`create_model`, :meth:`create` and :attr:`has_parameters`.
+    """
 
     has_parameters: ClassVar[bool]
-    """Whether there is something to train in the guide itself."""
+    """Whether the guide has parameters of its own."""
+
+    @pytest.fixture(autouse=True)
+    def _fresh(self) -> None:
+        """Empty Pyro's parameter store and seed the random generators."""
+        pyro.clear_param_store()
+        pyro.set_rng_seed(0)
 
     @abstractmethod
     def create_model(self, *, seed: int = 0) -> Any:
@@ -271,14 +187,15 @@ class GuideContract(ABC):
 
     @abstractmethod
     def create(self, model: Any, *, seed: int = 1) -> Any:
-        """A small double-precision guide on a model."""
+        """A small double-precision guide on ``model``; another ``seed`` gives other parameters."""
 
     def pair(self) -> tuple[Any, Any]:
         """A model and a guide on it."""
         model = self.create_model()
         return model, self.create(model)
 
-    def test_sites_and_plates(self):
+    def test_sites_and_plates(self) -> None:
+        """The one site is ``alignment``, in both plates; padding is masked and nothing observed."""
         model, guide = self.pair()
         batch = padded(random_batch((3, 4, 2)), source=1, target=2)
         trace = poutine.trace(guide).get_trace(batch)
@@ -290,7 +207,8 @@ class GuideContract(ABC):
             check_plates(site, batch)
             assert torch.equal(trace.nodes["_RETURN"]["value"], site["value"])
 
-    def test_the_models_parameters_are_the_models_own(self):
+    def test_the_models_parameters_are_the_models_own(self) -> None:
+        """The guide registers its own parameters only, not those of the model."""
         model, guide = self.pair()
         assert not set(map(id, model.parameters())) & set(map(id, guide.parameters()))
         assert not set(map(id, model.modules())) & set(map(id, guide.modules()))
@@ -298,7 +216,8 @@ class GuideContract(ABC):
         own = [*guide.named_parameters(), *guide.named_buffers()]
         assert set(guide.state_dict()) == {name for name, _ in own}
 
-    def test_no_alignment_to_padding(self):
+    def test_no_alignment_to_padding(self) -> None:
+        """Padding has no probability, every source position that exists has some."""
         _, guide = self.pair()
         batch = padded(random_batch(), source=2)
         for site in latent_sites(poutine.trace(guide).get_trace(batch)).values():
@@ -307,7 +226,8 @@ class GuideContract(ABC):
             assert (probs[padding] == 0).all()
             assert (probs[~padding] > 0).all()
 
-    def test_more_padding_changes_nothing(self):
+    def test_more_padding_changes_nothing(self) -> None:
+        """Alignment weights do not depend on the width that a batch is padded to."""
         _, guide = self.pair()
         batch = random_batch()
         narrow = poutine.trace(guide).get_trace(batch)
@@ -318,7 +238,8 @@ class GuideContract(ABC):
             expected = alignment_weights(site)[mask]
             torch.testing.assert_close(probs[mask], expected, rtol=1e-10, atol=1e-12)
 
-    def test_predictive(self):
+    def test_predictive(self) -> None:
+        """``Predictive`` draws the guide's sites."""
         model, guide = self.pair()
         batch = random_batch()
         program = fitting(model, guide)
@@ -326,7 +247,8 @@ class GuideContract(ABC):
         assert set(drawn) == SITES[guide.latent] | SITES[model.latent]
         assert all(value.shape[:3] == (3, *batch.target.shape) for value in drawn.values())
 
-    def test_its_bound_lies_below_the_evidence(self):
+    def test_its_bound_lies_below_the_evidence(self) -> None:
+        """The ELBO is below the log evidence, and equal to it without a latent site."""
         model, guide = self.pair()
         batch = random_batch()
         elbo, *programs = next(stock(model, guide))
@@ -336,7 +258,8 @@ class GuideContract(ABC):
         else:
             assert bound < exact
 
-    def test_stock_svi_trains_model_and_guide(self):
+    def test_stock_svi_trains_model_and_guide(self) -> None:
+        """The loss of every stock ELBO goes down and every parameter moves."""
         for index in range(len(list(stock(*self.pair())))):
             pyro.clear_param_store()
             model, guide = self.pair()
@@ -346,10 +269,12 @@ class GuideContract(ABC):
             assert not any(torch.equal(*each) for each in zip(before, after, strict=True))
 
     @SMALL
-    def test_small_batches(self, sources, targets):
+    def test_small_batches(self, sources: tuple[int, ...], targets: tuple[int, ...]) -> None:
+        """Losses and gradients are finite for the smallest batches."""
         check_finite(*self.pair(), random_batch(sources, targets))
 
-    def test_state_dict_round_trip(self):
+    def test_state_dict_round_trip(self) -> None:
+        """``state_dict`` holds everything that the alignment weights depend on."""
         model, batch = self.create_model(), random_batch()
         guide, other = self.create(model, seed=1), self.create(model, seed=2)
 

@@ -1,0 +1,125 @@
+"""Sites of a program, and Pyro's own ELBOs on a model and guide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import (
+    SVI,
+    Trace_ELBO,
+    TraceEnum_ELBO,
+    TraceGraph_ELBO,
+    TraceMeanField_ELBO,
+    config_enumerate,
+)
+from pyro.poutine.util import site_is_subsample
+
+from pyro_align.batch import Batch
+from pyro_align.inference import relaxed
+from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.testing.gradients import collected_gradient
+from pyro_align.testing.small import random_batch, repeated
+
+SITES: dict[str, set[str]] = {
+    "none": set(),
+    "categorical": {"alignment"},
+    "simplex": {"alignment"},
+    "relaxed": {"alignment"},
+}
+"""Latent sites by the kind of latent variable a program declares."""
+
+
+def latent_sites(trace: Any) -> dict[str, Any]:
+    """Latent sample sites by name."""
+    return {
+        name: site
+        for name, site in trace.nodes.items()
+        if site["type"] == "sample" and not site["is_observed"] and not site_is_subsample(site)
+    }
+
+
+def check_plates(site: Any, batch: Batch) -> None:
+    """The site lies in the plates ``sentences`` and ``positions``, and padding is masked."""
+    frames = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
+    assert frames == {
+        "sentences": (-2, batch.target.shape[0]),
+        "positions": (-1, batch.target.shape[1]),
+    }
+    assert site["fn"].batch_shape == batch.target.shape
+    assert (site["log_prob"][~batch.target_mask] == 0).all()
+    if site["fn"].support.is_discrete:
+        assert site["fn"].event_shape == ()
+        assert (site["log_prob"][batch.target_mask] < 0).all()
+    else:
+        assert site["fn"].event_shape == batch.source.shape[1:]
+        assert (site["log_prob"][batch.target_mask] != 0).all()
+        check_weights(site["value"], batch)
+
+
+def check_weights(value: Any, batch: Batch) -> None:
+    """Points of the simplex over the source positions that exist."""
+    padding = ~batch.source_mask.unsqueeze(1).expand_as(value)
+    assert (value[padding] == 0).all()
+    assert (value >= 0).all()
+    torch.testing.assert_close(value.sum(-1), torch.ones_like(value[..., 0]))
+
+
+def alignment_weights(site: Any) -> Any:
+    """Probability, or expected share, of every source position in the alignment of a site."""
+    fn = site["fn"]
+    return fn.probs if hasattr(fn, "probs") else fn.mean
+
+
+def enumerated(model: Any, guide: Any) -> tuple[Any, Any]:
+    """Both programs, configured to enumerate the alignment in the guide, or else in the model."""
+    if guide.latent == "none":
+        return config_enumerate(model), guide
+    return model, config_enumerate(guide)
+
+
+def fitting(model: Any, guide: Any) -> Any:
+    """The model, with a relaxed alignment if the guide's is relaxed."""
+    return relaxed(model, guide.relax) if guide.latent == "relaxed" else model
+
+
+def stock(model: Any, guide: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Every stock ELBO of Pyro that fits, and the programs to call it with."""
+    nesting = MAX_PLATE_NESTING
+    if "simplex" in (model.latent, guide.latent):
+        yield TraceMeanField_ELBO(max_plate_nesting=nesting), model, guide
+        yield Trace_ELBO(max_plate_nesting=nesting), model, guide
+        return
+    if guide.latent == "relaxed":
+        yield Trace_ELBO(max_plate_nesting=nesting), fitting(model, guide), guide
+        return
+    has_latent = model.latent != "none"
+    exact = TraceEnum_ELBO(max_plate_nesting=nesting, strict_enumeration_warning=has_latent)
+    yield exact, *enumerated(model, guide)
+    # Sampling ELBOs need a guide with the model's latent sites.
+    if model.latent == guide.latent:
+        for elbo in (Trace_ELBO, TraceGraph_ELBO):
+            yield elbo(max_plate_nesting=nesting), model, guide
+
+
+def train(elbo: Any, model: Any, guide: Any) -> list[float]:
+    """Losses of 25 steps of stock SVI on one batch."""
+    batch = repeated(random_batch(), 4)
+    svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.1}), elbo)
+    return [svi.step(batch) for _ in range(25)]
+
+
+def assert_goes_down(losses: list[float]) -> None:
+    """The last losses are clearly lower than the first."""
+    first, last = sum(losses[:5]) / 5, sum(losses[-5:]) / 5
+    assert last < 0.8 * first, (first, last)
+
+
+def check_finite(model: Any, guide: Any, batch: Batch) -> None:
+    """Losses and gradients of every stock ELBO are finite."""
+    for elbo, *programs in stock(model, guide):
+        assert math.isfinite(elbo.loss_and_grads(*programs, batch))
+        assert torch.isfinite(collected_gradient(model, guide)).all()
