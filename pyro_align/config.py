@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from pyro_align.errors import ConfigError, nearest
-from pyro_align.files import beside
+from pyro_align.files import atomic_write
 from pyro_align.networks import NetworkConfig
 
 
@@ -208,9 +208,13 @@ class Config(Table):
             raise ConfigError(f"{origin}: {_explained(cls, error)}") from None
 
     def save(self, path: Path) -> None:
-        """Write as TOML; beside, then renamed."""
-        with beside(path) as partial:
-            partial.write_text(self.to_toml(), encoding="utf-8")
+        """Write the configuration to a TOML file.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        with atomic_write(path, "t") as file:
+            file.write(self.to_toml())
 
     def to_toml(self) -> str:
         """The configuration as TOML, defaults included."""

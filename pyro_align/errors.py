@@ -44,6 +44,10 @@ class RunError(UserError):
     """A run folder or checkpoint that is missing, damaged, too new, or in the way."""
 
 
+class OutputError(UserError):
+    """A file that cannot be written, for instance since it is a folder or the disk is full."""
+
+
 class TrainingError(UserError):
     """Training that cannot go on, such as a loss that is not a number.
 

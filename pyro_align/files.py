@@ -1,34 +1,117 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file has its whole new content, or is as it was before."""
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import os
+import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, BinaryIO, Literal, TextIO, overload
+
+from pyro_align.errors import OutputError
+
+_KEPT = 50
+"""Characters of a file's name in the name of its partial file, for names have a longest length."""
 
 
+@overload
+def atomic_write(path: Path, mode: Literal["b"] = "b") -> AbstractContextManager[BinaryIO]: ...
+@overload
+def atomic_write(path: Path, mode: Literal["t"]) -> AbstractContextManager[TextIO]: ...
 @contextmanager
-def beside(path: Path, ending: str = "part") -> Iterator[Path]:
-    """A path to write at, which is renamed to ``path`` when the block ends without an error.
+def atomic_write(path: Path, mode: Literal["b", "t"] = "b") -> Iterator[Any]:
+    """Open a file whose content appears at ``path`` when the block ends without an error.
 
-    It lies beside ``path`` and is deleted if there is an error; what was at ``path`` before stays
-    until it is replaced.
+    The content is written to a partial file in the same folder, which replaces ``path`` at the
+    end and is deleted after an error. Each call has a partial file of its own, so that of several
+    processes that write to one path the last one to finish wins with its whole content. What a
+    killed process left is deleted by the next write to the same path.
+
+    A symbolic link stays and the file it points to is replaced. The permissions of a file that is
+    replaced are kept. What is no regular file (a device, a named pipe), and a file that standard
+    output or standard error is redirected to, is written to directly.
 
     Args:
         path: the file.
-        ending: of the name until then; one of its own for each process that may write the file.
+        mode: ``"b"`` for bytes, ``"t"`` for UTF-8 text with ``\\n`` as line end.
+
+    Raises:
+        OutputError: if ``path`` is a folder or cannot be written, for instance since the disk is
+            full.
     """
-    partial = path.with_name(f".{path.name}.{ending}")
+    options: dict[str, Any] = {} if mode == "b" else {"encoding": "utf-8", "newline": "\n"}
+    partial = None
     try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        status = _status(path)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            raise OutputError(f"{path}: is a folder; give the name of a file")
+        if status is not None and _is_written_directly(status):
+            with path.open(f"a{mode}", **options) as file:
+                yield file
+            return
+        target = Path(os.path.realpath(path))
+        delete_abandoned(target.parent, target.name)
+        partial = sibling_path(target)
+        try:
+            with partial.open(f"x{mode}", **options) as file:
+                _lock(file)
+                yield file
+            if status is not None:
+                with suppress(PermissionError):  # of file systems without permissions
+                    partial.chmod(stat.S_IMODE(status.st_mode))
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        # An error with the name of another file was not caused by writing this one.
+        if error.filename not in (None, str(path), str(partial)):
+            raise
+        kept = "" if partial is None else "; what was there before is unchanged"
+        raise OutputError(f"{path}: cannot be written: {error.strerror}{kept}") from error
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 file to write, which is there when the block ends; see :func:`beside`."""
-    with beside(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
-        yield file
+def sibling_path(path: Path) -> Path:
+    """A hidden name in the folder of ``path`` that no other process uses."""
+    return path.with_name(f".{path.name[:_KEPT]}.{secrets.token_hex(4)}.part")
+
+
+def delete_abandoned(folder: Path, name: str | None = None) -> None:
+    """Delete partial files that killed processes left; those in use are locked and stay.
+
+    Args:
+        folder: where to look.
+        name: of the file that was to be written; None for every file.
+    """
+    start = "*" if name is None else glob.escape(name[:_KEPT])
+    for partial in folder.glob(f".{start}.{'[0-9a-f]' * 8}.part"):
+        with suppress(OSError), partial.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            partial.unlink()
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What is at a path, links followed; None if nothing is."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _is_written_directly(status: os.stat_result) -> bool:
+    if not stat.S_ISREG(status.st_mode):
+        return True
+    for stream in (1, 2):
+        with suppress(OSError):  # a closed stream
+            if os.path.samestat(status, os.fstat(stream)):
+                return True
+    return False
+
+
+def _lock(file: IO[Any]) -> None:
+    """Mark a partial file as in use for as long as it is open, if the file system can."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

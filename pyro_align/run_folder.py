@@ -14,7 +14,8 @@ import pyro_align
 from pyro_align.config import Config
 from pyro_align.corpus import ParallelText, Vocabulary, synthetic
 from pyro_align.errors import RunError
-from pyro_align.training import make_vocabularies, write_atomically
+from pyro_align.files import atomic_write
+from pyro_align.training import make_vocabularies
 
 FORMAT = 1
 """Version of the folder's layout; a folder of a newer one is refused."""
@@ -101,7 +102,7 @@ def _write_facts(config: Config, folder: Path) -> None:
         }
         for name, text in texts(config, folder).items()
     }
-    write_atomically(folder / "data.json", json.dumps(facts, indent=2).encode())
+    write_facts(folder / "data.json", facts)
 
 
 def _write(config: Config, folder: Path, source: Vocabulary, target: Vocabulary) -> None:
@@ -238,4 +239,14 @@ def read_facts(path: Path) -> Any:
 def write_status(folder: Path, status: str) -> None:
     """Say in ``run.json`` how far the run is, and who made it."""
     facts = {"format": FORMAT, "pyro_align": pyro_align.__version__, "status": status}
-    write_atomically(folder / "run.json", json.dumps(facts, indent=2).encode())
+    write_facts(folder / "run.json", facts)
+
+
+def write_facts(path: Path, facts: Any) -> None:
+    """Write a JSON file of a run, for :func:`read_facts`.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    with atomic_write(path, "t") as file:
+        json.dump(facts, file, indent=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyro_align.alignment import PairText
 from pyro_align.config import Config
 from pyro_align.errors import DataError, RunError
-from pyro_align.files import whole_file
+from pyro_align.files import atomic_write
 from pyro_align.run import Run
 from pyro_align.run_folder import Echo
 
@@ -69,10 +69,10 @@ def _write(text: PairText, folder: Path) -> None:
         raise DataError("there is no pair with words on both sides", text.path)
     every = -(-number // VALIDATION)
     with (
-        whole_file(folder / "train.src") as train_source,
-        whole_file(folder / "train.tgt") as train_target,
-        whole_file(folder / "valid.src") as valid_source,
-        whole_file(folder / "valid.tgt") as valid_target,
+        atomic_write(folder / "train.src", "t") as train_source,
+        atomic_write(folder / "train.tgt", "t") as train_target,
+        atomic_write(folder / "valid.src", "t") as valid_source,
+        atomic_write(folder / "valid.tgt", "t") as valid_target,
     ):
         for index, pair in enumerate(pair for pair in text if not pair.is_empty):
             source, target = (" ".join(side.split()) for side in (pair.source, pair.target))

@@ -111,6 +111,9 @@ class _HalfFile:
     def __exit__(self, *exception: object) -> None:
         self.file.close()
 
+    def fileno(self) -> int:
+        return int(self.file.fileno())
+
     def write(self, content: Any) -> None:
         self.file.write(content[: len(content) // 2])
         self.file.flush()

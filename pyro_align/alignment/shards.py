@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TextIO
 
 from pyro_align.errors import DataError, RunError, UserError
-from pyro_align.files import beside
+from pyro_align.files import atomic_write, delete_abandoned
 
 SUFFIX = ".links"
 """What the name of a file of links adds to the name of the file of sentence pairs."""
@@ -29,9 +29,9 @@ def align_shards(
 ) -> dict[Path, str]:
     """Align each file of a folder into a file of the same name and :data:`SUFFIX`.
 
-    A file is written beside and renamed when it is whole, so that one that is there is done: it is
-    skipped, and a second call goes on where a first one failed or was killed. A file that cannot
-    be aligned does not keep the others from it. One call at a time may write to a folder.
+    A file of links appears when it is complete. A file that has one is skipped, so that a second
+    call continues where a first one failed or was killed. A file that cannot be aligned does not
+    stop the others.
 
     Args:
         align: writes the links of one file of sentence pairs.
@@ -107,10 +107,7 @@ def align_shard(align: AlignShard, shard: Path, target: Path) -> str | None:
     if links.exists():
         return None
     try:
-        with (
-            beside(links, f"{_attempt(shard, links)}.part") as partial,
-            partial.open("w", encoding="utf-8", newline="\n") as file,
-        ):
+        with _attempt(shard, links), atomic_write(links, "t") as file:
             align(shard, file)
     except UserError as error:  # names file and line itself
         return str(error)
@@ -136,17 +133,24 @@ def _links(shard: Path, target: Path) -> Path:
     return target / f"{shard.name}{SUFFIX}"
 
 
-def _attempt(shard: Path, links: Path) -> int:
-    """Number of an attempt that no other process makes, by a file that none but a kill leaves.
+@contextmanager
+def _attempt(shard: Path, links: Path) -> Iterator[None]:
+    """Count attempts by empty files, which only a process that is killed leaves behind.
 
-    So one that is taken for dead and is not writes a file of its own.
+    Raises:
+        RunError: if :data:`ATTEMPTS` processes were killed.
     """
     for number in range(1, ATTEMPTS + 1):
+        mark = links.with_name(f".{links.name}.{number}")
         try:
-            links.with_name(f".{links.name}.{number}.part").touch(exist_ok=False)
+            mark.touch(exist_ok=False)
         except FileExistsError:
             continue
-        return number
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+        return
     raise RunError(
         f"{shard}: what aligned it was killed {ATTEMPTS} times, perhaps for want of memory: split "
         "the file, or the sentences that are very long"
@@ -154,6 +158,7 @@ def _attempt(shard: Path, links: Path) -> int:
 
 
 def _clean(target: Path) -> None:
-    """Delete what was begun and not ended."""
-    for partial in target.glob(f".*{SUFFIX}.*part"):
-        partial.unlink(missing_ok=True)
+    """Delete what killed processes left."""
+    delete_abandoned(target)
+    for mark in target.glob(f".*{SUFFIX}.[1-{ATTEMPTS}]"):
+        mark.unlink(missing_ok=True)

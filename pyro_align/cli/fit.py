@@ -149,7 +149,7 @@ def _report(run: Any, seconds: float) -> None:
     from pyro_align.cli.options import chosen_device
     from pyro_align.cli.tables import evaluation_table, show
     from pyro_align.corpus import read_links
-    from pyro_align.training import write_atomically
+    from pyro_align.run_folder import write_facts
 
     began = time.monotonic()
     text, gold = run.test_text()
@@ -159,7 +159,7 @@ def _report(run: Any, seconds: float) -> None:
         text, None if gold is None else read_links(gold, sentences=text.count()), device=device
     )
     facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
-    write_atomically(run.path / "results.json", json.dumps(facts, indent=2).encode())
+    write_facts(run.path / "results.json", facts)
     show(evaluation_table(result, f"{run.path} on {' '.join(p.name for p in text.paths)}"))
     files, links = " ".join(map(str, text.paths)), f" --gold {gold}" if gold else ""
     click.echo(

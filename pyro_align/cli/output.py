@@ -14,14 +14,14 @@ import click
 @contextmanager
 def output(path: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears when it is whole."""
-    from pyro_align.files import whole_file
+    from pyro_align.files import atomic_write
 
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         yield sys.stdout
         sys.stdout.flush()  # a reader that has gone is noticed here, not when Python ends
         return
-    with whole_file(path) as file:
+    with atomic_write(path, "t") as file:
         yield file
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -15,7 +14,7 @@ import sentencepiece
 
 from pyro_align.batch import BOS, EOS, PAD, UNK
 from pyro_align.errors import ConfigError, DataError
-from pyro_align.files import beside
+from pyro_align.files import atomic_write
 
 _SAMPLE = 1_000_000
 """Sentences that training looks at, drawn evenly from larger corpora: more of them change few
@@ -116,9 +115,13 @@ class Vocabulary:
         return cls(model, path)
 
     def save(self, path: Path) -> None:
-        """Write the model beside ``path``, then rename it, so that no half file is left."""
-        with beside(path, f"{os.getpid()}.partial") as partial:
-            partial.write_bytes(self._model)
+        """Write the sentencepiece model to a file.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        with atomic_write(path) as file:
+            file.write(self._model)
 
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())

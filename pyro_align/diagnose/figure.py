@@ -68,10 +68,11 @@ def draw_figure(diagnosis: Diagnosis, title: str = "") -> Figure:
 
 
 def write_figure(diagnosis: Diagnosis, path: Path, title: str = "") -> None:
-    """Write :func:`draw_figure` to a file, which is whole or not there.
+    """Write :func:`draw_figure` to a file.
 
     Raises:
-        UserError: see :func:`check_figure`, or if it cannot be written.
+        ConfigError: see :func:`check_figure`.
+        OutputError: if the file cannot be written.
     """
     write(draw_figure(diagnosis, title), path)
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from pyro_align.errors import RunError
-from pyro_align.files import beside
+from pyro_align.errors import OutputError, RunError
+from pyro_align.files import atomic_write
 from pyro_align.hmm.classes import Classes
 from pyro_align.hmm.lexicon import Lexicon
 from pyro_align.hmm.model import HiddenMarkovModel, Words, unpadded
@@ -33,10 +33,10 @@ def save_aligner(
     classes: tuple[Classes, Classes],
     settings: Settings,
 ) -> None:
-    """Write an aligner to a folder, which is made; the file is whole or not there.
+    """Write an aligner to a folder, which is made if it does not exist.
 
     Raises:
-        RunError: if it cannot be written.
+        OutputError: if the folder or the file cannot be written.
     """
     tensors: dict[str, torch.Tensor] = {}
     for number, model in enumerate(models):
@@ -49,10 +49,10 @@ def save_aligner(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with beside(folder / FILE) as partial:
-            partial.write_bytes(save(tensors, notes))
     except OSError as error:
-        raise RunError(f"{folder / FILE}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    with atomic_write(folder / FILE) as file:
+        file.write(save(tensors, notes))
 
 
 def load_aligner(folder: Path) -> list[SavedTables]:

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pyro_align.errors import ConfigError
+from pyro_align.files import atomic_write
 from pyro_align.posterior.fonts import families, shown
 from pyro_align.posterior.sentence import Floats, SentencePosterior
-from pyro_align.posterior.storage import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,16 +103,18 @@ def check_figure(path: Path) -> None:
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all; the text of SVG and PDF stays text.
+    """Write a figure to a file; text in SVG and PDF stays text.
 
     Raises:
-        UserError: see :func:`check_figure`, or if it cannot be written.
+        ConfigError: see :func:`check_figure`.
+        OutputError: if the file cannot be written.
     """
     check_figure(path)
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=path.suffix[1:], dpi=150)
-    write_whole(path, buffer.getvalue())
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue())
 
 
 def _heatmap(ax: Axes, matrix: Floats, *, lines: bool) -> AxesImage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyro_align.corpus.links import GoldLinks, format_links, parse_links
 from pyro_align.errors import UserError
-from pyro_align.files import beside
+from pyro_align.files import atomic_write
 from pyro_align.posterior.sentence import SUMS, SentencePosterior, Units, Words
 
 FORMAT = 2
@@ -32,24 +31,11 @@ _JSON = "json"
 _UNITS: dict[str, Units] = {"pieces": "pieces", "words": "words"}
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside, then rename it: it is there whole or not at all.
-
-    Raises:
-        UserError: if it cannot be written; what was there stays.
-    """
-    try:
-        with beside(path, f"{os.getpid()}.part") as partial:
-            partial.write_bytes(content)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-
-
 def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units: str) -> None:
     """Write sentences to a file.
 
     Raises:
-        UserError: if it cannot be written; what was there stays.
+        OutputError: if the file cannot be written; what was there before is unchanged.
     """
     kept = list(sentences)
     facts = {
@@ -67,7 +53,8 @@ def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units:
     text = np.frombuffer(json.dumps(facts, ensure_ascii=False).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{_JSON: text}, **arrays)
-    write_whole(path, buffer.getvalue())
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue())
 
 
 def read(path: Path) -> tuple[list[SentencePosterior], str, Units]:

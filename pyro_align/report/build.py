@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pyro_align.files import atomic_write
 from pyro_align.posterior import AlignmentPosterior
 from pyro_align.posterior.html import page, render
 from pyro_align.posterior.sentence import SENTENCE_END
-from pyro_align.posterior.storage import write_whole
 from pyro_align.report.card import facts, results, training
 from pyro_align.report.charts import Axis, Series, chart
 from pyro_align.report.findings import Disagreement, certainty, disagreements
@@ -25,12 +25,15 @@ _LISTED = 8
 
 
 def write_report(run: Run, posterior: AlignmentPosterior, path: Path) -> None:
-    """Write :func:`report_page` to a file, whole or not at all.
+    """Write :func:`report_page` to a file.
 
     Raises:
-        UserError: if it cannot be written, or a file of the run is damaged.
+        OutputError: if the file cannot be written.
+        RunError: if a file of the run is damaged.
     """
-    write_whole(path, report_page(run, posterior).encode())
+    content = report_page(run, posterior)
+    with atomic_write(path, "t") as file:
+        file.write(content)
 
 
 def report_page(run: Run, posterior: AlignmentPosterior) -> str:

@@ -3,12 +3,7 @@
 from pyro_align.training.data import buckets, index, make_vocabularies
 from pyro_align.training.fit import check_machine, fit
 from pyro_align.training.task import AlignmentTask
-from pyro_align.training.weights import (
-    load_weights,
-    own_parameters,
-    save_weights,
-    write_atomically,
-)
+from pyro_align.training.weights import load_weights, own_parameters, save_weights
 
 __all__ = [
     "AlignmentTask",
@@ -20,5 +15,4 @@ __all__ = [
     "make_vocabularies",
     "own_parameters",
     "save_weights",
-    "write_atomically",
 ]

@@ -16,8 +16,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from pyro_align.errors import RunError
+from pyro_align.files import atomic_write
 from pyro_align.training.task import CRITERION, AlignmentTask
-from pyro_align.training.weights import save_weights, write_atomically
+from pyro_align.training.weights import save_weights
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -26,10 +27,15 @@ class SafeCheckpointIO(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Write beside, then rename; a full disk raises RunError and leaves the last one."""
+        """Write a checkpoint.
+
+        Raises:
+            OutputError: if it cannot be written; the previous checkpoint is unchanged.
+        """
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_atomically(Path(path), content.getvalue())
+        with atomic_write(Path(path)) as file:
+            file.write(content.getvalue())
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = True

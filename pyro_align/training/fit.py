@@ -22,7 +22,7 @@ from torch import nn
 
 from pyro_align.config import Config, TrainingConfig
 from pyro_align.corpus import BatchLoader, FixedBatches, IndexedCorpus
-from pyro_align.errors import ConfigError, TrainingError
+from pyro_align.errors import ConfigError, OutputError, TrainingError
 from pyro_align.inference import Objective
 from pyro_align.training.checkpoint import (
     BestWeights,
@@ -67,7 +67,8 @@ def fit(
     Raises:
         TrainingError: if a loss is no number, naming step, batch and the last good checkpoint; or
             if training was interrupted.
-        RunError: if a checkpoint cannot be read or written.
+        RunError: if a checkpoint cannot be read.
+        OutputError: if a checkpoint, weights or metrics cannot be written.
         ConfigError: if this machine has not what is asked for.
     """
     training = config.training
@@ -121,6 +122,10 @@ def fit(
         except TrainingError as error:
             kept = f"last good checkpoint: {_good(checkpoint)}"
             raise TrainingError(error.reason, kept) from None
+        except OutputError as error:
+            raise OutputError(
+                f"{error}; make room, then go on with `pyro-align fit --resume {folder}`"
+            ) from error
     return trainer
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import sys
 import time
 from argparse import Namespace
@@ -15,8 +14,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from pyro_align.files import atomic_write
 from pyro_align.training.task import AlignmentTask
-from pyro_align.training.weights import write_atomically
 
 LOG_EVERY = 20
 """Optimiser steps between two rows of training metrics."""
@@ -86,11 +85,10 @@ class MetricsCSV(Logger):
                 # A row that a kill cut off has fewer columns.
                 whole = [row for row in csv.DictReader(file) if None not in row.values()]
             kept = [row for row in whole if int(row["step"]) <= step]
-        rows = io.StringIO()
-        writer = csv.DictWriter(rows, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(kept)
-        write_atomically(self.path, rows.getvalue().encode())
+        with atomic_write(self.path, "t") as rows:
+            writer = csv.DictWriter(rows, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
 
 
 class StepRows(Callback):

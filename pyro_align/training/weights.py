@@ -13,11 +13,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pyro_align.errors import RunError
-from pyro_align.files import beside
+from pyro_align.files import atomic_write
 
 
 def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[str, str]) -> None:
-    """Write parameters and buffers of modules, beside and then renamed.
+    """Write parameters and buffers of modules to a safetensors file.
 
     Args:
         path: the file.
@@ -25,15 +25,15 @@ def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[st
         notes: strings to keep with the weights.
 
     Raises:
-        RunError: if the disk does not take them; a file that was there stays as it was.
+        OutputError: if the file cannot be written; what was there before is unchanged.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(modules).items()
     }
     # One entry: several are written in random order, and equal weights should be equal files.
     written = {_NOTES: json.dumps({**notes, "sha256": _digest(tensors, notes)})}
-    content = save(tensors, metadata=written)
-    write_atomically(path, content)
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata=written))
 
 
 def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, str]:
@@ -73,22 +73,6 @@ def own_parameters(guide: nn.Module, model: nn.Module) -> list[nn.Parameter]:
     """Parameters of a guide that are not the model's, which a guide may hold and hand on."""
     models = {id(parameter) for parameter in model.parameters()}
     return [parameter for parameter in guide.parameters() if id(parameter) not in models]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside, then rename it: it is there whole or not at all.
-
-    Raises:
-        RunError: if the disk is full or the folder not writable; what was there stays.
-    """
-    try:
-        with beside(path) as partial, partial.open("wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written: {error.strerror}; what was there before is untouched. "
-            f"Make room, then go on with `pyro-align fit --resume`"
-        ) from error
 
 
 _NOTES = "pyro_align"

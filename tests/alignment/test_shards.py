@@ -61,7 +61,8 @@ def test_a_restart_does_what_is_left(tmp_path, folder):
     out, align = tmp_path / "out", Upper()
     align_shards(align, folder, out, str)
     (out / "a.tsv.links").write_text("mine\n")  # whole, so it stays
-    (out / ".d.links.1.part").write_text("D and then it was kil")
+    (out / ".d.links.1").touch()
+    (out / ".d.links.0123abcd.part").write_text("D and then it was kil")
     (out / "d.links").unlink()
     for name in ("b.tsv", "c.tsv"):
         (folder / name).write_text("mended\n")

@@ -23,10 +23,10 @@ from runs import (
 import pyro_align
 from pyro_align.cli import main
 from pyro_align.config import Config, recipe
-from pyro_align.errors import RunError
+from pyro_align.errors import OutputError
+from pyro_align.files import atomic_write
 from pyro_align.inference import EnumeratedELBO
 from pyro_align.run import Run
-from pyro_align.training.weights import write_atomically
 
 
 @pytest.fixture(autouse=True)
@@ -214,13 +214,13 @@ def test_resume_from_a_damaged_checkpoint(tmp_path):
 
 
 def test_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypatch):
-    def full(path, content):
+    def full(path, mode="b"):
         if path.name == "last.ckpt":
-            raise RunError(f"{path}: cannot be written: No space left on device")
-        write_atomically(path, content)
+            raise OutputError(f"{path}: cannot be written: No space left on device")
+        return atomic_write(path, mode)
 
-    monkeypatch.setattr("pyro_align.training.checkpoint.write_atomically", full)
-    assert_refused(fit("--out", "a"), "No space left on device")
+    monkeypatch.setattr("pyro_align.training.checkpoint.atomic_write", full)
+    assert_refused(fit("--out", "a"), "No space left on device", "fit --resume a")
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert call("fit", "--resume", "a").exit_code == 0

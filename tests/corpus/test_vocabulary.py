@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyro_align.batch import BOS, EOS, PAD, UNK
 from pyro_align.corpus.vocabulary import Vocabulary
-from pyro_align.errors import ConfigError, DataError
+from pyro_align.errors import ConfigError, DataError, OutputError
 
 STEMS = ["hund", "katz", "garten", "schläf", "lauf", "schnell", "langsam", "klein", "haus", "baum"]
 ENDINGS = ["", "e", "en", "er", "es", "chen", "lich", "heit"]
@@ -225,7 +225,7 @@ def test_save_leaves_the_old_file_when_it_fails(
     path = tmp_path / "vocabulary.model"
     path.write_bytes(b"old")
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match="No space"):
         vocabularies["bpe"].save(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

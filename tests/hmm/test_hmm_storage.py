@@ -2,7 +2,7 @@ import pytest
 import torch
 from runs import silent
 
-from pyro_align.errors import RunError
+from pyro_align.errors import OutputError, RunError
 from pyro_align.hmm import FILE, Settings, Words, fit, load_aligner, save_aligner
 
 PAIRS = [("a b", "x y"), ("b c", "y z"), ("a", "x"), ("c b a", "z y"), ("b Bank", "y bank")]
@@ -60,5 +60,5 @@ def test_what_is_no_aligner(tmp_path):
             load_aligner(tmp_path / "aligner")
     (tmp_path / "file").write_text("")
     fitted = fit(PAIRS, Settings(), tmp_path, echo=silent)
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be made: Not a directory"):
         save_aligner(tmp_path / "file" / "x", fitted.models, fitted.classes, fitted.settings)

@@ -66,7 +66,7 @@ def test_what_cannot_be_plotted(tmp_path):
         some().plot(0, path=tmp_path / "missing" / "x.png")
     assert not list(tmp_path.iterdir())
     (tmp_path / "x.png").mkdir()
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="is a folder"):
         some().plot(0, path=tmp_path / "x.png")
 
 

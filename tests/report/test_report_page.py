@@ -116,7 +116,7 @@ def test_it_is_written_whole_or_not_at_all(tmp_path, run, whole):
     assert path.read_text(encoding="utf-8") == report_page(run, whole)
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="is a folder"):
         write_report(run, whole, tmp_path / "folder")
     assert {one.name for one in tmp_path.iterdir()} == {"report.html", "folder"}
 

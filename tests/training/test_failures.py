@@ -12,7 +12,7 @@ import pytest
 import torch
 from runs import assert_same, checkpoint, fitted, shared_corpus, silent, tiny_config
 
-from pyro_align.errors import RunError, TrainingError
+from pyro_align.errors import OutputError, RunError, TrainingError
 from pyro_align.inference import EnumeratedELBO, Terms
 from pyro_align.run import Run
 from pyro_align.training.checkpoint import SafeCheckpointIO
@@ -162,7 +162,7 @@ def test_a_full_disk(whole, made, monkeypatch, name, number):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
-        with pytest.raises((RunError, OSError), match="No space left on device") as error:
+        with pytest.raises((OutputError, OSError), match="No space left on device") as error:
             made.fit(echo=silent)
     assert name in str(error.value)
     assert not list(made.path.rglob("*.part"))
@@ -177,7 +177,7 @@ def limited(folder, size, errors):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         kill.resume(folder)
-    except RunError as error:
+    except OutputError as error:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         errors.write_text(str(error))
         raise SystemExit(2) from None

@@ -1,12 +1,9 @@
-import errno
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
 from pyro_align.errors import RunError
-from pyro_align.training import load_weights, save_weights, write_atomically
+from pyro_align.training import load_weights, save_weights
 
 
 def modules(seed=0, width=3):
@@ -86,27 +83,3 @@ def test_made_for_another_model(path):
         load_weights(path, wider)
     with pytest.raises(RunError, match=r"made for another model.*guide\.bias"):
         load_weights(path, {"model": wider["model"]})
-
-
-def test_write_atomically_replaces(tmp_path):
-    path = tmp_path / "file"
-    for content in (b"one", b"two"):
-        write_atomically(path, content)
-        assert path.read_bytes() == content
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("step", ["open", "replace"])
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step):
-    path = tmp_path / "file"
-    write_atomically(path, b"one")
-
-    def full(*arguments, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, step, full)
-    with pytest.raises(RunError, match=r"file: cannot be written: No space left.*untouched"):
-        write_atomically(path, b"two")
-    monkeypatch.undo()
-    assert path.read_bytes() == b"one"
-    assert list(tmp_path.iterdir()) == [path]
