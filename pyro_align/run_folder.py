@@ -109,7 +109,7 @@ def _write(config: Config, folder: Path, source: Vocabulary, target: Vocabulary)
     source.save(folder / "source.model")
     target.save(folder / "target.model")
     config.save(folder / "config.toml")
-    write_atomically(folder / IDENTITY, json.dumps(identity(config, source, target)).encode())
+    write_facts(folder / IDENTITY, identity(config, source, target))
     write_status(folder, "training")
 
 
