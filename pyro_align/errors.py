@@ -61,6 +61,20 @@ class TrainingError(UserError):
         self.reason = reason
 
 
+def reject_string(name: str, lines: object) -> None:
+    """Refuse one string where a list of sentences is expected, since its items are characters.
+
+    Args:
+        name: of the argument.
+        lines: its value.
+
+    Raises:
+        UserError: if it is a string.
+    """
+    if isinstance(lines, str):
+        raise UserError(f"{name} is one string: give a list of sentences, as in [{lines!r}]")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that lists the known names, the one nearest to ``name`` first."""
     options = sorted(known)

@@ -380,7 +380,7 @@ class Run:
         Args:
             sources: source sentences.
             targets: their translations.
-            gold: links between the white-space words of each pair, if there are any.
+            gold: links between the words of each pair, if there are any.
             words: merge the pieces of the vocabulary to words.
             title: what to call it; None for model, guide and folder.
             batch_tokens: padded size of a batch; None for that of training.
@@ -413,9 +413,11 @@ class Run:
         """The best translation of every line; an empty line stays empty.
 
         Options are those of :class:`BeamSearch`, such as ``beam=5``.
+
+        Raises:
+            UserError: if ``lines`` is one string.
         """
-        for translation in self.translator(**options).translate(lines):
-            yield translation.text
+        return (found.text for found in self.translator(**options).translate(lines))
 
     def to(self, device: torch.device | str) -> None:
         """Move model and guide."""

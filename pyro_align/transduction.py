@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyro_align.alignment import PairText
 from pyro_align.config import Config
+from pyro_align.corpus import split_words
 from pyro_align.errors import DataError, RunError
 from pyro_align.files import atomic_write
 from pyro_align.run import Run
@@ -75,7 +76,7 @@ def _write(text: PairText, folder: Path) -> None:
         atomic_write(folder / "valid.tgt", "t") as valid_target,
     ):
         for index, pair in enumerate(pair for pair in text if not pair.is_empty):
-            source, target = (" ".join(side.split()) for side in (pair.source, pair.target))
+            source, target = (" ".join(split_words(side)) for side in (pair.source, pair.target))
             print(source, file=train_source)
             print(target, file=train_target)
             if index % every == 0:

@@ -20,7 +20,7 @@ from runs import (
 
 import pyro_align
 from pyro_align.corpus import ParallelText, Vocabulary
-from pyro_align.errors import ConfigError, DataError, IncompatibleError, RunError
+from pyro_align.errors import ConfigError, DataError, IncompatibleError, RunError, UserError
 from pyro_align.guides import PriorGuide
 from pyro_align.run import Run
 from pyro_align.run_folder import FORMAT, check_identity
@@ -310,6 +310,13 @@ def test_weights_of_another_run_are_refused(tmp_path):
     shutil.copy(other.path / "weights.safetensors", folder / "weights.safetensors")
     with pytest.raises(RunError, match=r"weights\.safetensors: weights of another run"):
         pyro_align.load(folder)
+
+
+def test_one_string_is_not_taken_for_a_list_of_sentences():
+    run = pyro_align.load(shared_run())
+    for ask in (run.translate, run.source_vocabulary.encode_all):
+        with pytest.raises(UserError, match=r"is one string: give a list .*\['ein hund'\]"):
+            ask("ein hund")
 
 
 @pytest.mark.parametrize("what", DAMAGES)

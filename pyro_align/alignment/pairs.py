@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-from pyro_align.corpus import read_lines
+from pyro_align.corpus import read_lines, split_words
 from pyro_align.errors import DataError
 
 BAR = "|||"
@@ -33,7 +33,7 @@ class Pair:
     @property
     def is_empty(self) -> bool:
         """Whether a side has no word, so that there is nothing to align."""
-        return not (self.source.split() and self.target.split())
+        return not (split_words(self.source) and split_words(self.target))
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,21 @@ class PairText:
         suffix = "" if path is None else Path(path.name.removesuffix(".gz")).suffix.lower()
         split = _SPLIT.get(suffix, _between_bars)
         for line, text in enumerate(read_lines(self.inputs[0]), start=1):
-            source, target = split(text, path, line) if text.strip() else ("", "")
+            source, target = split(text, path, line) if split_words(text) else ("", "")
             yield Pair(source, target, line)
 
 
 def _between_bars(text: str, path: Path | None, line: int) -> tuple[str, str]:
-    words = text.split()
+    words = split_words(text)
     if words.count(BAR) == 1:
+        if "\t" in text:
+            raise DataError(
+                f"both {BAR} and a tab are in {text[:60]!r}, and either could part source and "
+                "target: replace the tabs by spaces, or end the file's name in .tsv if it is the "
+                "tab",
+                path,
+                line,
+            )
         middle = words.index(BAR)
         return " ".join(words[:middle]), " ".join(words[middle + 1 :])
     if BAR not in words and text.count("\t") == 1:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyro_align.batch import EOS, Batch
-from pyro_align.corpus import Vocabulary
+from pyro_align.corpus import Vocabulary, split_words
 from pyro_align.errors import IncompatibleError
 from pyro_align.posterior import PositionScores, WordAlignment, merge_pieces, score_positions
 
@@ -120,7 +120,7 @@ def _pieces(
     sentences: Sequence[str], vocabulary: Vocabulary
 ) -> Iterator[tuple[list[int], list[int], int]]:
     """Ids, words of the ids, and number of words of each sentence; see ``Vocabulary.words``."""
-    split = [sentence.split() for sentence in sentences]
+    split = [split_words(sentence) for sentence in sentences]
     distinct = list(dict.fromkeys(chain.from_iterable(split)))
     ids = dict(zip(distinct, vocabulary.encode_all(distinct, add_eos=False), strict=True))
     for words in split:

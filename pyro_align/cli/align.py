@@ -119,6 +119,9 @@ def align(
     Text is two files with a sentence a line; or one .tsv, .jsonl or other file, or - for standard
     input, with lines `source ||| target` or a tab between. Each may be .gz.
 
+    Words are separated by ASCII white space (space, tab, form feed), as for awk, cut and
+    fast_align. Any other space, such as a no-break space, is part of a word.
+
     \b
     Formats, for links of the first source word with the first target word, and
     of the third with the second, in sentence pair 7:

@@ -26,6 +26,7 @@ def synthetic(pairs: int, seed: int, out: Path) -> None:
     from rich.table import Table
 
     from pyro_align.cli.tables import show
+    from pyro_align.corpus import split_words
     from pyro_align.corpus.synthetic import generate, write
 
     parts = write(pairs, seed, out)
@@ -37,6 +38,6 @@ def synthetic(pairs: int, seed: int, out: Path) -> None:
         table.add_row(name, *(f"{count:,}" for count in counts))
     show(table)
     example = max(generate(20, seed), key=lambda pair: len(pair.links))
-    source, target = example.source.split(), example.target.split()
+    source, target = split_words(example.source), split_words(example.target)
     click.echo(f"{example.source}\n{example.target}")
     click.echo("  ".join(f"{source[i]}–{target[j]}" for i, j in sorted(example.links)))

@@ -48,7 +48,8 @@ def evaluate(
 
     Gold links: Pharaoh (`0-0 2?1`), TALP (`1-1 3p2`), NAACL (`7 1 1 S`, a line a link) or JSON
     lines; `?`, `p` and `P` mark links that are only possible. AER comes with a bootstrap interval
-    over sentence pairs.
+    over sentence pairs. Links are between words that are separated by ASCII white space, as for
+    awk; a no-break space is part of a word.
     """
     from rich.console import Console
     from rich.progress import Progress

@@ -14,6 +14,7 @@ from pyro_align.corpus.links import (
 )
 from pyro_align.corpus.text import ParallelText, SentencePair
 from pyro_align.corpus.vocabulary import Vocabulary
+from pyro_align.corpus.words import split_words
 
 __all__ = [
     "FORMATS",
@@ -31,4 +32,5 @@ __all__ = [
     "parse_links",
     "read_lines",
     "read_links",
+    "split_words",
 ]

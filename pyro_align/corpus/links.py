@@ -25,6 +25,7 @@ from itertools import chain
 from pathlib import Path
 
 from pyro_align.corpus.lines import read_lines
+from pyro_align.corpus.words import split_words
 from pyro_align.errors import DataError
 
 Link = tuple[int, int]
@@ -63,7 +64,7 @@ def parse_links(line: str, path: Path | None = None, number: int | None = None) 
     """
     sure: set[Link] = set()
     possible: set[Link] = set()
-    for word in line.split():
+    for word in split_words(line):
         match = _LINK.fullmatch(word)
         if match is None:
             raise DataError(

@@ -13,6 +13,7 @@ from typing import final
 
 from pyro_align.corpus.lines import read_lines
 from pyro_align.corpus.links import Link, check_links, parse_links
+from pyro_align.corpus.words import split_words
 from pyro_align.errors import DataError
 
 __all__ = ["ParallelText", "SentencePair", "read_lines"]
@@ -25,7 +26,7 @@ class SentencePair:
     Attributes:
         source: source sentence, as it stands in the file.
         target: target sentence, as it stands in the file.
-        links: gold links between 0-based white-space words, None where none are given.
+        links: gold links between 0-based words, None where none are given.
         line: 1-based line number.
     """
 
@@ -123,14 +124,14 @@ class ParallelText(ABC):
                 ("source", pair.source, self.source_path),
                 ("target", pair.target, self.target_path),
             ):
-                if not sentence or sentence.isspace():
+                if not split_words(sentence):
                     raise DataError(
                         f"the {side} sentence is empty; remove this line from both sides",
                         path,
                         pair.line,
                     )
             if pair.links:
-                source, target = len(pair.source.split()), len(pair.target.split())
+                source, target = len(split_words(pair.source)), len(split_words(pair.target))
                 check_links(pair.links, source, target, self.paths[-1], pair.line)
             yield pair
         if pair is None:

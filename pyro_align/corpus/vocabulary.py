@@ -13,7 +13,8 @@ from typing import Literal, final
 import sentencepiece
 
 from pyro_align.batch import BOS, EOS, PAD, UNK
-from pyro_align.errors import ConfigError, DataError
+from pyro_align.corpus.words import split_words
+from pyro_align.errors import ConfigError, DataError, reject_string
 from pyro_align.files import atomic_write
 
 _SAMPLE = 1_000_000
@@ -28,7 +29,7 @@ _THREADS = 4
 class Vocabulary:
     """Splits text into pieces with ids, and joins them again.
 
-    A sentence is encoded word by word, a word being what ``str.split`` gives. sentencepiece
+    A sentence is encoded word by word, a word being what :func:`split_words` gives. sentencepiece
     itself never lets a piece cross a space, so for models trained here the ids are those of the
     whole sentence (but where the text holds ``▁``, its own mark for a space); doing it by word
     makes the map from pieces to words (:meth:`words`) right by construction, whatever
@@ -72,6 +73,7 @@ class Vocabulary:
         """
         if kind not in ("bpe", "unigram"):
             raise ConfigError(f"vocabulary kind {kind!r} is not known: take 'bpe' or 'unigram'")
+        reject_string("sentences", sentences)
         stream = _Stream(sentences)
         writer = io.BytesIO()
         try:
@@ -136,7 +138,8 @@ class Vocabulary:
 
     def encode_all(self, texts: Sequence[str], add_eos: bool = True) -> list[list[int]]:
         """Ids of each sentence; many at once are much faster than one by one."""
-        sentences = [text.split() for text in texts]
+        reject_string("texts", texts)
+        sentences = [split_words(text) for text in texts]
         distinct = list(dict.fromkeys(chain.from_iterable(sentences)))
         pieces = dict(zip(distinct, self._processor.encode(distinct), strict=True))
         end = [EOS] if add_eos else []
@@ -146,13 +149,13 @@ class Vocabulary:
         ]
 
     def words(self, text: str) -> tuple[list[int], list[int]]:
-        """Ids of a sentence and, for each of them, the 0-based white-space word it is part of.
+        """Ids of a sentence and, for each of them, the 0-based word it is part of.
 
         Returns:
-            The ids as :meth:`encode` gives them, and as many positions in ``text.split()``;
+            The ids as :meth:`encode` gives them, and as many positions in ``split_words(text)``;
             that of :data:`EOS`, which is part of no word, is −1.
         """
-        by_word = self.encode_all(text.split(), add_eos=False)
+        by_word = self.encode_all(split_words(text), add_eos=False)
         ids = list(chain.from_iterable(by_word))
         index = [position for position, word in enumerate(by_word) for _ in word]
         return [*ids, EOS], [*index, -1]
@@ -160,7 +163,7 @@ class Vocabulary:
     def decode(self, ids: Iterable[int]) -> str:
         """Text of the ids without padding, ``BOS`` and ``EOS``; an unknown piece reads ``⁇``."""
         kept = [int(piece) for piece in ids if piece not in (PAD, BOS, EOS)]
-        return str(self._processor.decode(kept)).strip() if kept else ""
+        return str(self._processor.decode(kept)).strip(" ") if kept else ""
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The piece of each id, special ones by their names such as ``</s>``."""
@@ -191,7 +194,7 @@ class _Stream:
     def __iter__(self) -> Iterator[str]:
         try:
             for sentence in self._sentences:
-                words = sentence.split()
+                words = split_words(sentence)
                 self.words += len(words)
                 yield " ".join(words)
         except Exception as error:

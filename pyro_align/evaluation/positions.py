@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pyro_align.corpus import GoldLinks, Link, ParallelText, SentencePair, Vocabulary
+from pyro_align.corpus import GoldLinks, Link, ParallelText, SentencePair, Vocabulary, split_words
 from pyro_align.evaluation.result import Evaluation, PositionMeans
 from pyro_align.evaluation.text import check_text
 from pyro_align.metrics import AlignmentErrorRate
@@ -98,5 +98,5 @@ def _links(
     _, sources = vocabularies[0].words(pair.source)
     _, targets = vocabularies[1].words(pair.target)
     matrix = probabilities[: len(targets), : len(sources)]
-    words = len(pair.target.split()), len(pair.source.split())
+    words = len(split_words(pair.target)), len(split_words(pair.source))
     return best_links(merge_pieces(matrix, targets, sources, *words))

@@ -15,6 +15,7 @@ from pyro_align.corpus import (
     Vocabulary,
     check_links,
     read_links,
+    split_words,
 )
 from pyro_align.errors import DataError
 
@@ -79,7 +80,7 @@ def _gold(pairs: list[SentencePair], gold: Iterable[GoldLinks] | None) -> list[G
     if len(links) != len(pairs):
         raise DataError(f"{len(links)} lines of gold links for {len(pairs)} sentence pairs")
     for pair, one in zip(pairs, links, strict=True):
-        lengths = len(pair.source.split()), len(pair.target.split())
+        lengths = len(split_words(pair.source)), len(split_words(pair.target))
         check_links(one.possible, *lengths, Path("gold links"), pair.line)
     return links
 

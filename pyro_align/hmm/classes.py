@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from pyro_align.corpus import split_words
+
 NULL = 0
 """Id of no word: padding, and the source of target words that are drawn from nothing."""
 
@@ -45,7 +47,7 @@ class Classes:
         """Ids of the words of a sentence; a new class gets the next id."""
         return [
             self._ids.setdefault(word[: self.prefix], len(self._ids) + 1)
-            for word in sentence.lower().split()
+            for word in split_words(sentence.lower())
         ]
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from pyro_align.errors import reject_string
+
 
 @dataclass(frozen=True)
 class TranslationScores:
@@ -31,7 +33,10 @@ def translation_scores(hypotheses: Sequence[str], references: Sequence[str]) -> 
 
     Raises:
         ValueError: if there are none, or not as many of one as of the other.
+        UserError: if one of them is a string.
     """
+    reject_string("hypotheses", hypotheses)
+    reject_string("references", references)
     if not references or len(hypotheses) != len(references):
         raise ValueError(
             f"{len(hypotheses)} translations and {len(references)} references: scoring takes one "

@@ -14,8 +14,15 @@ from pyro import poutine
 from torch import Tensor
 
 from pyro_align.batch import Batch
-from pyro_align.corpus import BucketBatches, GoldLinks, IndexedCorpus, Vocabulary, check_links
-from pyro_align.errors import DataError, UserError
+from pyro_align.corpus import (
+    BucketBatches,
+    GoldLinks,
+    IndexedCorpus,
+    Vocabulary,
+    check_links,
+    split_words,
+)
+from pyro_align.errors import DataError, UserError, reject_string
 from pyro_align.inference.enumeration import program_name
 from pyro_align.inference.sharing import share_computation
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
@@ -112,7 +119,7 @@ def posterior_of_text(
         vocabularies: of source and target.
         sources: source sentences.
         targets: their translations.
-        gold: links between the white-space words of each pair, if there are any.
+        gold: links between the words of each pair, if there are any.
         batch_tokens: padded size of a batch.
         max_length: longest side of a pair, in pieces.
         device: where model and guide are.
@@ -177,8 +184,7 @@ def _pairs(
 ) -> Iterator[_Pair]:
     """Ids and words of every pair."""
     for name, lines in (("sources", sources), ("targets", targets)):
-        if isinstance(lines, str):
-            raise UserError(f"{name} is one string: give a list of sentences, as in [{lines!r}]")
+        reject_string(name, lines)
     if len(sources) != len(targets):
         raise UserError(f"{len(sources)} sources but {len(targets)} targets: they go in pairs")
     if not sources:
@@ -191,14 +197,14 @@ def _pairs(
             ("source", "target"), vocabularies, (source, target), strict=True
         ):
             ids, index = vocabulary.words(text)
-            if not text.split():
+            if not split_words(text):
                 raise DataError(f"sentence {number}: the {name} is empty")
             if len(ids) > max_length:
                 raise DataError(
                     f"sentence {number}: the {name} has {len(ids)} pieces, and at most "
                     f"{max_length} can be scored: split it"
                 )
-            sides.append((ids, tuple(index), tuple(text.split())))
+            sides.append((ids, tuple(index), tuple(split_words(text))))
         links = None if gold is None else gold[number - 1]
         if links is not None:
             _check_gold(links, len(sides[0][2]), len(sides[1][2]), number)

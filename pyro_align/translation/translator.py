@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from pyro_align.corpus.vocabulary import Vocabulary
-from pyro_align.errors import ConfigError, DataError
+from pyro_align.corpus.words import split_words
+from pyro_align.errors import ConfigError, DataError, reject_string
 from pyro_align.translation.beam_search import BeamSearch
 
 
@@ -96,10 +97,14 @@ class Translator:
             path: where it comes from, to name in errors.
 
         Raises:
+            UserError: if ``lines`` is one string.
             DataError: if a line is too long, with its number. What was read in earlier windows
                 has been translated by then.
         """
-        stream = iter(lines)
+        reject_string("lines", lines)
+        return self._translate_stream(iter(lines), path)
+
+    def _translate_stream(self, stream: Iterator[str], path: Path | None) -> Iterator[Translation]:
         first = 1
         while window := list(islice(stream, self.window)):
             yield from self._translate_window(window, first, path)
@@ -119,7 +124,7 @@ class Translator:
                 )
         found: dict[int, tuple[ScoredText, ...]] = {}
         for batch in self._batches(
-            {index: encoded[index] for index, line in enumerate(lines) if line.split()}
+            {index: encoded[index] for index, line in enumerate(lines) if split_words(line)}
         ):
             results = self.search.search([encoded[index] for index in batch])
             for index, hypotheses in zip(batch, results, strict=True):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pyro_align.batch import BOS, EOS, PAD, UNK
 from pyro_align.corpus.vocabulary import Vocabulary
+from pyro_align.corpus.words import split_words
 from pyro_align.errors import ConfigError, DataError, OutputError
 
 STEMS = ["hund", "katz", "garten", "schläf", "lauf", "schnell", "langsam", "klein", "haus", "baum"]
@@ -93,7 +94,7 @@ def test_ids_are_those_of_sentencepiece(
     # Whole sentence at once, on a processor made from the saved model.
     vocabulary = vocabularies[kind]
     reference = sentencepiece.SentencePieceProcessor(model_proto=vocabulary._model)
-    expected = reference.encode(" ".join(sentence.split()))
+    expected = reference.encode(" ".join(split_words(sentence)))
     assert vocabulary.encode(sentence, add_eos=False) == expected
     assert vocabulary.encode_all([sentence, "hund katze", ""], add_eos=False) == [
         expected,
@@ -110,7 +111,7 @@ def test_words_against_counting_characters(
 ) -> None:
     # Without normalisation the surfaces of the pieces, joined, are the words, each with a mark.
     vocabulary = vocabularies[kind]
-    words = sentence.split()
+    words = split_words(sentence)
     owner = [i for i, word in enumerate(words) for _ in "▁" + word]
     reference = sentencepiece.SentencePieceProcessor(model_proto=vocabulary._model)
     expected, position = [], 0
@@ -128,7 +129,7 @@ def test_words_of_a_model_that_normalises(vocabularies: dict[str, Vocabulary], s
     ids, index = vocabulary.words(sentence)
     assert ids == vocabulary.encode(sentence)
     assert index[-1] == -1
-    words = sentence.split()
+    words = split_words(sentence)
     for position, word in enumerate(words):
         own = [piece for piece, i in zip(ids, index, strict=True) if i == position]
         assert own == vocabulary.encode(word, add_eos=False)

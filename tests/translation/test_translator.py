@@ -6,7 +6,7 @@ from support import randomise, tiny_networks
 
 from pyro_align.batch import EOS
 from pyro_align.corpus.vocabulary import Vocabulary
-from pyro_align.errors import ConfigError, DataError
+from pyro_align.errors import ConfigError, DataError, UserError
 from pyro_align.models import CategoricalModel
 from pyro_align.translation import BeamSearch, Translator
 
@@ -110,6 +110,11 @@ def test_a_line_of_just_the_most_pieces_is_translated(search, vocabularies):
     pieces = len(vocabularies[0].encode(GERMAN[2]))
     translator = Translator(search, *vocabularies, max_source=pieces)
     assert len(list(translator.translate([GERMAN[2]]))) == 1
+
+
+def test_one_string_is_refused_before_anything_is_translated(translator):
+    with pytest.raises(UserError, match=r"lines is one string: .*\['der Hund'\]"):
+        translator.translate("der Hund")
 
 
 def test_no_lines(translator):
