@@ -9,7 +9,7 @@ from typing import Any
 
 from pyro_align.config import AUTO, Component, Config
 from pyro_align.errors import ConfigError, IncompatibleError
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose, fits
+from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose, fits, go_together
 
 KINDS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
 
@@ -119,7 +119,7 @@ def reconciled(config: Config, named: set[str]) -> Config:
     given = {kind: getattr(config, kind).name for kind in KINDS}
     if not named & given.keys() or AUTO in given.values():
         return config
-    if fits(*(registry.get(given[kind]) for kind, registry in KINDS.items())):
+    if go_together(**given):
         return config
     for loose in ({"objective"}, {"guide"}, {"guide", "objective"}):
         if loose & named:

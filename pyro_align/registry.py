@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
 
+from pyro_align import outline
 from pyro_align.errors import ConfigError, IncompatibleError, nearest
 
 
@@ -81,6 +82,27 @@ class Registry:
                 f"derives from {self.base.replace(':', '.')}, with its abstract methods written"
             )
         return found
+
+    def summary(self, name: str) -> str:
+        """What a known name stands for, in a line; its class is not imported if it is built in."""
+        place = self.places()[name]
+        if (found := outline.summary(place)) is not None:
+            return found
+        cls = _imported(place)
+        text = sys.modules[cls.__module__].__doc__ or cls.__doc__ or ""
+        return text.strip().partition("\n")[0]
+
+    def attribute(self, name: str, attribute: str) -> Any:
+        """Attribute of the class of a name or ``file.py:Class``; None if it has none.
+
+        A built-in class is not imported if its source states the value.
+
+        Raises:
+            ConfigError: as :meth:`get`.
+        """
+        place = self.places().get(name)
+        found = None if place is None else outline.attribute(place, attribute)
+        return getattr(self.get(name), attribute, None) if found is None else found
 
     def build(self, name: str, options: Mapping[str, Any], *arguments: Any) -> Any:
         """An instance, its keyword options checked against the constructor's signature.
@@ -157,21 +179,29 @@ def choose(model: str, guide: str | None, objective: str | None) -> tuple[str, s
         IncompatibleError: if what is given does not go together.
         ConfigError: for unknown names.
     """
-    model_class = MODELS.get(model)
     for guide_name in [guide] if guide else GUIDES:
         for objective_name in [objective] if objective else OBJECTIVES:
-            objective_class, guide_class = OBJECTIVES.get(objective_name), GUIDES.get(guide_name)
-            if guide and objective:
-                objective_class.check(model_class, guide_class)
+            if go_together(model, guide_name, objective_name):
                 return guide_name, objective_name
-            if fits(model_class, guide_class, objective_class):
-                return guide_name, objective_name
+    if guide and objective:
+        OBJECTIVES.get(objective).check(MODELS.get(model), GUIDES.get(guide))
+        return guide, objective
     named = {"model": model, "guide": guide, "objective": objective}
     given = " and ".join(f"{kind} {name!r}" for kind, name in named.items() if name)
     raise IncompatibleError(
         f"nothing is known to go with {given}: name guide and objective; `pyro-align list` shows "
         f"what goes together"
     )
+
+
+def go_together(model: str, guide: str, objective: str) -> bool:
+    """Whether a model, guide and objective go together, by their names.
+
+    Raises:
+        ConfigError: for unknown names.
+    """
+    pair = MODELS.attribute(model, "latent"), GUIDES.attribute(guide, "latent")
+    return pair in OBJECTIVES.attribute(objective, "pairs")
 
 
 def fits(model: type[Any], guide: type[Any], objective: type[Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pyro_align import training  # Lightning is imported with `fit` and `check_machine`
 from pyro_align.components import (
     chosen,
     derived,
@@ -46,8 +47,6 @@ from pyro_align.run_folder import (
 )
 from pyro_align.training import (
     buckets,
-    check_machine,
-    fit,
     index,
     load_weights,
     own_parameters,
@@ -126,7 +125,7 @@ class Run:
         if start is not None and path.resolve() == start.path.resolve():
             raise RunError(f"{path} is the run to start from: choose another --out")
         config = chosen(config)
-        check_machine(config)
+        training.check_machine(config)
         refuse_idle(config, None if start is None else start.config)
         with new_folder(path, overwrite=overwrite) as folder:
             kept = keep_own_code(config, folder)
@@ -196,7 +195,7 @@ class Run:
         for name, corpus in corpora.items():
             skipped = f", {corpus.skipped} skipped as too long" if corpus.skipped else ""
             echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
-        fit(
+        training.fit(
             self.config,
             self.model,
             self.guide,

@@ -8,14 +8,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyro_align
+from pyro_align import training  # imports torch when a name of it is used
 from pyro_align.config import Config
-from pyro_align.corpus import ParallelText, Vocabulary, synthetic
+from pyro_align.corpus import ParallelText
 from pyro_align.errors import RunError
 from pyro_align.files import atomic_write
-from pyro_align.training import make_vocabularies
+
+if TYPE_CHECKING:
+    from pyro_align.corpus import Vocabulary
 
 FORMAT = 1
 """Version of the folder's layout; a folder of a newer one is refused."""
@@ -75,10 +78,12 @@ def free_folder(stem: Path) -> Path:
 
 def prepare(config: Config, folder: Path, echo: Echo) -> None:
     """Fill a folder with all that a fit begins with: text, vocabularies trained on it, facts."""
+    from pyro_align.corpus import synthetic
+
     if config.data.train is None:
         synthetic.write(config.data.synthetic, config.seed, folder / "data")
     _write_facts(config, folder)
-    source, target = make_vocabularies(config.vocabulary, texts(config, folder)["train"])
+    source, target = training.make_vocabularies(config.vocabulary, texts(config, folder)["train"])
     echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
     _write(config, folder, source, target)
 

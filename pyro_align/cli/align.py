@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from pyro_align.cli.options import LINK_FORMATS, chosen_device, device_option
-from pyro_align.cli.output import output, tell
+from pyro_align.cli.output import output
+from pyro_align.cli.progress import counter, quiet_option, status, tell
 
 if TYPE_CHECKING:
     from pyro_align.cli.aligners import SavedAligner
@@ -90,6 +92,7 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin", "max_length")
 )
 @click.option("--max-length", type=click.IntRange(min=2), help="Longest side, in pieces.")
 @device_option
+@quiet_option
 @click.pass_context
 def align(
     ctx: click.Context,
@@ -140,9 +143,14 @@ def align(
     pyro-align align runs/a --shards pairs/ --out links/
     pyro-align align runs/a --shards pairs/ --out links/ --ray auto
     """
+    from pyro_align.run_folder import check_version
+
     _check(ctx, train, arguments, reverse, symmetrise, decode, threshold, shards, out)
-    from pyro_align.alignment import PairText, align_shards, writer
-    from pyro_align.cli.aligners import Links, SavedAligner, saved, trained
+    with status("loading"):
+        if not train and not Path(arguments[0]).is_dir():
+            check_version(Path(arguments[0]))  # before torch, which takes seconds to import
+        from pyro_align.alignment import PairText, align_shards, writer
+        from pyro_align.cli.aligners import Links, SavedAligner, saved, trained
 
     write = writer(form, probabilities=probabilities)
     if ray is None:
@@ -155,21 +163,30 @@ def align(
         else:
             failed = _by_ray(aligner, shards, out, ray, workers)
         for reason in failed.values():
-            tell(f"error: {reason}")
+            click.echo(f"error: {reason}", err=True)
         if failed:
-            tell(f"{len(failed)} failed; the same command again does these, and these alone")
+            reason = "run the same command again to align these, and only these"
+            click.echo(f"{len(failed)} failed; {reason}", err=True)
             ctx.exit(2)
         return
     if train:
         text = PairText.open([Path(name) for name in arguments])
         with trained(links, **training) as align_text, output(out) as file:
-            file.writelines(map(write, align_text(text)))
+            _write(map(write, align_text(text)), file)
         return
     align_text = saved(Path(arguments[0]), reverse, links)
     names = arguments[1:] or ("-",)
     text = PairText.open([sys.stdin.buffer if name == "-" else Path(name) for name in names])
     with output(out) as file:
-        file.writelines(map(write, align_text(text)))
+        _write(map(write, align_text(text)), file)
+
+
+def _write(lines: Iterable[str], file: TextIO) -> None:
+    """Write the links of each sentence pair, and show how many are done."""
+    with counter("aligning sentence pairs") as show_done:
+        for done, line in enumerate(lines, start=1):
+            file.write(line)
+            show_done(done)
 
 
 def _by_ray(

@@ -27,7 +27,7 @@ from pyro_align.alignment import (
     align_text,
 )
 from pyro_align.cli.options import chosen_device
-from pyro_align.cli.output import tell
+from pyro_align.cli.progress import load_run, tell
 from pyro_align.errors import TrainingError, UserError
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
         return links.of_aligner(folder)
     if links.symmetrise is not None and reverse is None:
         raise click.UsageError("--symmetrise needs two directions: --reverse RUN, or --train")
-    from pyro_align.run import Run
-
-    return links.of_runs(Run.load(folder), None if reverse is None else Run.load(reverse))
+    return links.of_runs(load_run(folder), None if reverse is None else load_run(reverse))
 
 
 @dataclass(frozen=True)

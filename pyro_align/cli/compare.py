@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import click
 
+from pyro_align.cli.progress import quiet_option, tell
+
 Row = dict[str, Any]
 
 
@@ -77,6 +79,7 @@ def _column(ctx: click.Context, param: click.Parameter, name: str | None) -> Col
     metavar="COLUMN",
     help=f"Best first: {', '.join(column.name for column in COLUMNS)}.",
 )
+@quiet_option
 def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
     """Print what fits have measured, a row a run, from the files in the run folders.
 
@@ -87,11 +90,11 @@ def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
     rows = []
     for path in runs:
         if (row := _row(path)) is None:
-            _note(f"{path}: left out, for it has no results yet (`pyro-align fit --resume {path}`)")
+            tell(f"note: {path}: left out, no results yet (`pyro-align fit --resume {path}`)")
         else:
             rows.append(row)
     for note in _notes(rows):
-        _note(note)
+        tell(f"note: {note}")
     if not rows:
         return
     if sort is not None:
@@ -137,10 +140,6 @@ def _steps(path: Path) -> int | None:
             return max((int(row["step"]) for row in csv.DictReader(file)), default=None)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _note(text: str) -> None:
-    click.echo(f"note: {text}", err=True)
 
 
 def _notes(rows: Sequence[Row]) -> Iterable[str]:

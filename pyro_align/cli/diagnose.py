@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyro_align.cli.options import TextCommand, chosen_device, device_option, text_option
+from pyro_align.cli.progress import load_run, quiet_option, status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,6 +58,7 @@ LEARNT = ("average", "network")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @device_option
+@quiet_option
 def diagnose(
     run: Path,
     test: tuple[Path, ...],
@@ -75,17 +77,15 @@ def diagnose(
     the exact posterior, and what that makes of importance weights. Nothing is trained; dropout is
     off.
     """
-    from rich.console import Console
-
     from pyro_align.cli.tables import show
     from pyro_align.components import located
+
+    loaded = load_run(run)
     from pyro_align.diagnose import check_figure, fitting_objectives, label, write_figure
-    from pyro_align.diagnose import diagnose as measured
-    from pyro_align.run import Run
+    from pyro_align.diagnose import diagnose as measured  # imports torch
 
     if plot is not None:
         check_figure(plot)
-    loaded = Run.load(run)
     where = chosen_device(device)
     loaded.to(where)
     batch = _batch(loaded, test, sentences, seed).to(where)
@@ -94,8 +94,7 @@ def diagnose(
     objectives = fitting_objectives(loaded.model, loaded.guide, batch, (used.name, used.options))
     if only:
         objectives = _selected(objectives, only)
-    console = Console(stderr=True)
-    with console.status("loading") as status:
+    with status("measuring") as show_status:
         result = measured(
             loaded.model,
             loaded.guide,
@@ -103,7 +102,7 @@ def diagnose(
             objectives,
             repeats=repeats,
             seed=seed,
-            progress=lambda name: status.update(name),
+            progress=lambda name: show_status(f"measuring {name}"),
         )
     pairs = "pair" if result.sentences == 1 else "pairs"
     title = f"{run} ({own}) on {result.sentences} sentence {pairs}"

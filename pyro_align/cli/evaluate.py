@@ -15,6 +15,7 @@ from pyro_align.cli.options import (
     device_option,
     text_option,
 )
+from pyro_align.cli.progress import counter, load_run, quiet_option
 
 
 @click.command(cls=TextCommand)
@@ -33,6 +34,7 @@ from pyro_align.cli.options import (
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @beam_option
 @device_option
+@quiet_option
 def evaluate(
     run: Path,
     test: tuple[Path, ...],
@@ -51,20 +53,14 @@ def evaluate(
     over sentence pairs. Links are between words that are separated by ASCII white space, as for
     awk; a no-break space is part of a word.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from pyro_align.cli.tables import evaluation_table, show
     from pyro_align.corpus import ParallelText, read_links
-    from pyro_align.run import Run
 
-    loaded = Run.load(run)
+    loaded = load_run(run)
     text, own_gold = (ParallelText.open(test), None) if test else loaded.test_text()
     gold = gold or own_gold
     total = text.count()
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        scoring = bar.add_task("scoring", total=total)
+    with counter("scoring sentence pairs", total) as show_done:
         result = loaded.evaluate(
             text,
             None if gold is None else read_links(gold, gold_format, total),
@@ -72,7 +68,7 @@ def evaluate(
             beam=beam,
             max_length=max_length,
             device=chosen_device(device),
-            progress=lambda done: bar.update(scoring, completed=done),
+            progress=show_done,
         )
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=2))

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from pyro_align.cli.options import NameOption, TextCommand, text_option
-from pyro_align.cli.output import tell
+from pyro_align.cli.progress import load_run, quiet_option, resumed_run, status, tell
 
 _RUN = "PYRO_ALIGN_RUN"
 """Tells processes that this one starts (for several devices) which folder it has made."""
@@ -43,6 +43,7 @@ _RUN = "PYRO_ALIGN_RUN"
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; runs/NAME by default.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run that stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace the run at --out.")
+@quiet_option
 def fit(
     train: tuple[Path, ...],
     valid: tuple[Path, ...],
@@ -92,7 +93,6 @@ def fit(
         raise click.UsageError("--freeze-model keeps the model of a run: say which with --from RUN")
 
     from pyro_align.config import parse_setting
-    from pyro_align.run import Run
     from pyro_align.training.distributed import (
         after_first_process,
         is_first_process,
@@ -101,11 +101,11 @@ def fit(
 
     began = time.monotonic()
     if resume is not None:
-        run = Run.resume(resume)
+        run = resumed_run(resume)
     else:
         if under_torchrun() and out is None:
             raise click.UsageError("under torchrun name the run folder, the same for all: --out")
-        start = None if origin is None else Run.load(origin)
+        start = None if origin is None else load_run(origin)
         if start is None:
             chosen = _configuration(config, settings, given)
         else:
@@ -117,24 +117,28 @@ def fit(
             folder = out or Path(os.environ[_RUN])
 
         def prepare() -> None:
-            Run.create(chosen, folder, start=start, overwrite=overwrite, echo=tell)
+            with status(f"preparing {folder}"):
+                from pyro_align.run import Run  # imports torch
+
+                Run.create(chosen, folder, start=start, overwrite=overwrite, echo=tell)
 
         after_first_process(prepare)
-        run = Run.resume(folder)
+        run = resumed_run(folder)
     run.fit(echo=tell if is_first_process() else lambda line: None)
     if is_first_process():
         _report(run, time.monotonic() - began)
 
 
 def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:
-    from pyro_align.components import reconciled
+    from pyro_align.components import chosen, reconciled
     from pyro_align.config import Config, recipe
 
     if path is None and "data.train" not in given:
         path = recipe("demo")
     # Flags first: a name clears the options of what was named before, not those set beside it.
     changes = [*(f"{key}={json.dumps(v)}" for key, v in given.items()), *settings]
-    return reconciled(Config.load(path, changes), {change.partition(".")[0] for change in changes})
+    tables = {change.partition(".")[0] for change in changes}
+    return chosen(reconciled(Config.load(path, changes), tables))
 
 
 def _free_folder(config: Any) -> Path:

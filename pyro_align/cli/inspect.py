@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pyro_align.cli.options import chosen_device, device_option
+from pyro_align.cli.progress import load_run, quiet_option, status
 
 
 @click.command()
@@ -22,6 +23,7 @@ from pyro_align.cli.options import chosen_device, device_option
 @click.option("--gold", type=click.Path(path_type=Path), help="Gold links of the text's words.")
 @click.option("--pieces", is_flag=True, help="Show the vocabulary's pieces, not words.")
 @device_option
+@quiet_option
 def inspect(
     run: Path,
     text: tuple[Path, ...],
@@ -36,22 +38,20 @@ def inspect(
     links where there are any, the most and least certain sentence pairs, the largest disagreements
     of prior and posterior, and an interactive heatmap of every sentence pair.
     """
-    from rich.console import Console
-
     from pyro_align.corpus import ParallelText, read_links
     from pyro_align.errors import UserError
-    from pyro_align.evaluation import check_text
-    from pyro_align.report import write_report
-    from pyro_align.run import Run
 
     if not out.absolute().parent.is_dir():
         raise UserError(f"{out}: there is no folder {out.parent}: make it first")
-    loaded = Run.load(run)
+    loaded = load_run(run)
+    from pyro_align.evaluation import check_text  # imports torch
+    from pyro_align.report import write_report
+
     loaded.to(chosen_device(device))
     parallel = ParallelText.open(text)
     links = None if gold is None else read_links(gold, sentences=parallel.count())
     pairs, checked, _ = check_text(parallel, loaded.vocabularies, links, loaded.max_length)
-    with Console(stderr=True).status("scoring"):
+    with status("scoring sentence pairs"):
         posterior = loaded.posterior(
             [pair.source for pair in pairs],
             [pair.target for pair in pairs],

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
-
-
-def _summary(cls: type) -> str:
-    """First line of what the file says of itself, for there a part is told in words."""
-    text = sys.modules[cls.__module__].__doc__ or cls.__doc__ or ""
-    return text.strip().partition("\n")[0]
 
 
 @click.command("list")
@@ -20,7 +12,7 @@ def list_names() -> None:
     from rich.table import Table
 
     from pyro_align.cli.tables import show
-    from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
+    from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, go_together
 
     for registry in (MODELS, GUIDES, OBJECTIVES):
         table = Table(title=f"{registry.kind}s", box=SIMPLE, title_justify="left")
@@ -28,7 +20,7 @@ def list_names() -> None:
         table.add_column("what it is")
         table.add_column("from")
         for name, place in registry.places().items():
-            table.add_row(name, _summary(registry.get(name)), place.partition(":")[0])
+            table.add_row(name, registry.summary(name), place.partition(":")[0])
         show(table)
 
     together = Table(title="what goes together", box=SIMPLE, title_justify="left")
@@ -36,8 +28,7 @@ def list_names() -> None:
         together.add_column(heading)
     for model in MODELS:
         for guide in GUIDES:
-            pair = (MODELS.get(model).latent, GUIDES.get(guide).latent)
-            fitting = [name for name in OBJECTIVES if pair in OBJECTIVES.get(name).pairs]
+            fitting = [name for name in OBJECTIVES if go_together(model, guide, name)]
             if fitting:
                 together.add_row(model, guide, ", ".join(fitting))
     show(together)

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-import click
-
 
 @contextmanager
 def output(path: Path | None) -> Iterator[TextIO]:
@@ -23,8 +21,3 @@ def output(path: Path | None) -> Iterator[TextIO]:
         return
     with atomic_write(path, "t") as file:
         yield file
-
-
-def tell(line: str) -> None:
-    """Say a line on standard error, apart from results."""
-    click.echo(line, err=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from pyro_align.cli.options import beam_option, chosen_device, device_option
 from pyro_align.cli.output import output
+from pyro_align.cli.progress import counter, load_run, quiet_option, tell
 
 
 @click.command()
@@ -22,6 +24,7 @@ from pyro_align.cli.output import output
 @click.option("--scores", is_flag=True, help="Put score and log probability before each line.")
 @click.option("--max-length", default=1000, show_default=True, help="Longest line, in pieces.")
 @device_option
+@quiet_option
 def translate(
     run: Path,
     text: Path | None,
@@ -37,21 +40,31 @@ def translate(
     """Translate TEXT (a file, or standard input), a line each; empty lines stay empty.
 
     With --n-best N every line gives N lines, best first, or a single empty one; with --scores the
-    columns are score, log probability and text, between tabs.
+    columns are score, log probability and text, between tabs. Lines typed at a terminal are
+    translated one at a time, as they come.
     """
     from pyro_align.corpus import read_lines
-    from pyro_align.run import Run
-    from pyro_align.translation import Translator
 
-    loaded = Run.load(run)
+    loaded = load_run(run)
+    from pyro_align.translation import Translator  # imports torch
+
     loaded.to(chosen_device(device))
     options = {"beam": beam, "length_penalty": length_penalty, "top_k": top_k, "n_best": n_best}
     search = loaded.translator(**options).search
+    is_interactive = text is None and sys.stdin.isatty()
     translator = Translator(
-        search, loaded.source_vocabulary, loaded.target_vocabulary, max_source=max_length
+        search,
+        loaded.source_vocabulary,
+        loaded.target_vocabulary,
+        max_source=max_length,
+        **({"window": 1} if is_interactive else {}),
     )
+    if is_interactive:
+        tell("type a line and press Enter to translate it; Ctrl-D ends")
+    # Where translations appear on the terminal, they are progress enough.
+    is_shown = out is None and sys.stdout.isatty()
     unknown = 0
-    with output(out) as file:
+    with output(out) as file, nullcontext(None) if is_shown else counter("lines") as show_done:
         for translation in translator.translate(read_lines(text or sys.stdin.buffer), text):
             unknown += translation.unknown
             if not translation.hypotheses:
@@ -59,6 +72,10 @@ def translate(
             for found in translation.hypotheses:
                 columns = [f"{found.score:.4f}", f"{found.log_probability:.4f}"] if scores else []
                 print(*columns, found.text, sep="\t", file=file)
+            if is_interactive:
+                file.flush()
+            if show_done is not None:
+                show_done(translation.line)
     if unknown:
         click.echo(
             f"warning: {unknown} lines hold nothing that the vocabulary knows; their translations "

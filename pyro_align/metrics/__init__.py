@@ -1,6 +1,6 @@
 """Measures of alignments and translations."""
 
-from pyro_align.metrics.alignment_error import AlignmentErrorRate
-from pyro_align.metrics.translation import TranslationScores, translation_scores
+import lazy_loader
 
-__all__ = ["AlignmentErrorRate", "TranslationScores", "translation_scores"]
+# Names are imported on first use: torch and Lightning take seconds to import.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

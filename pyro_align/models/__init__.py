@@ -1,8 +1,6 @@
 """Models: one Pyro program a file."""
 
-from pyro_align.models.alignment_model import AlignmentModel
-from pyro_align.models.categorical import CategoricalModel
-from pyro_align.models.dirichlet import DirichletModel
-from pyro_align.models.soft import SoftModel
+import lazy_loader
 
-__all__ = ["AlignmentModel", "CategoricalModel", "DirichletModel", "SoftModel"]
+# Names are imported on first use: torch takes seconds to import.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,18 +1,6 @@
 """Training on Lightning: the task, checkpoints, logs, and the loop put together."""
 
-from pyro_align.training.data import buckets, index, make_vocabularies
-from pyro_align.training.fit import check_machine, fit
-from pyro_align.training.task import AlignmentTask
-from pyro_align.training.weights import load_weights, own_parameters, save_weights
+import lazy_loader
 
-__all__ = [
-    "AlignmentTask",
-    "buckets",
-    "check_machine",
-    "fit",
-    "index",
-    "load_weights",
-    "make_vocabularies",
-    "own_parameters",
-    "save_weights",
-]
+# Names are imported on first use: torch and Lightning take seconds to import.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

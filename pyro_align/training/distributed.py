@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 
-from torch.distributed.rendezvous import rendezvous
-
 from pyro_align.config import TrainingConfig
 
 _PREPARED = "pyro_align/prepared"
@@ -42,6 +40,8 @@ def after_first_process(prepare: Callable[[], None]) -> None:
     if is_first_process():
         prepare()
     if under_torchrun():
+        from torch.distributed.rendezvous import rendezvous
+
         # No process group: Lightning makes its own, with the backend that fits the devices, and a
         # second one in the same store would wait for ever.
         store, _, _ = next(rendezvous("env://"))

@@ -154,7 +154,7 @@ def test_runs_without_results_are_named(folders, tmp_path):
     waiting = make(tmp_path / "waiting")
     result = call(waiting, *folders, "--format", "csv")
     assert result.exit_code == 0
-    assert result.stderr.startswith(f"note: {waiting}: left out, for it has no results yet")
+    assert result.stderr.startswith(f"note: {waiting}: left out, no results yet")
     assert len(result.stdout.splitlines()) == 3
     alone = call(waiting)
     assert (alone.exit_code, alone.stdout) == (0, "")

@@ -1,0 +1,114 @@
+"""Progress on standard error, where that is a terminal and ``--quiet`` is not given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pyro_align.run import Run
+
+_QUIET = "pyro_align.quiet"
+
+
+def _set_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[_QUIET] = value
+
+
+quiet_option: Callable[[Any], Any] = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_quiet,
+    help="Print results, warnings and errors only: no progress, no notes.",
+)
+"""Silences :func:`tell`, :func:`status` and :func:`counter`."""
+
+
+def is_quiet() -> bool:
+    """Whether the running command was given ``--quiet``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET, False))
+
+
+def tell(line: str) -> None:
+    """Print a note on standard error, apart from results, unless ``--quiet`` is given."""
+    if not is_quiet():
+        click.echo(line, err=True)
+
+
+@contextmanager
+def status(message: str) -> Iterator[Callable[[str], None]]:
+    """Show a message until the block ends; what is yielded replaces it."""
+    with _progress(has_bar=False) as progress:
+        task = progress.add_task(message, total=None)
+        yield lambda text: progress.update(task, description=text)
+
+
+@contextmanager
+def counter(message: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show how many items are done until the block ends; what is yielded takes their number."""
+    with _progress(has_bar=True) as progress:
+        task = progress.add_task(message, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _progress(*, has_bar: bool) -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    console = Console(stderr=True, markup=False)
+    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+    if has_bar:
+        columns += [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # results keep going where they went
+        disable=is_quiet() or not console.is_terminal,
+    )
+
+
+def load_run(path: Path) -> Run:
+    """Read a run with its best weights.
+
+    Raises:
+        RunError: if it is not a run, damaged, or of a newer version.
+    """
+    with _loading(path) as kind:
+        return kind.load(path)
+
+
+def resumed_run(path: Path) -> Run:
+    """Read a run to go on training it.
+
+    Raises:
+        RunError: as :func:`load_run`.
+    """
+    with _loading(path) as kind:
+        return kind.resume(path)
+
+
+@contextmanager
+def _loading(path: Path) -> Iterator[type[Run]]:
+    """Check that there is a run, then import its class."""
+    from pyro_align.run_folder import check_version
+
+    with status(f"loading {path}"):
+        check_version(path)  # before torch, which takes seconds to import
+        from pyro_align.run import Run
+
+        yield Run

@@ -1,0 +1,34 @@
+from .batching import BatchLoader, BucketBatches, FixedBatches
+from .index import IndexedCorpus
+from .lines import read_lines
+from .links import (
+    FORMATS,
+    GoldLinks,
+    Link,
+    check_links,
+    format_links,
+    parse_links,
+    read_links,
+)
+from .text import ParallelText, SentencePair
+from .vocabulary import Vocabulary
+from .words import split_words
+
+__all__ = [
+    "FORMATS",
+    "BatchLoader",
+    "BucketBatches",
+    "FixedBatches",
+    "GoldLinks",
+    "IndexedCorpus",
+    "Link",
+    "ParallelText",
+    "SentencePair",
+    "Vocabulary",
+    "check_links",
+    "format_links",
+    "parse_links",
+    "read_lines",
+    "read_links",
+    "split_words",
+]

@@ -1,0 +1,23 @@
+from .alignment_guide import AlignmentGuide
+from .amortized import AmortizedGuide
+from .amortized_dirichlet import AmortizedDirichletGuide
+from .corrected_prior import CorrectedPriorGuide
+from .exact import ExactGuide
+from .gumbel import GumbelGuide
+from .none import NoGuide
+from .posterior_mixture import PosteriorMixtureGuide
+from .prior import PriorGuide
+from .transformer import TransformerGuide
+
+__all__ = [
+    "AlignmentGuide",
+    "AmortizedDirichletGuide",
+    "AmortizedGuide",
+    "CorrectedPriorGuide",
+    "ExactGuide",
+    "GumbelGuide",
+    "NoGuide",
+    "PosteriorMixtureGuide",
+    "PriorGuide",
+    "TransformerGuide",
+]

@@ -1,0 +1,53 @@
+from .baselines import (
+    AverageBaseline,
+    Baseline,
+    LeaveOneOut,
+    NoBaseline,
+    SoftAttentionBaseline,
+)
+from .dirichlet import RelaxedELBO
+from .enumerated import EnumeratedELBO
+from .exact import ExactMarginal
+from .gumbel_softmax import GumbelSoftmaxELBO
+from .importance_weighted import ImportanceWeightedBound
+from .likelihood import Likelihood
+from .network_baseline import NetworkBaseline
+from .objective import Objective, Terms
+from .plates import alignment_plates
+from .program import Latent, Program
+from .relaxation import relaxed
+from .reweighted_wake_sleep import ReweightedWakeSleep
+from .schedules import KL_SCHEDULES, KLSchedule
+from .score_function import BASELINES, ScoreFunctionELBO
+from .sharing import share_computation
+from .top_k import TopKMarginal
+from .vimco import VIMCO
+
+__all__ = [
+    "BASELINES",
+    "KL_SCHEDULES",
+    "VIMCO",
+    "AverageBaseline",
+    "Baseline",
+    "EnumeratedELBO",
+    "ExactMarginal",
+    "GumbelSoftmaxELBO",
+    "ImportanceWeightedBound",
+    "KLSchedule",
+    "Latent",
+    "LeaveOneOut",
+    "Likelihood",
+    "NetworkBaseline",
+    "NoBaseline",
+    "Objective",
+    "Program",
+    "RelaxedELBO",
+    "ReweightedWakeSleep",
+    "ScoreFunctionELBO",
+    "SoftAttentionBaseline",
+    "Terms",
+    "TopKMarginal",
+    "alignment_plates",
+    "relaxed",
+    "share_computation",
+]

@@ -1,0 +1,6 @@
+from .alignment_model import AlignmentModel
+from .categorical import CategoricalModel
+from .dirichlet import DirichletModel
+from .soft import SoftModel
+
+__all__ = ["AlignmentModel", "CategoricalModel", "DirichletModel", "SoftModel"]

@@ -1,0 +1,112 @@
+"""What is imported by commands that do not compute: torch and Lightning take seconds to import."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyro_align import outline
+from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, Registry
+
+HEAVY = ("torch", "pyro", "lightning", "pandas", "matplotlib", "sacrebleu")
+
+COMMANDS = {
+    "--help": 0,
+    "fit --help": 0,
+    "list": 0,
+    "compare run": 0,
+    "compare run --format latex": 0,
+    "score links links": 0,
+    "evaluate nosuchrun": 2,
+    "translate nosuchrun": 2,
+    "align nosuchrun a b": 2,
+    "diagnose nosuchrun": 2,
+    "inspect nosuchrun a b": 2,
+    "fit --resume nosuchrun": 2,
+    "fit --from nosuchrun": 2,
+    "fit --config nosuchfile": 2,
+    "fit --set training.epoch=2": 2,
+    "fit --guide nosuchguide": 2,
+    "fitt": 2,
+}
+"""Exit status by command; the folder has a run and links."""
+
+PROGRAM = """
+import json, sys
+from click.testing import CliRunner
+import pyro_align
+from pyro_align.cli import main
+
+found = {}
+for command in json.loads(sys.argv[1]):
+    before = {*sys.modules}
+    result = CliRunner().invoke(main, command.split())
+    shown = f"{result.stderr}{result.exception!r}"
+    found[command] = result.exit_code, shown, sorted({*sys.modules} - before)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """What each command did; all of them in one process, so nothing is imported by any."""
+    folder = tmp_path_factory.mktemp("start")
+    (folder / "links").write_text("0-0 1-1\n")
+    run = folder / "run"
+    run.mkdir()
+    (run / "run.json").write_text('{"format": 1, "pyro_align": "0.1.0", "status": "finished"}')
+    (run / "config.toml").write_text("seed = 1\n")
+    (run / "results.json").write_text('{"perplexity": 7.0, "sentences": 1, "tokens": 2}')
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps([*COMMANDS])],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_that_do_not_compute_import_nothing_heavy(outcomes, command):
+    status, error, modules = outcomes[command]
+    assert status == COMMANDS[command], error
+    assert {*HEAVY} & {*modules} == set()
+
+
+@pytest.mark.parametrize("registry", [MODELS, GUIDES, OBJECTIVES], ids=lambda one: one.kind)
+def test_the_registry_reads_from_source_what_the_classes_say(registry):
+    name_of_fact = "pairs" if registry is OBJECTIVES else "latent"
+    for name, place in registry.places().items():
+        cls = registry.get(name)
+        assert outline.attribute(place, name_of_fact) == getattr(cls, name_of_fact)
+        assert outline.summary(place) == sys.modules[cls.__module__].__doc__.partition("\n")[0]
+
+
+def test_classes_elsewhere_are_imported_for_what_they_say():
+    assert outline.summary("json:JSONDecoder") is None
+    assert outline.attribute("pyro_align.inference.vimco:VIMCO", "nothing") is None
+    assert Registry("decoder", "json:JSONDecoder", {"a": "json:JSONDecoder"}).summary("a")
+
+
+def test_a_run_is_loaded_without_lightning():
+    program = "import sys, pyro_align.run; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True
+    )
+    modules = done.stdout.split()
+    assert "torch" in modules
+    assert {"lightning", "pandas", "matplotlib"} & {*modules} == set()
+
+
+@pytest.mark.parametrize("part", ["corpus", "guides", "inference", "metrics", "models", "networks"])
+def test_lazy_packages_offer_what_their_stubs_say(part):
+    package = importlib.import_module(f"pyro_align.{part}")
+    assert Path(package.__file__).with_suffix(".pyi").is_file()
+    for name in package.__all__:
+        assert getattr(package, name).__class__.__name__ != "module", name
