@@ -64,7 +64,7 @@ class DataConfig(Table):
     """Where sentence pairs come from."""
 
     train: list[ExpandedPath] | None = Field(
-        None, description="source and target file, or one .tsv or .jsonl; plain or .gz"
+        None, description="source and target file, or one .tsv or .jsonl; plain or compressed"
     )
     valid: list[ExpandedPath] | None = Field(None, description="as train")
     test: list[ExpandedPath] | None = Field(

@@ -28,6 +28,7 @@ class DataError(UserError):
         if line is not None:
             place = f"{place or '<stdin>'}:{line}"
         super().__init__(f"{place}: {message}" if place else message)
+        self.message = message
         self.path = path
         self.line = line
 

@@ -19,6 +19,7 @@ from pyro_align.components import (
 )
 from pyro_align.config import Component, Config
 from pyro_align.corpus import GoldLinks, IndexedCorpus, ParallelText, Vocabulary, read_links
+from pyro_align.corpus.lines import check_rereadable
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.evaluation import (
     MAX_LENGTH,
@@ -474,6 +475,8 @@ class Run:
         for corpus in self._corpora().values():
             buckets(self.config, corpus, shuffle=False, world_size=devices * nodes)
         text, gold = self.test_text()
+        if gold is not None:
+            check_rereadable(gold)  # it is read again when the fit is evaluated
         links = None if gold is None else read_links(gold, sentences=text.count())
         check_text(text, self.vocabularies, links, self.max_length)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from array import array
 from pathlib import Path
 
-from pyro_align.alignment import PairText
+from pyro_align.alignment import PairText, Side
 from pyro_align.config import Config
 from pyro_align.corpus import split_words
 from pyro_align.errors import DataError, RunError
@@ -16,6 +17,8 @@ from pyro_align.run_folder import Echo
 VALIDATION = 500
 """Most pairs that the progress of training is measured on. They are among those it learns from:
 no sentence is new to an aligner that is trained on its text."""
+
+_SIDES: dict[str, Side] = {".src": "source", ".tgt": "target"}
 
 DIRECTIONS = (("forward", ("src", "tgt")), ("reverse", ("tgt", "src")))
 """Names of the runs, and the endings of the text that they read and predict."""
@@ -29,7 +32,7 @@ def fit_directions(
     Pairs with an empty side are left out of the training text.
 
     Args:
-        text: the sentence pairs; read several times, so no stream.
+        text: the sentence pairs; read several times, so not a stream.
         config: what to fit; its data files are replaced.
         folder: to be made.
         directions: 2, or 1 for source to target alone.
@@ -45,7 +48,7 @@ def fit_directions(
     try:
         data = folder / "text"
         data.mkdir(parents=True)
-        _write(text, data)
+        lines = _write(text, data)
         # All are made, and so checked, before the first is fitted.
         for name, sides in DIRECTIONS[:directions]:
             files = {
@@ -53,7 +56,10 @@ def fit_directions(
                 for part in ("train", "valid")
             }
             echo(f"{name}: {sides[0]} to {sides[1]}")
-            runs[name] = Run.create(config.changed(files), folder / name, echo=echo)
+            try:
+                runs[name] = Run.create(config.changed(files), folder / name, echo=echo)
+            except DataError as error:
+                raise _in_original(error, text, lines) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -63,12 +69,17 @@ def fit_directions(
     return list(runs.values())
 
 
-def _write(text: PairText, folder: Path) -> None:
-    """Files of the pairs to learn from, and of some of them, drawn evenly, to validate on."""
+def _write(text: PairText, folder: Path) -> dict[str, array[int]]:
+    """Files of the pairs to learn from, and of some of them, drawn evenly, to validate on.
+
+    Returns:
+        By the name of a file without its ending, the line in ``text`` of each of its lines.
+    """
     number = sum(not pair.is_empty for pair in text)
     if not number:
         raise DataError("there is no pair with words on both sides", text.path)
     every = -(-number // VALIDATION)
+    lines = {"train": array("l"), "valid": array("l")}
     with (
         atomic_write(folder / "train.src", "t") as train_source,
         atomic_write(folder / "train.tgt", "t") as train_target,
@@ -79,6 +90,18 @@ def _write(text: PairText, folder: Path) -> None:
             source, target = (" ".join(split_words(side)) for side in (pair.source, pair.target))
             print(source, file=train_source)
             print(target, file=train_target)
+            lines["train"].append(pair.line)
             if index % every == 0:
                 print(source, file=valid_source)
                 print(target, file=valid_target)
+                lines["valid"].append(pair.line)
+    return lines
+
+
+def _in_original(error: DataError, text: PairText, lines: dict[str, array[int]]) -> DataError:
+    """An error in the files of :func:`_write`, told of the text that they were made from."""
+    file = Path(error.path or "")
+    if file.stem not in lines:
+        return error
+    line = None if error.line is None else lines[file.stem][error.line - 1]
+    return DataError(error.message, text.path_of(_SIDES[file.suffix]), line)

@@ -27,7 +27,7 @@ LAYERS = (
     {"training", "posterior", "translation", "alignment", "hmm", "registry", "config"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},
-    {"corpus", "batch", "errors", "files", "outline"},
+    {"corpus", "batch", "errors", "files", "outline", "compression"},
 )
 """From the top down: a part imports from its own layer and from those below."""
 

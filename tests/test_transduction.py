@@ -5,7 +5,7 @@ from runs import sentence_pairs, settings, silent, write_text
 
 from pyro_align.alignment import PairText
 from pyro_align.config import Config, recipe
-from pyro_align.errors import ConfigError, RunError
+from pyro_align.errors import ConfigError, DataError, RunError
 from pyro_align.transduction import VALIDATION, fit_directions
 
 
@@ -28,6 +28,18 @@ def test_the_text_that_is_learnt_from(tmp_path):
     assert run.path == folder / "forward"
     assert sorted(path.name for path in folder.iterdir()) == ["forward", "text"]
     assert told[0] == "forward: src to tgt"
+
+
+def test_errors_name_lines_of_the_text_that_was_given(tmp_path):
+    """The files made from it, which have other lines, are deleted."""
+    pairs = [("", "a"), ("ein hund", "a dog"), ("", ""), ("kein " * 30, "no"), ("x", "dog " * 30)]
+    config = Config.load(recipe("align"), settings(data__max_length=20, data__skip_long=False))
+    for kept, side, line in ((pairs[:4], "de", 4), (pairs[:3] + pairs[4:], "en", 4)):
+        paths = write_text(tmp_path, "in", kept)
+        with pytest.raises(DataError, match=rf"in\.{side}:{line}: the .* sentence has") as caught:
+            fit_directions(PairText.open(paths), config, tmp_path / "runs", echo=silent)
+        assert caught.value.path == tmp_path / f"in.{side}"
+        assert not (tmp_path / "runs").exists()
 
 
 def test_what_is_in_the_way(tmp_path):

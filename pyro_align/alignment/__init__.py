@@ -10,7 +10,7 @@ from pyro_align.alignment.decoding import (
     Threshold,
     agreement,
 )
-from pyro_align.alignment.pairs import Pair, PairText
+from pyro_align.alignment.pairs import Pair, PairText, Side
 from pyro_align.alignment.shards import align_shards
 from pyro_align.alignment.symmetrise import (
     SYMMETRISATIONS,
@@ -41,6 +41,7 @@ __all__ = [
     "MinimumRisk",
     "Pair",
     "PairText",
+    "Side",
     "Symmetrisation",
     "Tables",
     "Threshold",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
+from pyro_align.compression import text_suffix
 from pyro_align.corpus import read_lines, split_words
-from pyro_align.errors import DataError
+from pyro_align.errors import DataError, reject_string
+
+Side = Literal["source", "target"]
 
 BAR = "|||"
 """The word between source and target in a file of both."""
@@ -38,7 +42,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairText:
-    """Sentence pairs, read anew by each iteration (a stream only once), in constant memory.
+    """Sentence pairs, read anew by each iteration, in constant memory.
+
+    A stream or a pipe can be iterated once only; see :meth:`rereadable`.
 
     Unlike :class:`~pyro_align.corpus.ParallelText`, which is text to learn from, it keeps empty
     lines and empty sides.
@@ -47,10 +53,12 @@ class PairText:
         inputs: two files (source, target); or one ``.tsv`` (source, target; further columns are
             left), one ``.jsonl`` (objects with ``source`` and ``target``), or one other file or
             an open binary stream with lines ``source ||| target`` or source and target between a
-            tab. Files may end in ``.gz``.
+            tab. All may be compressed with gzip, xz or bzip2.
+        files: what is read: the inputs, or copies of them.
     """
 
     inputs: tuple[Path | BinaryIO, ...]
+    files: tuple[Path | BinaryIO, ...]
 
     @classmethod
     def open(cls, inputs: Sequence[Path | BinaryIO]) -> PairText:
@@ -59,6 +67,7 @@ class PairText:
         Raises:
             DataError: if there are not one or two, or a file is missing.
         """
+        reject_string("inputs", inputs)
         if len(inputs) not in (1, 2) or (
             len(inputs) == 2 and not all(isinstance(item, Path) for item in inputs)
         ):
@@ -69,12 +78,38 @@ class PairText:
         for item in inputs:
             if isinstance(item, Path) and not item.exists():
                 raise DataError("no such file", item)
-        return cls(tuple(inputs))
+        return cls(tuple(inputs), tuple(inputs))
+
+    def rereadable(self, folder: Path) -> PairText:
+        """The same text, which can be iterated any number of times.
+
+        Args:
+            folder: where copies are kept of what can be read only once, such as a pipe.
+        """
+        files = []
+        for number, file in enumerate(self.files):
+            if isinstance(file, Path) and file.is_file():
+                files.append(file)
+                continue
+            copy = folder / f"input{number}"
+            with copy.open("wb") as out:
+                if isinstance(file, Path):
+                    with file.open("rb") as stream:
+                        shutil.copyfileobj(stream, out)
+                else:
+                    shutil.copyfileobj(file, out)
+            files.append(copy)
+        return replace(self, files=tuple(files))
 
     @property
     def path(self) -> Path | None:
         """The file to name in errors; None for a stream."""
-        return self.inputs[0] if isinstance(self.inputs[0], Path) else None
+        return self.path_of("source")
+
+    def path_of(self, side: Side) -> Path | None:
+        """The file with a side, to name in errors; None for a stream."""
+        name = self.inputs[-1 if side == "target" else 0]
+        return name if isinstance(name, Path) else None
 
     def __iter__(self) -> Iterator[Pair]:
         """Stream the pairs.
@@ -87,7 +122,8 @@ class PairText:
         return self._from_one()
 
     def _from_two(self) -> Iterator[Pair]:
-        sides = map(read_lines, self.inputs)
+        names = (self.path_of("source"), self.path_of("target"))
+        sides = map(read_lines, self.files, names)
         for line, (source, target) in enumerate(zip_longest(*sides), start=1):
             if source is None or target is None:
                 short, long = self.inputs if source is None else reversed(self.inputs)
@@ -101,9 +137,9 @@ class PairText:
 
     def _from_one(self) -> Iterator[Pair]:
         path = self.path
-        suffix = "" if path is None else Path(path.name.removesuffix(".gz")).suffix.lower()
+        suffix = "" if path is None else text_suffix(path)
         split = _SPLIT.get(suffix, _between_bars)
-        for line, text in enumerate(read_lines(self.inputs[0]), start=1):
+        for line, text in enumerate(read_lines(self.files[0], path), start=1):
             source, target = split(text, path, line) if split_words(text) else ("", "")
             yield Pair(source, target, line)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from pyro_align import hmm
 from pyro_align.alignment.aligner import AlignedPair, links_of
 from pyro_align.alignment.decoding import Decoder
-from pyro_align.alignment.pairs import PairText
+from pyro_align.alignment.pairs import PairText, Side
 from pyro_align.alignment.symmetrise import Symmetrisation
-from pyro_align.errors import RunError
+from pyro_align.corpus import split_words
+from pyro_align.errors import DataError, RunError
 
 
 def align_text(
@@ -20,6 +21,7 @@ def align_text(
     decode: Decoder,
     symmetrise: Symmetrisation,
     *,
+    max_length: int = 1000,
     save: Path | None = None,
     directions: int = 2,
     echo: Callable[[str], None] = print,
@@ -27,22 +29,25 @@ def align_text(
     """Fit hidden Markov aligners to a text, and give its links.
 
     Args:
-        text: the sentence pairs; read several times, so no stream.
+        text: the sentence pairs.
         settings: of the aligner.
         decode: what chooses links from probabilities.
         symmetrise: how two directions are made one.
+        max_length: most words a side may have. Time grows with the third power of the number of
+            words, memory with the second.
         save: a folder to keep the aligner in, to be made.
         directions: 2, or 1 for source to target alone.
         echo: told in a line how each pass went.
 
     Raises:
         RunError: if the folder is in the way.
-        DataError: for text that cannot be used.
+        DataError: for text that cannot be used, or a side that is too long.
     """
     if save is not None and save.exists():
         raise RunError(f"{save} exists: choose another --save")
     with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
-        pairs = ((pair.source, pair.target) for pair in text if not pair.is_empty)
+        text = text.rereadable(Path(scratch))
+        pairs = _checked(text, max_length)
         fitted = hmm.fit(
             pairs, settings, Path(scratch), directions=directions, echo=echo, path=text.path
         )
@@ -55,3 +60,20 @@ def align_text(
             else:
                 yield AlignedPair(pair, links_of(fitted[number], decode, symmetrise))
                 number += 1
+
+
+def _checked(text: PairText, max_length: int) -> Iterator[tuple[str, str]]:
+    """Source and target of the pairs that have words on both sides."""
+    for pair in text:
+        if pair.is_empty:
+            continue
+        sides: tuple[tuple[Side, str], ...] = (("source", pair.source), ("target", pair.target))
+        for side, sentence in sides:
+            if (words := len(split_words(sentence))) > max_length:
+                raise DataError(
+                    f"the {side} sentence has {words} words, and at most {max_length} can be "
+                    "aligned: split it, empty it, or raise --max-length",
+                    text.path_of(side),
+                    pair.line,
+                )
+        yield pair.source, pair.target

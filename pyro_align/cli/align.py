@@ -17,12 +17,13 @@ from pyro_align.cli.output import output
 from pyro_align.cli.progress import counter, quiet_option, status, tell
 
 if TYPE_CHECKING:
+    from pyro_align.alignment import PairText
     from pyro_align.cli.aligners import SavedAligner
 
 TRAINING = ("one_direction", "fast", "neural", "epochs", "seed", "config", "settings", "save")
 """Parameters that go with --train alone."""
 
-NEURAL = ("epochs", "seed", "config", "settings", "origin", "max_length")
+NEURAL = ("epochs", "seed", "config", "settings", "origin")
 """Parameters that, of two ways to train, go with --neural alone."""
 
 
@@ -90,7 +91,11 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin", "max_length")
     type=click.IntRange(min=1),
     help="With --ray: at most so many; by default one for each CPU, or GPU, of the cluster.",
 )
-@click.option("--max-length", type=click.IntRange(min=2), help="Longest side, in pieces.")
+@click.option(
+    "--max-length",
+    type=click.IntRange(min=2),
+    help="Longest side, in pieces of a run or words of an aligner.",
+)
 @device_option
 @quiet_option
 @click.pass_context
@@ -120,7 +125,8 @@ def align(
     text, in both directions: it needs no other text and no GPU.
 
     Text is two files with a sentence a line; or one .tsv, .jsonl or other file, or - for standard
-    input, with lines `source ||| target` or a tab between. Each may be .gz.
+    input, with lines `source ||| target` or a tab between. Each may be compressed with gzip, xz or
+    bzip2.
 
     Words are separated by ASCII white space (space, tab, form feed), as for awk, cut and
     fast_align. Any other space, such as a no-break space, is part of a word.
@@ -149,7 +155,7 @@ def align(
     with status("loading"):
         if not train and not Path(arguments[0]).is_dir():
             check_version(Path(arguments[0]))  # before torch, which takes seconds to import
-        from pyro_align.alignment import PairText, align_shards, writer
+        from pyro_align.alignment import align_shards, writer
         from pyro_align.cli.aligners import Links, SavedAligner, saved, trained
 
     write = writer(form, probabilities=probabilities)
@@ -170,13 +176,12 @@ def align(
             ctx.exit(2)
         return
     if train:
-        text = PairText.open([Path(name) for name in arguments])
+        text = _text(arguments)
         with trained(links, **training) as align_text, output(out) as file:
             _write(map(write, align_text(text)), file)
         return
     align_text = saved(Path(arguments[0]), reverse, links)
-    names = arguments[1:] or ("-",)
-    text = PairText.open([sys.stdin.buffer if name == "-" else Path(name) for name in names])
+    text = _text(arguments[1:] or ("-",))
     with output(out) as file:
         _write(map(write, align_text(text)), file)
 
@@ -187,6 +192,13 @@ def _write(lines: Iterable[str], file: TextIO) -> None:
         for done, line in enumerate(lines, start=1):
             file.write(line)
             show_done(done)
+
+
+def _text(names: tuple[str, ...]) -> PairText:
+    """The text of files; ``-`` is standard input."""
+    from pyro_align.alignment import PairText
+
+    return PairText.open([sys.stdin.buffer if name == "-" else Path(name) for name in names])
 
 
 def _by_ray(
@@ -235,8 +247,6 @@ def _check(
             raise click.UsageError(f"{_option(neural[0])} goes with --neural")
         if ctx.params["fast"] and ctx.params["neural"]:
             raise click.UsageError("--fast goes without --neural: set fewer --epochs")
-        if "-" in arguments:
-            raise click.UsageError("--train reads its text several times: give it as files")
     else:
         given = [name for name in TRAINING if ctx.params[name] not in (None, False, ())]
         if given:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pyro_align.run import Run
 
 MAX_WORDS = 1000
-"""Longest side that a saved aligner takes unless told otherwise; memory grows with its square."""
+"""Longest side that a word aligner takes by default; its time grows with the third power."""
 
 Align = Callable[[PairText], Iterator[AlignedPair]]
 """Gives the links of every sentence pair of a text, in order."""
@@ -66,6 +66,11 @@ class Links:
         if self.threshold is not None:
             return Threshold(self.threshold)
         return DECODERS[self.decode]()
+
+    @property
+    def most_words(self) -> int:
+        """Most words a side may have for a word aligner."""
+        return MAX_WORDS if self.max_length is None else self.max_length
 
     @property
     def symmetrisation(self) -> Symmetrisation:
@@ -103,7 +108,7 @@ class Links:
             directions[1] if len(directions) == 2 else None,
             decode=self.decoder,
             symmetrise=self.symmetrisation,
-            max_length=MAX_WORDS if self.max_length is None else self.max_length,
+            max_length=self.most_words,
         )
         return lambda text: aligner.align(text, text.path)
 
@@ -179,6 +184,7 @@ def trained(
             hmm.Settings.fast() if fast else hmm.Settings(),
             links.decoder,
             links.symmetrisation,
+            max_length=links.most_words,
             save=save,
             directions=directions,
             echo=tell,
@@ -194,6 +200,7 @@ def trained(
     with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
 
         def align(text: PairText) -> Iterator[AlignedPair]:
+            text = text.rereadable(Path(scratch))
             try:
                 forward, *rest = fit_directions(
                     text,

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from pyro_align.compression import text_suffix
+
 LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
 """Formats of links, as :data:`pyro_align.corpus.FORMATS`, which takes long to import."""
 
@@ -26,12 +28,22 @@ class TextCommand(click.Command):
 def _one_file_an_option(args: Iterable[str]) -> Iterable[str]:
     rest = iter(args)
     for argument in rest:
-        yield argument
-        if argument in TEXT_OPTIONS and (first := next(rest, None)) is not None:
-            yield first
-            is_whole = first.removesuffix(".gz").endswith((".tsv", ".jsonl"))
-            if not is_whole and (second := next(rest, None)) is not None:
-                yield from (argument, second)
+        option, equals, first = argument.partition("=")
+        if option not in TEXT_OPTIONS:
+            yield argument
+            continue
+        first = first if equals else next(rest, "")
+        if not first or first.startswith("-"):
+            raise click.UsageError(f"{option} needs text: two files, or one .tsv or .jsonl")
+        yield from (option, first)
+        if text_suffix(first) not in (".tsv", ".jsonl"):
+            second = next(rest, "")
+            if not second or second.startswith("-"):
+                raise click.UsageError(
+                    f"{option} {first}: the second file, with the target side, is missing; one "
+                    "file with both sides ends in .tsv or .jsonl"
+                )
+            yield from (option, second)
 
 
 def text_option(name: str, help_text: str) -> Callable[[Any], Any]:

@@ -1,19 +1,18 @@
-"""Lines of text from a plain or gzipped file, strict about what is a line and what is UTF-8."""
+"""Lines of text from a plain or compressed file, strict about what is a line and what is UTF-8."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO
 
+from pyro_align.compression import DAMAGES, ENDINGS, UnreadableError, decompressed
 from pyro_align.errors import DataError
 
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_lines(source: Path | BinaryIO) -> Iterator[str]:
+def read_lines(source: Path | BinaryIO, name: Path | None = None) -> Iterator[str]:
     r"""Stream the lines of a UTF-8 file without their ends; empty lines are kept.
 
     Only ``\n`` ends a line (a ``\r`` before it is dropped): U+2028, form feeds and the like are
@@ -21,57 +20,84 @@ def read_lines(source: Path | BinaryIO) -> Iterator[str]:
     order mark at the start is dropped.
 
     Args:
-        source: a file, gzipped where its name ends in ``.gz``, or an open binary stream such as
-            ``sys.stdin.buffer``.
+        source: a file, or an open binary stream such as ``sys.stdin.buffer``. Content that is
+            compressed with gzip, xz or bzip2 is decompressed, whatever the file is called.
+        name: the file to name in errors; None for ``source``, if that is a file.
 
     Raises:
-        DataError: if the file is missing or unreadable, its gzip stream is damaged, or a line is
-            not UTF-8.
+        DataError: if the file is missing or unreadable, its compressed content is damaged, it is
+            in another format, or a line is not UTF-8.
     """
     if not isinstance(source, Path):
-        yield from _decoded(source, None)
+        yield from _decoded(source, name)
         return
+    name = source if name is None else name
     try:
-        with _open(source) as stream:
-            yield from _decoded(stream, source)
+        with source.open("rb") as stream:
+            yield from _decoded(stream, name)
     except FileNotFoundError:
-        raise DataError("no such file", source) from None
+        raise DataError("no such file", name) from None
     except IsADirectoryError:
-        raise DataError("this is a folder; a text file was expected", source) from None
+        raise DataError("this is a folder; a text file was expected", name) from None
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", source) from error
+        raise DataError(f"cannot be read: {error.strerror or error}", name) from error
 
 
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    return path.open("rb")
+def check_rereadable(path: Path) -> None:
+    """Refuse a file that is missing, or can be read only once.
+
+    Raises:
+        DataError: saying which.
+    """
+    if not path.exists():
+        raise DataError("no such file", path)
+    if not path.is_file() and not path.is_dir():
+        raise DataError(
+            "a pipe or device, which can be read only once, and this text is read several times: "
+            "write it to a file first (which may be compressed with gzip, xz or bzip2)",
+            path,
+        )
 
 
-def _decoded(stream: IO[bytes], path: Path | None) -> Iterator[str]:
+def _decoded(raw: IO[bytes], path: Path | None) -> Iterator[str]:
+    try:
+        stream, compression = decompressed(raw)
+    except UnreadableError as error:
+        raise DataError(str(error), path) from None
+    refusal = None
+    if compression is None and path is not None and path.suffix.lower() in ENDINGS:
+        refusal = (
+            f"named {path.suffix}, but its content is not {ENDINGS[path.suffix.lower()]}; copy the "
+            "file again, or change its name if it is not compressed"
+        )
     number, offset = 0, 0
     lines = iter(stream)
     while True:
         try:
             line = next(lines, None)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except DAMAGES as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise DataError(
-                f"gzip stream damaged or cut off after line {number} ({error}); copy the file "
-                "anew, or drop the .gz from its name if it is not compressed",
+                f"{compression} data damaged or cut off after line {number} ({error}); copy the "
+                "file again",
                 path,
                 number + 1,
             ) from error
         if line is None:
             return
+        if refusal is not None:
+            raise DataError(refusal, path, 1)
         number += 1
         try:
             text = line.removeprefix(_BOM).decode() if number == 1 else line.decode()
         except UnicodeDecodeError as error:
             skipped = len(_BOM) if number == 1 and line.startswith(_BOM) else 0
+            encoding = "UTF-16" if b"\0" in line else "ISO-8859-1"
             raise DataError(
                 f"not UTF-8: byte 0x{error.object[error.start]:02x} at byte offset "
                 f"{offset + skipped + error.start} of the text; convert it, for example with "
-                "iconv -f ISO-8859-1 -t UTF-8",
+                f"iconv -f {encoding} -t UTF-8 if that is its encoding",
                 path,
                 number,
             ) from None

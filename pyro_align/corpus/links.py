@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from pyro_align.compression import text_suffix
 from pyro_align.corpus.lines import read_lines
 from pyro_align.corpus.words import split_words
 from pyro_align.errors import DataError
@@ -118,7 +119,7 @@ def check_links(
 
 
 def read_links(path: Path, form: str = "auto", sentences: int | None = None) -> Iterator[GoldLinks]:
-    """Stream the links of a file, plain or ``.gz``, one :class:`GoldLinks` a sentence pair.
+    """Stream the links of a file, plain or compressed, one :class:`GoldLinks` a sentence pair.
 
     Args:
         path: the file.
@@ -132,7 +133,7 @@ def read_links(path: Path, form: str = "auto", sentences: int | None = None) -> 
     """
     lines = read_lines(path)
     if form == "auto":
-        form = Path(path.name.removesuffix(".gz")).suffix.lower().removeprefix(".")
+        form = text_suffix(path).removeprefix(".")
         if form not in FORMATS:
             first = next(lines, None)
             lines = lines if first is None else chain([first], lines)

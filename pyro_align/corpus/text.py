@@ -11,10 +11,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import final
 
-from pyro_align.corpus.lines import read_lines
+from pyro_align.compression import text_suffix
+from pyro_align.corpus.lines import check_rereadable, read_lines
 from pyro_align.corpus.links import Link, check_links, parse_links
 from pyro_align.corpus.words import split_words
-from pyro_align.errors import DataError
+from pyro_align.errors import DataError, reject_string
 
 __all__ = ["ParallelText", "SentencePair", "read_lines"]
 
@@ -56,27 +57,29 @@ class ParallelText(ABC):
         Args:
             paths: two files (source, target) with a sentence a line; or one ``.tsv`` (source,
                 target and, if there, Pharaoh links); or one ``.jsonl`` (objects with the keys
-                ``source``, ``target`` and, if there, ``links``). Each may end in ``.gz``.
+                ``source``, ``target`` and, if there, ``links``). Each may be compressed with gzip,
+                xz or bzip2.
 
         Raises:
             DataError: if the number of files or the ending is none of these, or a file is
-                missing.
+                missing or can be read only once.
         """
+        reject_string("paths", paths)
         files = [Path(path) for path in paths]
         text: ParallelText
         if len(files) == 2:
             text = _TwoFiles(files)
-        elif len(files) == 1 and (suffix := _suffix(files[0])) in _ONE_FILE:
+        elif len(files) == 1 and (suffix := text_suffix(files[0])) in _ONE_FILE:
             text = _ONE_FILE[suffix](files)
         else:
             given = " ".join(map(str, files)) or "nothing"
+            missing = ": the second file, with the target side, is missing" * (len(files) == 1)
             raise DataError(
-                "parallel text is two files (source, target), one .tsv or one .jsonl, each "
-                f"plain or .gz; got {given}"
+                "parallel text is two files (source, target), one .tsv or one .jsonl; got "
+                f"{given}{missing}"
             )
         for file in files:
-            if not file.exists():
-                raise DataError("no such file", file)
+            check_rereadable(file)
         return text
 
     @abstractmethod
@@ -252,7 +255,3 @@ class _Jsonl(_OneFile):
 
 
 _ONE_FILE: dict[str, type[_OneFile]] = {".tsv": _Tsv, ".jsonl": _Jsonl}
-
-
-def _suffix(path: Path) -> str:
-    return Path(path.name.removesuffix(".gz")).suffix.lower()

@@ -1,11 +1,12 @@
 import gzip
 import io
+import os
 from pathlib import Path
 
 import pytest
 
 from pyro_align.alignment import Pair, PairText
-from pyro_align.corpus import read_lines, split_words
+from pyro_align.corpus import ParallelText, read_lines, split_words
 from pyro_align.errors import DataError
 
 PAIRS = [Pair("ein hund", "a dog", 1), Pair("", "", 2), Pair("ein", "", 3), Pair("", "a", 4)]
@@ -112,3 +113,40 @@ def test_words_keep_their_places(tmp_path):
     (pair,) = PairText.open([tmp_path / "x"])
     assert split_words(pair.source) == split_words(line) == ["ein\u00a0alter", "hund\u2028bellt"]
     assert list(read_lines(tmp_path / "x")) == [f"{line} ||| a"]
+
+
+def pipe(content: bytes) -> Path:
+    """What a shell gives for ``<(command)``: it can be read once."""
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+    return Path(f"/dev/fd/{reader}")
+
+
+def test_a_pipe_is_kept_to_be_read_again(tmp_path):
+    paths = [pipe(b"ein hund\n\nein\n\n"), pipe(gzip.compress(b"a dog\n\n\na\n"))]
+    text = PairText.open(paths).rereadable(tmp_path)
+    assert list(text) == list(text) == PAIRS
+    assert text.path == paths[0]
+    stream = PairText.open([io.BytesIO(BARS.encode())]).rereadable(tmp_path)
+    assert list(stream) == list(stream) == PAIRS
+
+
+def test_errors_in_a_pipe_name_the_pipe(tmp_path):
+    paths = [pipe(b"a\n\xff\n"), pipe(b"a\nb\n")]
+    with pytest.raises(DataError, match="2: not UTF-8") as caught:
+        list(PairText.open(paths).rereadable(tmp_path))
+    assert caught.value.path == paths[0]
+
+
+def test_a_file_is_not_copied(tmp_path):
+    (tmp_path / "x").write_text(BARS)
+    (tmp_path / "scratch").mkdir()
+    assert list(PairText.open([tmp_path / "x"]).rereadable(tmp_path / "scratch")) == PAIRS
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_pipe_is_refused_as_text_to_learn_from_and_evaluate_on(tmp_path):
+    (tmp_path / "a.en").write_text("a\n")
+    with pytest.raises(DataError, match=r"/dev/fd/\d+: a pipe .*read only once"):
+        ParallelText.open([pipe(b"ein\n"), tmp_path / "a.en"])

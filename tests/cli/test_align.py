@@ -198,7 +198,6 @@ def test_options_that_do_not_go_together(tmp_path):
     refused("--set goes with --train", run, "--set", "seed=3")
     refused("--one-direction goes with --train", run, "--one-direction")
     refused("leave --reverse and --shards out", "--train", "a", "b", "--reverse", run)
-    refused("give it as files", "--train", "-")
     refused("--epochs goes with --neural", "--train", "a", "b", "--epochs", 3)
     refused("--set goes with --neural", "--train", "a", "b", "--set", "seed=3")
     refused("--from goes with --neural", "--train", "a", "b", "--from", "prior")
@@ -407,6 +406,30 @@ def test_word_aligner(tmp_path, options):
         assert lines(save, "--symmetrise", "intersect", text=TEXT)
 
 
+def test_word_aligner_reads_pipes_and_standard_input(tmp_path):
+    """Which can be read only once, and are compressed or not."""
+    files = write_text(tmp_path, "in", WORDS)
+    expected = call("--train", "--fast", *files)
+    assert expected.exit_code == 0, expected.output
+    pipes = []
+    for path in files:
+        reader, writer = os.pipe()
+        os.write(writer, gzip.compress(path.read_bytes()))
+        os.close(writer)
+        pipes.append(f"/dev/fd/{reader}")
+    text = "".join(f"{source} ||| {target}\n" for source, target in WORDS)
+    for found in (call("--train", "--fast", *pipes), call("--train", "--fast", "-", text=text)):
+        assert (found.exit_code, found.stdout) == (0, expected.stdout)
+
+
+def test_word_aligner_refuses_a_long_line_by_default(tmp_path):
+    source, target = tmp_path / "in.de", tmp_path / "in.en"
+    source.write_text("ein\n\nein\n")
+    target.write_text("a\n" + "a " * 1001 + "\n" + "a " * 1001 + "\n")
+    message = f"{target}:3: the target sentence has 1001 words, and at most 1000 can be aligned"
+    refused(message, "--train", source, target, text=None)
+
+
 def test_word_aligner_repeats_exactly(tmp_path):
     files = write_text(tmp_path, "in", WORDS)
     runs = [call("--train", *files, "--format", "jsonl", "--probabilities") for _ in range(2)]
@@ -421,6 +444,9 @@ def test_word_aligner_refuses(tmp_path):
     refused("leave --reverse out", save, *files, "--reverse", shared_run(), text=None)
     refused("has no guide", save, *files, "--from", "guide", text=None)
     refused("at most 3", save, *files, "--max-length", 3, text=None)
+    first = next(n for n, (source, _) in enumerate(WORDS, start=1) if len(source.split()) > 3)
+    message = f"in.de:{first}: the source sentence has "
+    refused(message, "--train", *files, "--max-length", 3, text=None)
     (save / "aligner.safetensors").write_bytes(b"nothing")
     refused("no saved aligner, or damaged", save, *files, text=None)
     (tmp_path / "bad.tsv").write_text("ein\ta\nein a\n")

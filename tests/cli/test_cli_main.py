@@ -3,6 +3,7 @@
 import runpy
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 from rich.table import Table
@@ -95,8 +96,11 @@ def test_tables_keep_brackets_and_width(capsys):
         (["--test", "a.tsv", "run"], ["--test", "a.tsv", "run"]),
         (["--test", "a.jsonl.gz", "run"], ["--test", "a.jsonl.gz", "run"]),
         (["--test", "a.de.gz", "a.en.gz"], ["--test", "a.de.gz", "--test", "a.en.gz"]),
-        (["--test"], ["--test"]),
-        (["--test", "a.de"], ["--test", "a.de"]),
+        (["--test", "D.TSV", "--json"], ["--test", "D.TSV", "--json"]),
+        (["--test", "D.JSONL.GZ", "run"], ["--test", "D.JSONL.GZ", "run"]),
+        (["--test", "a.tsv.xz", "run"], ["--test", "a.tsv.xz", "run"]),
+        (["--test=a.de", "a.en", "run"], ["--test", "a.de", "--test", "a.en", "run"]),
+        (["--json", "a.de"], ["--json", "a.de"]),
     ],
 )
 def test_text_options(monkeypatch, given, expected):
@@ -104,6 +108,21 @@ def test_text_options(monkeypatch, given, expected):
     monkeypatch.setattr("click.Command.parse_args", lambda self, ctx, args: seen.extend(args) or [])
     TextCommand("x").parse_args(None, given)
     assert seen == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (["run", "--test"], r"--test needs text"),
+        (["run", "--test", "--json"], r"--test needs text"),
+        (["run", "--test", "a.de"], r"--test a\.de: the second file, .* is missing"),
+        (["run", "--test", "a.de", "--json"], r"--test a\.de: the second file, .* is missing"),
+        (["--train", "a.txt", "--valid", "b.tsv"], r"--train a\.txt: the second file"),
+    ],
+)
+def test_a_missing_file_is_named_and_no_option_is_taken_for_it(given, match):
+    with pytest.raises(click.UsageError, match=match):
+        TextCommand("x").parse_args(None, given)
 
 
 def test_devices(monkeypatch):
