@@ -131,23 +131,24 @@ def align(
     Words are separated by ASCII white space (space, tab, form feed), as for awk, cut and
     fast_align. Any other space, such as a no-break space, is part of a word.
 
+    Formats, for links of the first source word with the first target word, and of the third with
+    the second, in sentence pair 7:
+
     \b
-    Formats, for links of the first source word with the first target word, and
-    of the third with the second, in sentence pair 7:
-      pharaoh   0-0 2-1                        from 0; with --probabilities 0-0:0.93
-      talp      1-1 3-2                        from 1
-      naacl     7 1 1 S and 7 3 2 S            from 1, a line a link
-      jsonl     {"source": …, "target": …, "links": [[0, 0], [2, 1]], …}   from 0
+        pharaoh  0-0 2-1              from 0; with --probabilities 0-0:0.93
+        talp     1-1 3-2              from 1
+        naacl    7 1 1 S and 7 3 2 S  from 1, a link per line
+        jsonl    {"source": …, "target": …, "links": [[0, 0], [2, 1]], …}
 
     Every line of text gives one line of links, one without links where a side is empty; only naacl
     gives a line a link.
 
     \b
-    pyro-align align runs/a in.de in.en > links
-    pyro-align align runs/de-en --reverse runs/en-de in.de in.en > links
-    pyro-align align --train in.de in.en > links
-    pyro-align align runs/a --shards pairs/ --out links/
-    pyro-align align runs/a --shards pairs/ --out links/ --ray auto
+        pyro-align align runs/a in.de in.en > links
+        pyro-align align runs/de-en --reverse runs/en-de in.de in.en > links
+        pyro-align align --train in.de in.en > links
+        pyro-align align runs/a --shards pairs/ --out links/
+        pyro-align align runs/a --shards pairs/ --out links/ --ray auto
     """
     from pyro_align.run_folder import check_version
 

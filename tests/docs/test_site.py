@@ -112,6 +112,12 @@ def test_the_help_of_every_command(site):
         assert re.search(rf"pyro-align {name} (\[OPTIONS\]|COMMAND)", page), name
 
 
+def test_examples_in_the_help_are_code(site):
+    page = (site / "reference" / "commands.html").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"<pre>.*?</pre>", page, flags=re.DOTALL))
+    assert "pyro-align align --train in.de in.en" in re.sub(r"<[^>]+>", "", code)
+
+
 def test_every_formula_is_mathml(site):
     for page in PAGES:
         text = (site / page.path.relative_to(DOCS).with_suffix(".html")).read_text("utf-8")
