@@ -126,10 +126,22 @@ class TrainingConfig(Table):
     checkpoint_every: int = Field(
         200, gt=0, description="optimiser steps between checkpoints to resume from"
     )
-    tensorboard: bool = Field(False, description="write TensorBoard logs beside metrics.csv")
+    logger: Literal["csv", "tensorboard", "wandb", "mlflow"] = Field(
+        "csv", description="experiment tracker to log to, in addition to metrics.csv"
+    )
     freeze_model: bool = Field(
         False, description="train the guide alone; of a run that starts from a trained one"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tensorboard_is_a_logger(cls, values: Any) -> Any:
+        """Read the earlier setting ``tensorboard = true``, which older run folders have."""
+        if isinstance(values, Mapping) and "tensorboard" in values:
+            values = dict(values)
+            if values.pop("tensorboard"):
+                values["logger"] = "tensorboard"
+        return values
 
 
 class Config(Table):

@@ -33,6 +33,7 @@ from pyro_align.metrics import translation_scores
 from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import AlignmentPosterior, posterior_of_text
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
+from pyro_align.run_display import RunDisplay
 from pyro_align.run_folder import (
     Echo,
     check_identity,
@@ -60,7 +61,7 @@ START = "start.safetensors"
 """Weights that a run begins with, where these are not random but those of another run."""
 
 
-class Run:
+class Run(RunDisplay):
     """Configuration, vocabularies, model, guide and objective of a run folder.
 
     Made by :meth:`create` or :meth:`load`.

@@ -16,6 +16,7 @@ LAYERS = (
     {"cli", "__main__"},
     {
         "run",
+        "run_display",
         "run_folder",
         "components",
         "evaluation",

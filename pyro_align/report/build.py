@@ -12,10 +12,11 @@ from pyro_align.files import atomic_write
 from pyro_align.posterior import AlignmentPosterior
 from pyro_align.posterior.html import page, render
 from pyro_align.posterior.sentence import SENTENCE_END
-from pyro_align.report.card import facts, results, training
 from pyro_align.report.charts import Axis, Series, chart
+from pyro_align.report.curves import training
 from pyro_align.report.findings import Disagreement, certainty, disagreements
 from pyro_align.run import Run
+from pyro_align.run_display import facts, results
 
 NAMES = {"prior": "prior", "guide": "guide", "posterior": "exact posterior"}
 """Kinds of distributions as they are called on the page."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import signal
 import sys
@@ -17,7 +16,6 @@ import pyro
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import nn
 
 from pyro_align.config import Config, TrainingConfig
@@ -33,7 +31,8 @@ from pyro_align.training.checkpoint import (
 from pyro_align.training.collapse import CollapseWarning
 from pyro_align.training.data import buckets
 from pyro_align.training.distributed import processes
-from pyro_align.training.logs import EpochLines, FitProgress, MetricsCSV, StepRows
+from pyro_align.training.loggers import check_logger, open_loggers
+from pyro_align.training.logs import EpochLines, FitProgress, StepRows
 from pyro_align.training.optimization import PlateauSchedule
 from pyro_align.training.task import CRITERION, AlignmentTask
 from pyro_align.training.weights import own_parameters
@@ -77,7 +76,7 @@ def fit(
     checkpoint = folder / "checkpoints" / "last.ckpt"
     resume = checkpoint if checkpoint.exists() else None
     step = saved_step(checkpoint) if resume else 0
-    with _quiet(), _interruptible(folder):
+    with _quiet(), _interruptible(folder), open_loggers(config, folder, step) as loggers:
         trainer = Trainer(
             accelerator="cuda" if _uses_cuda(training) else "cpu",
             devices=devices,
@@ -87,7 +86,7 @@ def fit(
             max_epochs=training.epochs,
             accumulate_grad_batches=training.accumulate,
             gradient_clip_val=training.clip,
-            logger=_loggers(folder, training.tensorboard, step),
+            logger=loggers,
             callbacks=[
                 StepLimit(training.max_steps),
                 StepRows(),
@@ -151,11 +150,7 @@ def check_machine(config: Config) -> None:
             "training.precision = 'bf16' needs a CUDA device, for the CPU has no LSTM in bf16: "
             "take training.precision=fp32, or network.cell=gru"
         )
-    if training.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError(
-            "training.tensorboard needs the tensorboard package: "
-            "pip install 'pyro-align[tensorboard]'"
-        )
+    check_logger(training.logger)
 
 
 def _uses_cuda(training: TrainingConfig) -> bool:
@@ -178,13 +173,6 @@ def _occasional(training: TrainingConfig, inferred: Sequence[nn.Parameter]) -> l
     if sys.stderr.isatty():
         callbacks.append(FitProgress())
     return callbacks
-
-
-def _loggers(folder: Path, tensorboard: bool, step: int) -> list[Logger]:
-    loggers: list[Logger] = [MetricsCSV(folder / "metrics.csv", step)]
-    if tensorboard:
-        loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
-    return loggers
 
 
 def saved_step(checkpoint: Path) -> int:

@@ -11,7 +11,8 @@ import pyro_align
 from pyro_align.corpus import GoldLinks
 from pyro_align.errors import UserError
 from pyro_align.report import certainty, disagreements, report_page, write_report
-from pyro_align.report.card import facts, results, training
+from pyro_align.report.curves import training
+from pyro_align.run_display import facts, results
 
 
 def posterior_of(run, count=12):
@@ -54,8 +55,8 @@ def test_results(tmp_path):
     }
     (folder / "results.json").write_text(json.dumps(found))
     assert results(pyro_align.load(folder)) == [
-        ("perplexity, a piece", "6.117"),
-        ("ELBO, nats a piece", "-1.5000"),
+        ("perplexity per target token", "6.117"),
+        ("ELBO, nats per target token", "-1.5000"),
         ("BLEU", "12.35"),
         ("AER of the prior", "0.2500"),
     ]
@@ -80,8 +81,8 @@ def test_training_curves(tmp_path, run):
     lines = [header, *(",".join(one.values()) for one in rows), "40,1,5"]
     metrics.write_text("\n".join(lines))
     first, *rest = training(pyro_align.load(folder))
-    assert first.count("<polyline") == 2  # the row that a kill cut off is one of training
-    (points,) = re.findall(r'series-2"><polyline class="line" points="(.*?)"', first)
+    assert first.count("<polyline") == 1  # without the incomplete last row, one of training
+    (points,) = re.findall(r'series-1"><polyline class="line" points="(.*?)"', first)
     assert len(points.split()) == 2
     assert not rest
     metrics.unlink()

@@ -138,18 +138,6 @@ def test_a_line_an_epoch(tmp_path, capsys):
         assert "tokens/s" in line
 
 
-def test_tensorboard(tmp_path):
-    folder = fit(tmp_path, training__tensorboard=True)
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    for name in ("train/perplexity", "valid/perplexity", "valid/kl"):
-        (event,) = events.Scalars(name)
-        assert event.value == pytest.approx(column(folder, name)[0], rel=1e-5)
-    assert not (shared_run() / "tensorboard").exists()
-
-
 def test_early_stopping(tmp_path):
     folder = fit(
         tmp_path, training__epochs=9, training__learning_rate=1e-30, training__early_stopping=1
@@ -257,9 +245,6 @@ def test_what_the_machine_has_not(monkeypatch):
     check_machine(config(training__precision="bf16", training__accelerator="auto"))
     with pytest.raises(ConfigError, match="bf16"):
         check_machine(config(training__precision="bf16", training__accelerator="cpu"))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'pyro-align\[tensorboard\]'"):
-        check_machine(config(training__tensorboard=True))
 
 
 def test_metrics_after_a_resume_have_no_row_twice(tmp_path):
