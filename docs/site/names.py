@@ -31,7 +31,7 @@ def located(name: str) -> str | None:
     """Full name of a class or method; of the class, for an attribute that it describes."""
     first, _, attribute = name.partition(".")
     for home in HOMES:
-        cls = vars(importlib.import_module(f"pyro_align.{home}")).get(first)
+        cls = getattr(importlib.import_module(f"pyro_align.{home}"), first, None)
         if isinstance(cls, type):
             member = vars(cls).get(attribute)
             own = callable(member) or isinstance(member, property | classmethod)

@@ -14,9 +14,9 @@ from lightning.pytorch.loggers import Logger
 
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError
+from pyro_align.files import atomic_write
 from pyro_align.training.distributed import is_first_process
 from pyro_align.training.logs import MetricsCSV
-from pyro_align.training.weights import write_atomically
 
 PROJECT = "pyro-align"
 """Project (Weights & Biases) or experiment (MLflow) that runs are logged to by default."""
@@ -65,7 +65,8 @@ def open_loggers(config: Config, folder: Path, step: int) -> Iterator[list[Logge
             f"to metrics.csv alone with training.logger=csv"
         ) from error
     if is_first_process():
-        write_atomically(kept, json.dumps({name: run_id}).encode())
+        with atomic_write(kept, "t") as file:
+            json.dump({name: run_id}, file)
     try:
         yield [csv, logger]
     finally:

@@ -33,10 +33,10 @@ def resolve(name: str) -> Any:
     if first == "pyro_align":
         found = importlib.import_module(first)
     else:
-        homes = [module for module in PUBLIC if isinstance(vars(module).get(first), type)]
+        homes = [module for module in PUBLIC if isinstance(getattr(module, first, None), type)]
         if not homes:
             raise LookupError(f"{name}: no class {first}")
-        found = vars(homes[0])[first]
+        found = getattr(homes[0], first)
     for attribute in rest:
         found = _member(found, attribute, name)
     return found
@@ -51,8 +51,8 @@ def _member(owner: Any, attribute: str, name: str) -> Any:
     if attribute.startswith("_"):
         raise LookupError(f"{name}: private")
     if isinstance(owner, ModuleType):
-        if attribute in vars(owner):
-            return vars(owner)[attribute]
+        if hasattr(owner, attribute):  # vars() does not have what is imported when it is used
+            return getattr(owner, attribute)
         try:
             return importlib.import_module(f"{owner.__name__}.{attribute}")
         except ModuleNotFoundError as error:
