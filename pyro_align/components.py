@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pyro_align.config import AUTO, Component, Config
 from pyro_align.errors import ConfigError, IncompatibleError
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose, fits, go_together
+from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, Registry, choose, fits, go_together
 
 KINDS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
 
@@ -22,8 +22,12 @@ def chosen(config: Config) -> Config:
 
     Raises:
         IncompatibleError: if what it names does not go together.
-        ConfigError: for unknown names.
+        ConfigError: for unknown names, and for a class that does not say what its latent variable
+            is.
     """
+    for registry, component in ((MODELS, config.model), (GUIDES, config.guide)):
+        if component.name not in (AUTO, *registry.builtin):
+            _check_latent(registry, component.name)
     guide, objective = choose(config.model.name, _given(config.guide), _given(config.objective))
     return config.model_copy(
         update={
@@ -31,6 +35,19 @@ def chosen(config: Config) -> Config:
             "objective": config.objective.model_copy(update={"name": objective}),
         }
     )
+
+
+def _check_latent(registry: Registry, name: str) -> None:
+    from pyro_align.inference.program import Latent
+
+    cls = registry.get(name)
+    known = get_args(Latent)
+    if (found := getattr(cls, "latent", None)) not in known:
+        says = "has no class attribute latent" if found is None else f"has latent = {found!r}"
+        raise ConfigError(
+            f"{registry.kind} {name!r}: the class {cls.__name__} {says}: set it to what the site "
+            f"'alignment' is, {', '.join(map(repr, known))}"
+        )
 
 
 def refuse_idle(config: Config, start: Config | None = None) -> None:

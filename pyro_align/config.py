@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from pyro_align.constraints import Count, CountOrZero, NonNegative, Positive, Seed
 from pyro_align.errors import ConfigError, nearest
 from pyro_align.files import atomic_write
 from pyro_align.networks import NetworkConfig
@@ -72,9 +73,14 @@ class DataConfig(Table):
     )
     gold: ExpandedPath | None = Field(None, description="Pharaoh links of the test text")
     synthetic: int = Field(
-        8000, gt=0, description="pairs of the built-in corpus, used where train is not given"
+        8000,
+        gt=0,
+        le=10_000_000,
+        description="pairs of the built-in corpus, used where train is not given",
     )
-    max_length: int = Field(256, gt=1, description="longest side of a pair, in pieces with EOS")
+    max_length: int = Field(
+        256, gt=1, le=2**20, description="longest side of a pair, in pieces with EOS"
+    )
     skip_long: bool = Field(False, description="skip and count longer pairs instead of refusing")
 
     @model_validator(mode="after")
@@ -89,7 +95,7 @@ class VocabularyConfig(Table):
     """Subword vocabularies."""
 
     kind: Literal["bpe", "unigram"] = "bpe"
-    size: int = Field(4000, gt=4, description="pieces of each vocabulary")
+    size: int = Field(4000, gt=4, le=1_000_000, description="pieces of each vocabulary")
     joint: bool = Field(False, description="one vocabulary for both sides")
     source: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")
     target: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")
@@ -104,27 +110,27 @@ class VocabularyConfig(Table):
 class TrainingConfig(Table):
     """Optimisation, schedules, devices and logs."""
 
-    epochs: int = Field(10, gt=0)
-    max_steps: int | None = Field(None, gt=0, description="stop after so many optimiser steps")
-    batch_tokens: int = Field(
-        2000, gt=0, description="padded size of a batch: sentences times longest sentence"
+    epochs: Count = Field(10)
+    max_steps: Count | None = Field(None, description="stop after so many optimiser steps")
+    batch_tokens: Count = Field(
+        2000, description="padded size of a batch: sentences times longest sentence"
     )
-    accumulate: int = Field(1, gt=0, description="batches an optimiser step")
+    accumulate: Count = Field(1, description="batches an optimiser step")
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    learning_rate: Positive = Field(2e-3)
+    weight_decay: NonNegative = Field(0.0)
     clip: float = Field(5.0, gt=0, description="largest norm of a gradient (per token)")
     schedule: Literal["constant", "plateau", "inverse-square-root"] = "plateau"
-    warmup_steps: int = Field(0, ge=0, description="linear warm-up; not of plateau")
-    patience: int = Field(1, ge=0, description="epochs without progress before plateau halves")
-    early_stopping: int = Field(5, gt=0, description="epochs without progress before the end")
+    warmup_steps: CountOrZero = Field(0, description="linear warm-up; not of plateau")
+    patience: CountOrZero = Field(1, description="epochs without progress before plateau halves")
+    early_stopping: Count = Field(5, description="epochs without progress before the end")
     kl_schedule: Literal["constant", "linear", "cyclical"] = "constant"
-    kl_steps: int = Field(1000, gt=0, description="ramp or cycle of linear or cyclical, in steps")
+    kl_steps: Count = Field(1000, description="ramp or cycle of linear or cyclical, in steps")
     precision: Literal["fp32", "bf16"] = "fp32"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, gt=0)
-    checkpoint_every: int = Field(
-        200, gt=0, description="optimiser steps between checkpoints to resume from"
+    devices: int = Field(1, gt=0, le=4096)
+    checkpoint_every: Count = Field(
+        200, description="optimiser steps between checkpoints to resume from"
     )
     logger: Literal["csv", "tensorboard", "wandb", "mlflow"] = Field(
         "csv", description="experiment tracker to log to, in addition to metrics.csv"
@@ -147,7 +153,7 @@ class TrainingConfig(Table):
 class Config(Table):
     """A whole fit."""
 
-    seed: int = Field(1, ge=0)
+    seed: Seed = Field(1)
     data: DataConfig = DataConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     network: NetworkConfig = NetworkConfig()

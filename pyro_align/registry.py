@@ -104,6 +104,15 @@ class Registry:
         found = None if place is None else outline.attribute(place, attribute)
         return getattr(self.get(name), attribute, None) if found is None else found
 
+    def check(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword options as the constructor's signature has them, without an instance.
+
+        Raises:
+            ConfigError: for an unknown option (the nearest known one is told), or a value that does
+                not fit the annotation.
+        """
+        return _checked(self.get(name), name, self.kind, options)
+
     def build(self, name: str, options: Mapping[str, Any], *arguments: Any) -> Any:
         """An instance, its keyword options checked against the constructor's signature.
 
@@ -112,7 +121,7 @@ class Registry:
                 not fit the annotation, or a constructor that takes other arguments.
         """
         cls = self.get(name)
-        checked = _checked(cls, name, self.kind, options)
+        checked = self.check(name, options)
         try:
             inspect.signature(cls).bind(*arguments, **checked)
         except TypeError as error:

@@ -56,6 +56,7 @@ from pyro_align.training import (
 )
 from pyro_align.training.distributed import is_first_process, processes
 from pyro_align.translation import BeamSearch, Translator
+from pyro_align.trial import try_programs
 
 START = "start.safetensors"
 """Weights that a run begins with, where these are not random but those of another run."""
@@ -129,6 +130,7 @@ class Run(RunDisplay):
         config = chosen(config)
         training.check_machine(config)
         refuse_idle(config, None if start is None else start.config)
+        try_programs(config)
         with new_folder(path, overwrite=overwrite) as folder:
             kept = keep_own_code(config, folder)
             if start is None:

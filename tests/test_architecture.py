@@ -24,11 +24,12 @@ LAYERS = (
         "report",
         "transduction",
         "testing",
+        "trial",
     },
     {"training", "posterior", "translation", "alignment", "hmm", "registry", "config"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},
-    {"corpus", "batch", "errors", "files", "outline", "compression"},
+    {"corpus", "batch", "compression", "constraints", "errors", "files", "outline"},
 )
 """From the top down: a part imports from its own layer and from those below."""
 

@@ -76,7 +76,7 @@ def test_paths_are_absolute_and_expanded(monkeypatch, tmp_path):
         ("training.epoch=5", r"unknown key 'training\.epoch'; did you mean 'epochs'\?"),
         ("trainig.epochs=5", r"unknown key 'trainig'; did you mean 'training'\?"),
         ("network.drop_out=0.1", r"unknown key 'network\.drop_out'; did you mean 'dropout'\?"),
-        ("training.epochs=0", r"training\.epochs: .*greater than 0, got 0"),
+        ("training.epochs=0", r"training\.epochs: .*or equal to 1, got 0"),
         ("training.epochs=many", r"training\.epochs: .*integer.*got 'many'"),
         ("training.precision=fp8", r"training\.precision: .*'fp32' or 'bf16', got 'fp8'"),
         ("network.dropout=1.0", r"network\.dropout: .*less than 1"),

@@ -101,6 +101,7 @@ def test_a_frozen_model_is_not_trained_in_any_way(tmp_path, monkeypatch, baselin
         echo=silent,
         **FRESH,
     )
+    seen.clear()  # of the trial before the run was made
     run.fit(echo=silent)
     assert len(seen) > 6
     for model_trains, guide_trains, gradient, scores in seen:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from pyro_align.cli.options import LINK_FORMATS, chosen_device, device_option
+from pyro_align.cli.options import LINK_FORMATS, SEED, chosen_device, device_option
 from pyro_align.cli.output import output
 from pyro_align.cli.progress import counter, quiet_option, status, tell
 
@@ -36,7 +36,7 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
     "--neural", is_flag=True, help="With --train: sequence-to-sequence models, for large texts."
 )
 @click.option("--epochs", type=int, help="With --neural: passes over the text.")
-@click.option("--seed", type=int, help="With --neural: makes it repeat exactly.")
+@click.option("--seed", type=SEED, help="With --neural: makes it repeat exactly.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="With --neural: not recipes/align.toml."
 )

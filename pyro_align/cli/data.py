@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from pyro_align.cli.options import SEED
+
 
 @click.group()
 def data() -> None:
@@ -14,7 +16,7 @@ def data() -> None:
 
 @data.command("synthetic")
 @click.option("--pairs", type=click.IntRange(min=1), default=10_000, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
 def synthetic(pairs: int, seed: int, out: Path) -> None:
     """Write German-English sentence pairs with gold links.

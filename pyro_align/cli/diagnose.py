@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyro_align.cli.options import TextCommand, chosen_device, device_option, text_option
+from pyro_align.cli.options import SEED, TextCommand, chosen_device, device_option, text_option
 from pyro_align.cli.progress import load_run, quiet_option, status
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ LEARNT = ("average", "network")
     metavar="OBJECTIVE",
     help="Measure this objective only, such as rws or 'score-function, none'; may be repeated.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the batch and of the draws.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Of the batch and of the draws."
+)
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Write a figure as well: .png, .svg or .pdf."
 )

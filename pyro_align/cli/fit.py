@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pyro_align.cli.options import NameOption, TextCommand, text_option
+from pyro_align.cli.options import SEED, NameOption, TextCommand, text_option
 from pyro_align.cli.progress import load_run, quiet_option, resumed_run, status, tell
 
 _RUN = "PYRO_ALIGN_RUN"
@@ -38,7 +38,7 @@ _RUN = "PYRO_ALIGN_RUN"
 @click.option("--guide", cls=NameOption)
 @click.option("--objective", cls=NameOption)
 @click.option("--epochs", type=int, help="Passes over the training text.")
-@click.option("--seed", type=int, help="Makes a run repeat exactly on the same machine.")
+@click.option("--seed", type=SEED, help="Makes a run repeat exactly on the same machine.")
 @click.option("--devices", type=int, help="Processes, each on a device of its own.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; runs/NAME by default.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run that stopped.")

@@ -70,6 +70,9 @@ class NameOption(click.Option):
         return super().get_help_record(ctx)
 
 
+SEED = click.IntRange(0, 2**32 - 1)
+"""Seeds that PyTorch, NumPy and Python all take."""
+
 device_option: Callable[[Any], Any] = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"
 )

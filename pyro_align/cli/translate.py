@@ -19,10 +19,20 @@ from pyro_align.cli.progress import counter, load_run, quiet_option, tell
 @click.option("--out", type=click.Path(path_type=Path), help="File; standard output by default.")
 @beam_option
 @click.option("--length-penalty", default=1.0, show_default=True, help="α of Wu et al. 2016.")
-@click.option("--top-k", type=int, help="Marginalise over the K most probable positions only.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    help="Marginalise over the K most probable positions only.",
+)
 @click.option("--n-best", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option("--scores", is_flag=True, help="Put score and log probability before each line.")
-@click.option("--max-length", default=1000, show_default=True, help="Longest line, in pieces.")
+@click.option(
+    "--max-length",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Longest line, in pieces.",
+)
 @device_option
 @quiet_option
 def translate(

@@ -10,6 +10,7 @@ from pyro.nn import pyro_method
 from torch import Tensor, nn
 
 from pyro_align.batch import PAD, Batch
+from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.plates import alignment_plates
@@ -37,9 +38,9 @@ class AmortizedGuide(AlignmentGuide):
         self,
         model: object,
         *,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float | None = None,
+        hidden: Size = 128,
+        layers: Layers = 1,
+        dropout: Rate | None = None,
         share_embeddings: bool = True,
     ):
         super().__init__(model)

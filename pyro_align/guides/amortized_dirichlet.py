@@ -7,6 +7,7 @@ from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.batch import Batch
+from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.distributions import PaddedDirichlet, concentrations
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide
@@ -36,9 +37,9 @@ class AmortizedDirichletGuide(AlignmentGuide):
         self,
         model: object,
         *,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float | None = None,
+        hidden: Size = 128,
+        layers: Layers = 1,
+        dropout: Rate | None = None,
         share_embeddings: bool = True,
     ):
         super().__init__(model)

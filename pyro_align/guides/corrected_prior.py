@@ -10,6 +10,7 @@ from pyro.nn import pyro_method
 from torch import Tensor, nn
 
 from pyro_align.batch import Batch
+from pyro_align.constraints import Size
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.plates import alignment_plates
@@ -31,7 +32,7 @@ class CorrectedPriorGuide(AlignmentGuide):
 
     latent = "categorical"
 
-    def __init__(self, model: object, *, hidden: int = 128):
+    def __init__(self, model: object, *, hidden: Size = 128):
         super().__init__(model)
         networks = self.model.networks
         config, annotation = networks.config, networks.encoder.annotation_size

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pyro_align.batch import Batch
+from pyro_align.constraints import Count, Layers, Positive, Rate, Size
 from pyro_align.distributions import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide
@@ -42,13 +43,13 @@ class GumbelGuide(AlignmentGuide):
         self,
         model: object,
         *,
-        temperature: float = 1.0,
-        floor: float = 0.5,
-        half_life: int = 5000,
+        temperature: Positive = 1.0,
+        floor: Positive = 0.5,
+        half_life: Count = 5000,
         straight_through: bool = False,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float | None = None,
+        hidden: Size = 128,
+        layers: Layers = 1,
+        dropout: Rate | None = None,
         share_embeddings: bool = True,
     ):
         if not 0 < floor <= temperature:

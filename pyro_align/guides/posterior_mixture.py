@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from pyro_align.batch import Batch
+from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.distributions import at_least_fp32
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide
@@ -38,9 +39,9 @@ class PosteriorMixtureGuide(AlignmentGuide):
         self,
         model: object,
         *,
-        hidden: int = 128,
-        layers: int = 1,
-        dropout: float | None = None,
+        hidden: Size = 128,
+        layers: Layers = 1,
+        dropout: Rate | None = None,
         share_embeddings: bool = True,
     ):
         super().__init__(model)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from pyro_align.batch import Batch
+from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide
@@ -50,10 +51,10 @@ class TransformerGuide(AlignmentGuide):
         self,
         model: object,
         *,
-        size: int = 128,
-        layers: int = 2,
-        heads: int = 4,
-        dropout: float | None = None,
+        size: Size = 128,
+        layers: Layers = 2,
+        heads: Size = 4,
+        dropout: Rate | None = None,
     ):
         if size % (2 * heads):
             raise ConfigError(

@@ -10,6 +10,7 @@ from pyro import poutine
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from pyro_align.constraints import Count, CountOrZero, NonNegative
 from pyro_align.errors import ConfigError
 from pyro_align.inference.objective import Terms
 from pyro_align.inference.pathwise import PathwiseELBO
@@ -39,7 +40,9 @@ class RelaxedELBO(PathwiseELBO):
 
     pairs = frozenset({("simplex", "simplex")})
 
-    def __init__(self, *, samples: int = 1, free_bits: float = 0.0, warmup_steps: int = 200):
+    def __init__(
+        self, *, samples: Count = 1, free_bits: NonNegative = 0.0, warmup_steps: CountOrZero = 200
+    ):
         if warmup_steps < 0:
             raise ConfigError(f"warmup_steps are optimiser steps, 0 or more; got {warmup_steps}")
         super().__init__(samples=samples, free_bits=free_bits)

@@ -7,6 +7,7 @@ from typing import Any
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 
+from pyro_align.constraints import NonNegative
 from pyro_align.inference.free_bits import checked_free_bits, free_bits
 from pyro_align.inference.objective import Objective, Terms
 
@@ -25,7 +26,7 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
 
     pairs = frozenset({("categorical", "categorical")})
 
-    def __init__(self, *, free_bits: float = 0.0):
+    def __init__(self, *, free_bits: NonNegative = 0.0):
         super().__init__()
         self.free_bits = checked_free_bits(free_bits)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -27,8 +29,8 @@ def checked_free_bits(nats: float) -> float:
     """The option ``free_bits``.
 
     Raises:
-        ConfigError: if it is negative.
+        ConfigError: if it is negative or not finite.
     """
-    if nats < 0:
+    if not 0 <= nats < math.inf:
         raise ConfigError(f"free_bits are nats a target position, 0 or more; got {nats}")
     return nats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pyro_align.constraints import Count
 from pyro_align.inference.importance import Draws, ImportanceObjective
 
 
@@ -22,7 +23,7 @@ class ImportanceWeightedBound(ImportanceObjective):
         samples: K.
     """
 
-    def __init__(self, *, samples: int = 5):
+    def __init__(self, *, samples: Count = 5):
         super().__init__(samples)
 
     def _surrogate(self, draws: Draws) -> Tensor:

@@ -9,6 +9,7 @@ from pyro.distributions.util import scale_and_mask
 from pyro.infer import Trace_ELBO
 from torch import Tensor
 
+from pyro_align.constraints import Count, NonNegative
 from pyro_align.inference.free_bits import checked_free_bits, free_bits
 from pyro_align.inference.importance import checked_samples
 from pyro_align.inference.objective import Objective, Terms
@@ -23,7 +24,7 @@ class PathwiseELBO(Objective, Trace_ELBO):
             :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
-    def __init__(self, *, samples: int = 1, free_bits: float = 0.0):
+    def __init__(self, *, samples: Count = 1, free_bits: NonNegative = 0.0):
         checked_samples(samples, 1, type(self).__name__)
         super().__init__(num_particles=samples, vectorize_particles=samples > 1)
         self.free_bits = checked_free_bits(free_bits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pyro_align.constraints import Count
 from pyro_align.inference.importance import Draws, ImportanceObjective
 
 
@@ -30,7 +31,7 @@ class ReweightedWakeSleep(ImportanceObjective):
 
     weighs_kl = False
 
-    def __init__(self, *, samples: int = 5):
+    def __init__(self, *, samples: Count = 5):
         super().__init__(samples, least=2)
 
     def _surrogate(self, draws: Draws) -> Tensor:

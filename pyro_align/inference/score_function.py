@@ -13,6 +13,7 @@ from pyro.ops.provenance import detach_provenance, get_provenance
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from pyro_align.constraints import Count, NonNegative
 from pyro_align.errors import ConfigError, nearest
 from pyro_align.inference.baselines import (
     AverageBaseline,
@@ -54,7 +55,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     pairs = frozenset({("categorical", "categorical")})
 
     def __init__(
-        self, *, baseline: str = "soft-attention", samples: int = 1, free_bits: float = 0.0
+        self, *, baseline: str = "soft-attention", samples: Count = 1, free_bits: NonNegative = 0.0
     ):
         if baseline not in BASELINES:
             raise ConfigError(f"no baseline {baseline!r}; {nearest(baseline, BASELINES)}")

@@ -8,6 +8,7 @@ from pyro.distributions.util import scale_and_mask
 from pyro.infer import Trace_ELBO
 from pyro.poutine.messenger import Messenger
 
+from pyro_align.constraints import Count
 from pyro_align.errors import ConfigError
 from pyro_align.inference.enumeration import log_joint
 from pyro_align.inference.objective import Objective, Terms
@@ -29,7 +30,7 @@ class TopKMarginal(Objective, Trace_ELBO):
     pairs = frozenset({("categorical", "none")})
     weighs_kl = False
 
-    def __init__(self, *, k: int = 5):
+    def __init__(self, *, k: Count = 5):
         if k < 1:
             raise ConfigError(f"top-k needs k = 1 or more, got {k}")
         super().__init__()

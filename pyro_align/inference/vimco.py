@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pyro_align.constraints import Count
 from pyro_align.errors import ConfigError, nearest
 from pyro_align.inference.importance import Draws, ImportanceObjective
 
@@ -28,7 +29,7 @@ class VIMCO(ImportanceObjective):
         ConfigError: for too few samples or another mean.
     """
 
-    def __init__(self, *, samples: int = 5, mean: str = "geometric"):
+    def __init__(self, *, samples: Count = 5, mean: str = "geometric"):
         super().__init__(samples, least=2)
         if mean not in _LOG_MEANS:
             raise ConfigError(f"no mean {mean!r}; {nearest(mean, _LOG_MEANS)}")

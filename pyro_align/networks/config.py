@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pyro_align.constraints import Layers, Rate, Size
+
 
 class NetworkConfig(BaseModel):
     """Everything that decides the shape of a :class:`SequenceToSequence` but its vocabularies."""
@@ -13,16 +15,16 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell: Literal["lstm", "gru"] = Field("lstm", description="recurrent cell of both sides")
-    embedding: int = Field(256, gt=0, description="size of a token embedding")
-    encoder_hidden: int = Field(128, gt=0, description="units of the encoder, each direction")
-    encoder_layers: int = Field(1, gt=0)
-    decoder_hidden: int = Field(256, gt=0, description="units of the decoder")
-    decoder_layers: int = Field(1, gt=0)
+    embedding: Size = Field(256, description="size of a token embedding")
+    encoder_hidden: Size = Field(128, description="units of the encoder, each direction")
+    encoder_layers: Layers = Field(1)
+    decoder_hidden: Size = Field(256, description="units of the decoder")
+    decoder_layers: Layers = Field(1)
     input_feeding: bool = Field(
         False, description="feed the expected context of the last position to the decoder"
     )
     attention: Literal["dot", "general", "mlp"] = Field("general", description="scorer")
-    attention_hidden: int = Field(256, gt=0, description="units of the mlp scorer")
+    attention_hidden: Size = Field(256, description="units of the mlp scorer")
     emission: Literal["tanh", "product"] = Field(
         "product",
         description="'tanh': the paper's; 'product': two experts, cheap to sum over alignments",
@@ -35,7 +37,7 @@ class NetworkConfig(BaseModel):
         description="'output': target embedding and output layer are one matrix; 'all': the "
         "source embedding too, which needs a joint vocabulary",
     )
-    dropout: float = Field(0.3, ge=0.0, lt=1.0)
-    word_dropout: float = Field(
-        0.0, ge=0.0, lt=1.0, description="share of target words the decoder does not get to read"
+    dropout: Rate = Field(0.3)
+    word_dropout: Rate = Field(
+        0.0, description="share of target words the decoder does not get to read"
     )

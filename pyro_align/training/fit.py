@@ -105,7 +105,7 @@ def fit(
         )
         # Dropout and samples of their own in every process.
         rank, world_size = trainer.global_rank, trainer.world_size
-        pyro.set_rng_seed(config.seed + rank)
+        pyro.set_rng_seed((config.seed + rank) % 2**32)
         # Only now, for an objective may make a network of its own.
         task = AlignmentTask(model, guide, objective, training)
         own = {"rank": rank, "world_size": world_size}

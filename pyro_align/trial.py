@@ -1,0 +1,200 @@
+"""A trial of model, guide and objective on a small batch, before a run folder is made.
+
+A mistake in a program of the user's own is reported in a line, and before vocabularies are trained.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import textwrap
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.poutine.util import site_is_subsample
+
+from pyro_align.batch import EOS, Batch
+from pyro_align.config import Config
+from pyro_align.errors import ConfigError, UserError
+from pyro_align.inference import Objective
+from pyro_align.networks import SequenceToSequence
+from pyro_align.posterior import score_positions
+from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
+
+VOCABULARY = 20
+"""Pieces of both sides of the trial's networks."""
+
+
+def try_programs(config: Config) -> None:
+    """Build model, guide and objective, and run each once on a small batch.
+
+    Args:
+        config: with guide and objective chosen.
+
+    Raises:
+        ConfigError: naming the class, the site or plate, and how to fix it.
+        IncompatibleError: if objective, model and guide do not fit.
+    """
+    parts = (MODELS, config.model), (GUIDES, config.guide), (OBJECTIVES, config.objective)
+    # More target positions than source positions, and padding on both sides.
+    sources, targets = (
+        [[*range(EOS + 1, EOS + length), EOS] for length in lengths] for lengths in ((4, 2), (3, 5))
+    )
+    batch = Batch.from_ids(sources, targets)
+    with (
+        torch.random.fork_rng(devices=[]),
+        pyro.get_param_store().scope(),
+        pyro.settings.context(
+            module_local_params=True,
+            validate_distributions_pyro=True,
+            validate_distributions_torch=True,
+            validate_poutine=True,
+            validate_infer=True,
+        ),
+    ):
+        for registry, component in parts:
+            registry.check(component.name, component.options)
+        _check_memory(config)
+        with _explained("the network cannot be built"):
+            argument: Any = SequenceToSequence(config.network, VOCABULARY, VOCABULARY)
+        programs = []
+        for registry, component in parts[:2]:
+            cls = registry.get(component.name)
+            what = f"{registry.kind} {cls.__name__}"
+            with _explained(f"{what} cannot be built", cls):
+                argument = registry.build(component.name, component.options, argument)
+            programs.append(argument)
+        model, guide = programs
+        objective = OBJECTIVES.build(config.objective.name, config.objective.options)
+        check_programs(model, guide, objective, batch)
+
+
+def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -> None:
+    """Run model, guide and objective on a batch, as training and validation do.
+
+    Raises:
+        ConfigError: naming the class, the site or plate, and how to fix it.
+        IncompatibleError: if objective, model and guide do not fit.
+    """
+    _check_sites("model", model, batch, observed="tokens")
+    _check_sites("guide", guide, batch)
+    names = f"model {_name(model)} and guide {_name(guide)}"
+    failed = f"objective {_name(objective)} fails with {names}"
+    with _explained(failed, type(guide), type(model)):
+        objective(model, guide)  # makes the parameters of a baseline
+        objective.step = 0
+        loss = objective.terms(model, guide, batch).loss
+        if loss.requires_grad:
+            loss.backward()
+    if not loss.isfinite().all():
+        raise ConfigError(f"{failed}: the loss of a small batch is not finite ({loss.item()})")
+    objective.step = None
+    with _explained(f"model {_name(model)}: next_token fails", type(model)), torch.no_grad():
+        shape = tuple(model.next_token(model.states(batch)).shape)
+    expected = (*batch.target.shape, VOCABULARY)
+    if shape != expected:
+        raise ConfigError(
+            f"model {_name(model)}: next_token returns the shape {shape}, expected {expected}: "
+            f"(sentences, positions, target vocabulary)"
+        )
+    with _explained(f"validation fails with {names}", type(guide), type(model)):
+        score_positions(model, guide, batch)
+
+
+def _check_memory(config: Config) -> None:
+    """Refuse networks that do not fit into memory, vocabularies left out."""
+    with torch.device("meta"):
+        networks = SequenceToSequence(config.network, VOCABULARY, VOCABULARY)
+    needed = sum(parameter.nbytes for parameter in networks.parameters())
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ConfigError(
+            f"the parameters of these networks take {needed / 2**30:.0f} GiB, but this machine has "
+            f"{there / 2**30:.0f} GiB of memory: lower the sizes in the table [network]"
+        )
+
+
+def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = None) -> None:
+    """The sites of a program have the expected names and lie in both plates."""
+    what = f"{kind} {_name(program)}"
+    with _explained(f"{what} fails on a small batch", type(program)):
+        trace = poutine.trace(program).get_trace(batch)
+    sites = {
+        name: site
+        for name, site in trace.nodes.items()
+        if site["type"] == "sample" and not site_is_subsample(site)
+    }
+    latent = {name for name, site in sites.items() if not site["is_observed"]}
+    expected = [] if program.latent == "none" else ["alignment"]
+    for name in (*expected, *([observed] if observed else [])):
+        if name not in sites:
+            others = sorted(latent if name == "alignment" else sites.keys() - latent)
+            found = (
+                f"its sites are {', '.join(map(repr, others))}: rename one"
+                if others
+                else (f"it has none: call pyro.sample({name!r}, ...) in forward")
+            )
+            raise ConfigError(f"{what} has no site {name!r}; {found}")
+        _check_plates(what, name, sites[name], batch)
+    if not expected and latent:
+        raise ConfigError(
+            f"{what} has latent = 'none', but samples {', '.join(map(repr, sorted(latent)))}: set "
+            f"the class attribute latent to what the site 'alignment' is, or remove the site"
+        )
+
+
+def _check_plates(what: str, name: str, site: Any, batch: Batch) -> None:
+    """A site lies in the plates ``sentences`` and ``positions``, one variable for each position."""
+    sentences, positions = batch.target.shape
+    plates = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
+    if plates != {"sentences": (-2, sentences), "positions": (-1, positions)}:
+        found = ", ".join(map(repr, sorted(plates))) or "no plate"
+        raise ConfigError(
+            f"{what}: the site {name!r} lies in {found}, expected the plates 'sentences' (dim -2) "
+            f"and 'positions' (dim -1): sample it inside `with alignment_plates(batch):`"
+        )
+    if site["fn"].batch_shape != batch.target.shape:
+        raise ConfigError(
+            f"{what}: the site {name!r} has batch shape {tuple(site['fn'].batch_shape)}, expected "
+            f"{(sentences, positions)}: (sentences, positions) of the target"
+        )
+    if name != "alignment":
+        return
+    fn = site["fn"]
+    is_discrete = fn.support.is_discrete
+    width = len(fn.enumerate_support(expand=False)) if is_discrete else fn.event_shape[-1]
+    if width != batch.source.shape[1]:
+        raise ConfigError(
+            f"{what}: the site {name!r} is over {width} source positions, but the batch has "
+            f"{batch.source.shape[1]}, EOS and padding included"
+        )
+
+
+@contextmanager
+def _explained(failed: str, *classes: type[Any]) -> Iterator[None]:
+    """Turn an exception into a line, with the last place in the files of some classes."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        files = {inspect.getsourcefile(cls) for cls in classes}
+        places = [
+            f" ({frame.filename}, line {frame.lineno})"
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename in files
+        ]
+        # Pyro appends the shapes of all sites, torch all values of a tensor.
+        reason = " ".join(str(error).partition("Trace Shapes:")[0].split())
+        reason = textwrap.shorten(reason, 200, placeholder=" …") or "no message"
+        place = places[-1] if places else ""
+        raise ConfigError(f"{failed}: {type(error).__name__}: {reason}{place}") from error
+
+
+def _name(part: Any) -> str:
+    return type(part).__name__
