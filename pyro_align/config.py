@@ -71,7 +71,9 @@ class DataConfig(Table):
     test: list[ExpandedPath] | None = Field(
         None, description="as train; evaluated at the end of a fit, else valid is"
     )
-    gold: ExpandedPath | None = Field(None, description="Pharaoh links of the test text")
+    gold: ExpandedPath | None = Field(
+        None, description="links of the test text; the ending says their format"
+    )
     synthetic: int = Field(
         8000,
         gt=0,

@@ -18,7 +18,7 @@ from pyro_align.components import (
     refuse_idle,
 )
 from pyro_align.config import Component, Config
-from pyro_align.corpus import GoldLinks, IndexedCorpus, ParallelText, Vocabulary, read_links
+from pyro_align.corpus import GoldLinks, IndexedCorpus, LinkFile, ParallelText, Vocabulary
 from pyro_align.corpus.lines import check_rereadable
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.evaluation import (
@@ -341,7 +341,7 @@ class Run(RunDisplay):
         if text is None:
             text, links = self.test_text()
             if gold is None and links is not None:
-                gold = read_links(links, sentences=text.count())
+                gold = LinkFile(links, sentences=text.count())
         self.to(device)
         longest = self.max_length if max_length is None else max_length
         result = evaluate_positions(
@@ -480,7 +480,7 @@ class Run(RunDisplay):
         text, gold = self.test_text()
         if gold is not None:
             check_rereadable(gold)  # it is read again when the fit is evaluated
-        links = None if gold is None else read_links(gold, sentences=text.count())
+        links = None if gold is None else LinkFile(gold, sentences=text.count())
         check_text(text, self.vocabularies, links, self.max_length)
 
     @classmethod

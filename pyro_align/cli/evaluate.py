@@ -54,7 +54,7 @@ def evaluate(
     awk; a no-break space is part of a word.
     """
     from pyro_align.cli.tables import evaluation_table, show
-    from pyro_align.corpus import ParallelText, read_links
+    from pyro_align.corpus import LinkFile, ParallelText
 
     loaded = load_run(run)
     text, own_gold = (ParallelText.open(test), None) if test else loaded.test_text()
@@ -63,7 +63,7 @@ def evaluate(
     with counter("scoring sentence pairs", total) as show_done:
         result = loaded.evaluate(
             text,
-            None if gold is None else read_links(gold, gold_format, total),
+            None if gold is None else LinkFile(gold, gold_format, total, option="--gold-format"),
             translate=not no_translate,
             beam=beam,
             max_length=max_length,

@@ -21,7 +21,11 @@ _RUN = "PYRO_ALIGN_RUN"
 @text_option("train", "Training text; without it the built-in German–English corpus.")
 @text_option("valid", "Validation text.")
 @text_option("test", "Text to evaluate at the end; without it the validation text.")
-@click.option("--gold", type=click.Path(path_type=Path), help="Pharaoh links of the test text.")
+@click.option(
+    "--gold",
+    type=click.Path(path_type=Path),
+    help="Gold links of the test text; the ending says the format.",
+)
 @click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file, such as those in recipes/."
 )
@@ -152,7 +156,7 @@ def _report(run: Any, seconds: float) -> None:
     """Evaluate, show the table, and say what to do next."""
     from pyro_align.cli.options import chosen_device
     from pyro_align.cli.tables import evaluation_table, show
-    from pyro_align.corpus import read_links
+    from pyro_align.corpus import LinkFile
     from pyro_align.run_folder import write_facts
 
     began = time.monotonic()
@@ -160,7 +164,7 @@ def _report(run: Any, seconds: float) -> None:
     tell(f"evaluating on {' '.join(map(str, text.paths))}")
     device = "cpu" if run.config.training.accelerator == "cpu" else chosen_device("auto")
     result = run.evaluate(
-        text, None if gold is None else read_links(gold, sentences=text.count()), device=device
+        text, None if gold is None else LinkFile(gold, sentences=text.count()), device=device
     )
     facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
     write_facts(run.path / "results.json", facts)

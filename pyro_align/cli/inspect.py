@@ -38,7 +38,7 @@ def inspect(
     links where there are any, the most and least certain sentence pairs, the largest disagreements
     of prior and posterior, and an interactive heatmap of every sentence pair.
     """
-    from pyro_align.corpus import ParallelText, read_links
+    from pyro_align.corpus import LinkFile, ParallelText
     from pyro_align.errors import UserError
 
     if not out.absolute().parent.is_dir():
@@ -49,7 +49,7 @@ def inspect(
 
     loaded.to(chosen_device(device))
     parallel = ParallelText.open(text)
-    links = None if gold is None else read_links(gold, sentences=parallel.count())
+    links = None if gold is None else LinkFile(gold, sentences=parallel.count())
     pairs, checked, _ = check_text(parallel, loaded.vocabularies, links, loaded.max_length)
     with status("scoring sentence pairs"):
         posterior = loaded.posterior(

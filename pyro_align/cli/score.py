@@ -25,13 +25,21 @@ def score(links: Path, gold: Path, form: str, gold_format: str, as_json: bool) -
     Both files have a line a sentence pair, in one of the formats of `align`; marks of possible
     links count in GOLD alone.
     """
-    from pyro_align.corpus import read_links
+    from pyro_align.corpus import GoldLinks, LinkFile
     from pyro_align.errors import DataError
     from pyro_align.metrics import AlignmentErrorRate
 
     rate = AlignmentErrorRate()
-    sides = (read_links(links, form), read_links(gold, gold_format))
+    sides = (
+        LinkFile(links, form, option="--format"),
+        LinkFile(gold, gold_format, option="--gold-format"),
+    )
     for number, (found, true) in enumerate(zip_longest(*sides), start=1):
+        found, true = (
+            # A NAACL file has no line for a pair without links, so its last pairs may be missing.
+            GoldLinks(frozenset()) if one is None and side.form == "naacl" else one
+            for side, one in zip(sides, (found, true), strict=True)
+        )
         if found is None or true is None:
             short, long = (links, gold) if found is None else (gold, links)
             raise DataError(

@@ -5,10 +5,10 @@ from .links import (
     FORMATS,
     GoldLinks,
     Link,
+    LinkFile,
     check_links,
     format_links,
     parse_links,
-    read_links,
 )
 from .text import ParallelText, SentencePair
 from .vocabulary import Vocabulary
@@ -22,6 +22,7 @@ __all__ = [
     "GoldLinks",
     "IndexedCorpus",
     "Link",
+    "LinkFile",
     "ParallelText",
     "SentencePair",
     "Vocabulary",
@@ -29,6 +30,5 @@ __all__ = [
     "format_links",
     "parse_links",
     "read_lines",
-    "read_links",
     "split_words",
 ]

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import final
 
 from pyro_align.compression import text_suffix
 from pyro_align.corpus.lines import read_lines
@@ -31,6 +32,8 @@ from pyro_align.errors import DataError
 
 Link = tuple[int, int]
 """0-based word positions (source, target)."""
+
+SEEMS_FROM_ONE = "no link has position 0 on either side, so positions seem to count from 1"
 
 _LINK = re.compile(r"([0-9]+)([-p?])([0-9]+)(?::[0-9.e-]+)?")
 _NAACL = re.compile(r"\s*([0-9]+)\s+([0-9]+)\s+([0-9]+)(?:\s+([SP]))?(?:\s+[0-9.e-]+)?\s*")
@@ -95,6 +98,7 @@ def check_links(
     target_length: int,
     path: Path | None = None,
     number: int | None = None,
+    remedy: str = "positions count from 0, source first",
 ) -> None:
     """Refuse links that point outside their sentences.
 
@@ -104,6 +108,7 @@ def check_links(
         target_length: number of target words.
         path: the file to name in an error.
         number: the line number to name in an error.
+        remedy: what to do then.
 
     Raises:
         DataError: naming the first such link.
@@ -112,37 +117,80 @@ def check_links(
         if not (0 <= source < source_length and 0 <= target < target_length):
             raise DataError(
                 f"link {source}-{target} points outside a pair of {source_length} source and "
-                f"{target_length} target words; positions count from 0, source first",
+                f"{target_length} target words; {remedy}",
                 path,
                 number,
             )
 
 
-def read_links(path: Path, form: str = "auto", sentences: int | None = None) -> Iterator[GoldLinks]:
-    """Stream the links of a file, plain or compressed, one :class:`GoldLinks` a sentence pair.
+@final
+class LinkFile:
+    """The links of a file, one :class:`GoldLinks` a sentence pair; each iteration reads it anew.
 
     Args:
-        path: the file.
+        path: the file, plain or compressed.
         form: one of :data:`FORMATS`; or ``auto``: what the ending says (``.talp``, ``.naacl``,
-            ``.jsonl``), else NAACL if the first line is like ``1 1 1``, else Pharaoh.
+            ``.jsonl``, ``.pharaoh``), else NAACL if the first line is like ``1 1 1``, else Pharaoh.
         sentences: how many pairs there are, which a NAACL file does not say: it has no line for
             a pair without links. Other formats do not need it.
+        option: the command line's option for the format, to name in errors; None if it has none.
 
-    Raises:
-        DataError: for a missing or damaged file, or something that is not a link.
+    Attributes:
+        path: the file.
+        form: its format; ``auto`` until the first iteration begins, where that was given.
     """
-    lines = read_lines(path)
-    if form == "auto":
-        form = text_suffix(path).removeprefix(".")
-        if form not in FORMATS:
-            first = next(lines, None)
-            lines = lines if first is None else chain([first], lines)
-            form = "naacl" if first is not None and _NAACL.fullmatch(first) else "pharaoh"
-    if form == "naacl":
-        yield from _read_naacl(lines, path, sentences)
-        return
-    for number, line in enumerate(lines, start=1):
-        yield _BY_LINE[form](line, path, number)
+
+    def __init__(
+        self,
+        path: Path,
+        form: str = "auto",
+        sentences: int | None = None,
+        *,
+        option: str | None = None,
+    ):
+        self.path = path
+        self.form = form
+        self._option = option
+        self._sentences = sentences
+
+    def __iter__(self) -> Iterator[GoldLinks]:
+        """Stream the links.
+
+        Raises:
+            DataError: for a missing or damaged file, or something that is not a link. At the end
+                of a file whose format nobody named: if no link has position 0 on either side, so
+                that positions seem to count from 1 where the format counts from 0.
+        """
+        lines = read_lines(self.path)
+        guessed = False
+        if self.form == "auto":
+            self.form = text_suffix(self.path).removeprefix(".")
+            if self.form not in FORMATS:
+                guessed = True
+                first = next(lines, None)
+                lines = lines if first is None else chain([first], lines)
+                is_naacl = first is not None and _NAACL.fullmatch(first)
+                self.form = "naacl" if is_naacl else "pharaoh"
+        if self.form == "naacl":
+            yield from _read_naacl(lines, self.path, self._sentences)
+            return
+        has_links = uses_zero = False
+        for number, line in enumerate(lines, start=1):
+            links = _BY_LINE[self.form](line, self.path, number)
+            has_links = has_links or bool(links.possible)
+            uses_zero = uses_zero or any(0 in link for link in links.possible)
+            yield links
+        if guessed and has_links and not uses_zero:
+            raise DataError(
+                f"{SEEMS_FROM_ONE}, but {self.form} counts from 0: {self.read_as('talp')}; if they "
+                f"do count from 0, {self.read_as('pharaoh')}",
+                self.path,
+            )
+
+    def read_as(self, form: str) -> str:
+        """What to do to have the file read in another format, for errors."""
+        rename = f"rename it to end in .{form}"
+        return rename if self._option is None else f"use {self._option} {form}, or {rename}"
 
 
 def _parse_talp(line: str, path: Path | None, number: int | None) -> GoldLinks:
@@ -169,13 +217,13 @@ def _parse_jsonl(line: str, path: Path | None, number: int | None) -> GoldLinks:
     try:
         record = json.loads(line)
         sure, possible = (
-            frozenset((int(source), int(target)) for source, target in record.get(key, []))
-            for key in ("links", "possible")
+            frozenset((int(source), int(target)) for source, target in links)
+            for links in (record["links"], record.get("possible", []))
         )
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(
             'expected an object like {"links": [[0, 0], [2, 1]], "possible": [[1, 1]]}, positions '
-            "from 0, source first",
+            "from 0, source first; a pair without links has an empty list",
             path,
             number,
         ) from None

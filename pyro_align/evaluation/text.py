@@ -10,13 +10,14 @@ from typing import NamedTuple
 from pyro_align.corpus import (
     GoldLinks,
     IndexedCorpus,
+    LinkFile,
     ParallelText,
     SentencePair,
     Vocabulary,
     check_links,
-    read_links,
     split_words,
 )
+from pyro_align.corpus.links import SEEMS_FROM_ONE
 from pyro_align.errors import DataError
 
 MAX_LENGTH = 1000
@@ -51,8 +52,9 @@ class SentencePairs(NamedTuple):
         pairs = list(islice(text, most))
         links = None
         if gold is not None:
-            links = list(islice(read_links(gold, sentences=text.count()), most))
-        return cls([p.source for p in pairs], [p.target for p in pairs], _gold(pairs, links))
+            # Read to the end, where it is known from which number positions count.
+            links = list(LinkFile(gold, sentences=text.count()))[:most]
+        return cls([p.source for p in pairs], [p.target for p in pairs], _gold(pairs, text, links))
 
 
 def check_text(
@@ -67,22 +69,48 @@ def check_text(
         DataError: for text or gold links that cannot be used.
     """
     pairs = list(text)
-    return pairs, _gold(pairs, gold), _encoded(pairs, text, vocabularies, max_length)
+    return pairs, _gold(pairs, text, gold), _encoded(pairs, text, vocabularies, max_length)
 
 
-def _gold(pairs: list[SentencePair], gold: Iterable[GoldLinks] | None) -> list[GoldLinks] | None:
+def _gold(
+    pairs: list[SentencePair], text: ParallelText, gold: Iterable[GoldLinks] | None
+) -> list[GoldLinks] | None:
+    """Links of each pair, checked; those of the text itself where no others are given."""
     if gold is None:
-        given = [pair.links for pair in pairs if pair.links is not None]
-        if len(given) < len(pairs):
-            return None
-        return [GoldLinks(sure=links, possible=links) for links in given]
+        return _own_links(pairs, text)
+    path = gold.path if isinstance(gold, LinkFile) else Path("gold links")
     links = list(gold)
     if len(links) != len(pairs):
-        raise DataError(f"{len(links)} lines of gold links for {len(pairs)} sentence pairs")
+        raise DataError(f"{len(links)} lines of gold links for {len(pairs)} sentence pairs", path)
+    remedy = "positions count from 0, source first"
+    if isinstance(gold, LinkFile) and gold.form == "pharaoh":
+        remedy += f"; if they count from 1, {gold.read_as('talp')}"
     for pair, one in zip(pairs, links, strict=True):
         lengths = len(split_words(pair.source)), len(split_words(pair.target))
-        check_links(one.possible, *lengths, Path("gold links"), pair.line)
+        check_links(one.possible, *lengths, path, pair.line, remedy)
     return links
+
+
+def _own_links(pairs: list[SentencePair], text: ParallelText) -> list[GoldLinks] | None:
+    links = [pair.links for pair in pairs]
+    given = [GoldLinks(one, one) for one in links if one is not None]
+    if not given:
+        return None
+    if len(given) < len(pairs):
+        raise DataError(
+            f"no links, but {len(given)} of {len(pairs)} pairs have some: give links for every "
+            "pair (an empty third column, or an empty list, where there are none) or for none",
+            text.source_path,
+            pairs[links.index(None)].line,
+        )
+    positions = [link for one in given for link in one.possible]
+    if positions and not any(0 in link for link in positions):
+        raise DataError(
+            f"{SEEMS_FROM_ONE}, but links of .tsv and .jsonl text count from 0: subtract 1; if "
+            "they do count from 0, give them as gold links in a file that ends in .pharaoh",
+            text.source_path,
+        )
+    return given
 
 
 def _encoded(

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pyro_align.alignment import AlignedPair, Pair, writer
-from pyro_align.corpus import FORMATS, read_links
+from pyro_align.corpus import FORMATS, LinkFile
 from pyro_align.errors import ConfigError
 
 ALIGNED = [
@@ -47,5 +47,5 @@ def test_what_is_written_is_read_back(tmp_path, form, probabilities):
     path = tmp_path / f"x.{form}"
     path.write_text("".join(map(writer(form, probabilities=probabilities), ALIGNED)))
     for chosen in (form, "auto"):
-        found = [links.sure for links in read_links(path, chosen, sentences=3)]
+        found = [links.sure for links in LinkFile(path, chosen, sentences=3)]
         assert found == [set(aligned.links) for aligned in ALIGNED]

@@ -27,7 +27,7 @@ from pyro_align.cli import main
 from pyro_align.cli.align import align
 from pyro_align.cli.aligners import Links, SavedAligner
 from pyro_align.cli.options import LINK_FORMATS
-from pyro_align.corpus import FORMATS, format_links, read_links
+from pyro_align.corpus import FORMATS, LinkFile, format_links
 from pyro_align.training.task import AlignmentTask
 
 PAIRS = [("ein hund sieht", "a dog sees"), ("", ""), ("kein vogel", ""), ("alt klein", "old small")]
@@ -471,4 +471,4 @@ def test_gold_in_every_format(tmp_path, form):
     assert found["posterior"]["aer_interval"] == [0, 0]
     low, high = found["prior"]["aer_interval"]
     assert 0 < low < found["prior"]["aer"] < high
-    assert any(format_links(links) for links in read_links(gold, form, 6))
+    assert any(format_links(links) for links in LinkFile(gold, form, 6))

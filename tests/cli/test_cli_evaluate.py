@@ -104,7 +104,7 @@ def test_bad_input(tmp_path, gold):
     run = shared_run()
     source, target = shared_corpus()["valid"]
     refused("missing.de: no such file", run, "--test", "missing.de", target)
-    refused("got", run, "--test", source)
+    refused("the second file, with the target side, is missing", run, "--test", source)
     short = tmp_path / "short.en"
     short.write_text("a\n")
     refused("short.en:1: ends after 1 lines", run, "--test", source, short)

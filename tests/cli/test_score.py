@@ -52,3 +52,39 @@ def test_files_that_do_not_go_together(files, tmp_path, change, match):
     result = call(links, gold)
     assert result.exit_code == 2
     assert "links:2" in result.stderr
+
+
+ZERO = "0-0 1-1\n\n2-1 0-2\n\n"
+ONE = "1-1 2-2\n\n3-2 1-3\n\n"
+NAACL = "1 1 1 S\n1 2 2 S\n3 3 2 S\n3 1 3 S\n"
+"""The same links; the last pair has none."""
+
+
+@pytest.mark.parametrize("option", ["--format", "--gold-format"])
+def test_positions_that_seem_to_count_from_one(tmp_path, option):
+    """In either file, such as this tool's own TALP in a file of another name."""
+    zero, one = tmp_path / "zero", tmp_path / "one"
+    zero.write_text(ZERO)
+    one.write_text(ONE)
+    files = (one, zero) if option == "--format" else (zero, one)
+    result = call(*files)
+    assert result.exit_code == 2
+    assert "one: no link has position 0 on either side" in result.stderr
+    assert f"use {option} talp" in result.stderr
+    assert json.loads(call(*files, option, "talp", "--json").stdout)["aer"] == 0
+    # Taken at its word: of 4 and 4 links only 1-1 of the first pair is in both.
+    misread = json.loads(call(*files, option, "pharaoh", "--json").stdout)
+    assert misread["aer"] == 1 - (1 + 1) / (4 + 4)
+
+
+def test_naacl_has_no_line_for_pairs_without_links(tmp_path):
+    pharaoh, naacl = tmp_path / "pharaoh", tmp_path / "naacl"
+    pharaoh.write_text(ZERO)
+    naacl.write_text(NAACL)
+    for files, pairs in (((pharaoh, naacl), 4), ((naacl, pharaoh), 4), ((naacl, naacl), 3)):
+        result = call(*files, "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert (found["aer"], found["pairs"]) == (0, pairs)
+    naacl.write_text(NAACL + "5 1 1 S\n")
+    assert "pharaoh: ends after 4 sentence pairs" in call(pharaoh, naacl).stderr

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyro_align.corpus.links import check_links, read_links
+from pyro_align.corpus.links import LinkFile, check_links
 from pyro_align.corpus.synthetic import SyntheticPair, files, generate, lexicon, write
 from pyro_align.corpus.synthetic.generate import LONGEST, SHORTEST, draw, meanings
 from pyro_align.corpus.synthetic.lexicon import Lexeme
@@ -141,7 +141,7 @@ def test_written_files(tmp_path: Path) -> None:
         stem = tmp_path / "corpus" / name
         german = stem.with_suffix(".de").read_text(encoding="utf-8").splitlines()
         english = stem.with_suffix(".en").read_text(encoding="utf-8").splitlines()
-        links = [line.sure for line in read_links(stem.with_suffix(".links"))]
+        links = [line.sure for line in LinkFile(stem.with_suffix(".links"))]
         assert len(german) == len(english) == len(links) == part.pairs
         assert part.source_words == sum(len(line.split()) for line in german)
         assert part.target_words == sum(len(line.split()) for line in english)

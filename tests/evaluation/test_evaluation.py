@@ -11,7 +11,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 import pyro_align
 from pyro_align.batch import UNK, Batch
-from pyro_align.corpus import GoldLinks, ParallelText, Vocabulary, parse_links
+from pyro_align.corpus import GoldLinks, LinkFile, ParallelText, Vocabulary, parse_links
 from pyro_align.errors import DataError
 from pyro_align.evaluation import check_text, evaluate_positions
 from pyro_align.guides import NoGuide
@@ -193,8 +193,50 @@ def test_links_of_the_text_itself_are_gold(tmp_path, run):
     found = run.evaluate(ParallelText.open([path]), translate=False)
     assert set(found.error_rates) == {"posterior", "guide", "prior"}
     assert found.error_rates["posterior"].sure == 4
-    path.write_text(line + line.replace(', "links": "0-0 1-1"', ""), encoding="utf-8")
+    path.write_text(line.replace(', "links": "0-0 1-1"', ""), encoding="utf-8")
     assert not run.evaluate(ParallelText.open([path]), translate=False).error_rates
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("x.jsonl", '{"source": "a", "target": "b"}\n', r"x\.jsonl:3: no links, but 2 of 3 pairs"),
+        ("x.tsv", "a b\tc d\n", r"x\.tsv:3: no links, but 2 of 3 pairs have some"),
+        ("x.tsv", "a b\tc d\t\n", None),
+        ("one.tsv", "a b\tc d\t1-1\n", r"one\.tsv: no link has position 0 on either side"),
+    ],
+)
+def test_links_of_the_text_that_cannot_be_used(tmp_path, run, name, content, match):
+    """No error rate is left out, or computed of other links than were meant, without a word."""
+    vocabularies = (run.source_vocabulary, run.target_vocabulary)
+    linked = {
+        "x.jsonl": '{"source": "a", "target": "b", "links": "0-0"}\n' * 2,
+        "x.tsv": "a b\tc d\t0-0\na b\tc d\t\n",
+        "one.tsv": "a b\tc d\t1-1\n",
+    }
+    (tmp_path / name).write_text(linked[name] + content)
+    text = ParallelText.open([tmp_path / name])
+    if match is None:
+        assert [len(one.sure) for one in check_text(text, vocabularies, None, 100)[1]] == [1, 0, 0]
+        return
+    with pytest.raises(DataError, match=match):
+        check_text(text, vocabularies, None, 100)
+
+
+def test_gold_links_that_count_from_one(tmp_path, run):
+    vocabularies = (run.source_vocabulary, run.target_vocabulary)
+    text = ParallelText.open(write_text(tmp_path, "in", [("ein hund", "a dog")] * 2))
+    gold = tmp_path / "gold"
+    gold.write_text("1-1\n1-1 2-2\n")
+    found = check_text(text, vocabularies, LinkFile(gold, "talp"), 100)[1]
+    assert [sorted(one.sure) for one in found] == [[(0, 0)], [(0, 0), (1, 1)]]
+    with pytest.raises(DataError, match=r"seem to count from 1.* use --x talp, or rename it"):
+        check_text(text, vocabularies, LinkFile(gold, option="--x"), 100)
+    with pytest.raises(DataError, match=r"gold:2: link 2-2 points outside.* from 1, use --x talp"):
+        check_text(text, vocabularies, LinkFile(gold, "pharaoh", option="--x"), 100)
+    three = ParallelText.open(write_text(tmp_path, "three", [("ein hund", "a dog")] * 3))
+    with pytest.raises(DataError, match=r"gold: 2 lines of gold links for 3 sentence pairs"):
+        check_text(three, vocabularies, LinkFile(gold, "pharaoh"), 100)
 
 
 def test_translation_scores_are_sacrebleus(run, text):
