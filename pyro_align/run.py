@@ -452,18 +452,8 @@ class Run(RunDisplay):
         return check_identity(self.path, self.config, *self.vocabularies)
 
     def _load_weights(self, name: str) -> None:
-        """Read a file of this run's weights.
-
-        Raises:
-            RunError: if it is damaged, or holds the weights of another run.
-        """
-        path = self.path / name
-        identity = load_weights(path, self.programs).get("identity")
-        if identity not in (None, self._notes().get("identity")):
-            raise RunError(
-                f"{path}: weights of another run, with other vocabularies or settings than those "
-                f"beside it; copy the run again"
-            )
+        """Read a file of this run's weights."""
+        load_weights(self.path / name, self.programs, self._notes())
 
     def _corpora(self) -> dict[str, IndexedCorpus]:
         """Training and validation text as ids, from the cache or made now."""

@@ -148,15 +148,14 @@ def check_identity(
         target: its target vocabulary, likewise.
 
     Returns:
-        Notes to save with weights, which tie them to this run; none for a run made before there
-        was an identity file.
+        Notes to save with weights and to expect of them, which tie them to this run.
 
     Raises:
         RunError: naming the first value that differs.
     """
     path = folder / IDENTITY
-    if not path.exists():
-        return {}
+    if not path.exists():  # made before there was one
+        return {"identity": ""}
     kept, found = read_facts(path), identity(config, source, target)
     for key in sorted(kept.keys() | found.keys()):
         if kept.get(key) == found.get(key):

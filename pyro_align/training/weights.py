@@ -36,12 +36,19 @@ def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[st
         file.write(save(tensors, metadata=written))
 
 
-def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, str]:
+def load_weights(
+    path: Path, modules: Mapping[str, nn.Module], expected: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Read weights into modules; returns the notes kept with them.
 
+    Args:
+        path: the file.
+        modules: by prefix, as they were saved.
+        expected: notes that, if the file has them, have these values in weights of the same run.
+
     Raises:
-        RunError: if the file is missing, damaged, or made for other modules; the modules are then
-            as they were.
+        RunError: if the file is missing, damaged, of another run, or made for other modules; the
+            modules are then as they were.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -54,6 +61,12 @@ def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> dict[str, str]
         raise RunError(f"{path}: damaged or cut off ({error}); {_MEND}") from None
     if _digest(loaded, notes) != digest:
         raise RunError(f"{path}: damaged, its digest does not fit its content; {_MEND}")
+    for key, value in (expected or {}).items():
+        if notes.get(key, value) != value:
+            raise RunError(
+                f"{path}: weights of another run, with other vocabularies or settings than those "
+                f"beside them; copy the run again"
+            )
     wanted = _tensors(modules)
     odd = sorted(wanted.keys() ^ loaded.keys()) or sorted(
         name for name in wanted if wanted[name].shape != loaded[name].shape
