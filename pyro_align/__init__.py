@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyro_align.posterior import AlignmentPosterior, compare
     from pyro_align.run import Run
+
+# In a notebook without ipywidgets tqdm, which Pyro imports, warns; progress is then shown as text.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 __version__ = version("pyro-align")
 

@@ -32,7 +32,7 @@ from pyro_align.training.collapse import CollapseWarning
 from pyro_align.training.data import buckets
 from pyro_align.training.distributed import processes
 from pyro_align.training.loggers import check_logger, open_loggers
-from pyro_align.training.logs import EpochLines, FitProgress, StepRows
+from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
 from pyro_align.training.optimization import PlateauSchedule
 from pyro_align.training.task import CRITERION, AlignmentTask
 from pyro_align.training.weights import own_parameters
@@ -101,7 +101,7 @@ def fit(
             use_distributed_sampler=False,
             enable_model_summary=False,
             enable_checkpointing=False,
-            enable_progress_bar=sys.stderr.isatty(),
+            enable_progress_bar=_shows_progress(),
         )
         # Dropout and samples of their own in every process.
         rank, world_size = trainer.global_rank, trainer.world_size
@@ -157,6 +157,10 @@ def _uses_cuda(training: TrainingConfig) -> bool:
     return training.accelerator != "cpu" and torch.cuda.is_available()
 
 
+def _shows_progress() -> bool:
+    return sys.stderr.isatty() or in_notebook()
+
+
 def _good(checkpoint: Path) -> str:
     if not checkpoint.exists():
         return "none yet"
@@ -170,7 +174,7 @@ def _occasional(training: TrainingConfig, inferred: Sequence[nn.Parameter]) -> l
         callbacks.append(CollapseWarning(inferred))
     if training.schedule == "plateau":
         callbacks.append(PlateauSchedule(CRITERION, training.patience))
-    if sys.stderr.isatty():
+    if _shows_progress():
         callbacks.append(FitProgress())
     return callbacks
 

@@ -115,8 +115,15 @@ class StepRows(Callback):
                 logger.log_metrics(row, step=trainer.global_step - 1)
 
 
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
+
+
 class EpochLines(Callback):
-    """A line an epoch, on standard error: what remains when the progress bar is gone."""
+    """One line per epoch on standard error; in a notebook, which shows that in red, on output."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -136,7 +143,8 @@ class EpochLines(Callback):
         if "train/perplexity" in of:
             parts.append(f"train perplexity {of['train/perplexity']:8.3f}")
             parts.append(f"{of['train/tokens_per_second']:7.0f} tokens/s")
-        print("  ".join(parts), file=sys.stderr, flush=True)
+        stream = sys.stdout if in_notebook() else sys.stderr
+        print("  ".join(parts), file=stream, flush=True)
 
 
 class FitProgress(TQDMProgressBar):

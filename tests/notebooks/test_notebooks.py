@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,7 @@ SIZES = {
 }
 """What the first cell of each notebook sets, at the size of a test."""
 
-STRICT = """
-import warnings
-warnings.simplefilter("error")
-# tqdm, which Pyro imports, would like a widget.
-warnings.filterwarnings("ignore", message="IProgress not found")
-"""
+STRICT = "import warnings; warnings.simplefilter('error')"
 
 
 def read(name: str) -> Any:
@@ -81,6 +78,9 @@ def run_small(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, found: s
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     client.execute()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            assert output.get("name") != "stderr", f"{cell.id} shows in red: {output.text}"
     executable, value = json.loads(notebook.cells[-1].outputs[-1].text)
     assert executable == sys.executable
     return notebook, value
@@ -121,6 +121,17 @@ def test_the_first_cell_of_code_holds_the_sizes(name):
     assert set(values) - {"__builtins__"} == set(SIZES[name])
 
 
+@pytest.mark.parametrize("name", SIZES)
+def test_the_title_says_how_to_install_jupyter(name):
+    title = read(name).cells[0].source
+    (line,) = re.findall(r"`(pip install [^`]*)`", title)
+    extras = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text())["project"]
+    (extra,) = re.findall(r"\[(\w+)\]", line)
+    assert {"jupyterlab", "ipywidgets"} <= {
+        re.match(r"\w+", each)[0] for each in extras["optional-dependencies"][extra]
+    }
+
+
 def test_first_fit(tmp_path, monkeypatch):
     notebook, found = run_small(
         "first_fit",
@@ -138,6 +149,13 @@ def test_first_fit(tmp_path, monkeypatch):
     (view,) = data(notebook, "view", "text/html")
     assert "data-pyro-align" in view
     assert data(notebook, "plot", "image/png")
+    assert data(notebook, "curves", "image/png")
+    (card,) = data(notebook, "fit", "text/html")
+    assert "finished" in card
+    (fit,) = (cell for cell in notebook.cells if cell.id == "fit")
+    text = "".join(output.text for output in fit.outputs if output.output_type == "stream")
+    assert "epoch   1" in text
+    assert "%|" in text  # a progress bar
     assert "exact perplexity" in "".join(data(notebook, "table", "text/html"))
 
 
