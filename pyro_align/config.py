@@ -97,7 +97,12 @@ class VocabularyConfig(Table):
     """Subword vocabularies."""
 
     kind: Literal["bpe", "unigram"] = "bpe"
-    size: int = Field(4000, gt=4, le=1_000_000, description="pieces of each vocabulary")
+    size: int = Field(
+        4000,
+        gt=4,
+        le=1_000_000,
+        description="most pieces of each vocabulary; a text that yields fewer has a smaller one",
+    )
     joint: bool = Field(False, description="one vocabulary for both sides")
     source: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")
     target: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")

@@ -52,6 +52,6 @@ def test_what_is_in_the_way(tmp_path):
 def test_a_vocabulary_that_the_text_does_not_support(tmp_path):
     text = PairText.open(write_text(tmp_path, "in", sentence_pairs(3, 3)))
     config = Config.load(recipe("align"), settings(vocabulary__size=8))
-    with pytest.raises(ConfigError, match="set the size to"):
+    with pytest.raises(ConfigError, match=r"set vocabulary\.size to"):
         fit_directions(text, config, tmp_path / "runs", echo=silent)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de", "in.en"]

@@ -25,6 +25,24 @@ _THREADS = 4
 """Fixed, since sentencepiece adds floats up in an order that depends on it."""
 
 
+class VocabularySizeError(ConfigError):
+    """A vocabulary that is too small for the characters of its text.
+
+    Args:
+        size: the size that was asked for.
+        least: the smallest size that holds every character.
+        text: what to call the text.
+        key: what to call the size.
+    """
+
+    def __init__(self, size: int, least: int, text: str = "text", key: str = "the size"):
+        super().__init__(
+            f"a vocabulary of {size} pieces cannot hold every character of the {text}: set {key} "
+            f"to {least} or more"
+        )
+        self.least = least
+
+
 @final
 class Vocabulary:
     """Splits text into pieces with ids, and joins them again.
@@ -41,7 +59,7 @@ class Vocabulary:
         path: where it came from, to name in errors.
 
     Raises:
-        DataError: if it is damaged or has other ids.
+        DataError: if it is damaged, has other ids, or loses the spaces between words.
     """
 
     def __init__(self, model: bytes, path: Path | None = None):
@@ -61,14 +79,15 @@ class Vocabulary:
 
         Args:
             sentences: training text, streamed once.
-            size: number of pieces with the four special ones. Unigram takes it as an upper
-                bound where the text does not yield that many.
+            size: most pieces, the four special ones counted. A text that does not yield that many
+                gives a smaller vocabulary.
             kind: which algorithm.
             sample: number of sentences drawn from a text that has more.
 
         Raises:
-            ConfigError: if the text supports no vocabulary of that size; it names the nearest
-                size that works.
+            VocabularySizeError: if a vocabulary of that size cannot hold every character of the
+                text; it names the smallest size that can.
+            ConfigError: if ``kind`` is not known.
             DataError: if there is no text.
         """
         if kind not in ("bpe", "unigram"):
@@ -91,7 +110,7 @@ class Vocabulary:
                 # would change what perplexity and BLEU are measured on, and can turn a word into
                 # none. Only white space is made even, by splitting into words.
                 normalization_rule_name="identity",
-                hard_vocab_limit=kind == "bpe",
+                hard_vocab_limit=False,
                 input_sentence_size=sample,
                 max_sentence_length=1 << 20,
                 num_threads=_THREADS,
@@ -100,7 +119,7 @@ class Vocabulary:
         except RuntimeError as error:
             if stream.error is not None:
                 raise stream.error from None
-            raise _training_error(error, size, kind, stream.words) from error
+            raise _training_error(error, size, stream.words) from error
         return cls(writer.getvalue())
 
     @classmethod
@@ -108,7 +127,8 @@ class Vocabulary:
         """Read a sentencepiece ``.model`` file.
 
         Raises:
-            DataError: if it is missing, damaged, or numbers its special pieces otherwise.
+            DataError: if it is missing, damaged, numbers its special pieces otherwise, or loses
+                the spaces between words.
         """
         try:
             model = path.read_bytes()
@@ -202,19 +222,11 @@ class _Stream:
             raise
 
 
-def _training_error(error: RuntimeError, size: int, kind: str, words: int) -> Exception:
+def _training_error(error: RuntimeError, size: int, words: int) -> Exception:
     if words == 0:
         return DataError("no text to train a vocabulary on")
-    if match := re.search(r"a value <= (\d+)", str(error)):
-        return ConfigError(
-            f"the text supports no {kind} vocabulary of {size} pieces: set the size to "
-            f"{match[1]} or less"
-        )
     if match := re.search(r"required_chars\. \d+ vs (\d+)", str(error)):
-        return ConfigError(
-            f"a vocabulary of {size} pieces cannot hold every character of the text: set the "
-            f"size to {match[1]} or more"
-        )
+        return VocabularySizeError(size, int(match[1]))
     return error
 
 
@@ -238,7 +250,25 @@ def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcess
             f"--pad_id={PAD} --unk_id={UNK} --bos_id={BOS} --eos_id={EOS}",
             path,
         )
+    if not _keeps_spaces(processor):
+        raise DataError(
+            "loses the spaces between words, since words are encoded one by one and it was trained "
+            "with --add_dummy_prefix=false; train with --add_dummy_prefix=true, the default",
+            path,
+        )
     return processor
+
+
+def _keeps_spaces(processor: sentencepiece.SentencePieceProcessor) -> bool:
+    """Whether two words that are encoded one by one are decoded with a space between."""
+    pieces = (
+        str(processor.id_to_piece(number)).strip("▁")
+        for number in range(len(processor))
+        if not (processor.is_control(number) or processor.is_unknown(number))
+        and not processor.is_byte(number)
+    )
+    word = next((piece for piece in pieces if piece.isalnum()), "a")
+    return " " in processor.decode([*processor.encode(word), *processor.encode(word)]).strip()
 
 
 def _fields(model: bytes) -> set[int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 
 from pyro_align.config import Config, DataConfig, VocabularyConfig
 from pyro_align.corpus import BucketBatches, IndexedCorpus, ParallelText, Vocabulary
+from pyro_align.corpus.vocabulary import VocabularySizeError
 
 
 def make_vocabularies(
@@ -17,19 +18,38 @@ def make_vocabularies(
     """Source and target vocabulary, read where given, else trained on the training text.
 
     Raises:
-        ConfigError: if the text supports no vocabulary of that size.
+        VocabularySizeError: if ``vocabulary.size`` is too small; it names a size that is enough for
+            both sides.
         DataError: if text or a given vocabulary cannot be used.
     """
     if config.source is not None and config.target is not None:
         return Vocabulary.load(config.source), Vocabulary.load(config.target)
     if config.joint:
         both = chain.from_iterable((pair.source, pair.target) for pair in text)
-        vocabulary = Vocabulary.train(both, config.size, config.kind)
+        (vocabulary,) = _trained(config, {"text": both})
         return vocabulary, vocabulary
-    return (
-        Vocabulary.train((pair.source for pair in text), config.size, config.kind),
-        Vocabulary.train((pair.target for pair in text), config.size, config.kind),
+    source, target = _trained(
+        config,
+        {
+            "source text": (pair.source for pair in text),
+            "target text": (pair.target for pair in text),
+        },
     )
+    return source, target
+
+
+def _trained(config: VocabularyConfig, texts: Mapping[str, Iterable[str]]) -> list[Vocabulary]:
+    """A vocabulary of each text; all are tried, so that an error names a size enough for all."""
+    vocabularies, errors = [], {}
+    for name, sentences in texts.items():
+        try:
+            vocabularies.append(Vocabulary.train(sentences, config.size, config.kind))
+        except VocabularySizeError as error:
+            errors[name] = error.least
+    if errors:
+        name = max(errors, key=errors.__getitem__)
+        raise VocabularySizeError(config.size, errors[name], name, "vocabulary.size")
+    return vocabularies
 
 
 def index(

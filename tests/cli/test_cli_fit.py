@@ -187,7 +187,7 @@ def test_an_empty_corpus(tmp_path):
         (["--set", "guide.name=amortized", "--set", "guide.hiden=3"], ["did you mean 'hidden'"]),
         (["--model", "soft", "--objective", "exact"], ["nothing is known to go with", "soft"]),
         (["--model", "soft", "--guide", "none", "--objective", "exact"], ["ExactMarginal takes"]),
-        (["--set", "vocabulary.size=5000"], ["supports no bpe vocabulary of 5000 pieces"]),
+        (["--set", "vocabulary.size=10"], ["vocabulary of 10 pieces", "set vocabulary.size to"]),
         (["--devices", "99"], ["cannot be split among 99 processes"]),
         (["--seed", "-1"], ["seed: Input should be greater than or equal to 0, got -1"]),
         (["--epochs", "x"], ["'x' is not a valid integer"]),

@@ -10,9 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyro_align.batch import BOS, EOS, PAD, UNK
+from pyro_align.config import VocabularyConfig
+from pyro_align.corpus.text import ParallelText
 from pyro_align.corpus.vocabulary import Vocabulary
 from pyro_align.corpus.words import split_words
 from pyro_align.errors import ConfigError, DataError, OutputError
+from pyro_align.training import make_vocabularies
 
 STEMS = ["hund", "katz", "garten", "schläf", "lauf", "schnell", "langsam", "klein", "haus", "baum"]
 ENDINGS = ["", "e", "en", "er", "es", "chen", "lich", "heit"]
@@ -21,6 +24,7 @@ SENTENCES = [" ".join(random.Random(seed).choices(WORDS, k=8)) + " ." for seed i
     "< / > ½ … unterstrich"
 ]
 KINDS = ("bpe", "unigram")
+SPECIAL = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
 text = st.lists(
     st.sampled_from(["hund", "katze", "gartenzaun", "½", "a▁b", "ﬁ", "</s>", "\u200b", "漢字"])
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁"), max_size=5),
@@ -58,7 +62,7 @@ def train_elsewhere(**options: object) -> bytes:
 
 
 def foreign() -> Vocabulary:
-    return Vocabulary(train_elsewhere(pad_id=0, unk_id=1, bos_id=2, eos_id=3))
+    return Vocabulary(train_elsewhere(**SPECIAL))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,14 +171,38 @@ def test_training_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_largest_size_is_named_and_works() -> None:
-    with pytest.raises(ConfigError, match="no bpe vocabulary of 5000 pieces") as caught:
-        Vocabulary.train(SENTENCES, 5000, "bpe")
-    largest = int(str(caught.value).split("size to ")[1].split()[0])
-    assert len(Vocabulary.train(SENTENCES, largest, "bpe")) == largest
-    with pytest.raises(ConfigError):
-        Vocabulary.train(SENTENCES, largest + 1, "bpe")
-    assert len(Vocabulary.train(SENTENCES, 5000, "unigram")) < 5000
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_that_yields_fewer_pieces_has_a_smaller_vocabulary(kind: str) -> None:
+    vocabulary = Vocabulary.train(SENTENCES, 5000, kind)
+    assert len(vocabulary) < 5000
+    assert vocabulary.decode(vocabulary.encode(SENTENCES[0])) == SENTENCES[0]
+    if kind == "bpe":  # every word is a piece when nothing is left to merge
+        words = {word for sentence in SENTENCES for word in sentence.split()}
+        assert {"▁" + word for word in words} <= set(vocabulary.pieces(range(len(vocabulary))))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("joint", "side"), [(False, "target text"), (True, "text")])
+def test_a_size_that_is_too_small_for_one_side_names_one_that_works(tmp_path, kind, joint, side):
+    """A source of few different pieces and a target of many different characters."""
+    generator = random.Random(0)
+    lines = [
+        (
+            " ".join(str(generator.randint(0, 9)) for _ in range(9)),
+            " ".join(chr(0x4E00 + (9 * i + j) % 100) for j in range(9)),
+        )
+        for i in range(60)
+    ]
+    (tmp_path / "a.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in lines), encoding="utf-8")
+    text = ParallelText.open([tmp_path / "a.tsv"])
+    with pytest.raises(ConfigError, match=f"every character of the {side}: set vocab") as caught:
+        make_vocabularies(VocabularyConfig(kind=kind, size=10, joint=joint), text)
+    size = int(str(caught.value).split("vocabulary.size to ")[1].split()[0])
+    assert size == 4 + 100 + 1 + joint * 10
+    for enough in (size, 4000):
+        config = VocabularyConfig(kind=kind, size=enough, joint=joint)
+        for vocabulary, sentence in zip(make_vocabularies(config, text), lines[0], strict=True):
+            assert vocabulary.decode(vocabulary.encode(sentence)) == sentence
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -238,6 +266,29 @@ def test_every_truncation_is_refused(vocabularies: dict[str, Vocabulary]) -> Non
     for length in range(len(model)):
         with pytest.raises(DataError, match="cut off"):
             Vocabulary(model[:length])
+
+
+@pytest.mark.parametrize(
+    ("options", "keeps"),
+    [
+        ({}, True),
+        ({"add_dummy_prefix": False}, False),
+        ({"normalization_rule_name": "nmt_nfkc_cf"}, True),
+        ({"treat_whitespace_as_suffix": True}, True),
+        ({"remove_extra_whitespaces": False}, True),
+        ({"user_defined_symbols": ["<x>", "hund"]}, True),
+    ],
+)
+def test_a_model_that_loses_spaces_is_refused(tmp_path, options, keeps) -> None:
+    path = tmp_path / "x.model"
+    path.write_bytes(train_elsewhere(**SPECIAL, **options))
+    if keeps:
+        vocabulary = Vocabulary.load(path)
+        sentence = "hund katz garten"
+        assert vocabulary.decode(vocabulary.encode(sentence)) == sentence
+        return
+    with pytest.raises(DataError, match=r"x\.model: loses the spaces .*--add_dummy_prefix=true"):
+        Vocabulary.load(path)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
