@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,7 +31,14 @@ from pyro_align.networks import NetworkConfig
 def _expanded(path: Any) -> Any:
     if not isinstance(path, str | Path):
         return path
-    return Path(os.path.expandvars(path)).expanduser().absolute()
+    if not str(path):
+        raise ValueError("the path is empty; is a variable not set?")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError("the path is not UTF-8, which config.toml is: rename the file") from None
+    # Unlike pathlib's, it leaves the name of an unknown user as it is.
+    return Path(os.path.expanduser(os.path.expandvars(path))).absolute()  # noqa: PTH111
 
 
 ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
@@ -181,13 +188,15 @@ class Config(Table):
         return self
 
     @classmethod
-    def load(cls, path: Path | None = None, settings: Iterable[str] = ()) -> Config:
+    def load(
+        cls, path: Path | None = None, settings: Iterable[str | tuple[str, Any]] = ()
+    ) -> Config:
         """Read a TOML file and apply ``key=value`` settings on top.
 
         Args:
             path: the file; None for the defaults.
-            settings: such as ``training.epochs=5``; the value is read as TOML, and as a string
-                where it is none.
+            settings: such as ``training.epochs=5``, whose value is read as TOML, and as a string
+                if it is not TOML; or pairs of key and value.
 
         Raises:
             ConfigError: naming file and key, and for an unknown key the nearest known one.
@@ -197,9 +206,11 @@ class Config(Table):
             # A table adds to the defaults, but for a component, whose options are its own.
             merge = isinstance(value, dict) and "name" not in value
             values[key] = {**values.get(key, {}), **value} if merge else value
-        for key, value in map(parse_setting, settings):
+        pairs = [parse_setting(each) if isinstance(each, str) else each for each in settings]
+        for key, value in pairs:
             _put(values, key, value)
-        return cls.checked(values, "the configuration" if path is None else str(path))
+        file = "the configuration" if path is None else str(path)
+        return cls.checked(values, file, [key for key, _ in pairs])
 
     def changed(self, changes: Mapping[str, Any]) -> Config:
         """The configuration with values put in place of its own.
@@ -217,12 +228,15 @@ class Config(Table):
         return self.checked(values, "the configuration")
 
     @classmethod
-    def checked(cls, values: Mapping[str, Any], origin: str) -> Config:
+    def checked(
+        cls, values: Mapping[str, Any], origin: str, settings: Sequence[str] = ()
+    ) -> Config:
         """Validate plain values.
 
         Args:
             values: tables of values.
             origin: what to call them in an error.
+            settings: keys of values that do not come from there, but from the command line.
 
         Raises:
             ConfigError: naming the key.
@@ -230,6 +244,11 @@ class Config(Table):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            if settings and not place:  # a rule about several tables
+                origin = "the configuration"
+            elif any(_is_within(place, key) or _is_within(key, place) for key in settings):
+                origin = "settings"
             raise ConfigError(f"{origin}: {_explained(cls, error)}") from None
 
     def save(self, path: Path) -> None:
@@ -262,7 +281,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: if it is missing, unreadable or no TOML; the line is told.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:
@@ -301,6 +320,10 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
+def _is_within(key: str, other: str) -> bool:
+    return f"{key}.".startswith(f"{other}.")
+
+
 def _explained(cls: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
@@ -308,7 +331,8 @@ def _explained(cls: type[BaseModel], error: ValidationError) -> str:
         known = _fields_at(cls, first["loc"][:-1])
         return f"unknown key {place!r}; {nearest(str(first['loc'][-1]), known)}"
     given = "" if isinstance(first["input"], Mapping) else f", got {first['input']!r}"
-    return f"{place}: {first['msg']}{given}" if place else first["msg"]
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}{given}" if place else reason
 
 
 def _fields_at(cls: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from typing import Any
 
 import click
 
+from pyro_align.cli.output import check_standard_output, flush, prepare_streams
 from pyro_align.errors import UserError
 
 COMMANDS = {
@@ -23,11 +22,11 @@ COMMANDS = {
     "data": "pyro_align.cli.data:data",
     "list": "pyro_align.cli.list:list_names",
 }
-"""Commands by name, in the order a user meets them."""
+"""Commands by name, in the order of the help."""
 
 
 class _Failure(click.ClickException):
-    """A user's mistake: told in a sentence, exit code 2."""
+    """An error caused by user input: its message is printed and the exit code is 2."""
 
     exit_code = 2
 
@@ -36,6 +35,10 @@ class _Failure(click.ClickException):
 
 
 class _Commands(click.Group):
+    def main(self, *args: Any, **extra: Any) -> Any:
+        prepare_streams()  # before the help is printed
+        return super().main(*args, **extra)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         # Not list(COMMANDS): the module `list` of this package takes that name when it is imported.
         return [*COMMANDS]
@@ -49,19 +52,21 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            check_standard_output()
+            result = super().invoke(ctx)
+            flush()
+            return result
         except UserError as error:
             raise _Failure(str(error)) from error
         except BrokenPipeError:
-            # Whoever reads has had enough, as in `pyro-align translate … | head`.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has closed standard output, as in `pyro-align translate … | head`.
             ctx.exit(0)
         except OSError as error:
-            # A full disk or a folder without permission, wherever it is met.
+            # For instance a full disk, or a folder without permission.
             if error.errno is None:
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            raise _Failure(f"{place}{error.strerror}; files are whole or not there") from error
+            raise _Failure(f"{place}{error.strerror}; no file was left incomplete") from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import click
 
+from pyro_align.cli.output import printable
 from pyro_align.cli.progress import quiet_option, tell
 
 Row = dict[str, Any]
@@ -103,7 +104,7 @@ def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
 
 
 def _row(path: Path) -> Row | None:
-    """What a run's files say; None if it has no results.
+    """Results of a run from its files; None if it has none.
 
     Raises:
         RunError: if the folder is none of a run, or a file is damaged.
@@ -173,7 +174,7 @@ def _text(row: Row, column: Column) -> str:
     value = row.get(column.name)
     if value is None:
         return "–"
-    return str(value) if column.digits is None else f"{value:.{column.digits}f}"
+    return printable(str(value)) if column.digits is None else f"{value:.{column.digits}f}"
 
 
 def _as_table(rows: Sequence[Row]) -> None:
@@ -235,8 +236,18 @@ def _as_csv(rows: Sequence[Row]) -> None:
     names = [column.name for column in COLUMNS]
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        texts = {c.name: _inert(str(row[c.name])) for c in COLUMNS if c.digits is None}
+        writer.writerow({**row, **texts})
     click.echo(text.getvalue(), nl=False)
+
+
+def _inert(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula, with an apostrophe before it.
+
+    As OWASP recommends against CSV injection: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 LAYOUTS: dict[str, Callable[[Sequence[Row]], None]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -79,10 +79,11 @@ def fit(
         "model.name": model,
         "guide.name": guide,
         "objective.name": objective,
-        "data.train": list(map(str, train)) or None,
-        "data.valid": list(map(str, valid)) or None,
-        "data.test": list(map(str, test)) or None,
-        "data.gold": gold and str(gold),
+        # Absolute, for the configuration replaces a ~ at the start, as the shell has done already.
+        "data.train": [str(path.absolute()) for path in train] or None,
+        "data.valid": [str(path.absolute()) for path in valid] or None,
+        "data.test": [str(path.absolute()) for path in test] or None,
+        "data.gold": gold and str(gold.absolute()),
         "training.epochs": epochs,
         "training.devices": devices,
         "training.freeze_model": freeze_model or None,
@@ -135,13 +136,13 @@ def fit(
 
 def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:
     from pyro_align.components import chosen, reconciled
-    from pyro_align.config import Config, recipe
+    from pyro_align.config import Config, parse_setting, recipe
 
     if path is None and "data.train" not in given:
         path = recipe("demo")
     # Flags first: a name clears the options of what was named before, not those set beside it.
-    changes = [*(f"{key}={json.dumps(v)}" for key, v in given.items()), *settings]
-    tables = {change.partition(".")[0] for change in changes}
+    changes = [*given.items(), *map(parse_setting, settings)]
+    tables = {key.partition(".")[0] for key, _ in changes}
     return chosen(reconciled(Config.load(path, changes), tables))
 
 
@@ -169,13 +170,15 @@ def _report(run: Any, seconds: float) -> None:
     facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
     write_facts(run.path / "results.json", facts)
     show(evaluation_table(result, f"{run.path} on {' '.join(p.name for p in text.paths)}"))
-    files, links = " ".join(map(str, text.paths)), f" --gold {gold}" if gold else ""
+    name, source = shlex.quote(str(run.path)), shlex.quote(str(text.source_path))
+    files = shlex.join(map(str, text.paths))
+    links = f" --gold {shlex.quote(str(gold))}" if gold else ""
     click.echo(
         f"fitted in {seconds:.0f} s, evaluated in {time.monotonic() - began:.0f} s; "
-        f"the run lies in {run.path}\n"
+        f"the run is in {run.path}\n"
         f"next:\n"
-        f"  pyro-align translate {run.path} < {text.source_path}\n"
-        f"  pyro-align inspect {run.path} {files}{links} --out {run.path}.html\n"
-        f"  pyro-align diagnose {run.path}\n"
+        f"  pyro-align translate {name} {source}\n"
+        f"  pyro-align inspect {name} {files}{links} --out {name}.html\n"
+        f"  pyro-align diagnose {name}\n"
         f"  pyro-align list"
     )

@@ -1,23 +1,95 @@
-"""Where a command writes its result."""
+"""Standard streams, and where a command writes its result."""
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
+
+from pyro_align.errors import UserError
+
+
+def prepare_streams() -> None:
+    """Make standard output and standard error safe to write any text to.
+
+    Characters that the encoding of standard output does not have are replaced by ``?``. A closed
+    standard error becomes the null device, so that no file takes its number.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+
+
+def check_standard_output() -> None:
+    """Refuse a closed standard output.
+
+    Raises:
+        UserError: if it is closed.
+    """
+    if sys.stdout is None:
+        raise UserError("standard output is closed: redirect it to a file or to /dev/null")
+
+
+def standard_input() -> BinaryIO:
+    """Standard input as bytes.
+
+    Raises:
+        UserError: if it is closed.
+    """
+    if sys.stdin is None:
+        raise UserError("standard input is closed: give a file")
+    return sys.stdin.buffer
+
+
+def flush() -> None:
+    """Write what standard output still holds.
+
+    Raises:
+        OSError: if it cannot be written; it is discarded then, so that Python does not try again
+            when it ends.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):  # a stream without a file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 @contextmanager
 def output(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears when it is whole."""
+    """Open a file for a result; None or ``-`` is standard output, in UTF-8.
+
+    Raises:
+        OutputError: if the file cannot be written; see :func:`pyro_align.files.atomic_write`.
+    """
     from pyro_align.files import atomic_write
 
-    if path is None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    if path is None or path == Path("-"):
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
-        sys.stdout.flush()  # a reader that has gone is noticed here, not when Python ends
         return
     with atomic_write(path, "t") as file:
         yield file
+
+
+def printable(text: str) -> str:
+    r"""Text in one line, its control characters as escape sequences such as ``\n``.
+
+    Names of files and runs may hold any character, and so break a table or change the terminal.
+    """
+    return "".join(
+        repr(character)[1:-1] if unicodedata.category(character) in _CONTROL else character
+        for character in text
+    )
+
+
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode categories: control characters, lone surrogates, line and paragraph separators."""

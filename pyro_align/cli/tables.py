@@ -1,4 +1,4 @@
-"""Results as tables."""
+"""Tables of results."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from pyro_align.cli.output import printable
+
 if TYPE_CHECKING:
     from pyro_align.evaluation import Evaluation
 
 
 def evaluation_table(result: Evaluation, title: str) -> Table:
-    """What was measured, a row each."""
-    table = Table(title=title, box=SIMPLE, title_justify="left", show_header=False)
+    """Table with a row for each measure."""
+    table = Table(title=printable(title), box=SIMPLE, title_justify="left", show_header=False)
     table.add_column("measure")
     table.add_column("value", justify="right")
     table.add_column("note")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import sys
 import threading
@@ -123,7 +124,8 @@ def fit(
             raise TrainingError(error.reason, kept) from None
         except OutputError as error:
             raise OutputError(
-                f"{error}; make room, then go on with `pyro-align fit --resume {folder}`"
+                f"{error}; make room, then go on with "
+                f"`pyro-align fit --resume {shlex.quote(str(folder))}`"
             ) from error
     return trainer
 
@@ -200,7 +202,7 @@ def _interruptible(folder: Path) -> Iterator[None]:
         # Lightning exits when it is interrupted, and leaves Ctrl-C without effect.
         if not isinstance(ended.__context__, KeyboardInterrupt):
             raise
-        kept = f"go on with `pyro-align fit --resume {folder}`"
+        kept = f"go on with `pyro-align fit --resume {shlex.quote(str(folder))}`"
         raise TrainingError("interrupted", kept) from None
     finally:
         if is_main:

@@ -1,0 +1,94 @@
+"""Types of the command line's paths; a path that cannot be used is an error of its option."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class InputPath(click.Path):
+    """A file or folder to read.
+
+    Args:
+        stdin: whether ``-`` stands for standard input.
+    """
+
+    def __init__(self, *, stdin: bool = False):
+        super().__init__(path_type=Path)
+        self._stdin = stdin
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty path, and ``-`` where standard input cannot be read."""
+        _refuse_empty(self, value, param, ctx)
+        if str(value) == "-" and not self._stdin:
+            self.fail(
+                "standard input is not supported here: give a file; write ./- for a file named '-'",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+class OutputFile(click.Path):
+    """A file to write.
+
+    Args:
+        stdout: whether ``-`` stands for standard output.
+    """
+
+    def __init__(self, *, stdout: bool = False):
+        super().__init__(path_type=Path)
+        self._stdout = stdout
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is no name of a file in a folder that exists."""
+        _refuse_empty(self, value, param, ctx)
+        if str(value) == "-":
+            if self._stdout:
+                return Path("-")
+            self.fail("standard output is not supported here: give the name of a file", param, ctx)
+        path = Path(value)
+        if path.is_dir() or str(value).endswith("/"):
+            self.fail(f"{str(value)!r} is a folder: give the name of a file", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(
+                f"{str(value)!r}: there is no folder {path.parent}: make it first", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+class OutputFolder(click.Path):
+    """A folder to write.
+
+    Args:
+        new: whether the folder is made by the command, so that it needs a name of its own.
+    """
+
+    def __init__(self, *, new: bool = False):
+        super().__init__(path_type=Path)
+        self._new = new
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is no name of a folder."""
+        _refuse_empty(self, value, param, ctx)
+        path = Path(value)
+        if str(value) == "-":
+            self.fail("a folder is written, not standard output: give its name", param, ctx)
+        if self._new and path.name in ("", ".."):
+            self.fail(
+                f"{str(value)!r} is not the name of a new folder: give one, such as runs/a",
+                param,
+                ctx,
+            )
+        if path.exists() and not path.is_dir():
+            self.fail(f"{str(value)!r} is a file: give the name of a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _refuse_empty(
+    kind: click.Path, value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> None:
+    if value == "":
+        kind.fail("the path is empty; is a variable not set?", param, ctx)
