@@ -96,6 +96,52 @@ def test_bad_settings(setting, match):
 
 
 @pytest.mark.parametrize(
+    ("setting", "origin"),
+    [
+        ("training.epochs=0", "settings: training.epochs: "),
+        ("training=5", "settings: training: "),
+        ("data.train=['a.tsv']", "settings: data: "),
+        ("network.tie_embeddings=all", "the configuration: network.tie_embeddings"),
+        ("seed=1", "{path}: training.clip: "),
+    ],
+)
+def test_errors_name_where_the_value_is_from(tmp_path, setting, origin):
+    path = tmp_path / "config.toml"
+    path.write_text("[training]\nclip = -1\n" if setting == "seed=1" else "seed = 3\n")
+    with pytest.raises(ConfigError) as error:
+        Config.load(path, [setting])
+    assert str(error.value).startswith(origin.format(path=path))
+    assert "Value error" not in str(error.value)
+
+
+def test_settings_as_pairs(tmp_path):
+    names = [f"{tmp_path}/🙂.de", f'{tmp_path}/a "quoted".en']
+    config = Config.load(None, [("data.train", names), ("data.valid", names), "seed=7"])
+    assert config.data.train == [Path(name) for name in names]
+    assert config.seed == 7
+    config.save(tmp_path / "config.toml")
+    assert Config.load(tmp_path / "config.toml") == config
+
+
+def test_paths_that_are_none(tmp_path):
+    for path, match in (("", "the path is empty"), ("a\udc80", "the path is not UTF-8")):
+        with pytest.raises(ConfigError, match=rf"data\.train\.0: {match}"):
+            Config.load(None, [("data.train", [path, "b"]), ("data.valid", ["c", "d"])])
+
+
+def test_the_home_of_an_unknown_user_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = Config.load(None, [("data.train", ["~x/a.tsv"]), ("data.valid", ["~x/a.tsv"])])
+    assert config.data.train == [tmp_path / "~x" / "a.tsv"]
+
+
+def test_a_byte_order_mark(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbf[training]\nepochs = 3\n")
+    assert Config.load(path).training.epochs == 3
+
+
+@pytest.mark.parametrize(
     ("text", "match"),
     [
         ("[training\nepochs = 3", r"config\.toml: not a TOML file: .*line 1"),

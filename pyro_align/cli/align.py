@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from pyro_align.cli.options import LINK_FORMATS, SEED, chosen_device, device_option
-from pyro_align.cli.output import output
+from pyro_align.cli.output import output, standard_input
+from pyro_align.cli.paths import InputPath, OutputFile, OutputFolder
 from pyro_align.cli.progress import counter, quiet_option, status, tell
 
 if TYPE_CHECKING:
@@ -37,19 +37,15 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
 )
 @click.option("--epochs", type=int, help="With --neural: passes over the text.")
 @click.option("--seed", type=SEED, help="With --neural: makes it repeat exactly.")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="With --neural: not recipes/align.toml."
-)
+@click.option("--config", type=InputPath(), help="With --neural: not recipes/align.toml.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="With --neural.")
 @click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     metavar="DIR",
     help="With --train: keep what was fitted; with --neural as DIR/forward and DIR/reverse.",
 )
-@click.option(
-    "--reverse", type=click.Path(path_type=Path), metavar="RUN", help="A run from TGT to SRC."
-)
+@click.option("--reverse", type=InputPath(), metavar="RUN", help="A run from TGT to SRC.")
 @click.option(
     "--symmetrise",
     type=click.Choice(
@@ -76,11 +72,12 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
 )
 @click.option("--probabilities", is_flag=True, help="Write the probability of each link.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="File, a folder with --shards; else stdout."
+    "--out",
+    "out_name",
+    metavar="PATH",
+    help="File, or a folder with --shards; standard output by default, as for -.",
 )
-@click.option(
-    "--shards", type=click.Path(path_type=Path), metavar="DIR", help="Align each file of a folder."
-)
+@click.option("--shards", type=InputPath(), metavar="DIR", help="Align each file of a folder.")
 @click.option(
     "--ray",
     metavar="ADDRESS",
@@ -111,7 +108,7 @@ def align(
     threshold: float | None,
     form: str,
     probabilities: bool,
-    out: Path | None,
+    out_name: str | None,
     shards: Path | None,
     ray: str | None,
     workers: int | None,
@@ -152,6 +149,7 @@ def align(
     """
     from pyro_align.run_folder import check_version
 
+    out = _out(ctx, out_name, is_folder=shards is not None)
     _check(ctx, train, arguments, reverse, symmetrise, decode, threshold, shards, out)
     with status("loading"):
         if not train and not Path(arguments[0]).is_dir():
@@ -187,6 +185,16 @@ def align(
         _write(map(write, align_text(text)), file)
 
 
+def _out(ctx: click.Context, name: str | None, *, is_folder: bool) -> Path | None:
+    """The file or folder of --out; None for standard output."""
+    if name is None:
+        return None
+    kind = OutputFolder() if is_folder else OutputFile(stdout=True)
+    option = next(param for param in ctx.command.params if param.name == "out_name")
+    path: Path | None = kind.convert(name, option, ctx)
+    return path
+
+
 def _write(lines: Iterable[str], file: TextIO) -> None:
     """Write the links of each sentence pair, and show how many are done."""
     with counter("aligning sentence pairs") as show_done:
@@ -199,7 +207,7 @@ def _text(names: tuple[str, ...]) -> PairText:
     """The text of files; ``-`` is standard input."""
     from pyro_align.alignment import PairText
 
-    return PairText.open([sys.stdin.buffer if name == "-" else Path(name) for name in names])
+    return PairText.open([standard_input() if name == "-" else Path(name) for name in names])
 
 
 def _by_ray(
@@ -240,6 +248,8 @@ def _check(
     out: Path | None,
 ) -> None:
     """Refuse options that do not go together."""
+    if "" in arguments:
+        raise click.UsageError("an argument is empty; is a variable not set?")
     if train:
         if reverse is not None or shards is not None:
             raise click.UsageError("--train makes its own runs: leave --reverse and --shards out")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import click
 
 from pyro_align.cli.output import printable
+from pyro_align.cli.paths import InputPath
 from pyro_align.cli.progress import quiet_option, tell
 
 Row = dict[str, Any]
@@ -65,7 +66,7 @@ def _column(ctx: click.Context, param: click.Parameter, name: str | None) -> Col
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=InputPath())
 @click.option(
     "--format",
     "layout",

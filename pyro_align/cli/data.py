@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pyro_align.cli.options import SEED
+from pyro_align.cli.paths import OutputFolder
 
 
 @click.group()
@@ -17,7 +18,7 @@ def data() -> None:
 @data.command("synthetic")
 @click.option("--pairs", type=click.IntRange(min=1), default=10_000, show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder to make.")
 def synthetic(pairs: int, seed: int, out: Path) -> None:
     """Write German-English sentence pairs with gold links.
 

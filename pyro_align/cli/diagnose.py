@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyro_align.cli.options import SEED, TextCommand, chosen_device, device_option, text_option
+from pyro_align.cli.paths import InputPath, OutputFile
 from pyro_align.cli.progress import load_run, quiet_option, status
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ LEARNT = ("average", "network")
 
 
 @click.command(cls=TextCommand)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=InputPath())
 @text_option("test", "Text to take the batch from; without it the run's own validation text.")
 @click.option(
     "--sentences",
@@ -43,7 +44,7 @@ LEARNT = ("average", "network")
     "--repeats",
     default=48,
     show_default=True,
-    type=click.IntRange(min=8),
+    type=click.IntRange(8, 100_000),
     help="Draws of every gradient.",
 )
 @click.option(
@@ -55,9 +56,7 @@ LEARNT = ("average", "network")
 @click.option(
     "--seed", type=SEED, default=0, show_default=True, help="Of the batch and of the draws."
 )
-@click.option(
-    "--plot", type=click.Path(path_type=Path), help="Write a figure as well: .png, .svg or .pdf."
-)
+@click.option("--plot", type=OutputFile(), help="Write a figure as well: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @device_option
 @quiet_option

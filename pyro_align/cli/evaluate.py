@@ -15,13 +15,14 @@ from pyro_align.cli.options import (
     device_option,
     text_option,
 )
+from pyro_align.cli.paths import InputPath
 from pyro_align.cli.progress import counter, load_run, quiet_option
 
 
 @click.command(cls=TextCommand)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=InputPath())
 @text_option("test", "Text to measure on; without it the run's own test or validation text.")
-@click.option("--gold", type=click.Path(path_type=Path), help="Gold links of the text.")
+@click.option("--gold", type=InputPath(), help="Gold links of the text.")
 @click.option(
     "--gold-format",
     type=click.Choice(("auto", *LINK_FORMATS)),

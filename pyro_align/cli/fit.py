@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pyro_align.cli.options import SEED, NameOption, TextCommand, text_option
+from pyro_align.cli.paths import InputPath, OutputFolder
 from pyro_align.cli.progress import load_run, quiet_option, resumed_run, status, tell
 
 _RUN = "PYRO_ALIGN_RUN"
@@ -23,16 +24,14 @@ _RUN = "PYRO_ALIGN_RUN"
 @text_option("test", "Text to evaluate at the end; without it the validation text.")
 @click.option(
     "--gold",
-    type=click.Path(path_type=Path),
+    type=InputPath(),
     help="Gold links of the test text; the ending says the format.",
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="TOML file, such as those in recipes/."
-)
+@click.option("--config", type=InputPath(), help="TOML file, such as those in recipes/.")
 @click.option(
     "--from",
     "origin",
-    type=click.Path(path_type=Path),
+    type=InputPath(),
     metavar="RUN",
     help="Start from a run: its settings, vocabularies, text and weights.",
 )
@@ -44,8 +43,8 @@ _RUN = "PYRO_ALIGN_RUN"
 @click.option("--epochs", type=int, help="Passes over the training text.")
 @click.option("--seed", type=SEED, help="Makes a run repeat exactly on the same machine.")
 @click.option("--devices", type=int, help="Processes, each on a device of its own.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder; runs/NAME by default.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run that stopped.")
+@click.option("--out", type=OutputFolder(new=True), help="Run folder; runs/NAME by default.")
+@click.option("--resume", type=InputPath(), help="Go on with a run that stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace the run at --out.")
 @quiet_option
 def fit(

@@ -7,20 +7,21 @@ from pathlib import Path
 import click
 
 from pyro_align.cli.options import chosen_device, device_option
+from pyro_align.cli.paths import InputPath, OutputFile
 from pyro_align.cli.progress import load_run, quiet_option, status
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("text", nargs=-1, required=True, metavar="SRC TGT", type=click.Path(path_type=Path))
+@click.argument("run", type=InputPath())
+@click.argument("text", nargs=-1, required=True, metavar="SRC TGT", type=InputPath())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     default="report.html",
     show_default=True,
     help="The HTML file; one that is there is replaced.",
 )
-@click.option("--gold", type=click.Path(path_type=Path), help="Gold links of the text's words.")
+@click.option("--gold", type=InputPath(), help="Gold links of the text's words.")
 @click.option("--pieces", is_flag=True, help="Show the vocabulary's pieces, not words.")
 @device_option
 @quiet_option
@@ -39,10 +40,7 @@ def inspect(
     of prior and posterior, and an interactive heatmap of every sentence pair.
     """
     from pyro_align.corpus import LinkFile, ParallelText
-    from pyro_align.errors import UserError
 
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"{out}: there is no folder {out.parent}: make it first")
     loaded = load_run(run)
     from pyro_align.evaluation import check_text  # imports torch
     from pyro_align.report import write_report

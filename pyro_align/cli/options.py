@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import click
 
+from pyro_align.cli.paths import InputPath
 from pyro_align.compression import text_suffix
 
 LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
@@ -15,6 +15,10 @@ LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
 
 TEXT_OPTIONS = ("--train", "--valid", "--test")
 """Options that take parallel text: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
+
+
+MAX_BEAM = 1000
+"""Widest beam; the memory of a search is proportional to its width."""
 
 
 class TextCommand(click.Command):
@@ -51,7 +55,7 @@ def text_option(name: str, help_text: str) -> Callable[[Any], Any]:
     return click.option(
         f"--{name}",
         multiple=True,
-        type=click.Path(path_type=Path),
+        type=InputPath(),
         metavar="SRC TGT|FILE.tsv|FILE.jsonl",
         help=help_text,
     )
@@ -79,7 +83,7 @@ device_option: Callable[[Any], Any] = click.option(
 """Where to compute."""
 
 beam_option: Callable[[Any], Any] = click.option(
-    "--beam", default=5, show_default=True, type=click.IntRange(min=1), help="beam width"
+    "--beam", default=5, show_default=True, type=click.IntRange(1, MAX_BEAM), help="beam width"
 )
 """Width of the beam search."""
 
@@ -97,6 +101,8 @@ def chosen_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if torch.device(name).type not in ("cpu", "cuda"):
+            raise RuntimeError("neither a CPU nor a CUDA device")
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

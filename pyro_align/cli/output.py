@@ -64,14 +64,14 @@ def flush() -> None:
 
 @contextmanager
 def output(path: Path | None) -> Iterator[TextIO]:
-    """Open a file for a result; None or ``-`` is standard output, in UTF-8.
+    """Open a file for a result; None is standard output, in UTF-8.
 
     Raises:
         OutputError: if the file cannot be written; see :func:`pyro_align.files.atomic_write`.
     """
     from pyro_align.files import atomic_write
 
-    if path is None or path == Path("-"):
+    if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout

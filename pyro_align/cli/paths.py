@@ -12,7 +12,7 @@ class InputPath(click.Path):
     """A file or folder to read.
 
     Args:
-        stdin: whether ``-`` stands for standard input.
+        stdin: whether ``-`` stands for standard input, whose value is None.
     """
 
     def __init__(self, *, stdin: bool = False):
@@ -22,7 +22,9 @@ class InputPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse an empty path, and ``-`` where standard input cannot be read."""
         _refuse_empty(self, value, param, ctx)
-        if str(value) == "-" and not self._stdin:
+        if str(value) == "-":
+            if self._stdin:
+                return None
             self.fail(
                 "standard input is not supported here: give a file; write ./- for a file named '-'",
                 param,
@@ -35,7 +37,7 @@ class OutputFile(click.Path):
     """A file to write.
 
     Args:
-        stdout: whether ``-`` stands for standard output.
+        stdout: whether ``-`` stands for standard output, whose value is None.
     """
 
     def __init__(self, *, stdout: bool = False):
@@ -47,7 +49,7 @@ class OutputFile(click.Path):
         _refuse_empty(self, value, param, ctx)
         if str(value) == "-":
             if self._stdout:
-                return Path("-")
+                return None
             self.fail("standard output is not supported here: give the name of a file", param, ctx)
         path = Path(value)
         if path.is_dir() or str(value).endswith("/"):

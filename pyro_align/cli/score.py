@@ -9,26 +9,35 @@ from pathlib import Path
 import click
 
 from pyro_align.cli.options import LINK_FORMATS
+from pyro_align.cli.paths import InputPath
 
 FORM = click.Choice(("auto", *LINK_FORMATS))
 
+STDIN = Path("/dev/stdin")
+"""Standard input as a file."""
+
 
 @click.command()
-@click.argument("links", type=click.Path(path_type=Path))
-@click.argument("gold", type=click.Path(path_type=Path))
+@click.argument("links", type=InputPath(stdin=True))
+@click.argument("gold", type=InputPath(stdin=True))
 @click.option("--format", "form", type=FORM, default="auto", show_default=True, help="Of LINKS.")
 @click.option("--gold-format", type=FORM, default="auto", show_default=True, help="Of GOLD.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def score(links: Path, gold: Path, form: str, gold_format: str, as_json: bool) -> None:
+def score(
+    links: Path | None, gold: Path | None, form: str, gold_format: str, as_json: bool
+) -> None:
     """Alignment error rate, precision and recall of LINKS, whoever made them, against GOLD.
 
     Both files have a line a sentence pair, in one of the formats of `align`; marks of possible
-    links count in GOLD alone.
+    links count in GOLD alone. One of them may be -, standard input.
     """
     from pyro_align.corpus import GoldLinks, LinkFile
     from pyro_align.errors import DataError
     from pyro_align.metrics import AlignmentErrorRate
 
+    if links is None and gold is None:
+        raise click.UsageError("standard input is either LINKS or GOLD, not both")
+    links, gold = links or STDIN, gold or STDIN
     rate = AlignmentErrorRate()
     sides = (
         LinkFile(links, form, option="--format"),

@@ -9,14 +9,15 @@ from pathlib import Path
 import click
 
 from pyro_align.cli.options import beam_option, chosen_device, device_option
-from pyro_align.cli.output import output
+from pyro_align.cli.output import output, standard_input
+from pyro_align.cli.paths import InputPath, OutputFile
 from pyro_align.cli.progress import counter, load_run, quiet_option, tell
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("text", type=click.Path(path_type=Path), required=False)
-@click.option("--out", type=click.Path(path_type=Path), help="File; standard output by default.")
+@click.argument("run", type=InputPath())
+@click.argument("text", type=InputPath(stdin=True), required=False)
+@click.option("--out", type=OutputFile(stdout=True), help="File; standard output by default.")
 @beam_option
 @click.option("--length-penalty", default=1.0, show_default=True, help="α of Wu et al. 2016.")
 @click.option(
@@ -61,6 +62,7 @@ def translate(
     loaded.to(chosen_device(device))
     options = {"beam": beam, "length_penalty": length_penalty, "top_k": top_k, "n_best": n_best}
     search = loaded.translator(**options).search
+    lines = read_lines(standard_input() if text is None else text)
     is_interactive = text is None and sys.stdin.isatty()
     translator = Translator(
         search,
@@ -75,7 +77,7 @@ def translate(
     is_shown = out is None and sys.stdout.isatty()
     unknown = 0
     with output(out) as file, nullcontext(None) if is_shown else counter("lines") as show_done:
-        for translation in translator.translate(read_lines(text or sys.stdin.buffer), text):
+        for translation in translator.translate(lines, text):
             unknown += translation.unknown
             if not translation.hypotheses:
                 print(file=file)

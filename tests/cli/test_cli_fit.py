@@ -189,7 +189,7 @@ def test_an_empty_corpus(tmp_path):
         (["--model", "soft", "--guide", "none", "--objective", "exact"], ["ExactMarginal takes"]),
         (["--set", "vocabulary.size=10"], ["vocabulary of 10 pieces", "set vocabulary.size to"]),
         (["--devices", "99"], ["cannot be split among 99 processes"]),
-        (["--seed", "-1"], ["seed: Input should be greater than or equal to 0, got -1"]),
+        (["--seed", "-1"], ["-1 is not in the range 0<=x<=4294967295"]),
         (["--epochs", "x"], ["'x' is not a valid integer"]),
         (["--nothing"], ["No such option"]),
         (["--test", "missing.tsv"], ["missing.tsv: no such file"]),

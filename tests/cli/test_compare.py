@@ -62,7 +62,7 @@ def call(*arguments):
 
 
 def rows(*arguments):
-    result = call(*arguments, "--format", "csv")
+    result = call("--format", "csv", *arguments)
     assert result.exit_code == 0, result.output
     return list(csv.DictReader(io.StringIO(result.stdout)))
 
@@ -88,6 +88,31 @@ def test_csv_has_every_figure(folders):
     assert variational["elbo"] == "-2.1034567"
     assert (variational["aer_posterior"], variational["aer_guide"]) == ("0.1", "0.2")
     assert variational["guide"] == "amortized"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "@SUM(1)", "-1", "\t=1"])
+def test_csv_has_no_formulas(tmp_path, monkeypatch, name):
+    """A spreadsheet takes a cell that begins like this for a formula, and runs it."""
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / name, VARIATIONAL)
+    (row,) = rows("--", name)
+    assert row["run"] == f"'{name}"
+    assert row["elbo"] == "-2.1034567"  # a number stays one
+
+
+@pytest.mark.parametrize("layout", ["table", "markdown", "latex"])
+def test_control_characters_in_a_name(tmp_path, monkeypatch, layout):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "a\nb\x1b[1m", FACTS)
+    make(tmp_path / "plain", FACTS)
+    result = call("a\nb\x1b[1m", "plain", "--format", layout)
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == len(
+        call("plain", "plain", "--format", layout).stdout.splitlines()
+    )
+    assert "\x1b" not in result.stdout
+    written = result.stdout.replace(r"\textbackslash{}", "\\").replace("\\\\", "\\")
+    assert r"a\nb\x1b" in written
 
 
 def test_table(folders):
