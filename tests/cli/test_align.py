@@ -186,7 +186,7 @@ def test_bad_files_and_options(tmp_path, untouched):
     refused("at most 3", run, "--max-length", 3, "--out", untouched)
     refused("a threshold is", run, "--decode", "threshold", "--threshold", 2, "--out", untouched)
     refused("talp has no place", run, "--format", "talp", "--probabilities", "--out", untouched)
-    refused("No such file or directory", run, "--out", tmp_path / "no" / "out")
+    refused("no: make it first", run, "--out", tmp_path / "no" / "out")
 
 
 def test_options_that_do_not_go_together(tmp_path):

@@ -103,7 +103,7 @@ def test_bad_files_and_options(tmp_path, untouched):
     refused("--n-best", run, "--n-best", 0, text=TEXT)
     refused("beam", run, "--n-best", 9, "--beam", 2, "--out", untouched, text=TEXT)
     refused("top", run, "--top-k", 0, "--out", untouched, text=TEXT)
-    refused("No such file or directory", run, "--out", tmp_path / "no" / "out", text=TEXT)
+    refused("no: make it first", run, "--out", tmp_path / "no" / "out", text=TEXT)
 
 
 def into_a_closed_pipe(arguments, source):
