@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -14,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyro_align.batch import PAD, Batch
 from pyro_align.corpus.index_files import (
+    FORMAT,
+    Header,
     IdArray,
     IdFile,
     IndexWriter,
-    damaged,
     read_header,
     read_table,
 )
@@ -47,8 +49,9 @@ class Encoding(NamedTuple):
     skip_long: bool = False
 
     def fingerprint(self, text: ParallelText) -> str:
-        """SHA-256 of the text and of all that decides its ids."""
+        """SHA-256 of the text, of all that decides its ids, and of the version of the files."""
         parts = (
+            FORMAT,
             text.fingerprint(),
             self.source.fingerprint(),
             self.target.fingerprint(),
@@ -132,12 +135,12 @@ class IndexedCorpus:
         Raises:
             RunError: if it is missing, damaged, cut off, or of another version.
         """
-        header = read_header(directory)
-        ids = IdFile(directory / "ids.bin", header.dtype, header.ids)
-        pairs = read_table(directory / "pairs.bin", header.pairs)
-        if pairs[:, :2].min() < 1 or pairs[:, :2].sum(dtype=np.int64) != header.ids:
-            raise damaged(directory, "its lengths do not add up")
-        return cls(ids, pairs, header.skipped)
+        return cls._open(directory, read_header(directory))
+
+    @classmethod
+    def _open(cls, directory: Path, header: Header) -> IndexedCorpus:
+        ids = IdFile(directory / "ids.bin", header.dtype)
+        return cls(ids, read_table(directory / "pairs.bin"), header.skipped)
 
     @classmethod
     def ensure(
@@ -155,16 +158,20 @@ class IndexedCorpus:
 
         Arguments are those of :meth:`build`, but for ``cache``, a folder for any number of
         indices. Processes that call it at once and find none build one each, of which one stays.
+        An index that is damaged, or that of another text, is built anew.
 
         Raises:
             DataError: as :meth:`build`.
-            RunError: as :meth:`build` and :meth:`open`.
+            RunError: if the index cannot be written.
         """
         encoding = Encoding(source_vocabulary, target_vocabulary, max_length, skip_long)
         fingerprint = encoding.fingerprint(text)
         directory = cache / fingerprint[:32]
-        if not directory.exists():
-            _write(text, encoding, directory, fingerprint, progress)
+        with suppress(RunError):
+            header = read_header(directory)
+            if header.fingerprint == fingerprint:
+                return cls._open(directory, header)
+        _write(text, encoding, directory, fingerprint, progress, replace=True)
         return cls.open(directory)
 
     def __len__(self) -> int:
@@ -206,6 +213,8 @@ def _write(
     directory: Path,
     fingerprint: str,
     progress: Progress | None,
+    *,
+    replace: bool = False,
 ) -> None:
     vocabulary_size = max(len(encoding.source), len(encoding.target))
     read = 0
@@ -223,7 +232,7 @@ def _write(
                     "pieces: raise max_length",
                     text.source_path,
                 )
-            writer.finish(fingerprint, skipped=read - writer.pairs)
+            writer.finish(fingerprint, skipped=read - writer.pairs, replace=replace)
     except OSError as error:
         raise RunError(
             f"cannot write the index {directory}: {error.strerror or error}; make room, or set "

@@ -1,11 +1,14 @@
 """The files of an index: written beside and renamed as a whole, checked when they are opened.
 
 A folder with ``ids.bin`` (per pair the source, then the target ids), ``pairs.bin`` (per pair three
-int32: source length, target length, line) and ``index.json``; numbers are little-endian.
+int32: source length, target length, line) and ``index.json``, which has a digest of all three;
+numbers are little-endian.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import secrets
@@ -13,6 +16,7 @@ import shutil
 import threading
 import time
 import weakref
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +27,9 @@ from numpy.typing import NDArray
 
 from pyro_align.errors import RunError
 
-_FORMAT = 1
+FORMAT = 2
+"""Version of the files."""
+
 _ABANDONED = 3600.0
 """Seconds without a write after which a half-built index counts as left over from a kill."""
 
@@ -39,6 +45,7 @@ class Header:
         skipped: number of pairs left out for being too long.
         ids: number of ids, both sides together.
         dtype: NumPy's name of the type of the ids.
+        sha256: digest of the two other files and of the values above.
     """
 
     format: int
@@ -47,6 +54,15 @@ class Header:
     skipped: int
     ids: int
     dtype: str
+    sha256: str = ""
+
+    def sealed(self, directory: Path) -> Header:
+        """The same header with the digest of the files in a folder."""
+        digest = hashlib.sha256(repr(dataclasses.replace(self, sha256="")).encode())
+        for name in ("ids.bin", "pairs.bin"):
+            with (directory / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return dataclasses.replace(self, sha256=digest.hexdigest())
 
 
 @final
@@ -102,39 +118,58 @@ class IndexWriter:
         self._ids += len(ids)
         self.pairs += len(pairs)
 
-    def finish(self, fingerprint: str, skipped: int) -> None:
+    def finish(self, fingerprint: str, skipped: int, *, replace: bool = False) -> None:
         """Make the index appear at its place.
 
         If another process has put the same there meanwhile, that one stays.
 
+        Args:
+            fingerprint: of the text and of what encoded it.
+            skipped: number of pairs left out for being too long.
+            replace: replace an index that is there and is damaged or another one.
+
         Raises:
-            OSError: if something else is there.
+            OSError: if something else is there and is not replaced.
         """
-        header = Header(_FORMAT, fingerprint, self.pairs, skipped, self._ids, self._dtype.str)
+        header = Header(FORMAT, fingerprint, self.pairs, skipped, self._ids, self._dtype.str)
         for file in (self._id_file, self._pair_file):
             file.flush()
             os.fsync(file.fileno())
+        header = header.sealed(self._partial)
         (self._partial / "index.json").write_text(json.dumps(asdict(header), indent=2) + "\n")
         try:
             self._partial.rename(self._directory)
         except OSError:
-            if not self._directory.exists() or read_header(self._directory) != header:
+            with suppress(RunError):
+                if read_header(self._directory) == header:
+                    return
+            if not replace:
                 raise
+            old = self._partial.with_name(f"{self._partial.name}.old")
+            self._directory.rename(old)
+            self._partial.rename(self._directory)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def read_header(directory: Path) -> Header:
-    """The header of an index.
+    """The header of an index, whose files are checked against its digest.
 
     Raises:
-        RunError: if it is missing, damaged, or of another version.
+        RunError: if a file is missing or damaged, or they are of another version.
     """
     path = directory / "index.json"
     try:
         header = Header(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise damaged(directory, f"{path.name} cannot be read ({error})") from error
-    if header.format != _FORMAT:
-        raise damaged(directory, f"it has format {header.format}, this version reads {_FORMAT}")
+    if header.format != FORMAT:
+        raise damaged(directory, f"it has format {header.format}, this version reads {FORMAT}")
+    try:
+        sealed = header.sealed(directory)
+    except OSError as error:
+        raise damaged(directory, f"{error.filename}: {error.strerror}") from error
+    if sealed != header:
+        raise damaged(directory, "its content does not match its digest")
     return header
 
 
@@ -161,14 +196,9 @@ class IdFile:
     Args:
         path: ``ids.bin``.
         dtype: type of an id.
-        count: number of ids.
-
-    Raises:
-        RunError: if the file is missing or has another size.
     """
 
-    def __init__(self, path: Path, dtype: str, count: int):
-        _check_size(path, dtype, count)
+    def __init__(self, path: Path, dtype: str):
         self._path = path
         self._dtype = np.dtype(dtype)
         self._file = path.open("rb", buffering=0)
@@ -198,24 +228,9 @@ class IdFile:
         return ids
 
 
-def read_table(path: Path, rows: int) -> NDArray[np.int32]:
-    """The rows of ``pairs.bin``.
-
-    Raises:
-        RunError: if the file is missing or has another size.
-    """
-    _check_size(path, "<i4", 3 * rows)
+def read_table(path: Path) -> NDArray[np.int32]:
+    """The rows of ``pairs.bin``."""
     return np.fromfile(path, "<i4").reshape(-1, 3)
-
-
-def _check_size(path: Path, dtype: str, count: int) -> None:
-    expected = count * np.dtype(dtype).itemsize
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise damaged(path.parent, f"{path.name}: {error.strerror}") from error
-    if size != expected or not size:
-        raise damaged(path.parent, f"{path.name} has {size} bytes instead of {expected}")
 
 
 def damaged(directory: Path, reason: str) -> RunError:

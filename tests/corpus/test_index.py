@@ -1,9 +1,11 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -216,14 +218,69 @@ def test_threads_may_read_at_once(tmp_path, text, vocabularies) -> None:
             assert torch.equal(batch.source, expected[row % 120].source)
 
 
-def test_lengths_that_do_not_add_up_are_refused(tmp_path, text, vocabularies) -> None:
-    IndexedCorpus.build(text, *vocabularies, tmp_path / "x", max_length=50)
-    path = tmp_path / "x" / "pairs.bin"
-    table = np.fromfile(path, dtype="<i4")
-    table[0] += 1
-    table.tofile(path)
-    with pytest.raises(RunError, match="do not add up"):
-        IndexedCorpus.open(tmp_path / "x")
+def spoil_ids(folder: Path) -> None:
+    """One bit of an id."""
+    content = bytearray((folder / "ids.bin").read_bytes())
+    content[7] ^= 4
+    (folder / "ids.bin").write_bytes(content)
+
+
+def move_boundary(folder: Path) -> None:
+    """The first source side gets an id of the first target side; the sum stays."""
+    table = np.fromfile(folder / "pairs.bin", dtype="<i4")
+    table[:2] += [1, -1]
+    table.tofile(folder / "pairs.bin")
+
+
+def change_header(**changes: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / "index.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+DAMAGES = {
+    "ids": spoil_ids,
+    "boundary": move_boundary,
+    "byte order": change_header(dtype=">u2"),
+    "number of skipped pairs": change_header(skipped=3),
+    "digest": change_header(sha256="0" * 64),
+    "no digest": change_header(sha256=""),
+    "version": change_header(format=1),
+    "header": lambda folder: (folder / "index.json").write_text("{"),
+    "a file is gone": lambda folder: (folder / "ids.bin").unlink(),
+    "all files are gone": lambda folder: [file.unlink() for file in folder.iterdir()],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_index_is_noticed_and_built_anew(tmp_path, text, vocabularies, damage) -> None:
+    cache = tmp_path / "cache"
+    expected = IndexedCorpus.ensure(text, *vocabularies, cache, max_length=50).batch(range(120))
+    (folder,) = cache.iterdir()
+    DAMAGES[damage](folder)
+    with pytest.raises(RunError, match=r"cannot be used: .*Delete the folder"):
+        IndexedCorpus.open(folder)
+    read: list[int] = []
+    again = IndexedCorpus.ensure(text, *vocabularies, cache, max_length=50, progress=read.append)
+    assert read == [120]
+    assert same(again.batch(range(120)), expected)
+    assert list(cache.iterdir()) == [folder]
+    IndexedCorpus.ensure(text, *vocabularies, cache, max_length=50, progress=read.append)
+    assert read == [120]
+
+
+def test_an_index_of_another_text_is_not_taken_for_this_one(tmp_path, text, vocabularies) -> None:
+    """As after folders of the cache were renamed."""
+    cache = tmp_path / "cache"
+    expected = IndexedCorpus.ensure(text, *vocabularies, cache, max_length=50).batch(range(120))
+    (folder,) = cache.iterdir()
+    IndexedCorpus.build(text, *reversed(vocabularies), tmp_path / "other", max_length=99)
+    shutil.rmtree(folder)
+    (tmp_path / "other").rename(folder)
+    found = IndexedCorpus.ensure(text, *vocabularies, cache, max_length=50)
+    assert same(found.batch(range(120)), expected)
 
 
 def test_an_index_of_another_version_is_refused(tmp_path, text, vocabularies) -> None:
