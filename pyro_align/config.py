@@ -265,13 +265,27 @@ class Config(Table):
         return tomli_w.dumps(_plain(self))
 
 
+RECIPES = Path(__file__).parent / "recipes"
+"""Folder of the recipes that come with the package."""
+
+
 def recipe(name: str) -> Path:
     """The file of a recipe that comes with the package, such as ``demo``."""
-    return Path(__file__).parent / "recipes" / f"{name}.toml"
+    return RECIPES / f"{name}.toml"
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def _plain(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude_none=True)
+
+
+def config_file(path: Path) -> Path:
+    """The file of a configuration: a path, or the name of a recipe where there is no such file."""
+    return recipe(str(path)) if str(path) in recipes() and not path.exists() else path
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -283,7 +297,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
+        raise ConfigError(
+            f"{path}: no such file; give a TOML file, or the name of a recipe: "
+            f"{', '.join(recipes())}"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

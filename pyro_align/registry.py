@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from pyro_align import outline
 from pyro_align.errors import ConfigError, IncompatibleError, nearest
@@ -100,7 +100,7 @@ class Registry:
         Raises:
             ConfigError: as :meth:`get`.
         """
-        place = self.places().get(name)
+        place = self.builtin.get(name)
         found = None if place is None else outline.attribute(place, attribute)
         return getattr(self.get(name), attribute, None) if found is None else found
 
@@ -252,27 +252,28 @@ def _load_file(path: Path) -> Any:
     return module
 
 
-def _checked(cls: type[Any], name: str, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = {
-        parameter.name: parameter
-        for parameter in inspect.signature(cls, eval_str=True).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    for option in options:
-        if option not in parameters:
-            raise ConfigError(
-                f"{kind} {name!r} has no option {option!r}; {nearest(option, parameters)}"
-            )
+def options_schema(cls: type[Any]) -> type[BaseModel]:
+    """The options of a model, guide or objective: keyword-only arguments of its constructor."""
     fields: dict[str, Any] = {
         parameter.name: (
             Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation,
             ... if parameter.default is inspect.Parameter.empty else parameter.default,
         )
-        for parameter in parameters.values()
+        for parameter in inspect.signature(cls, eval_str=True).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    schema = create_model(
+    return create_model(
         f"{cls.__name__}Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields
     )
+
+
+def _checked(cls: type[Any], name: str, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    schema = options_schema(cls)
+    for option in options:
+        if option not in schema.model_fields:
+            raise ConfigError(
+                f"{kind} {name!r} has no option {option!r}; {nearest(option, schema.model_fields)}"
+            )
     try:
         checked = schema(**options)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import Any
 
@@ -21,6 +22,7 @@ COMMANDS = {
     "inspect": "pyro_align.cli.inspect:inspect",
     "data": "pyro_align.cli.data:data",
     "list": "pyro_align.cli.list:list_names",
+    "settings": "pyro_align.cli.settings:settings",
 }
 """Commands by name, in the order of the help."""
 
@@ -50,6 +52,18 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, cutoff=0.5)
+            if not near:
+                raise
+            hint = f"Did you mean {' or '.join(map(repr, near))}?"
+            raise click.UsageError(f"{error.message} {hint}", ctx) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             check_standard_output()
@@ -69,7 +83,9 @@ class _Commands(click.Group):
             raise _Failure(f"{place}{error.strerror}; no file was left incomplete") from error
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(package_name="pyro-align", prog_name="pyro-align")
 def main() -> None:
     """Latent alignment as probabilistic programs: fit, align, translate, look."""

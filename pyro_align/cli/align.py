@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from pyro_align.cli.completion import complete_assignment, complete_recipe
 from pyro_align.cli.options import LINK_FORMATS, SEED, chosen_device, device_option
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile, OutputFolder
@@ -37,8 +38,21 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
 )
 @click.option("--epochs", type=int, help="With --neural: passes over the text.")
 @click.option("--seed", type=SEED, help="With --neural: makes it repeat exactly.")
-@click.option("--config", type=InputPath(), help="With --neural: not recipes/align.toml.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="With --neural.")
+@click.option(
+    "--config",
+    type=InputPath(),
+    metavar="FILE|RECIPE",
+    shell_complete=complete_recipe,
+    help="With --neural: a TOML file, or the name of a recipe.  [default: align]",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_assignment,
+    help="With --neural: any setting; `pyro-align settings` lists them.",
+)
 @click.option(
     "--save",
     type=OutputFolder(),

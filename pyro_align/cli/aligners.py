@@ -191,12 +191,12 @@ def trained(
         )
         return
     # Here, since the word aligner needs none of it and starts sooner without.
-    from pyro_align.config import Config, recipe
+    from pyro_align.config import Config, config_file, recipe
     from pyro_align.transduction import fit_directions
 
     flags = {"training.epochs": epochs, "seed": seed}
     changes = [f"{key}={value}" for key, value in flags.items() if value is not None]
-    chosen = Config.load(config or recipe("align"), [*changes, *settings])
+    chosen = Config.load(config_file(config) if config else recipe("align"), [*changes, *settings])
     with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
 
         def align(text: PairText) -> Iterator[AlignedPair]:

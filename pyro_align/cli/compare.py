@@ -65,6 +65,10 @@ def _column(ctx: click.Context, param: click.Parameter, name: str | None) -> Col
     return None if name is None else columns[name]
 
 
+def _complete_column(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [column.name for column in COLUMNS if column.name.startswith(incomplete)]
+
+
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=InputPath())
 @click.option(
@@ -78,6 +82,7 @@ def _column(ctx: click.Context, param: click.Parameter, name: str | None) -> Col
 @click.option(
     "--sort",
     callback=_column,
+    shell_complete=_complete_column,
     metavar="COLUMN",
     help=f"Best first: {', '.join(column.name for column in COLUMNS)}.",
 )

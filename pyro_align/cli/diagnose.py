@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pyro_align.cli.completion import complete_objective
 from pyro_align.cli.options import SEED, TextCommand, chosen_device, device_option, text_option
 from pyro_align.cli.paths import InputPath, OutputFile
 from pyro_align.cli.progress import load_run, quiet_option, status
@@ -51,6 +52,7 @@ LEARNT = ("average", "network")
     "--only",
     multiple=True,
     metavar="OBJECTIVE",
+    shell_complete=complete_objective,
     help="Measure this objective only, such as rws or 'score-function, none'; may be repeated.",
 )
 @click.option(

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from pyro_align.cli.options import SEED, NameOption, TextCommand, text_option
+from pyro_align.cli.completion import complete_assignment, complete_recipe
+from pyro_align.cli.options import SEED, NameOption, SettingOption, TextCommand, text_option
 from pyro_align.cli.paths import InputPath, OutputFolder
 from pyro_align.cli.progress import load_run, quiet_option, resumed_run, status, tell
 
@@ -27,7 +28,13 @@ _RUN = "PYRO_ALIGN_RUN"
     type=InputPath(),
     help="Gold links of the test text; the ending says the format.",
 )
-@click.option("--config", type=InputPath(), help="TOML file, such as those in recipes/.")
+@click.option(
+    "--config",
+    type=InputPath(),
+    metavar="FILE|RECIPE",
+    shell_complete=complete_recipe,
+    help="TOML file, or name of a recipe: align, demo, iwslt14-de-en, multi30k-de-en.",
+)
 @click.option(
     "--from",
     "origin",
@@ -36,13 +43,45 @@ _RUN = "PYRO_ALIGN_RUN"
     help="Start from a run: its settings, vocabularies, text and weights.",
 )
 @click.option("--freeze-model", is_flag=True, help="With --from: train the guide alone.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_assignment,
+    help="Any setting; `pyro-align settings` lists them.",
+)
 @click.option("--model", cls=NameOption)
 @click.option("--guide", cls=NameOption)
 @click.option("--objective", cls=NameOption)
-@click.option("--epochs", type=int, help="Passes over the training text.")
-@click.option("--seed", type=SEED, help="Makes a run repeat exactly on the same machine.")
-@click.option("--devices", type=int, help="Processes, each on a device of its own.")
+@click.option(
+    "--epochs",
+    type=int,
+    cls=SettingOption,
+    setting="training.epochs",
+    help="Passes over the training text.",
+)
+@click.option(
+    "--seed",
+    type=SEED,
+    cls=SettingOption,
+    setting="seed",
+    help="Makes a run repeat exactly on the same machine.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    cls=SettingOption,
+    setting="training.accelerator",
+    help="Where to train; auto takes a CUDA device if there is one.",
+)
+@click.option(
+    "--devices",
+    type=int,
+    cls=SettingOption,
+    setting="training.devices",
+    help="Processes, each on a device of its own.",
+)
 @click.option("--out", type=OutputFolder(new=True), help="Run folder; runs/NAME by default.")
 @click.option("--resume", type=InputPath(), help="Go on with a run that stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace the run at --out.")
@@ -59,6 +98,7 @@ def fit(
     objective: str | None,
     epochs: int | None,
     seed: int | None,
+    device: str | None,
     devices: int | None,
     out: Path | None,
     resume: Path | None,
@@ -84,6 +124,7 @@ def fit(
         "data.test": [str(path.absolute()) for path in test] or None,
         "data.gold": gold and str(gold.absolute()),
         "training.epochs": epochs,
+        "training.accelerator": device,
         "training.devices": devices,
         "training.freeze_model": freeze_model or None,
         "seed": seed,
@@ -135,14 +176,14 @@ def fit(
 
 def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:
     from pyro_align.components import chosen, reconciled
-    from pyro_align.config import Config, parse_setting, recipe
+    from pyro_align.config import Config, config_file, parse_setting, recipe
 
     if path is None and "data.train" not in given:
         path = recipe("demo")
     # Flags first: a name clears the options of what was named before, not those set beside it.
     changes = [*given.items(), *map(parse_setting, settings)]
     tables = {key.partition(".")[0] for key, _ in changes}
-    return chosen(reconciled(Config.load(path, changes), tables))
+    return chosen(reconciled(Config.load(path and config_file(path), changes), tables))
 
 
 def _free_folder(config: Any) -> Path:

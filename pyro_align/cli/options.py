@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pyro_align.cli.completion import complete_name
 from pyro_align.cli.paths import InputPath
 from pyro_align.compression import text_suffix
 
@@ -64,14 +65,41 @@ def text_option(name: str, help_text: str) -> Callable[[Any], Any]:
 class NameOption(click.Option):
     """An option that takes a name of the registry of the same name; its help lists them."""
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, shell_complete=complete_name, **kwargs)
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Look the names up, now that they are asked for."""
-        from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
+        from pyro_align.config import Config
+        from pyro_align.settings import REGISTRIES
 
-        registries = {registry.kind: registry for registry in (MODELS, GUIDES, OBJECTIVES)}
-        known = ", ".join(registries[self.name or ""])
-        self.help = f"{known}, or file.py:Class. `pyro-align list` says what goes together."
+        kind = self.name or ""
+        known = ", ".join(REGISTRIES[kind])
+        default = getattr(Config(), kind).name
+        chosen = "the first that goes with the rest" if default == "auto" else default
+        self.help = f"{known}, or file.py:Class.  [default: {chosen}]"
         return super().get_help_record(ctx)
+
+
+class SettingOption(click.Option):
+    """An option for a setting, whose default its help shows.
+
+    Args:
+        setting: key of the setting, such as ``training.epochs``.
+    """
+
+    def __init__(self, *args: Any, setting: str, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.setting = setting
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Look the default up, now that it is asked for."""
+        from pyro_align.settings import settings
+
+        (default,) = (each.default for each in settings(None) if each.key == self.setting)
+        names, text = super().get_help_record(ctx) or ("", "")
+        shown = default.strip('"')
+        return names, f"{text}  [{self.setting}; default: {shown}]"
 
 
 SEED = click.IntRange(0, 2**32 - 1)

@@ -26,9 +26,6 @@ def evaluation_table(result: Evaluation, title: str) -> Table:
 
 
 def show(table: Table) -> None:
-    """Print a table on standard output, as wide as it needs where that is no terminal."""
+    """Print a table on standard output, at most as wide as the terminal, else 80 columns."""
     # Brackets are brackets here, not markup.
-    console = Console(markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 160
-    console.print(table)
+    Console(markup=False, emoji=False).print(table)

@@ -1,0 +1,37 @@
+"""``pyro-align settings``: what ``--set`` and TOML files can set."""
+
+from __future__ import annotations
+
+import click
+
+from pyro_align.cli.completion import complete_key
+
+
+@click.command("settings")
+@click.argument("key", required=False, default="", shell_complete=complete_key)
+def settings(key: str) -> None:
+    """Show settings of a fit: defaults, values and descriptions.
+
+    KEY is a setting, such as training.epochs, or a table: data, vocabulary, network, model, guide,
+    objective, training. Without it all settings are shown.
+
+    Each can be set by `fit --set KEY=VALUE`, or in the TOML file of --config.
+    """
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from pyro_align.cli.tables import show
+    from pyro_align.settings import matching
+    from pyro_align.settings import settings as every_setting
+
+    table = Table(box=SIMPLE)
+    table.add_column("setting", overflow="fold")
+    table.add_column("default", overflow="fold")
+    table.add_column("what it sets")
+    previous = ""
+    for setting in matching(key) if key else every_setting():
+        if setting.table != previous:
+            table.add_section()
+        previous = setting.table
+        table.add_row(setting.key, setting.default or "–", setting.text)
+    show(table)
