@@ -7,6 +7,7 @@ are checked against its constructor when it is built.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,15 @@ def _expanded(path: Any) -> Any:
     except UnicodeEncodeError:
         raise ValueError("the path is not UTF-8, which config.toml is: rename the file") from None
     # Unlike pathlib's, it leaves the name of an unknown user as it is.
-    return Path(os.path.expanduser(os.path.expandvars(path))).absolute()  # noqa: PTH111
+    expanded = Path(os.path.expanduser(os.path.expandvars(path))).absolute()  # noqa: PTH111
+    unset = re.search(r"\$(\w+)|\$\{(\w+)\}", str(expanded))
+    if unset is not None and not expanded.exists():
+        name = unset[1] or unset[2]
+        raise ValueError(
+            f"{path}: the environment variable {name} is not set; set it to the folder that "
+            f"replaces ${name} in this path: export {name}=/path/to/folder"
+        )
+    return expanded
 
 
 ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
@@ -72,11 +81,13 @@ class DataConfig(Table):
     """Where sentence pairs come from."""
 
     train: list[ExpandedPath] | None = Field(
-        None, description="source and target file, or one .tsv or .jsonl; plain or compressed"
+        None,
+        description="training text: source and target file, or one .tsv or .jsonl; plain or "
+        "compressed",
     )
-    valid: list[ExpandedPath] | None = Field(None, description="as train")
+    valid: list[ExpandedPath] | None = Field(None, description="validation text, given as train")
     test: list[ExpandedPath] | None = Field(
-        None, description="as train; evaluated at the end of a fit, else valid is"
+        None, description="text to evaluate at the end of a fit, given as train; default: valid"
     )
     gold: ExpandedPath | None = Field(
         None, description="links of the test text; the ending says their format"
@@ -103,7 +114,7 @@ class DataConfig(Table):
 class VocabularyConfig(Table):
     """Subword vocabularies."""
 
-    kind: Literal["bpe", "unigram"] = "bpe"
+    kind: Literal["bpe", "unigram"] = Field("bpe", description="type of sentencepiece model")
     size: int = Field(
         4000,
         gt=4,
@@ -124,25 +135,43 @@ class VocabularyConfig(Table):
 class TrainingConfig(Table):
     """Optimisation, schedules, devices and logs."""
 
-    epochs: Count = Field(10)
-    max_steps: Count | None = Field(None, description="stop after so many optimiser steps")
+    epochs: Count = Field(10, description="most passes over the training text")
+    max_steps: Count | None = Field(None, description="stop after this many optimiser steps")
     batch_tokens: Count = Field(
         2000, description="padded size of a batch: sentences times longest sentence"
     )
-    accumulate: Count = Field(1, description="batches an optimiser step")
-    optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: Positive = Field(2e-3)
-    weight_decay: NonNegative = Field(0.0)
+    accumulate: Count = Field(1, description="batches per optimiser step")
+    optimizer: Literal["adam", "adamw"] = Field("adam", description="optimiser")
+    learning_rate: Positive = Field(2e-3, description="learning rate of the optimiser")
+    weight_decay: NonNegative = Field(0.0, description="weight decay of the optimiser")
     clip: float = Field(5.0, gt=0, description="largest norm of a gradient (per token)")
-    schedule: Literal["constant", "plateau", "inverse-square-root"] = "plateau"
-    warmup_steps: CountOrZero = Field(0, description="linear warm-up; not of plateau")
-    patience: CountOrZero = Field(1, description="epochs without progress before plateau halves")
-    early_stopping: Count = Field(5, description="epochs without progress before the end")
-    kl_schedule: Literal["constant", "linear", "cyclical"] = "constant"
-    kl_steps: Count = Field(1000, description="ramp or cycle of linear or cyclical, in steps")
-    precision: Literal["fp32", "bf16"] = "fp32"
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, gt=0, le=4096)
+    schedule: Literal["constant", "plateau", "inverse-square-root"] = Field(
+        "plateau",
+        description="schedule of the learning rate; plateau halves it when the validation "
+        "perplexity stops falling",
+    )
+    warmup_steps: CountOrZero = Field(
+        0, description="optimiser steps of linear warm-up; not with plateau"
+    )
+    patience: CountOrZero = Field(
+        1, description="epochs without progress before plateau halves the learning rate"
+    )
+    early_stopping: Count = Field(5, description="stop after this many epochs without progress")
+    kl_schedule: Literal["constant", "linear", "cyclical"] = Field(
+        "constant", description="schedule of the weight of the KL divergence (KL annealing)"
+    )
+    kl_steps: Count = Field(
+        1000, description="optimiser steps of the linear ramp, or of a cycle of cyclical"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="number format of the computation; weights stay fp32"
+    )
+    accelerator: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where to train; auto takes a CUDA device if there is one"
+    )
+    devices: int = Field(
+        1, gt=0, le=4096, description="processes to train in, each on a device of its own"
+    )
     checkpoint_every: Count = Field(
         200, description="optimiser steps between checkpoints to resume from"
     )
@@ -150,7 +179,7 @@ class TrainingConfig(Table):
         "csv", description="experiment tracker to log to, in addition to metrics.csv"
     )
     freeze_model: bool = Field(
-        False, description="train the guide alone; of a run that starts from a trained one"
+        False, description="train only the guide, in a run that starts from a trained one"
     )
 
     @model_validator(mode="before")
@@ -167,7 +196,7 @@ class TrainingConfig(Table):
 class Config(Table):
     """A whole fit."""
 
-    seed: Seed = Field(1)
+    seed: Seed = Field(1, description="seed of weights, samples, batches and the built-in corpus")
     data: DataConfig = DataConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     network: NetworkConfig = NetworkConfig()
@@ -284,8 +313,19 @@ def _plain(config: Config) -> dict[str, Any]:
 
 
 def config_file(path: Path) -> Path:
-    """The file of a configuration: a path, or the name of a recipe where there is no such file."""
-    return recipe(str(path)) if str(path) in recipes() and not path.exists() else path
+    """The file of a configuration, which a user names by a path or as a recipe.
+
+    Raises:
+        ConfigError: if there is neither.
+    """
+    if path.exists():
+        return path
+    if str(path) not in recipes():
+        raise ConfigError(
+            f"{path}: no such file; give a TOML file, or the name of a recipe: "
+            f"{', '.join(recipes())}"
+        )
+    return recipe(str(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -297,10 +337,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file; give a TOML file, or the name of a recipe: "
-            f"{', '.join(recipes())}"
-        ) from None
+        raise ConfigError(f"{path}: no such file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -173,4 +173,4 @@ def _limits(constraint: Any) -> Iterator[str]:
     for each in (*getattr(constraint, "metadata", ()), constraint):
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
             if (bound := getattr(each, name, None)) is not None:
-                yield f"{sign} {bound:g}" if abs(bound) < 1e6 else f"{sign} {bound}"
+                yield f"{sign} {bound:g}" if abs(bound) < 1e7 else f"{sign} {bound}"

@@ -26,7 +26,7 @@ LAYERS = (
         "testing",
         "trial",
     },
-    {"training", "posterior", "translation", "alignment", "hmm", "registry", "config"},
+    {"training", "posterior", "translation", "alignment", "hmm", "registry", "config", "settings"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},
     {"corpus", "batch", "compression", "constraints", "errors", "files", "outline"},

@@ -70,6 +70,17 @@ def test_paths_are_absolute_and_expanded(monkeypatch, tmp_path):
     assert config.data.valid == [tmp_path / "b.tsv"]
 
 
+def test_an_unset_variable_in_a_path_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("CORPORA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    refused(
+        r"data\.gold: .*variable CORPORA is not set.*export CORPORA=", "data.gold=$CORPORA/a.links"
+    )
+    refused("variable CORPORA is not set", "data.gold=${CORPORA}/a.links")
+    (tmp_path / "$CORPORA").write_text("a file may have such a name")
+    assert Config.load(settings=["data.gold=$CORPORA"]).data.gold == tmp_path / "$CORPORA"
+
+
 @pytest.mark.parametrize(
     ("setting", "match"),
     [

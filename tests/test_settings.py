@@ -75,7 +75,7 @@ def test_one_key_or_one_table():
     assert [setting.key for setting in matching("seed")] == ["seed"]
     assert {setting.table for setting in matching("training")} == {"training"}
     owners = [setting.owners for setting in matching("objective.samples")]
-    assert ("vimco",) in owners
+    assert ("importance-weighted",) in owners
     with pytest.raises(ConfigError, match=r"'training.epoch'; did you mean 'training.epochs'\?"):
         matching("training.epoch")
     with pytest.raises(ConfigError, match=r"did you mean 'objective.samples'\?"):

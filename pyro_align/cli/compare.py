@@ -28,12 +28,14 @@ class Column:
         heading: above it.
         digits: behind the point; None for text.
         largest_first: whether a large value is a good one.
+        narrow: heading in few columns and several lines, where it differs.
     """
 
     name: str
     heading: str
     digits: int | None = None
     largest_first: bool = False
+    narrow: str | None = None
 
 
 COLUMNS = (
@@ -41,16 +43,16 @@ COLUMNS = (
     Column("model", "model"),
     Column("guide", "guide"),
     Column("objective", "objective"),
-    Column("perplexity", "perplexity", 3),
+    Column("perplexity", "perplexity", 3, narrow="per-\nplexity"),
     Column("elbo", "ELBO", 4, largest_first=True),
     Column("kl", "KL", 4),
     Column("gap", "gap", 4),
     Column("prior_entropy", "entropy", 4),
     Column("bleu", "BLEU", 2, largest_first=True),
-    Column("aer_posterior", "AER posterior", 4),
-    Column("aer_guide", "AER guide", 4),
+    Column("aer_posterior", "AER posterior", 4, narrow="AER\npost."),
+    Column("aer_guide", "AER guide", 4, narrow="AER\nguide"),
     Column("steps", "steps", 0),
-    Column("fit_seconds", "fit seconds", 1),
+    Column("fit_seconds", "fit seconds", 1, narrow="fit\nseconds"),
 )
 """Nats a target piece where nothing else is said; entropy is that of the prior."""
 
@@ -184,20 +186,23 @@ def _text(row: Row, column: Column) -> str:
 
 
 def _as_table(rows: Sequence[Row]) -> None:
+    """Two tables that fit 80 columns: what the runs are, and what was measured, by number."""
     from rich.box import SIMPLE
     from rich.table import Table
 
     from pyro_align.cli.tables import show
 
-    table = Table(box=SIMPLE)
     columns = _filled(rows)
-    for column in columns:
-        justify: Literal["left", "right"] = "left" if column.digits is None else "right"
-        # Folded rather than cut: the end of a run's path is what tells it from the others.
-        table.add_column(column.heading, justify=justify, overflow="fold")
-    for row in rows:
-        table.add_row(*(_text(row, column) for column in columns))
-    show(table)
+    for is_number in (False, True):
+        table = Table(box=SIMPLE, padding=(0, 0 if is_number else 1))
+        table.add_column("#", justify="right")
+        found = [column for column in columns if (column.digits is not None) is is_number]
+        for column in found:
+            justify: Literal["left", "right"] = "right" if is_number else "left"
+            table.add_column(column.narrow or column.heading, justify=justify, no_wrap=is_number)
+        for number, row in enumerate(rows, start=1):
+            table.add_row(str(number), *(_text(row, column) for column in found))
+        show(table)
 
 
 def _as_markdown(rows: Sequence[Row]) -> None:

@@ -115,8 +115,10 @@ def diagnose(
         click.echo(json.dumps({"objective": own, **result.to_dict()}, indent=2))
         return
     show(_run_table(result, title))
-    show(_objectives_table(result))
-    click.echo("\n".join(_notes(result)))
+    show(_gradients_table(result))
+    show(_costs_table(result))
+    for note in _notes(result):
+        click.echo(click.wrap_text(note, width=79, subsequent_indent="  "))
 
 
 def _batch(run: Run, files: tuple[Path, ...], sentences: int, seed: int) -> Batch:
@@ -169,28 +171,39 @@ def _run_table(result: Diagnosis, title: str) -> Table:
     return table
 
 
-def _objectives_table(result: Diagnosis) -> Table:
-    """A row for each objective."""
+def _gradients_table(result: Diagnosis) -> Table:
+    """Noise and bias of each objective's gradient."""
     from rich.box import SIMPLE
     from rich.table import Table
 
     title = f"gradients, {result.repeats} draws each"
-    table = Table(title=title, box=SIMPLE, title_justify="left")
+    table = Table(title=title, box=SIMPLE, title_justify="left", padding=0)
     table.add_column("\nobjective", no_wrap=True)
-    table.add_column("estimates the\ngradient of")
-    memory = "kept MB" if result.memory == "kept" else "peak MB"
     rows = result.objectives.values()
     parts = [name for name in ("guide", "model") if any(getattr(row, name) for row in rows)]
     for name in parts:
         for heading in (f"{name}:\nnoise/signal", "\nbias"):
             table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("\nms a step", f"\n{memory}"):
-        table.add_column(heading, justify="right")
     for name, found in result.objectives.items():
         statistics = (getattr(found, part) for part in parts)
-        cells = [cell for each in statistics for cell in (_noise(each), _bias(each))]
+        table.add_row(name, *(cell for each in statistics for cell in (_noise(each), _bias(each))))
+    return table
+
+
+def _costs_table(result: Diagnosis) -> Table:
+    """What each objective estimates the gradient of, and the cost of a step."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(box=SIMPLE, title_justify="left", padding=0)
+    table.add_column("\nobjective", no_wrap=True)
+    table.add_column("\nestimates the gradient of", no_wrap=True)
+    memory = "kept" if result.memory == "kept" else "peak"
+    for heading in ("ms per\nstep", f"{memory}\nMB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, found in result.objectives.items():
         cost = f"{1000 * found.seconds:.1f}", f"{found.memory / 1e6:.1f}"
-        table.add_row(name, found.target, *cells, *cost)
+        table.add_row(name, found.target, *cost)
     return table
 
 

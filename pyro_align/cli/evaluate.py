@@ -54,7 +54,7 @@ def evaluate(
     over sentence pairs. Links are between words that are separated by ASCII white space, as for
     awk; a no-break space is part of a word.
     """
-    from pyro_align.cli.tables import evaluation_table, show
+    from pyro_align.cli.tables import show_evaluation
     from pyro_align.corpus import LinkFile, ParallelText
 
     loaded = load_run(run)
@@ -74,4 +74,4 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=2))
     else:
-        show(evaluation_table(result, f"{run} on {' '.join(path.name for path in text.paths)}"))
+        show_evaluation(result, f"{run} on {' '.join(path.name for path in text.paths)}")

@@ -196,7 +196,7 @@ def _free_folder(config: Any) -> Path:
 def _report(run: Any, seconds: float) -> None:
     """Evaluate, show the table, and say what to do next."""
     from pyro_align.cli.options import chosen_device
-    from pyro_align.cli.tables import evaluation_table, show
+    from pyro_align.cli.tables import show_evaluation
     from pyro_align.corpus import LinkFile
     from pyro_align.run_folder import write_facts
 
@@ -209,7 +209,7 @@ def _report(run: Any, seconds: float) -> None:
     )
     facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
     write_facts(run.path / "results.json", facts)
-    show(evaluation_table(result, f"{run.path} on {' '.join(p.name for p in text.paths)}"))
+    show_evaluation(result, f"{run.path} on {' '.join(p.name for p in text.paths)}")
     name, source = shlex.quote(str(run.path)), shlex.quote(str(text.source_path))
     files = shlex.join(map(str, text.paths))
     links = f" --gold {shlex.quote(str(gold))}" if gold else ""

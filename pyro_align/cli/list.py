@@ -16,11 +16,11 @@ def list_names() -> None:
 
     for registry in (MODELS, GUIDES, OBJECTIVES):
         table = Table(title=f"{registry.kind}s", box=SIMPLE, title_justify="left")
-        table.add_column("name")
+        table.add_column("name", no_wrap=True)
         table.add_column("what it is")
-        table.add_column("from")
         for name, place in registry.places().items():
-            table.add_row(name, registry.summary(name), place.partition(":")[0])
+            origin = "" if name in registry.builtin else f" ({place.partition(':')[0]})"
+            table.add_row(name, f"{registry.summary(name)}{origin}")
         show(table)
 
     together = Table(title="what goes together", box=SIMPLE, title_justify="left")

@@ -134,5 +134,7 @@ def chosen_device(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device {name}: not to be had here ({reason}); use cpu") from None
+        raise ConfigError(
+            f"--device {name}: not available on this machine ({reason}); use --device cpu"
+        ) from None
     return name

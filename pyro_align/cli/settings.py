@@ -25,8 +25,8 @@ def settings(key: str) -> None:
     from pyro_align.settings import settings as every_setting
 
     table = Table(box=SIMPLE)
-    table.add_column("setting", overflow="fold")
-    table.add_column("default", overflow="fold")
+    table.add_column("setting", no_wrap=True)
+    table.add_column("default")
     table.add_column("what it sets")
     previous = ""
     for setting in matching(key) if key else every_setting():

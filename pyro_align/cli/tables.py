@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -14,18 +15,27 @@ if TYPE_CHECKING:
     from pyro_align.evaluation import Evaluation
 
 
-def evaluation_table(result: Evaluation, title: str) -> Table:
-    """Table with a row for each measure."""
+def show_evaluation(result: Evaluation, title: str) -> None:
+    """Print a table with a row per measure, and below it the signatures of scores."""
     table = Table(title=printable(title), box=SIMPLE, title_justify="left", show_header=False)
-    table.add_column("measure")
-    table.add_column("value", justify="right")
+    table.add_column("measure", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
     table.add_column("note")
+    signatures = {}
     for one in result.measures():
-        table.add_row(one.name, f"{one.value:.{one.digits}f}", one.note)
-    return table
+        note = one.note
+        if "|" in note:  # a line of its own, since one that is broken cannot be copied
+            signatures[one.name] = note
+            note = "signature below"
+        table.add_row(one.name, f"{one.value:.{one.digits}f}", note)
+    show(table)
+    for name, signature in signatures.items():
+        click.echo(f"  {name}: {signature}")
 
 
 def show(table: Table) -> None:
     """Print a table on standard output, at most as wide as the terminal, else 80 columns."""
+    for column in table.columns:
+        column.overflow = "fold"  # what is too long goes on in the next line, whole
     # Brackets are brackets here, not markup.
     Console(markup=False, emoji=False).print(table)

@@ -27,7 +27,7 @@ class CorrectedPriorGuide(AlignmentGuide):
 
     Args:
         model: a model with ``networks`` that hold source and target embeddings.
-        hidden: length of ``u`` and ``v``.
+        hidden: length of the vectors ``u`` and ``v``.
     """
 
     latent = "categorical"

@@ -34,8 +34,8 @@ class RelaxedELBO(PathwiseELBO):
     Args:
         samples: alignments drawn for every target position; the estimate is their mean.
         free_bits: nats of KL divergence a target position that cost nothing.
-        warmup_steps: optimiser steps of that beginning. They are counted by :attr:`step`; where
-            nobody sets that, the objective is the bound itself from the first.
+        warmup_steps: optimiser steps that maximise the Jensen bound first, counted by :attr:`step`;
+            without a step the objective is the evidence lower bound itself.
     """
 
     pairs = frozenset({("simplex", "simplex")})

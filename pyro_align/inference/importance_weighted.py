@@ -20,7 +20,7 @@ class ImportanceWeightedBound(ImportanceObjective):
     one sample that is the bound with a weighted divergence, and with β = 1 no change.
 
     Args:
-        samples: K.
+        samples: alignments drawn per target position, K.
     """
 
     def __init__(self, *, samples: Count = 5):

@@ -26,7 +26,7 @@ class ReweightedWakeSleep(ImportanceObjective):
     There is no KL divergence from the prior in it, hence none to weigh: ``kl_weight`` must be 1.
 
     Args:
-        samples: K, at least 2, for a single sample has the weight 1 whatever it is.
+        samples: alignments drawn per target position, K; at least 2.
     """
 
     weighs_kl = False

@@ -46,8 +46,9 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     and has no ``differentiable_loss``.
 
     Args:
-        baseline: a key of :data:`BASELINES`.
-        samples: alignments drawn for every target position; the estimate is their mean.
+        baseline: control variate of the score function: ``soft-attention``, ``none``,
+            ``average``, ``network`` or ``leave-one-out`` (:data:`BASELINES`).
+        samples: alignments drawn per target position; the estimate is their mean.
         free_bits: nats of KL divergence a target position that cost nothing, see
             :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """

@@ -22,8 +22,9 @@ class VIMCO(ImportanceObjective):
     acts as in :class:`~pyro_align.inference.ImportanceWeightedBound`.
 
     Args:
-        samples: K, at least 2.
-        mean: which mean of the others' weights; ``geometric`` is the one recommended there.
+        samples: alignments drawn per target position, K; at least 2.
+        mean: mean of the other samples' weights, ``geometric`` (recommended by Mnih and Rezende)
+            or ``arithmetic``.
 
     Raises:
         ConfigError: for too few samples or another mean.

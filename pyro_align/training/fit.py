@@ -138,12 +138,15 @@ def check_machine(config: Config) -> None:
     """
     training = config.training
     if training.accelerator == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("training.accelerator = 'cuda', but there is no CUDA device: take 'cpu'")
+        raise ConfigError(
+            "training.accelerator = 'cuda', but this machine has no CUDA device: use "
+            "--device cpu, or --set training.accelerator=cpu"
+        )
     devices, _ = processes(training)
     if _uses_cuda(training) and devices > (there := torch.cuda.device_count()):
         raise ConfigError(
-            f"{devices} devices asked for, but there are {there}: lower --devices, or train on "
-            f"the CPU with training.accelerator=cpu"
+            f"{devices} devices asked for, but this machine has {there}: lower "
+            f"--devices, or train on the CPU with --device cpu"
         )
     uses_lstm = config.network.cell == "lstm"
     if training.precision == "bf16" and uses_lstm and not _uses_cuda(training):

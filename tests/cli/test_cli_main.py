@@ -59,16 +59,14 @@ def test_list():
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     for registry in (MODELS, GUIDES, OBJECTIVES):
-        for name, place in registry.places().items():
-            (line,) = [
-                line
+        for name in registry:
+            assert any(
+                line.startswith(f"  {name} ") and registry.summary(name)[:20] in line
                 for line in lines
-                if line.split()[:1] == [name] and line.split()[-1] == place.partition(":")[0]
-            ]
-            words = line.split()[1:-1]
-            assert len(words) > 1
-            assert "`" not in line
-    together = lines[lines.index(next(line for line in lines if "goes together" in line)) :]
+            )
+    assert max(map(len, lines)) <= 80
+    wide = CliRunner().invoke(main, ["list"], env={"COLUMNS": "200"}).output.splitlines()
+    together = wide[wide.index(next(line for line in wide if "goes together" in line)) :]
     rows = {tuple(line.split()[:2]): line for line in together if len(line.split()) > 2}
     for model in MODELS:
         for guide in GUIDES:
@@ -81,12 +79,18 @@ def test_list():
             assert {name.strip(",") for name in found} == fitting
 
 
-def test_tables_keep_brackets_and_width(capsys):
-    table = Table("a")
-    text = f"E_q[log p] [bold]x[/bold] :smile: {'y' * 80}"
-    table.add_row(text)
-    show(table)
-    assert text in capsys.readouterr().out
+def test_tables_keep_brackets_and_all_text(capsys, monkeypatch):
+    text = f"E_q[log p] [bold]x[/bold] :smile: {'y' * 90}"
+    for columns in ("200", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        table = Table("a")
+        table.add_row(text)
+        show(table)
+        shown = capsys.readouterr().out
+        assert max(map(len, shown.splitlines())) <= int(columns)
+        assert (text in shown) is (columns == "200")
+        assert shown.count("y") == 90
+        assert "[bold]x[/bold] :smile:" in shown
 
 
 @pytest.mark.parametrize(
@@ -131,5 +135,5 @@ def test_devices(monkeypatch):
     assert chosen_device("auto") == "cpu"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert chosen_device("auto") == "cuda"
-    with pytest.raises(ConfigError, match="--device sofa: not to be had here"):
+    with pytest.raises(ConfigError, match="--device sofa: not available on this machine"):
         chosen_device("sofa")

@@ -125,6 +125,16 @@ def test_table(folders):
     assert text.count("–") == 5  # what soft attention does not have
 
 
+def test_the_table_fits_80_columns(tmp_path):
+    facts = {**VARIATIONAL, "perplexity": 12345.678, "elbo": -10.1234, "fit_seconds": 360000.5}
+    long = make(tmp_path / ("a-long-name-of-a-run-" * 4), facts, guide="posterior-mixture")
+    text = call(long, long).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    for value in ("12345.678", "-10.1234", "360000.5", "33.68", "0.2500"):
+        assert text.count(value) == 2
+    assert "…" not in text
+
+
 def test_columns_without_any_value_are_left_out(folders):
     assert "KL" in call(*folders).stdout
     alone = call(folders[0]).stdout

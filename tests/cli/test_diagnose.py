@@ -32,15 +32,21 @@ def test_table():
         "KL(guide ‖ prior)",
         "KL(guide ‖ exact posterior)",
         "effective sample size",
+    ):
+        assert sum(line.startswith(f"  {measure}  ") for line in lines) == 1, measure
+    for objective in (
         "score-function, none",
         "score-function, soft-attention",
         "score-function, leave-one-out, K=4",
         "rws, K=5",
         "vimco, K=5",
     ):
-        assert sum(line.startswith(f"  {measure}  ") for line in lines) == 1, measure
-    (enumerated,) = [line.split() for line in lines if line.startswith("  enumerated  ")]
-    assert enumerated[1:6] == ["ELBO", "0", "0", "0", "0"]
+        # A row of noise and bias, and one of the cost.
+        assert sum(line.startswith(f" {objective} ") for line in lines) == 2, objective
+    noise, cost = [line.split() for line in lines if line.split()[:1] == ["enumerated"]]
+    assert noise == ["enumerated", "0", "0", "0", "0"]
+    assert cost[1] == "ELBO"
+    assert max(map(len, lines)) <= 80
     assert "on 1 sentence pair" in result.stdout
     assert "enumerated ELBO" in result.stdout
 
@@ -93,7 +99,7 @@ def test_models_without_enumeration(tmp_path, model, row, absent):
     Run.resume(run).fit(echo=silent)
     result = call(run, *QUICK, "--plot", tmp_path / "figure.svg")
     assert result.exit_code == 0, result.output
-    assert f"\n  {row}  " in result.stdout
+    assert f"\n {row} " in result.stdout
     assert absent not in result.stdout
     svg = (tmp_path / "figure.svg").read_text()
     assert svg.count("<svg") == 1

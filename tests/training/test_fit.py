@@ -229,7 +229,7 @@ def test_what_the_machine_has_not(monkeypatch):
         return Config.load(settings=settings(**changes))
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=r"training\.accelerator = 'cuda'.*no CUDA.*'cpu'"):
+    with pytest.raises(ConfigError, match=r"training\.accelerator = 'cuda'.*no CUDA.*--device cpu"):
         check_machine(config(training__accelerator="cuda"))
     check_machine(config(training__devices=2, training__accelerator="auto"))
     for accelerator in ("auto", "cpu"):
@@ -239,7 +239,7 @@ def test_what_the_machine_has_not(monkeypatch):
         check_machine(config(network__cell="gru", **half))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ConfigError, match="2 devices asked for, but there are 1"):
+    with pytest.raises(ConfigError, match="2 devices asked for, but this machine has 1"):
         check_machine(config(training__devices=2, training__accelerator="auto"))
     check_machine(config(training__devices=2, training__accelerator="cpu"))
     check_machine(config(training__precision="bf16", training__accelerator="auto"))
