@@ -6,6 +6,7 @@ import fcntl
 import glob
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -80,7 +81,7 @@ def sibling_path(path: Path) -> Path:
 
 
 def delete_abandoned(folder: Path, name: str | None = None) -> None:
-    """Delete partial files that killed processes left; those in use are locked and stay.
+    """Delete partial files and folders of killed processes; those in use are locked and stay.
 
     Args:
         folder: where to look.
@@ -88,9 +89,22 @@ def delete_abandoned(folder: Path, name: str | None = None) -> None:
     """
     start = "*" if name is None else glob.escape(name[:_KEPT])
     for partial in folder.glob(f".{start}.{'[0-9a-f]' * 8}.part"):
-        with suppress(OSError), partial.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            partial.unlink()
+        with suppress(OSError), _opened(partial) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if partial.is_dir():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Descriptor of a file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from pyro_align import training  # Lightning is imported with `fit` and `check_m
 from pyro_align.components import (
     chosen,
     derived,
-    is_same_class,
     keep_own_code,
     located,
     refuse_idle,
@@ -28,6 +28,7 @@ from pyro_align.evaluation import (
     check_text,
     evaluate_positions,
 )
+from pyro_align.folders import locked, new_folder
 from pyro_align.inference import Objective
 from pyro_align.metrics import translation_scores
 from pyro_align.networks import SequenceToSequence
@@ -38,8 +39,6 @@ from pyro_align.run_folder import (
     Echo,
     check_identity,
     check_version,
-    free_folder,
-    new_folder,
     prepare,
     prepare_from,
     refuse_other_text,
@@ -52,14 +51,11 @@ from pyro_align.training import (
     index,
     load_weights,
     own_parameters,
-    save_weights,
 )
 from pyro_align.training.distributed import is_first_process, processes
 from pyro_align.translation import BeamSearch, Translator
 from pyro_align.trial import try_programs
-
-START = "start.safetensors"
-"""Weights that a run begins with, where these are not random but those of another run."""
+from pyro_align.warm_start import START, start_from
 
 
 class Run(RunDisplay):
@@ -101,12 +97,12 @@ class Run(RunDisplay):
         *,
         start: Run | None = None,
         overwrite: bool = False,
+        numbered: bool = False,
         echo: Echo = print,
     ) -> Run:
         """Make a run folder that is ready to be fitted: vocabularies, and every line checked.
 
-        It is made beside ``path`` and renamed when it is whole; a run to be overwritten stays
-        until then.
+        It appears at ``path`` when it is complete; a run to be overwritten stays until then.
 
         Args:
             config: what to fit; from :meth:`derived` where there is a ``start``.
@@ -114,6 +110,7 @@ class Run(RunDisplay):
             start: a loaded run whose vocabularies, built-in corpus and weights are copied: those
                 of the model, and those of the guide if the new one is of the same class and sizes.
             overwrite: replace a run that is there.
+            numbered: take ``path-2`` and so on if something is at ``path``.
             echo: told in a line what was found and made.
 
         Raises:
@@ -131,7 +128,8 @@ class Run(RunDisplay):
         training.check_machine(config)
         refuse_idle(config, None if start is None else start.config)
         try_programs(config)
-        with new_folder(path, overwrite=overwrite) as folder:
+        with new_folder(path, overwrite=overwrite, numbered=numbered) as new:
+            folder = new.partial
             kept = keep_own_code(config, folder)
             if start is None:
                 prepare(kept, folder, echo)
@@ -140,9 +138,9 @@ class Run(RunDisplay):
             # Names options that do not fit, before a run is replaced.
             run = cls._open(folder)
             if start is not None:
-                run._start_from(start, config.guide, echo)
+                start_from(run, start, config.guide, run._notes(), echo)
             run._check_text()
-        return cls.resume(path)
+        return cls.resume(new.path)
 
     @classmethod
     def load(cls, path: Path | str) -> Run:
@@ -191,25 +189,14 @@ class Run(RunDisplay):
             The run itself.
 
         Raises:
-            RunError: if the text is not the one the run began with, or a checkpoint is damaged.
+            RunError: if the text is not the one the run began with, a checkpoint is damaged, or
+                another process is training this run.
             TrainingError: if a loss is not a number.
         """
-        refuse_other_text(self.config, self.path, "put the old one back, or start a new run")
-        corpora = self._corpora()
-        for name, corpus in corpora.items():
-            skipped = f", {corpus.skipped} skipped as too long" if corpus.skipped else ""
-            echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
-        training.fit(
-            self.config,
-            self.model,
-            self.guide,
-            self.objective,
-            folder=self.path,
-            notes=self._notes(),
-            **corpora,
-        )
-        if is_first_process():
-            write_status(self.path, "finished")
+        with locked(self.path) if is_first_process() else nullcontext():
+            self._train(echo)
+            if is_first_process():
+                write_status(self.path, "finished")
         self._load_weights("weights.safetensors")
         for program in self.programs.values():
             program.eval()
@@ -279,12 +266,12 @@ class Run(RunDisplay):
             freeze_model = bool(own_parameters(built, start.model))
         config = config.changed({"training.freeze_model": freeze_model})
         folder = start.beside(config) if out is None else Path(out)
-        return Run.create(config, folder, start=start, echo=echo)
+        return Run.create(config, folder, start=start, numbered=out is None, echo=echo)
 
     def beside(self, config: Config) -> Path:
-        """A free place beside this run for one with the guide of ``config``."""
+        """The place beside this run for one with the guide of ``config``."""
         path = self.path if self.path.name not in ("", "..") else self.path.resolve()
-        return free_folder(path.with_name(f"{path.name}-{config.guide.name.rpartition(':')[2]}"))
+        return path.with_name(f"{path.name}-{config.guide.name.rpartition(':')[2]}")
 
     def test_text(self) -> tuple[ParallelText, Path | None]:
         """The text to evaluate a finished fit on, and the file of its gold links, if any."""
@@ -427,25 +414,15 @@ class Run(RunDisplay):
         for program in self.programs.values():
             program.to(device)
 
-    def _start_from(self, start: Run, guide: Component, echo: Echo) -> None:
-        """Take a run's weights, and keep them in the folder, for nothing else is needed then."""
-        self.model.load_state_dict(start.model.state_dict())
-        old = located(start.config.guide, start.path)
-        weights = start.guide.state_dict()
-        fits = _shapes(weights) == _shapes(self.guide.state_dict())
-        if kept := fits and is_same_class(guide, old):
-            self.guide.load_state_dict(weights)
-        trained = own_parameters(self.guide, self.model)
-        if self.config.training.freeze_model and not trained:
-            raise ConfigError(
-                f"guide {self.config.guide.name!r} has no parameters, so with the model frozen "
-                f"there is nothing to train: take another guide, or train the model too "
-                f"(without --freeze-model, in Python freeze_model=False)"
-            )
-        if trained:
-            echo(f"guide: {f'starts from the weights of {start.path}' if kept else 'fresh'}")
-        notes = {"from": start.path.name, **self._notes()}
-        save_weights(self.path / START, self.programs, notes)
+    def _train(self, echo: Echo) -> None:
+        refuse_other_text(self.config, self.path, "put the old one back, or start a new run")
+        corpora = self._corpora()
+        for name, corpus in corpora.items():
+            skipped = f", {corpus.skipped} skipped as too long" if corpus.skipped else ""
+            echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
+        programs = (self.model, self.guide, self.objective)
+        texts = (corpora["train"], corpora["valid"])
+        training.fit(self.config, *programs, *texts, folder=self.path, notes=self._notes())
 
     def _notes(self) -> dict[str, str]:
         """Notes that tie weights to this run's vocabularies and settings."""
@@ -487,7 +464,3 @@ class Run(RunDisplay):
     def _component(self, component: Component) -> tuple[str, dict[str, Any]]:
         """Name and options; a file kept in the folder is named from the folder."""
         return located(component, self.path).name, component.options
-
-
-def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in weights.items()}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,53 +26,6 @@ IDENTITY = "identity.json"
 """File of what the weights of a run depend on; see :func:`identity`."""
 
 Echo = Callable[[str], None]
-
-
-@contextmanager
-def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to be filled, which gets its name when it is whole.
-
-    It lies beside ``path`` until then, and so does a run that it replaces stay.
-
-    Args:
-        path: where it will lie.
-        overwrite: replace a run that is there.
-
-    Raises:
-        RunError: if ``path`` is in the way, or the folder cannot be made.
-    """
-    replaced = path.with_name(f".{path.name}.old")
-    if replaced.exists() and not path.exists():
-        replaced.rename(path)  # a kill came between the two renamings below
-    if path.exists() and not overwrite:
-        raise RunError(
-            f"{path} exists: choose another --out, go on with it with --resume {path}, or "
-            f"replace it with --overwrite"
-        )
-    if path.exists() and not (path / "run.json").is_file():
-        raise RunError(f"{path} is no run, so it is not overwritten: choose another --out")
-    beside = path.with_name(f".{path.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        beside.mkdir(parents=True)
-        yield beside
-        if path.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            path.rename(replaced)
-        beside.rename(path)
-        shutil.rmtree(replaced, ignore_errors=True)
-    except OSError as error:
-        raise RunError(f"{path}: the run cannot be made: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def free_folder(stem: Path) -> Path:
-    """A path where nothing is: ``stem``, else ``stem-2`` and so on."""
-    number = 1
-    while (folder := stem if number == 1 else Path(f"{stem}-{number}")).exists():
-        number += 1
-    return folder
 
 
 def prepare(config: Config, folder: Path, echo: Echo) -> None:

@@ -25,11 +25,12 @@ LAYERS = (
         "transduction",
         "testing",
         "trial",
+        "warm_start",
     },
     {"training", "posterior", "translation", "alignment", "hmm", "registry", "config", "settings"},
     {"models", "guides"},
     {"inference", "networks", "distributions", "metrics"},
-    {"corpus", "batch", "compression", "constraints", "errors", "files", "outline"},
+    {"corpus", "batch", "compression", "constraints", "errors", "files", "folders", "outline"},
 )
 """From the top down: a part imports from its own layer and from those below."""
 

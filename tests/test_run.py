@@ -21,6 +21,7 @@ from runs import (
 import pyro_align
 from pyro_align.corpus import ParallelText, Vocabulary
 from pyro_align.errors import ConfigError, DataError, IncompatibleError, RunError, UserError
+from pyro_align.folders import LOCK
 from pyro_align.guides import PriorGuide
 from pyro_align.run import Run
 from pyro_align.run_folder import FORMAT, check_identity
@@ -32,7 +33,7 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != LOCK
     }
 
 
@@ -112,7 +113,7 @@ def test_only_a_run_is_overwritten(tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter").write_text("all of it")
-    with pytest.raises(RunError, match="is no run, so it is not overwritten"):
+    with pytest.raises(RunError, match="is not a run, so it is not overwritten"):
         Run.create(tiny_config(shared_corpus()), folder, overwrite=True, echo=silent)
     assert (folder / "chapter").read_text() == "all of it"
 
@@ -377,6 +378,7 @@ def test_relative_paths_hold_wherever_the_run_is_resumed(tmp_path, monkeypatch):
 
 
 OWN = """
+from pyro_align.folders import LOCK
 from pyro_align.guides import PriorGuide
 from pyro_align.models import CategoricalModel
 

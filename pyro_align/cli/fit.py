@@ -155,20 +155,18 @@ def fit(
             chosen = _configuration(config, settings, given)
         else:
             chosen = start.derived({**given, **dict(map(parse_setting, settings))})
-        if is_first_process():
-            folder = out or (_free_folder(chosen) if start is None else start.beside(chosen))
-            os.environ[_RUN] = str(folder)
-        else:
-            folder = out or Path(os.environ[_RUN])
+        folder = out or (_default_folder(chosen) if start is None else start.beside(chosen))
 
         def prepare() -> None:
             with status(f"preparing {folder}"):
                 from pyro_align.run import Run  # imports torch
 
-                Run.create(chosen, folder, start=start, overwrite=overwrite, echo=tell)
+                options = {"overwrite": overwrite, "numbered": out is None}
+                made = Run.create(chosen, folder, start=start, echo=tell, **options)
+                os.environ[_RUN] = str(made.path)
 
         after_first_process(prepare)
-        run = resumed_run(folder)
+        run = resumed_run(Path(os.environ.get(_RUN, folder)))
     run.fit(echo=tell if is_first_process() else lambda line: None)
     if is_first_process():
         _report(run, time.monotonic() - began)
@@ -186,11 +184,9 @@ def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str
     return chosen(reconciled(Config.load(path and config_file(path), changes), tables))
 
 
-def _free_folder(config: Any) -> Path:
-    from pyro_align.run_folder import free_folder
-
+def _default_folder(config: Any) -> Path:
     data = "demo" if config.data.train is None else config.data.train[0].name.partition(".")[0]
-    return free_folder(Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}")
+    return Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}"
 
 
 def _report(run: Any, seconds: float) -> None:

@@ -1,0 +1,55 @@
+"""Runs that start from the weights of another run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from pyro_align.components import is_same_class, located
+from pyro_align.config import Component
+from pyro_align.errors import ConfigError
+from pyro_align.training import own_parameters, save_weights
+
+START = "start.safetensors"
+"""File of the weights that a run starts with, if these are those of another run."""
+
+
+def start_from(
+    run: Any, start: Any, guide: Component, notes: Mapping[str, str], echo: Callable[[str], None]
+) -> None:
+    """Copy the weights of a run, and save them in the new run's folder.
+
+    The model's weights are copied, and the guide's if it is of the same class and sizes.
+
+    Args:
+        run: the new run.
+        start: the run to start from.
+        guide: the new guide, as it was named.
+        notes: saved with the weights.
+        echo: told whether the guide starts from weights.
+
+    Raises:
+        ConfigError: if the model is frozen and the guide has no parameters.
+    """
+    run.model.load_state_dict(start.model.state_dict())
+    old = located(start.config.guide, start.path)
+    weights = start.guide.state_dict()
+    fits = _shapes(weights) == _shapes(run.guide.state_dict())
+    if kept := fits and is_same_class(guide, old):
+        run.guide.load_state_dict(weights)
+    trained = own_parameters(run.guide, run.model)
+    if run.config.training.freeze_model and not trained:
+        raise ConfigError(
+            f"guide {run.config.guide.name!r} has no parameters, so with the model frozen there is "
+            f"nothing to train: take another guide, or train the model too (without "
+            f"--freeze-model, in Python freeze_model=False)"
+        )
+    if trained:
+        echo(f"guide: {f'starts from the weights of {start.path}' if kept else 'fresh'}")
+    save_weights(run.path / START, run.programs, {"from": start.path.name, **notes})
+
+
+def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}
