@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -31,6 +34,9 @@ class Batch:
             for a device.
         target_lengths: as ``source_lengths``.
         indices: 0-based position of each pair in its corpus; always on the CPU.
+        noise: seeds of the dropout that this batch is computed with, see :class:`Noise`.
+        computed: what model and guide have computed from this batch, where they share it; None
+            where every call computes afresh. See :meth:`sharing`.
     """
 
     source: Int[Tensor, "batch source"]
@@ -40,6 +46,8 @@ class Batch:
     source_lengths: Int[Tensor, " batch"]
     target_lengths: Int[Tensor, " batch"]
     indices: Int[Tensor, " batch"]
+    noise: Noise = field(default_factory=lambda: Noise(), repr=False, compare=False)
+    computed: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_ids(
@@ -91,9 +99,72 @@ class Batch:
         """The batch in page-locked memory, from where a GPU can fetch it by itself."""
         return self._map(torch.Tensor.pin_memory)
 
+    def sharing(self) -> Batch:
+        """The batch, with room for what model and guide both need, to be computed once.
+
+        For one evaluation of an objective: what is computed goes with the parameters of that
+        moment. A batch that is shared already is returned as it is.
+        """
+        return self if self.computed is not None else dataclasses.replace(self, computed={})
+
+    def with_new_noise(self) -> Batch:
+        """The same sentences with other dropout, as every optimiser step should have it."""
+        return dataclasses.replace(self, noise=Noise())
+
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        moved = ("source", "target", "source_mask", "target_mask")
-        return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in moved})
+        return dataclasses.replace(
+            self,
+            source=function(self.source),
+            target=function(self.target),
+            source_mask=function(self.source_mask),
+            target_mask=function(self.target_mask),
+        )
+
+
+class Noise:
+    """Random numbers that belong to a batch, so that dropout is the same whoever computes it.
+
+    In training mode the states of a model are a function of its parameters, the batch and this
+    noise. The model's own run, a guide that reads the model's states, a baseline and an exact
+    posterior then speak of one and the same network, whether they share the computation or not.
+
+    Args:
+        seed: None to draw one from torch's global generator when it is first needed.
+    """
+
+    def __init__(self, seed: int | None = None):
+        self._seed = seed
+
+    @property
+    def seed(self) -> int:
+        """Where the random numbers start from."""
+        if self._seed is None:
+            self._seed = int(torch.randint(2**62, ()))
+        return self._seed
+
+    @contextmanager
+    def drawn(self, device: torch.device, stream: str) -> Iterator[None]:
+        """Within it, torch's generators of the CPU and of ``device`` draw from this noise.
+
+        Afterwards they go on from where they were.
+
+        Args:
+            device: where random numbers are drawn.
+            stream: name of independent numbers; under the same name they are the same numbers.
+        """
+        seed = self.seed ^ zlib.crc32(stream.encode())
+        generators = [torch.default_generator]
+        if device.type == "cuda":
+            index = torch.cuda.current_device() if device.index is None else device.index
+            generators.append(torch.cuda.default_generators[index])
+        before = [generator.get_state() for generator in generators]
+        try:
+            for generator in generators:
+                generator.manual_seed(seed)
+            yield
+        finally:
+            for generator, state in zip(generators, before, strict=True):
+                generator.set_state(state)
 
 
 def _pad(

@@ -25,7 +25,6 @@ from pyro_align.inference import (
 from pyro_align.inference.enumeration import enumerated_trace, every_alignment
 from pyro_align.inference.importance import ImportanceObjective
 from pyro_align.inference.program import Latent
-from pyro_align.inference.sharing import share_computation
 from pyro_align.registry import OBJECTIVES
 
 LEAVE_ONE_OUT = (2, 3, 4)
@@ -125,8 +124,8 @@ def wake_phase(model: Any, guide: Any, batch: Batch) -> Tensor:
 
     Its gradient is what reweighted wake-sleep has in expectation for infinitely many samples.
     """
-    with share_computation():
-        model_trace, guide_trace = (enumerated_trace(each, batch) for each in (model, guide))
+    batch = batch.sharing()
+    model_trace, guide_trace = (enumerated_trace(each, batch) for each in (model, guide))
     log_joint = sum(every_alignment(model_trace, site, batch) for site in ("alignment", "tokens"))
     log_guide = every_alignment(guide_trace, "alignment", batch)
     assert isinstance(log_joint, Tensor)

@@ -1,5 +1,6 @@
 """Pyro distributions the field lacks."""
 
+from pyro_align.distributions.divergence import categorical_kl, kl_divergence
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.distributions.log_partition import factor_of
 from pyro_align.distributions.markov_mixture import ChainPosterior, MarkovMixture
@@ -20,7 +21,9 @@ __all__ = [
     "TokenDistribution",
     "VocabularyCategorical",
     "at_least_fp32",
+    "categorical_kl",
     "concentrations",
     "factor_of",
+    "kl_divergence",
     "mask_logits",
 ]

@@ -1,4 +1,4 @@
-"""What a guide of this package is: a Pyro program built on a model."""
+"""Base class of guides: Pyro programs built on a model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ class AlignmentGuide(Program):
     """An approximate posterior ``q(z | x, y)`` for the model it is built on.
 
     ``guide(batch)`` is a Pyro program with the plates of the model and, unless :attr:`latent` is
-    ``none``, the site ``alignment``. A subclass writes :meth:`forward`. It may use what the model
-    computes through ``self.model.states(batch)``, which costs nothing a second time.
+    ``none``, the site ``alignment``. A subclass writes :meth:`forward`. It may read what the model
+    computes: ``self.model.states(batch)``, ``self.model.features(batch)`` and
+    ``self.model.prior(states)``; objectives compute the first two once a step.
 
     Args:
         model: the model, as Pyro's autoguides take it. Its parameters stay the model's own: they

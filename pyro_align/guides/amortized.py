@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor, nn
 
-from pyro_align.batch import PAD, Batch
+from pyro_align.batch import Batch
 from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
@@ -25,7 +25,7 @@ class AmortizedGuide(AlignmentGuide):
     included (Deng et al. 2018).
 
     Args:
-        model: a model with ``networks`` that hold source and target embeddings.
+        model: an :class:`~pyro_align.models.AlignmentModel`.
         hidden: units of each network, each direction.
         layers: layers of each network.
         dropout: on embeddings and between layers; None for the model's own.
@@ -47,18 +47,11 @@ class AmortizedGuide(AlignmentGuide):
         networks = self.model.networks
         config = networks.config
         rate = config.dropout if dropout is None else dropout
-        self.own_embeddings = None
-        if not share_embeddings:
-            sides = (networks.source_embedding, networks.target_embedding)
-            self.own_embeddings = nn.ModuleList(
-                nn.Embedding(side.num_embeddings, side.embedding_dim, PAD) for side in sides
-            )
+        self.own_features = None if share_embeddings else networks.new_features()
         self.dropout = nn.Dropout(rate)
-        self.source_network = BidirectionalRecurrence(
-            config.cell, config.embedding, hidden, layers, rate
-        )
-        self.target_network = BidirectionalRecurrence(
-            config.cell, config.embedding, hidden, layers, rate
+        self.source_network, self.target_network = (
+            BidirectionalRecurrence(config.cell, size, hidden, layers, rate)
+            for size in networks.feature_sizes
         )
         self.bilinear = nn.Linear(2 * hidden, 2 * hidden, bias=False)
 
@@ -66,13 +59,9 @@ class AmortizedGuide(AlignmentGuide):
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
         """Logits of ``q``, masked where the source is padding."""
-        if self.own_embeddings is None:
-            networks = self.model.networks
-            source, target = networks.source_embedding, networks.target_embedding
-        else:
-            source, target = self.own_embeddings
-        sources = self.source_network(self.dropout(source(batch.source)), batch.source_lengths)
-        targets = self.target_network(self.dropout(target(batch.target)), batch.target_lengths)
+        source, target = (self.own_features or self.model.features)(batch)
+        sources = self.source_network(self.dropout(source), batch.source_lengths)
+        targets = self.target_network(self.dropout(target), batch.target_lengths)
         scores = targets @ self.bilinear(sources).transpose(1, 2)
         return mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))
 

@@ -24,7 +24,7 @@ class AmortizedDirichletGuide(AlignmentGuide):
     that starts at the prior starts at the Jensen bound instead.
 
     Args:
-        model: a model with ``networks`` that hold source and target embeddings.
+        model: an :class:`~pyro_align.models.AlignmentModel`.
         hidden: units of each network, each direction.
         layers: layers of each network.
         dropout: on embeddings and between layers; None for the model's own.

@@ -26,7 +26,7 @@ class CorrectedPriorGuide(AlignmentGuide):
     learns leaves the model alone.
 
     Args:
-        model: a model with ``networks`` that hold source and target embeddings.
+        model: an :class:`~pyro_align.models.AlignmentModel`.
         hidden: length of the vectors ``u`` and ``v``.
     """
 
@@ -35,22 +35,21 @@ class CorrectedPriorGuide(AlignmentGuide):
     def __init__(self, model: object, *, hidden: Size = 128):
         super().__init__(model)
         networks = self.model.networks
-        config, annotation = networks.config, networks.encoder.annotation_size
-        self.token = nn.Linear(config.embedding + config.decoder_hidden, hidden)
-        self.source = nn.Linear(config.embedding + annotation, hidden, bias=False)
+        source, target = networks.feature_sizes
+        self.token = nn.Linear(target + networks.hidden_size, hidden)
+        self.source = nn.Linear(source + networks.annotation_size, hidden, bias=False)
 
     @shared
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
         """Logits of ``q``, masked where the source is padding."""
-        networks, states = self.model.networks, self.model.states(batch)
-        tokens = torch.cat([networks.target_embedding(batch.target), states.hidden], -1).detach()
-        sources = torch.cat(
-            [networks.source_embedding(batch.source), states.memory.annotations], -1
-        ).detach()
+        source, target = self.model.features(batch)
+        states = self.model.states(batch)
+        tokens = torch.cat([target, states.hidden], -1).detach()
+        sources = torch.cat([source, states.memory.annotations], -1).detach()
         words = torch.tanh(self.source(sources))
         likelihood = at_least_fp32(self.token(tokens) @ words.transpose(1, 2))
-        scores = states.scores.detach() + likelihood
+        scores = self.model.prior(states).logits.detach() + likelihood
         return mask_logits(scores, batch.source_mask.unsqueeze(1))
 
     def forward(self, batch: Batch) -> Tensor:

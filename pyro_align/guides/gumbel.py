@@ -21,7 +21,7 @@ class GumbelGuide(AlignmentGuide):
     A relaxation of ``Categorical(g_t)`` whose draws are differentiable (Jang et al. 2017).
 
     Args:
-        model: a model with ``networks`` that hold source and target embeddings.
+        model: an :class:`~pyro_align.models.AlignmentModel`.
         temperature: τ at the beginning of training.
         floor: least τ.
         half_life: optimiser steps in which τ halves, until it has reached the floor.

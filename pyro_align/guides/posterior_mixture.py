@@ -26,7 +26,7 @@ class PosteriorMixtureGuide(AlignmentGuide):
     what the prior knows already, and bounds the divergence: ``KL(q ‖ p) ≤ (1 − γ) KL(r ‖ p)``.
 
     Args:
-        model: a model with ``networks`` that hold source and target embeddings.
+        model: an :class:`~pyro_align.models.AlignmentModel`.
         hidden: units of each network of ``r``, each direction.
         layers: layers of each network of ``r``.
         dropout: on embeddings and between layers of ``r``; None for the model's own.
@@ -52,7 +52,7 @@ class PosteriorMixtureGuide(AlignmentGuide):
             dropout=dropout,
             share_embeddings=share_embeddings,
         )
-        self.gate = nn.Linear(self.model.networks.config.decoder_hidden, 1)
+        self.gate = nn.Linear(self.model.networks.hidden_size, 1)
 
     @shared
     @pyro_method
@@ -60,7 +60,7 @@ class PosteriorMixtureGuide(AlignmentGuide):
         """Log probabilities of ``q``."""
         states = self.model.states(batch)
         gate = at_least_fp32(self.gate(states.hidden))
-        prior = logsigmoid(gate) + states.scores.log_softmax(-1)
+        prior = logsigmoid(gate) + self.model.prior(states).logits
         network = logsigmoid(-gate) + self.amortized.scores(batch).log_softmax(-1)
         return torch.logaddexp(prior, network)
 

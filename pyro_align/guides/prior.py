@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pyro
-import pyro.distributions as dist
 from torch import Tensor
 
 from pyro_align.batch import Batch
@@ -21,6 +20,6 @@ class PriorGuide(AlignmentGuide):
 
     def forward(self, batch: Batch) -> Tensor:
         """Sites: ``alignment``."""
-        states = self.model.states(batch)
+        prior = self.model.prior(self.model.states(batch))
         with alignment_plates(batch):
-            return pyro.sample("alignment", dist.Categorical(logits=states.scores))
+            return pyro.sample("alignment", prior)

@@ -29,7 +29,7 @@ class TransformerGuide(AlignmentGuide):
 
     It reads source and target as one sequence (Vaswani et al. 2017, normalised first), so that
     both know of each other before they are compared. A token is read off its embedding and its
-    neighbours', the model's own, by a convolution for each side, plus sinusoids of its position in
+    neighbours' by a convolution for each side, plus sinusoids of its position in
     its sentence.
 
     The weights of the layers have an equalised learning rate, see :class:`Equalised`: at the rates
@@ -38,11 +38,12 @@ class TransformerGuide(AlignmentGuide):
     absolute positions to go by until its layers have learnt to attend to what is near.
 
     Args:
-        model: a model with ``networks`` that hold source and target embeddings.
+        model: an :class:`~pyro_align.models.AlignmentModel`.
         size: units of a layer; a multiple of ``2 heads``.
         layers: number of layers.
         heads: attention heads.
         dropout: within layers and on their input; None for the model's own.
+        share_embeddings: read the model's embeddings rather than own ones.
     """
 
     latent = "categorical"
@@ -55,6 +56,7 @@ class TransformerGuide(AlignmentGuide):
         layers: Layers = 2,
         heads: Size = 4,
         dropout: Rate | None = None,
+        share_embeddings: bool = True,
     ):
         if size % (2 * heads):
             raise ConfigError(
@@ -64,10 +66,11 @@ class TransformerGuide(AlignmentGuide):
         networks = self.model.networks
         rate = networks.config.dropout if dropout is None else dropout
         self.size = size
+        self.own_features = None if share_embeddings else networks.new_features()
         self.sides = nn.ModuleList(
             # Its bias tells the sides apart.
-            nn.Conv1d(embedding.embedding_dim, size, 2 * NEIGHBOURS + 1, padding=NEIGHBOURS)
-            for embedding in (networks.source_embedding, networks.target_embedding)
+            nn.Conv1d(feature, size, 2 * NEIGHBOURS + 1, padding=NEIGHBOURS)
+            for feature in networks.feature_sizes
         )
         self.dropout = nn.Dropout(rate)
         self.layers = nn.ModuleList(_layer(size, heads, rate) for _ in range(layers))
@@ -78,20 +81,18 @@ class TransformerGuide(AlignmentGuide):
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
         """Logits of ``q``, masked where the source is padding."""
-        networks = self.model.networks
+        features = (self.own_features or self.model.features)(batch)
+        masks = (batch.source_mask, batch.target_mask)
         read = []
-        for side, embedding, tokens, mask in (
-            (self.sides[0], networks.source_embedding, batch.source, batch.source_mask),
-            (self.sides[1], networks.target_embedding, batch.target, batch.target_mask),
-        ):
-            embedded = embedding(tokens) * mask.unsqueeze(-1)
+        for side, feature, mask in zip(self.sides, features, masks, strict=True):
+            embedded = feature * mask.unsqueeze(-1)
             here = side(embedded.transpose(1, 2)).transpose(1, 2)
-            read.append(here + _sinusoids(tokens.shape[1], self.size).to(embedded))
+            read.append(here + _sinusoids(mask.shape[1], self.size).to(embedded))
         units = self.dropout(torch.cat(read, dim=1))
         padding = ~torch.cat([batch.source_mask, batch.target_mask], dim=1)
         for layer in self.layers:
             units = layer(units, src_key_padding_mask=padding)
-        sources, targets = self.norm(units).split([batch.source.shape[1], batch.target.shape[1]], 1)
+        sources, targets = self.norm(units).split([mask.shape[1] for mask in masks], 1)
         scores = targets @ self.bilinear(sources).transpose(1, 2) / math.sqrt(self.size)
         return mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))
 

@@ -19,7 +19,7 @@ from .relaxation import relaxed
 from .reweighted_wake_sleep import ReweightedWakeSleep
 from .schedules import KL_SCHEDULES, KLSchedule
 from .score_function import BASELINES, ScoreFunctionELBO
-from .sharing import share_computation
+from .sharing import shared
 from .top_k import TopKMarginal
 from .vimco import VIMCO
 
@@ -49,5 +49,5 @@ __all__ = [
     "TopKMarginal",
     "alignment_plates",
     "relaxed",
-    "share_computation",
+    "shared",
 ]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pyro_align.batch import Batch
 from pyro_align.errors import IncompatibleError
+from pyro_align.inference.traces import program_name, underlying
 
 
 class Baseline(nn.Module, ABC):
@@ -84,6 +85,8 @@ class Prediction(Baseline, ABC):
 
     def handle(self, model: Any, guide: Callable[[Batch], Any]) -> Handled:
         """The guide with ``infer["baseline"]`` set, for stock ``TraceGraph_ELBO`` as well."""
+        # Handlers around the model, such as poutine.scale, have none of its methods.
+        model = underlying(model)
         self.prepare(model)
         return Handled(self, model, guide)
 
@@ -186,5 +189,5 @@ def require(baseline: Baseline, model: Any, *needs: str) -> None:
     if not all(hasattr(model, need) for need in needs):
         raise IncompatibleError(
             f"{type(baseline).__name__} needs a model with {' and '.join(needs)}, as "
-            f"AlignmentModel has them; {model!r} has not: take another baseline"
+            f"AlignmentModel has them, and {program_name(model)} has not: take another baseline"
         )

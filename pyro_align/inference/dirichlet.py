@@ -8,9 +8,9 @@ from typing import Any
 
 from pyro import poutine
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from pyro_align.constraints import Count, CountOrZero, NonNegative
+from pyro_align.distributions import kl_divergence
 from pyro_align.errors import ConfigError
 from pyro_align.inference.objective import Terms
 from pyro_align.inference.pathwise import PathwiseELBO

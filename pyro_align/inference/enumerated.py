@@ -8,6 +8,7 @@ from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 
 from pyro_align.constraints import NonNegative
+from pyro_align.distributions import categorical_kl
 from pyro_align.inference.free_bits import checked_free_bits, free_bits
 from pyro_align.inference.objective import Objective, Terms
 
@@ -33,7 +34,7 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Expectations over the enumerated dimension, the leftmost."""
         enumerated = config_enumerate(guide, default="parallel")
-        ((model_trace, guide_trace),) = self._get_traces(model, enumerated, args, kwargs)
+        model_trace, guide_trace = self._traces(model, enumerated, args, kwargs)
         guide_site, model_site = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
         log_q, log_p = guide_site["unscaled_log_prob"], model_site["unscaled_log_prob"]
         q = log_q.exp()
@@ -45,7 +46,7 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
                 enumerated_here = log_prob.dim() > self.max_plate_nesting
                 expected = q * log_prob if enumerated_here else log_prob
                 log_likelihood = log_likelihood + expected.sum()
-        divergence = (q * (log_q - log_p)).sum(0)
+        divergence = categorical_kl(log_q, log_p, dim=0)
         kl, penalty = (
             scale_and_mask(each, guide_site["scale"], guide_site["mask"]).sum()
             for each in (divergence, free_bits(divergence, self.free_bits))

@@ -15,6 +15,8 @@ from torch import Tensor
 from pyro_align.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.errors import IncompatibleError
+from pyro_align.inference.objective import Terms
+from pyro_align.inference.traces import is_observed, program_name, refuse_other_sites
 
 
 def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
@@ -24,7 +26,8 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
     A relaxed alignment counts as the Categorical that it relaxes.
 
     Raises:
-        IncompatibleError: if the alignment cannot be enumerated.
+        IncompatibleError: if the alignment cannot be enumerated, or is observed, or there are
+            other latent sites.
     """
     with poutine.block():
         try:
@@ -35,6 +38,12 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
                 "posteriors need a categorical alignment, and a model whose alignments lie on the "
                 "simplex says so with latent = 'simplex'"
             ) from error
+        refuse_other_sites(trace, program, "an enumeration of alignments")
+        if is_observed(trace):
+            raise IncompatibleError(
+                f"{program_name(program)} observes the site 'alignment': there is no posterior of "
+                f"alignments to compute"
+            )
         trace.compute_log_prob()
     return trace
 
@@ -70,9 +79,10 @@ def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
     return joint, rest
 
 
-def program_name(program: Any) -> str:
-    """What to call a program in a message."""
-    return str(getattr(program, "__name__", type(program).__name__))
+def observed_terms(model_trace: Any) -> Terms:
+    """Terms of a model whose alignment is observed too: ``log p(z, y)``, with nothing to infer."""
+    log_joint = model_trace.log_prob_sum()
+    return Terms(-log_joint, log_joint.detach(), log_joint.new_zeros(()))
 
 
 class _EveryAlignment(Messenger):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
-from torch import Tensor, nn
+from torch import Tensor
 
-from pyro_align.inference.enumeration import log_joint
+from pyro_align.distributions import categorical_kl
+from pyro_align.inference.enumeration import log_joint, observed_terms
 from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.traces import own_parameters
 
 
 class ExactMarginal(Objective, TraceEnum_ELBO):
@@ -20,20 +23,29 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
 
     A guide with an ``alignment`` is fitted beside the model, to the exact posterior: the loss is
     ``−log p(y | x) + KL(q ‖ p(z | x, y))``, in value the negative evidence lower bound, in which
-    the posterior is a constant. So the guide gets the gradient of the bound and the model that of
-    the evidence, whatever the guide is worth. What both share, such as embeddings, gets both. A
-    guide without parameters, such as the prior, is only measured.
+    the posterior is a constant. The divergence has a gradient for the guide's own parameters
+    alone: the model is trained as it would be without a guide, whatever the guide reads of it.
+
+    If the model's alignment is observed, as by ``poutine.condition``, there is nothing to sum over
+    and the loss is ``−log p(y, z | x)``.
     """
 
     pairs = frozenset({("categorical", "none"), ("categorical", "categorical")})
     weighs_kl = False
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Log evidence, and what there is of a bound."""
-        enumerated = (config_enumerate(each, default="parallel") for each in (model, guide))
-        ((model_trace, guide_trace),) = self._get_traces(*enumerated, args, kwargs)
-        joint, rest = log_joint(model_trace, self.max_plate_nesting)
+        """Log evidence, and the bound if there is a guide."""
+        every_model, every_guide = (
+            config_enumerate(each, default="parallel") for each in (model, guide)
+        )
+        model_trace, guide_trace = self._traces(every_model, every_guide, args, kwargs)
         prior = model_trace.nodes["alignment"]
+        if prior["is_observed"]:
+            return observed_terms(model_trace)
+        joint, rest = log_joint(model_trace, self.max_plate_nesting)
         if "alignment" not in guide_trace:
             # What TraceEnum_ELBO would return, which on a GPU waits for the device.
             positions = scale_and_mask(joint.logsumexp(0), prior["scale"], prior["mask"])
@@ -41,16 +53,27 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
             return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))
 
         site = guide_trace.nodes["alignment"]
-        log_q = site["unscaled_log_prob"]
-        if isinstance(guide, nn.Module) and next(guide.parameters(), None) is None:
-            log_q = log_q.detach()
-        log_p = prior["unscaled_log_prob"]
+        log_q, log_p = site["unscaled_log_prob"], prior["unscaled_log_prob"]
 
         def total(positions: Tensor) -> Tensor:
             return scale_and_mask(positions, site["scale"], site["mask"]).sum()
 
-        q = log_q.exp()
-        gap = (q * (log_q - joint.detach().log_softmax(0))).sum(0)
-        bound = total(joint.logsumexp(0) - gap) + rest
-        kl = total((q * (log_q - log_p)).sum(0)).detach()
+        gap = total(categorical_kl(log_q, joint.detach().log_softmax(0), dim=0))
+        own = own_parameters(guide, guide_trace, model, model_trace)
+        bound = total(joint.logsumexp(0)) + rest - _gradient_alone(gap, own)
+        with torch.no_grad():
+            kl = total(categorical_kl(log_q, log_p, dim=0))
         return Terms(-bound, bound.detach() + kl, kl)
+
+
+def _gradient_alone(value: Tensor, parameters: list[Tensor]) -> Tensor:
+    """The value, with its gradient for ``parameters`` and none for anything else it depends on."""
+    if not (torch.is_grad_enabled() and value.requires_grad and parameters):
+        return value.detach()
+    gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+    linear = sum(
+        (parameter * gradient).sum()
+        for parameter, gradient in zip(parameters, gradients, strict=True)
+        if gradient is not None
+    )
+    return value.detach() + (linear - linear.detach() if isinstance(linear, Tensor) else 0.0)

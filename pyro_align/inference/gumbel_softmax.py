@@ -6,9 +6,8 @@ from functools import partial
 from typing import Any
 
 import pyro.distributions as dist
-from torch.distributions import kl_divergence
 
-from pyro_align.distributions import StraightThroughGumbelSoftmax
+from pyro_align.distributions import StraightThroughGumbelSoftmax, kl_divergence
 from pyro_align.inference.objective import Terms
 from pyro_align.inference.pathwise import PathwiseELBO
 from pyro_align.inference.relaxation import relaxed

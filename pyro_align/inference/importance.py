@@ -14,8 +14,8 @@ from pyro.infer import TraceGraph_ELBO
 from pyro.infer.util import MultiFrameTensor
 from pyro.ops.provenance import detach_provenance, get_provenance
 from torch import Tensor
-from torch.distributions import kl_divergence
 
+from pyro_align.distributions import kl_divergence
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.inference.objective import Objective, Terms
 from pyro_align.inference.plates import MAX_PLATE_NESTING
@@ -61,7 +61,7 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
 
     def __init__(self, samples: int, least: int = 1):
         checked_samples(samples, least, type(self).__name__)
-        super().__init__(num_particles=samples, vectorize_particles=samples > 1)
+        super().__init__(samples=samples)
 
     @abstractmethod
     def _surrogate(self, draws: Draws) -> Float[Tensor, "batch target"]:
@@ -69,7 +69,7 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Estimates from K alignments a position."""
-        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)
+        model_trace, guide_trace = self._traces(model, guide, args, kwargs)
         site, prior = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
         shape = (self.num_particles, *site["fn"].batch_shape[-MAX_PLATE_NESTING:])
         emission, rest = _observations(model_trace, site)

@@ -15,8 +15,11 @@ class Likelihood(Objective, Trace_ELBO):
     pairs = frozenset({("none", "none")})
     weighs_kl = False
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Sum of the observed sites' log probabilities."""
-        ((model_trace, _),) = self._get_traces(model, guide, args, kwargs)
+        model_trace, _ = self._traces(model, guide, args, kwargs)
         log_likelihood = model_trace.log_prob_sum()
         return Terms(-log_likelihood, log_likelihood.detach(), log_likelihood.new_zeros(()))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyro
 import torch
 from jaxtyping import Float
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from pyro_align.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.inference.baselines import AverageBaseline, Prediction, require
+from pyro_align.inference.program import NamedModule
+from pyro_align.inference.traces import underlying
 
 REGRESSION_WEIGHT = 0.01
 """Weight of the squared error. Adam takes the same steps whatever it is; but a gradient is clipped
@@ -44,21 +44,21 @@ class NetworkBaseline(Prediction):
         """
         if self.network is not None:
             return
-        require(self, model, "networks", "states")
+        model = underlying(model)
+        require(self, model, "networks", "states", "features")
         networks = model.networks
-        embedding = networks.target_embedding.weight
-        size = networks.config.decoder_hidden + embedding.shape[1]
+        size = networks.hidden_size + networks.feature_sizes[1]
         # Made whenever first needed: always the same, and no draw of the caller's spent.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.network = CostNetwork(size, self.hidden)
-        self.to(embedding)
+        self.to(next(networks.parameters()))
 
     def value(self, model: Any, batch: Batch) -> Tensor:
         """Running average plus the network's output."""
         assert self.network is not None
         hidden = model.states(batch).hidden
-        token = model.networks.target_embedding(batch.target)
+        _, token = model.features(batch)
         features = torch.cat([hidden, token], dim=-1).detach()
         output = at_least_fp32(self.network(features))
         constant, learning = output.detach(), output - output.detach()
@@ -69,13 +69,11 @@ class NetworkBaseline(Prediction):
         return self.average(costs, mask)
 
 
-class CostNetwork(PyroModule):
+class CostNetwork(NamedModule):
     """One hidden layer; a Pyro module, so that ``SVI`` finds its parameters."""
 
     def __init__(self, size: int, hidden: int):
-        # Both of Pyro's ways to keep parameters then work, whichever is on at a call.
-        with pyro.settings.context(module_local_params=True):
-            super().__init__(name=type(self).__name__)
+        super().__init__()
         self.input = nn.Linear(size, hidden)
         self.output = nn.Linear(hidden, 1)
         # At first it adds nothing to the average.

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.program import Latent
-from pyro_align.inference.sharing import share_computation
+from pyro_align.inference.sharing import shared_arguments
+from pyro_align.inference.traces import ALIGNMENT, latent_sites, program_name, traces
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,12 @@ class Terms:
 class Objective(ELBO, ABC):
     """A Pyro ELBO: ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` work.
 
-    A subclass says which latent variables it takes in :attr:`pairs` and computes :meth:`_terms`;
-    Pyro's three loss functions follow from it and so agree. It may derive from a stock ELBO as
-    well, for that one's traces.
+    A subclass says which latent variables it takes in :attr:`pairs` and computes :meth:`_terms`
+    from :meth:`_traces`; Pyro's three loss functions follow from it and so agree. It may derive
+    from a stock ELBO as well, for that one's traces.
+
+    Args:
+        samples: alignments drawn for every target position, all in one pair of traces.
 
     Attributes:
         kl_weight: weight of the KL divergence, 1 for the evidence lower bound itself. Training
@@ -56,8 +60,12 @@ class Objective(ELBO, ABC):
     weighs_kl: ClassVar[bool] = True
     """Whether there is a KL divergence from the prior in it, for :attr:`kl_weight` to weigh."""
 
-    def __init__(self, **options: Any):
-        super().__init__(max_plate_nesting=MAX_PLATE_NESTING, **options)
+    def __init__(self, *, samples: int = 1):
+        super().__init__(
+            max_plate_nesting=MAX_PLATE_NESTING,
+            num_particles=samples,
+            vectorize_particles=samples > 1,
+        )
         self.kl_weight = 1.0
         self.step: int | None = None
 
@@ -65,7 +73,8 @@ class Objective(ELBO, ABC):
         """Loss, log likelihood and KL divergence of a batch, the programs' arguments.
 
         Raises:
-            IncompatibleError: if model and guide do not fit.
+            IncompatibleError: if model and guide do not fit, or have a latent site that the
+                objective would ignore.
             ConfigError: for a KL weight other than 1 where there is nothing to weigh.
         """
         self.check(model, guide)
@@ -74,8 +83,29 @@ class Objective(ELBO, ABC):
                 f"{type(self).__name__} has no KL divergence to weigh, and a KL weight of "
                 f"{self.kl_weight:g} has no meaning there: set training.kl_schedule = 'constant'"
             )
-        with share_computation():
-            return self._terms(model, guide, args, kwargs)
+        return self._terms(model, guide, shared_arguments(args), kwargs)
+
+    def _traces(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Traces of model and guide, whose only latent site is the one that is inferred.
+
+        Raises:
+            IncompatibleError: naming a latent site that would be ignored, or one that is missing.
+        """
+        model_trace, guide_trace = traces(self, model, guide, args, kwargs)
+        needed = [(guide, guide_trace, {guide_kind for _, guide_kind in self.pairs})]
+        needed.append((model, model_trace, {model_kind for model_kind, _ in self.pairs}))
+        for program, trace, kinds in needed:
+            if "none" not in kinds and ALIGNMENT not in trace:
+                raise IncompatibleError(
+                    f"{type(self).__name__} needs the site {ALIGNMENT!r} in {program_name(program)}"
+                    f", which has none of that name"
+                )
+            if kinds == {"none"} and ALIGNMENT in latent_sites(trace):
+                raise IncompatibleError(
+                    f"{type(self).__name__} takes no latent site, but {program_name(program)} has "
+                    f"{ALIGNMENT!r}; `pyro-align list` shows what goes together"
+                )
+        return model_trace, guide_trace
 
     @abstractmethod
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:

@@ -26,13 +26,8 @@ class PathwiseELBO(Objective, Trace_ELBO):
 
     def __init__(self, *, samples: Count = 1, free_bits: NonNegative = 0.0):
         checked_samples(samples, 1, type(self).__name__)
-        super().__init__(num_particles=samples, vectorize_particles=samples > 1)
+        super().__init__(samples=samples)
         self.free_bits = checked_free_bits(free_bits)
-
-    def _traces(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Model and guide, all draws in one pair of traces."""
-        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)
-        return model_trace, guide_trace
 
     def _log_likelihood(self, model_trace: Any) -> Float[Tensor, ""]:
         """Mean over the draws of what the observed sites have for log probability."""

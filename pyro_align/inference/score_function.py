@@ -11,9 +11,9 @@ from pyro.infer.tracegraph_elbo import _construct_baseline
 from pyro.infer.util import MultiFrameTensor
 from pyro.ops.provenance import detach_provenance, get_provenance
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from pyro_align.constraints import Count, NonNegative
+from pyro_align.distributions import kl_divergence
 from pyro_align.errors import ConfigError, nearest
 from pyro_align.inference.baselines import (
     AverageBaseline,
@@ -62,7 +62,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
             raise ConfigError(f"no baseline {baseline!r}; {nearest(baseline, BASELINES)}")
         kind = BASELINES[baseline]
         checked_samples(samples, kind.samples, f"baseline {baseline!r}")
-        super().__init__(num_particles=samples, vectorize_particles=samples > 1)
+        super().__init__(samples=samples)
         self.baseline = kind()
         self.free_bits = checked_free_bits(free_bits)
 
@@ -74,7 +74,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Estimates from ``samples`` alignments a position."""
         handled = self.baseline.handle(model, guide)
-        ((model_trace, guide_trace),) = self._get_traces(model, handled, args, kwargs)
+        model_trace, guide_trace = self._traces(model, handled, args, kwargs)
         site = guide_trace.nodes["alignment"]
         prior = model_trace.nodes["alignment"]
         divergence = kl_divergence(site["fn"], prior["fn"])

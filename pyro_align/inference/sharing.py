@@ -1,10 +1,9 @@
-"""Computing once a step what model, guide and baseline all need."""
+"""Methods that are functions of a batch: computed once where asked for, and with one dropout."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -12,42 +11,36 @@ import torch
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-_scope: ContextVar[dict[tuple[int, ...], tuple[Any, ...]] | None] = ContextVar(
-    "pyro_align_shared", default=None
-)
-
-
-@contextmanager
-def share_computation() -> Iterator[None]:
-    """Within it, a :func:`shared` method computes once for the same object and batch.
-
-    The project's ELBOs enter it around guide and model. Without it every call computes afresh,
-    which is as right, only slower, and is what a stock Pyro ELBO sees. A scope within a scope is
-    the outer one.
-    """
-    if _scope.get() is not None:
-        yield
-        return
-    token = _scope.set({})
-    try:
-        yield
-    finally:
-        _scope.reset(token)
-
 
 def shared(method: Method) -> Method:
-    """Make ``method(self, batch)`` compute once within :func:`share_computation`."""
+    """Make ``method(self, batch)`` of a module a function of its parameters and the batch.
+
+    - Its dropout, in training mode, is drawn from the batch's noise: two calls have the same
+      result, whoever makes them.
+    - Of a batch that is :meth:`~pyro_align.batch.Batch.sharing` it is computed once, which saves
+      time and changes nothing else. The project's objectives share the batch between guide, model
+      and baseline; a stock Pyro ELBO calls the method anew each time.
+
+    Random numbers are separate for each method's qualified name.
+    """
+    name = method.__qualname__
 
     @wraps(method)
     def wrapper(self: Any, batch: Any) -> Any:
-        scope = _scope.get()
-        if scope is None:
-            return method(self, batch)
         # A result computed without a graph must not serve a caller that differentiates it.
-        key = (id(self), id(method), id(batch), int(torch.is_grad_enabled()))
-        if key not in scope:
-            # The batch is kept too: its id must not be given to another object meanwhile.
-            scope[key] = (method(self, batch), self, batch)
-        return scope[key][0]
+        key = (self, name, torch.is_grad_enabled())
+        if batch.computed is not None and key in batch.computed:
+            return batch.computed[key]
+        noise = batch.noise.drawn(batch.target.device, name) if self.training else nullcontext()
+        with noise:
+            result = method(self, batch)
+        if batch.computed is not None:
+            batch.computed[key] = result
+        return result
 
     return wrapper  # type: ignore[return-value]
+
+
+def shared_arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments of a program, every batch among them :meth:`~pyro_align.batch.Batch.sharing`."""
+    return tuple(arg.sharing() if hasattr(arg, "sharing") else arg for arg in args)

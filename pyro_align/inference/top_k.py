@@ -10,7 +10,7 @@ from pyro.poutine.messenger import Messenger
 
 from pyro_align.constraints import Count
 from pyro_align.errors import ConfigError
-from pyro_align.inference.enumeration import log_joint
+from pyro_align.inference.enumeration import log_joint, observed_terms
 from pyro_align.inference.objective import Objective, Terms
 
 
@@ -38,8 +38,10 @@ class TopKMarginal(Objective, Trace_ELBO):
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """The bound; there is no divergence."""
-        ((model_trace, _),) = self._get_traces(MostProbable(self.k)(model), guide, args, kwargs)
+        model_trace, _ = self._traces(MostProbable(self.k)(model), guide, args, kwargs)
         site = model_trace.nodes["alignment"]
+        if site["is_observed"]:
+            return observed_terms(model_trace)
         joint, rest = log_joint(model_trace, self.max_plate_nesting)
         bound = scale_and_mask(joint.logsumexp(0), site["scale"], site["mask"]).sum() + rest
         return Terms(-bound, bound.detach(), bound.new_zeros(()))

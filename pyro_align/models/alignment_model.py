@@ -1,9 +1,11 @@
-"""What a model of this package is: a Pyro program and the few methods others may ask of it."""
+"""Base class of models: a Pyro program and the methods that guides, objectives and search use."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, final
 
+import pyro.distributions as dist
 from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor
@@ -20,7 +22,9 @@ class AlignmentModel(Program):
 
     ``model(batch)`` is a Pyro program with the plates ``sentences`` (dim −2) and ``positions``
     (dim −1), the observed site ``tokens`` and, if :attr:`latent` is not ``none``, the latent site
-    ``alignment``. A subclass writes :meth:`forward` and :meth:`next_token`.
+    ``alignment``. A subclass writes :meth:`forward` and :meth:`next_token`; both take the
+    distribution of an alignment from :meth:`prior`, and so do guides, posteriors and the search.
+    To change the prior, override that method.
 
     Args:
         networks: embeddings, encoder, decoder, scorer and emission.
@@ -29,6 +33,16 @@ class AlignmentModel(Program):
     def __init__(self, networks: SequenceToSequence):
         super().__init__()
         self.networks = networks
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse an override of :meth:`states`, which a search would not call."""
+        super().__init_subclass__(**kwargs)
+        if "states" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} overrides states(batch), which is not called where a translation "
+                f"is searched: override prior(states) to change the distribution of alignments, "
+                f"or pass other networks"
+            )
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -46,15 +60,43 @@ class AlignmentModel(Program):
                 renormalised; None for all.
         """
 
+    @final
     @shared
     @pyro_method
     def states(self, batch: Batch) -> States:
-        """Decoder states and prior scores under teacher forcing, what guides build on."""
+        """Decoder states and attention scores under teacher forcing, which guides build on."""
         states: States = self.networks(batch)
         return states
+
+    @final
+    @shared
+    @pyro_method
+    def features(
+        self, batch: Batch
+    ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
+        """Features of the source and target tokens, which guides may read."""
+        features: tuple[Tensor, Tensor] = self.networks.features(batch)
+        return features
+
+    @pyro_method
+    def prior(self, states: States) -> Any:
+        """Distribution of each alignment given the source and the target before it.
+
+        Categorical over the source positions with the attention scores as logits. It is the only
+        place that says what the prior is: an override holds in training, evaluation, posteriors
+        and search alike.
+
+        Args:
+            states: of the positions to align. In a search they are those of unfinished
+                translations; ``states.positions`` says where in the target they stand.
+
+        Returns:
+            A distribution of batch shape ``(batch, target)``.
+        """
+        return dist.Categorical(logits=states.scores)
 
     @pyro_method
     def expected_emission(self, states: States) -> TokenDistribution:
         """Token distribution from the context expected under the prior: soft attention."""
-        weights = states.scores.softmax(-1).to(states.memory.values.dtype)
+        weights = self.prior(states).probs.to(states.memory.values.dtype)
         return self.networks.emission(states.hidden, weights @ states.memory.values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pyro
-import pyro.distributions as dist
 import torch
 from jaxtyping import Float, Int
 from pyro.nn import pyro_method
@@ -29,7 +28,7 @@ class CategoricalModel(AlignmentModel):
         """Sites: ``alignment``, ``tokens``."""
         states = self.states(batch)
         with alignment_plates(batch):
-            alignment = pyro.sample("alignment", dist.Categorical(logits=states.scores))
+            alignment = pyro.sample("alignment", self.prior(states))
             emission = self.emission(states, alignment)
             return pyro.sample("tokens", emission, obs=batch.target)
 
@@ -53,16 +52,17 @@ class CategoricalModel(AlignmentModel):
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:
         """``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best source positions."""
-        scores, memory = states.scores, states.memory
+        log_weights, memory = self.prior(states).logits, states.memory
         values, factors = memory.values.unsqueeze(1), memory.factors
-        if top_k is not None and top_k < scores.shape[-1]:
-            best, positions = scores.topk(top_k, dim=-1)
+        if top_k is not None and top_k < log_weights.shape[-1]:
+            best, positions = log_weights.topk(top_k, dim=-1)
+            best = best.log_softmax(-1)
             if factors is None:
-                scores, values = best, values.take_along_dim(positions.unsqueeze(-1), 2)
-            else:  # with all of them at hand the rest need not be told apart from none
-                scores = torch.full_like(scores, -torch.inf).scatter(-1, positions, best)
+                log_weights, values = best, values.take_along_dim(positions.unsqueeze(-1), 2)
+            else:  # the factors of all positions are computed already
+                nothing = torch.full_like(log_weights, -torch.inf)
+                log_weights = nothing.scatter(-1, positions, best)
         emission = self.networks.emission(states.hidden.unsqueeze(2), values)
-        log_weights = scores.log_softmax(-1)
         if factors is None:
             return emission.mixture(log_weights)
         return emission.mixture(log_weights, factors.unsqueeze(1))

@@ -35,7 +35,7 @@ class DirichletModel(AlignmentModel):
 
     @pyro_method
     def prior(self, states: States) -> PaddedDirichlet:
-        """Distribution of the alignments, given the source and the target before."""
+        """Dirichlet whose concentrations come from the attention scores."""
         return PaddedDirichlet(concentrations(states.scores), states.memory.mask.unsqueeze(1))
 
     @pyro_method

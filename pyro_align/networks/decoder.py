@@ -54,14 +54,17 @@ class DecoderState:
     Attributes:
         recurrent: hidden states (and cells, for an LSTM) of every layer.
         context: expected annotation of the last position; of width zero without input feeding.
+        position: number of target positions read so far.
     """
 
     recurrent: RecurrentState
     context: Float[Tensor, "batch context"]
+    position: int = 0
 
     def select(self, index: Int[Tensor, " row"]) -> DecoderState:
         """Rows by index; a row may be taken several times."""
-        return DecoderState(tuple(part[:, index] for part in self.recurrent), self.context[index])
+        recurrent = tuple(part[:, index] for part in self.recurrent)
+        return DecoderState(recurrent, self.context[index], self.position)
 
 
 class Decoder(nn.Module, ABC):
@@ -142,14 +145,16 @@ class PlainDecoder(Decoder):
         """One pass over the target."""
         hidden, recurrent = self.recurrence(embedded, state.recurrent)
         scores = self.scores(hidden, memory)
-        return hidden, scores, DecoderState(recurrent, state.context)
+        position = state.position + embedded.shape[1]
+        return hidden, scores, DecoderState(recurrent, state.context, position)
 
 
 class InputFeedingDecoder(Decoder):
     """States also read the last position's *expected* context (Luong et al. 2015, section 3.3).
 
-    The expectation is under the prior, never a sample, so that alignments stay independent given
-    the target (Deng et al. 2018).
+    The expectation is under the attention scores, never a sample, so that alignments stay
+    independent given the target (Deng et al. 2018). A model that overrides the prior changes what
+    an alignment is drawn from, not this expectation.
     """
 
     def _context_size(self, annotation: int) -> int:
@@ -169,4 +174,5 @@ class InputFeedingDecoder(Decoder):
             context = (weights @ memory.annotations).squeeze(1)
             hiddens.append(hidden)
             all_scores.append(scores)
-        return torch.cat(hiddens, 1), torch.cat(all_scores, 1), DecoderState(recurrent, context)
+        after = DecoderState(recurrent, context, state.position + embedded.shape[1])
+        return torch.cat(hiddens, 1), torch.cat(all_scores, 1), after

@@ -32,12 +32,14 @@ class States:
     Attributes:
         memory: the source sentence.
         hidden: decoder states ``h_t``, which have read ``y_<t``.
-        scores: attention scores, the logits of the prior; padding is masked.
+        scores: attention scores; padding is masked. A model's ``prior`` is computed from them.
+        positions: 0-based target position of each state.
     """
 
     memory: Memory
     hidden: Float[Tensor, "batch target hidden"]
     scores: Float[Tensor, "batch target source"]
+    positions: Int[Tensor, "#batch #target"]
 
 
 class SequenceToSequence(nn.Module):
@@ -47,6 +49,11 @@ class SequenceToSequence(nn.Module):
         config: sizes and kinds.
         source_vocabulary: number of source pieces.
         target_vocabulary: number of target pieces.
+
+    Attributes:
+        feature_sizes: sizes of a source and of a target feature, see :meth:`features`.
+        hidden_size: size of a decoder state.
+        annotation_size: size of a source annotation.
 
     Raises:
         ConfigError: if embeddings are to be tied that differ in size.
@@ -69,6 +76,8 @@ class SequenceToSequence(nn.Module):
             if tie == "all"
             else _embedding(source_vocabulary, config.embedding)
         )
+        self.feature_sizes = (config.embedding, config.embedding)
+        self.hidden_size = config.decoder_hidden
         self.encoder = Encoder(
             config.cell,
             config.embedding,
@@ -76,7 +85,7 @@ class SequenceToSequence(nn.Module):
             config.encoder_layers,
             config.dropout,
         )
-        annotation = self.encoder.annotation_size
+        self.annotation_size = annotation = self.encoder.annotation_size
         self.decoder = decoder_class(
             config.cell,
             config.embedding,
@@ -121,7 +130,18 @@ class SequenceToSequence(nn.Module):
         """
         embedded = self.dropout(self.target_embedding(tokens))
         hidden, scores, after = self.decoder(embedded, state, memory)
-        return States(memory, self.dropout(hidden), scores), after
+        positions = torch.arange(state.position, after.position, device=tokens.device)
+        return States(memory, self.dropout(hidden), scores, positions.unsqueeze(0)), after
+
+    def features(
+        self, batch: Batch
+    ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
+        """Embeddings of the source and of the target tokens: what guides and baselines read."""
+        return self.source_embedding(batch.source), self.target_embedding(batch.target)
+
+    def new_features(self) -> TokenFeatures:
+        """A module that computes features of the same sizes, with weights of its own."""
+        return TokenFeatures(self.source_embedding, self.target_embedding)
 
     def forward(self, batch: Batch) -> States:
         """Teacher forcing: states and scores for every target position of a batch.
@@ -136,6 +156,27 @@ class SequenceToSequence(nn.Module):
             tokens = tokens.masked_fill(hidden & (tokens != BOS), UNK)
         states, _ = self.decode(tokens, self.decoder.initial(memory), memory)
         return states
+
+
+class TokenFeatures(nn.Module):
+    """Embeddings of source and target tokens.
+
+    Args:
+        source: an embedding with the sizes of the source side.
+        target: an embedding with the sizes of the target side.
+    """
+
+    def __init__(self, source: nn.Embedding, target: nn.Embedding):
+        super().__init__()
+        self.source, self.target = (
+            nn.Embedding(side.num_embeddings, side.embedding_dim, PAD) for side in (source, target)
+        )
+
+    def forward(
+        self, batch: Batch
+    ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
+        """Features of the source and of the target tokens."""
+        return self.source(batch.source), self.target(batch.target)
 
 
 def _embedding(vocabulary: int, size: int) -> nn.Embedding:

@@ -23,8 +23,7 @@ from pyro_align.corpus import (
     split_words,
 )
 from pyro_align.errors import DataError, UserError, reject_string
-from pyro_align.inference.enumeration import program_name
-from pyro_align.inference.sharing import share_computation
+from pyro_align.inference.traces import program_name
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
 from pyro_align.posterior.enumeration import score_positions
 from pyro_align.posterior.sentence import KINDS, SentencePosterior, Words
@@ -221,19 +220,17 @@ class _Arrays:
 
     @classmethod
     def of(cls, model: Program, guide: Program | None, batch: Batch) -> _Arrays:
-        with share_computation():
-            scores = score_positions(model, guide, batch)
-            logs = {
-                kind: log for kind in KINDS if (log := getattr(scores, f"log_{kind}")) is not None
+        batch = batch.sharing()
+        scores = score_positions(model, guide, batch)
+        logs = {kind: log for kind in KINDS if (log := getattr(scores, f"log_{kind}")) is not None}
+        matrices = {kind: log.exp() for kind, log in logs.items()}
+        if getattr(model, "latent", None) == "simplex":
+            programs = {"prior": model, "guide": guide}
+            matrices |= {
+                f"concentration_{kind}": concentration
+                for kind in logs
+                if (concentration := _concentration(programs[kind], batch)) is not None
             }
-            matrices = {kind: log.exp() for kind, log in logs.items()}
-            if getattr(model, "latent", None) == "simplex":
-                programs = {"prior": model, "guide": guide}
-                matrices |= {
-                    f"concentration_{kind}": concentration
-                    for kind in logs
-                    if (concentration := _concentration(programs[kind], batch)) is not None
-                }
         values = {name: value for name in POSITIONS if (value := getattr(scores, name)) is not None}
         return cls(
             {name: matrix.cpu().float().numpy() for name, matrix in matrices.items()},

@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 from pyro import poutine
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from pyro_align.batch import Batch
+from pyro_align.distributions import kl_divergence
 from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.inference.traces import refuse_other_sites
 
 DRAWS = 20
 """Alignments drawn for every target position."""
@@ -65,5 +66,6 @@ def draw(
 
 def _trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
     trace = poutine.trace(program).get_trace(batch)
+    refuse_other_sites(trace, program, "importance sampling of alignments")
     trace.compute_log_prob()
     return trace

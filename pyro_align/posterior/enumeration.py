@@ -14,8 +14,8 @@ from torch import Tensor
 from pyro_align.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.errors import IncompatibleError
-from pyro_align.inference.enumeration import enumerated_trace, every_alignment, program_name
-from pyro_align.inference.sharing import share_computation
+from pyro_align.inference.enumeration import enumerated_trace, every_alignment
+from pyro_align.inference.traces import program_name
 from pyro_align.posterior.draws import draw
 
 
@@ -153,27 +153,27 @@ def score_positions(
     ``sentences`` (dim −2) and ``positions`` (dim −1), with one alignment a source position. No
     random number is drawn. A model that declares ``latent = "simplex"`` cannot be enumerated: it
     gets :class:`SimplexScores`, from draws of one fixed seed that leave the global random state as
-    it was. Modules with dropout are to be in eval mode.
+    it was. Put modules with dropout in eval mode.
 
     Args:
-        model: the model. If it has no site ``alignment`` it must have a method ``states(batch)``
-            whose result has the attention ``scores``.
+        model: the model. If it has no site ``alignment`` it must have the methods
+            ``states(batch)`` and ``prior(states)``, for its attention.
         guide: the guide; None if there is none.
         batch: sentence pairs, on the programs' device.
 
     Raises:
-        IncompatibleError: if an ``alignment`` cannot be enumerated, or a model has neither it nor
-            attention scores.
+        IncompatibleError: if an ``alignment`` cannot be enumerated, there are other latent sites,
+            or a model has neither it nor attention.
     """
     if getattr(model, "latent", None) == "simplex":
         return _estimate(model, guide, batch)
-    with share_computation():
-        model_trace = enumerated_trace(model, batch)
-        guide_trace = None if guide is None else enumerated_trace(guide, batch)
-        latent = "alignment" in model_trace
-        log_prior = (
-            every_alignment(model_trace, "alignment", batch) if latent else _attention(model, batch)
-        )
+    batch = batch.sharing()
+    model_trace = enumerated_trace(model, batch)
+    guide_trace = None if guide is None else enumerated_trace(guide, batch)
+    latent = "alignment" in model_trace
+    log_prior = (
+        every_alignment(model_trace, "alignment", batch) if latent else _attention(model, batch)
+    )
     has_guide = guide_trace is not None and "alignment" in guide_trace
     log_guide = every_alignment(guide_trace, "alignment", batch) if has_guide else None
     log_emission = every_alignment(model_trace, "tokens", batch)
@@ -191,9 +191,8 @@ def score_positions(
 
 def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
     """Scores of a model with alignments on the simplex."""
-    with share_computation():
-        has_guide = guide is not None and getattr(guide, "latent", None) != "none"
-        drawn = draw(model, guide if has_guide else None, batch)
+    has_guide = guide is not None and getattr(guide, "latent", None) != "none"
+    drawn = draw(model, guide if has_guide else None, batch.sharing())
     weights = drawn.log_prior + drawn.log_likelihood - drawn.log_proposal
     evidence = weights.logsumexp(0) - math.log(len(weights))
 
@@ -215,10 +214,10 @@ def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
 
 def _attention(model: Any, batch: Batch) -> Float[Tensor, "b t s"]:
     """Logarithm of the attention weights of a model without latent alignment."""
-    if not hasattr(model, "states"):
+    if not (hasattr(model, "states") and hasattr(model, "prior")):
         raise IncompatibleError(
-            f"{program_name(model)} has neither a site 'alignment' nor a method states(batch) with "
-            "attention scores: there is no alignment to score"
+            f"{program_name(model)} has neither a site 'alignment' nor the methods states(batch) "
+            f"and prior(states) of an AlignmentModel: there is no alignment to score"
         )
-    log_weights = at_least_fp32(model.states(batch).scores).log_softmax(-1)
+    log_weights = at_least_fp32(model.prior(model.states(batch)).logits)
     return log_weights.where(batch.target_mask.unsqueeze(-1), 0.0)

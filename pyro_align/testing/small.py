@@ -53,11 +53,13 @@ def padded(batch: Batch, source: int = 0, target: int = 0) -> Batch:
 
 def repeated(batch: Batch, times: int) -> Batch:
     """Every sentence pair ``times`` times: as many independent draws in one call."""
-    return Batch(
-        *(
-            getattr(batch, field.name).repeat_interleave(times, dim=0)
+    return dataclasses.replace(
+        batch,
+        **{
+            field.name: value.repeat_interleave(times, dim=0)
             for field in dataclasses.fields(batch)
-        )
+            if isinstance(value := getattr(batch, field.name), Tensor)
+        },
     )
 
 

@@ -87,6 +87,7 @@ class AlignmentTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Summed loss of a batch."""
+        batch = batch.with_new_noise()
         self.objective.step = self.global_step
         self.objective.kl_weight = self.kl_weight(self.global_step)
         # Pyro's checks look at values and shapes alone: once is enough.

@@ -221,12 +221,12 @@ class BeamSearch:
             hidden, scores = (
                 each.reshape(*shape, each.shape[-1]) for each in (states.hidden, states.scores)
             )
-            grid = States(live.sources, hidden, scores)
+            grid = States(live.sources, hidden, scores, states.positions)
             return self.model.next_token(grid, self.top_k).flatten(0, 1)
         slot = torch.searchsorted(live.present, live.sentence)
         hidden, scores = (
             each.new_zeros(*shape, each.shape[-1]) for each in (states.hidden, states.scores)
         )
         hidden[slot, live.rank], scores[slot, live.rank] = states.hidden[:, 0], states.scores[:, 0]
-        grid = States(live.sources, hidden, scores)
+        grid = States(live.sources, hidden, scores, states.positions)
         return self.model.next_token(grid, self.top_k)[slot, live.rank]

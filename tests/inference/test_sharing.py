@@ -1,23 +1,32 @@
-"""What model, guide and baseline all need is computed once, and never wrongly reused."""
+"""What model, guide and baseline share is computed once, and sharing changes no result."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from pyro.infer import SVI, TraceGraph_ELBO
+from pyro import poutine
+from pyro.infer import SVI, TraceEnum_ELBO, TraceGraph_ELBO, config_enumerate
 from pyro.optim import Adam
-from support import gradient, random_batch, tiny_guide, tiny_model
+from support import gradient, random_batch, randomise, tiny_guide, tiny_model
+from torch import nn
+from torch.distributions import kl_divergence
 
-from pyro_align.guides import NoGuide, PriorGuide
+from pyro_align.guides import (
+    AmortizedGuide,
+    NoGuide,
+    PosteriorMixtureGuide,
+    PriorGuide,
+    TransformerGuide,
+)
 from pyro_align.inference import (
     EnumeratedELBO,
     ExactMarginal,
     Likelihood,
     ScoreFunctionELBO,
-    share_computation,
+    shared,
 )
-from pyro_align.inference.sharing import shared
 from pyro_align.models import SoftModel
+from pyro_align.posterior import score_positions
 
 
 class Calls:
@@ -31,21 +40,26 @@ class Calls:
         self.count += 1
 
 
-class Doubler:
-    """Something with a shared method."""
+class Doubler(nn.Module):
+    """A module with shared methods."""
 
     def __init__(self, factor):
+        super().__init__()
         self.factor = factor
         self.calls = 0
 
     @shared
     def double(self, batch):
         self.calls += 1
-        return 2 * self.factor * batch
+        return 2 * self.factor * batch.target
 
     @shared
     def triple(self, batch):
-        return 3 * self.factor * batch
+        return 3 * self.factor * batch.target
+
+    @shared
+    def noise(self, batch):
+        return torch.rand(3)
 
 
 @pytest.mark.parametrize(
@@ -88,56 +102,32 @@ def test_an_update_of_the_parameters_is_seen_by_the_next_step():
 
 
 def test_a_result_without_graph_does_not_serve_a_caller_that_differentiates():
-    model, batch = tiny_model(), random_batch()
-    expected = gradient(model.states(batch).hidden.sum(), model)
-    with share_computation():
-        with torch.no_grad():
-            without = model.states(batch)
-            assert model.states(batch) is without
-        with_graph = model.states(batch)
-        assert model.states(batch) is with_graph
+    model, batch = tiny_model(), random_batch().sharing()
+    expected = gradient(model.states(random_batch()).hidden.sum(), model)
+    with torch.no_grad():
+        without = model.states(batch)
+        assert model.states(batch) is without
+    with_graph = model.states(batch)
+    assert model.states(batch) is with_graph
     assert not without.hidden.requires_grad
     torch.testing.assert_close(gradient(with_graph.hidden.sum(), model), expected)
 
 
-def test_shared_within_a_scope_and_afresh_outside():
-    doubler, batch = Doubler(1), torch.ones(2)
-    doubler.double(batch)
-    doubler.double(batch)
-    assert doubler.calls == 2
-    with share_computation():
-        first = doubler.double(batch)
-        with share_computation():
-            assert doubler.double(batch) is first
-        assert doubler.double(batch) is first
-        assert doubler.calls == 3
-    with share_computation():
-        assert doubler.double(batch) is not first
+def test_a_shared_batch_computes_once_and_others_afresh():
+    doubler, batch = Doubler(1), random_batch()
+    assert doubler.double(batch) is not doubler.double(batch)
+    shared_batch = batch.sharing()
+    assert doubler.double(shared_batch) is doubler.double(shared_batch.sharing())
+    assert doubler.calls == 3
+    assert doubler.double(batch.sharing()) is not doubler.double(shared_batch)
     assert doubler.calls == 4
 
 
-def test_objects_methods_and_batches_are_told_apart():
-    one, ten = Doubler(1), Doubler(10)
-    with share_computation():
-        batch = torch.ones(())
-        assert (one.double(batch), ten.double(batch), one.triple(batch)) == (2, 20, 3)
-        # Temporaries of the same address are not the same batch.
-        for value in range(20):
-            assert one.double(torch.tensor(value)) == 2 * value
-
-
-def test_a_scope_ends_with_an_error():
-    doubler, batch = Doubler(1), torch.ones(2)
-
-    def stopped():
-        with share_computation():
-            doubler.double(batch)
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        stopped()
-    doubler.double(batch)
-    assert doubler.calls == 2
+def test_objects_and_methods_are_told_apart():
+    one, ten, batch = Doubler(1), Doubler(10), random_batch().sharing()
+    for module, factor in ((one, 1), (ten, 10)):
+        assert torch.equal(module.double(batch), 2 * factor * batch.target)
+        assert torch.equal(module.triple(batch), 3 * factor * batch.target)
 
 
 def test_a_stock_elbo_computes_afresh():
@@ -146,3 +136,81 @@ def test_a_stock_elbo_computes_afresh():
     svi = SVI(model, PriorGuide(model), Adam({"lr": 0.01}), TraceGraph_ELBO())
     svi.step(random_batch())
     assert calls.count == 2
+
+
+def test_noise_belongs_to_the_batch():
+    module, batch = Doubler(1), random_batch()
+    first = module.noise(batch)
+    assert torch.equal(module.noise(batch), first)
+    assert torch.equal(module.noise(batch.to("cpu")), first)
+    assert not torch.equal(module.noise(batch.with_new_noise()), first)
+    assert not torch.equal(module.noise(random_batch()), first)
+    module.eval()
+    assert not torch.equal(module.noise(batch), module.noise(batch))
+
+
+def test_noise_leaves_the_global_generator_where_it_was():
+    module, batch = Doubler(1), random_batch()
+    module.noise(batch)
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    module.noise(batch)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_noise_comes_from_the_seed():
+    module = Doubler(1)
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        drawn.append(module.noise(random_batch()))
+    assert torch.equal(*drawn)
+
+
+DROPOUT = {"dropout": 0.3, "word_dropout": 0.3, "encoder_layers": 2, "decoder_layers": 2}
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_dropout_is_the_same_whoever_computes(cell):
+    model, batch = tiny_model(cell=cell, **DROPOUT).train(), random_batch()
+    guide = PriorGuide(model)
+    quiet = tiny_model(cell=cell, **DROPOUT).eval()
+    # There is dropout at all.
+    assert ExactMarginal().loss(quiet, NoGuide(quiet), batch) != pytest.approx(
+        ExactMarginal().loss(model, NoGuide(model), batch)
+    )
+    assert EnumeratedELBO().terms(model, guide, batch).kl == 0
+    by_stock = TraceEnum_ELBO(max_plate_nesting=2).loss(model, config_enumerate(guide), batch)
+    assert EnumeratedELBO().loss(model, guide, batch) == pytest.approx(by_stock, rel=1e-12)
+    evidence = -ExactMarginal().loss(model, NoGuide(model), batch)
+    scores = score_positions(model, guide, batch)
+    assert scores.log_evidence.sum().item() == pytest.approx(evidence, rel=1e-12)
+    assert (scores.kl.abs() < 1e-12).all()
+    model_trace, guide_trace = (poutine.trace(each).get_trace(batch) for each in (model, guide))
+    divergence = kl_divergence(
+        guide_trace.nodes["alignment"]["fn"], model_trace.nodes["alignment"]["fn"]
+    )
+    assert (divergence.abs() < 1e-12).all()
+
+
+@pytest.mark.parametrize("kind", [AmortizedGuide, PosteriorMixtureGuide, TransformerGuide])
+def test_the_bound_lies_below_the_evidence_with_dropout(kind):
+    model, batch = tiny_model(**DROPOUT).train(), random_batch()
+    options = {"size": 8} if kind is TransformerGuide else {"hidden": 4}
+    guide = randomise(kind(model, **options), 1).train()
+    bound, evidence = (
+        -ELBO().loss(model, each, batch)
+        for ELBO, each in ((EnumeratedELBO, guide), (ExactMarginal, NoGuide(model)))
+    )
+    scores = score_positions(model, guide, batch)
+    assert bound < evidence
+    # The divergence of the guide's own distributions from the exact posterior, computed apart.
+    assert scores.gap.sum().item() == pytest.approx(evidence - bound, rel=1e-10)
+    assert (scores.gap > -1e-12).all()
+
+
+def test_dropout_changes_from_batch_to_batch():
+    model = tiny_model(**DROPOUT).train()
+    losses = {ExactMarginal().loss(model, NoGuide(model), random_batch()) for _ in range(5)}
+    assert len(losses) == 5
