@@ -46,7 +46,7 @@ class Batch:
     source_lengths: Int[Tensor, " batch"]
     target_lengths: Int[Tensor, " batch"]
     indices: Int[Tensor, " batch"]
-    noise: Noise = field(default_factory=lambda: Noise(), repr=False, compare=False)
+    noise: Noise = field(default_factory=lambda: Noise.new(), repr=False, compare=False)
     computed: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -55,8 +55,15 @@ class Batch:
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
         indices: Sequence[int] | None = None,
+        noise: Noise | None = None,
     ) -> Batch:
         """Pad ids, each sentence already ending in ``EOS``, into a batch.
+
+        Args:
+            sources: ids of each source sentence.
+            targets: ids of each target sentence.
+            indices: positions in the corpus; None for 0, 1, ….
+            noise: None for a seed drawn from torch's global generator.
 
         Raises:
             ValueError: if the sides differ in number, or one is empty.
@@ -75,6 +82,7 @@ class Batch:
             source_lengths=source_lengths,
             target_lengths=target_lengths,
             indices=torch.as_tensor(range(len(sources)) if indices is None else indices),
+            noise=Noise.new() if noise is None else noise,
         )
 
     def __len__(self) -> int:
@@ -109,7 +117,7 @@ class Batch:
 
     def with_new_noise(self) -> Batch:
         """The same sentences with other dropout, as every optimiser step should have it."""
-        return dataclasses.replace(self, noise=Noise())
+        return dataclasses.replace(self, noise=Noise.new())
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         return dataclasses.replace(
@@ -121,6 +129,7 @@ class Batch:
         )
 
 
+@dataclass(frozen=True)
 class Noise:
     """Random numbers that belong to a batch, so that dropout is the same whoever computes it.
 
@@ -128,19 +137,16 @@ class Noise:
     noise. The model's own run, a guide that reads the model's states, a baseline and an exact
     posterior then speak of one and the same network, whether they share the computation or not.
 
-    Args:
-        seed: None to draw one from torch's global generator when it is first needed.
+    Attributes:
+        seed: where the random numbers start from.
     """
 
-    def __init__(self, seed: int | None = None):
-        self._seed = seed
+    seed: int
 
-    @property
-    def seed(self) -> int:
-        """Where the random numbers start from."""
-        if self._seed is None:
-            self._seed = int(torch.randint(2**62, ()))
-        return self._seed
+    @classmethod
+    def new(cls) -> Noise:
+        """Noise of a seed drawn from torch's global generator."""
+        return cls(int(torch.randint(2**62, ())))
 
     @contextmanager
     def drawn(self, device: torch.device, stream: str) -> Iterator[None]:

@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from pyro_align.batch import EOS, Batch
+from pyro_align.batch import EOS, Batch, Noise
 from pyro_align.corpus import Vocabulary, split_words
 from pyro_align.errors import IncompatibleError
 from pyro_align.posterior import PositionScores, WordAlignment, merge_pieces, score_positions
@@ -87,7 +87,8 @@ class WordTables:
         Raises:
             IncompatibleError: if the programs do not have the wanted origin.
         """
-        batch = Batch.from_ids([pair.source for pair in pairs], [pair.target for pair in pairs])
+        sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        batch = Batch.from_ids(sources, targets, noise=Noise(0))
         # No guide is run that is not read.
         guide = None if self.origin in ("posterior", "prior") else self.guide
         scores = score_positions(self.model, guide, batch.to(self.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain, islice
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_align.batch import PAD, Batch
+from pyro_align.batch import PAD, Batch, Noise
 from pyro_align.corpus.index_files import (
     FORMAT,
     Header,
@@ -197,6 +198,8 @@ class IndexedCorpus:
             source_lengths=torch.from_numpy(lengths[:, 0].astype(np.int64)),
             target_lengths=torch.from_numpy(lengths[:, 1].astype(np.int64)),
             indices=torch.from_numpy(rows),
+            # No draw of torch's generator: loading may be ahead of training, or another process.
+            noise=Noise(zlib.crc32(rows.tobytes())),
         )
 
 

@@ -155,6 +155,7 @@ class Handled(nn.Module):
         self.guide = guide
         # Past Module.__setattr__, which would register the model as a child.
         self.__dict__["model"] = model
+        self.__name__ = program_name(guide)
 
     def forward(self, batch: Batch) -> Any:
         """Run the guide."""

@@ -65,6 +65,8 @@ class Objective(ELBO, ABC):
             max_plate_nesting=MAX_PLATE_NESTING,
             num_particles=samples,
             vectorize_particles=samples > 1,
+            # Subclasses enumerate for themselves, and say so if there is nothing to enumerate.
+            strict_enumeration_warning=False,
         )
         self.kl_weight = 1.0
         self.step: int | None = None

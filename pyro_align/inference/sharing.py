@@ -42,5 +42,5 @@ def shared(method: Method) -> Method:
 
 
 def shared_arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments of a program, every batch among them :meth:`~pyro_align.batch.Batch.sharing`."""
+    """A program's arguments, each batch replaced by its ``sharing()``."""
     return tuple(arg.sharing() if hasattr(arg, "sharing") else arg for arg in args)

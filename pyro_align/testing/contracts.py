@@ -15,7 +15,9 @@ import torch
 from pyro import poutine
 from pyro.infer import Predictive
 
+from pyro_align.batch import EOS, Batch
 from pyro_align.guides import NoGuide, PriorGuide
+from pyro_align.inference import EnumeratedELBO, ExactMarginal
 from pyro_align.testing.gradients import evidence, gradient, parameters
 from pyro_align.testing.small import padded, random_batch
 from pyro_align.testing.stock import (
@@ -30,6 +32,7 @@ from pyro_align.testing.stock import (
     stock,
     train,
 )
+from pyro_align.translation import BeamSearch
 
 SMALL = pytest.mark.parametrize(
     ("sources", "targets"), [((1,), (1,)), ((4,), (3,)), ((2, 3), (1, 1))]
@@ -95,6 +98,25 @@ class ModelContract(ABC):
         loss = elbo.differentiable_loss(program, guide, batch)
         torch.testing.assert_close(-loss, evidence(model, batch))
         torch.testing.assert_close(-gradient(loss, model), gradient(evidence(model, batch), model))
+
+    def test_a_search_scores_as_the_program_does(self) -> None:
+        """A beam search's log probability is the marginal likelihood under teacher forcing.
+
+        A model on the simplex has no closed form of it; there it is that of ``next_token``.
+        """
+        model = self.create().eval()
+        sources = [[4, 5, 6, EOS], [7, EOS]]
+        search = BeamSearch(model, beam=2, n_best=2, max_length_ratio=1.0, max_length_offset=2)
+        for source, found in zip(sources, search.search(sources), strict=True):
+            for hypothesis in found:
+                batch = Batch.from_ids([source], [hypothesis.tokens])
+                elbo, *programs = next(stock(model, NoGuide(model)))
+                expected = (
+                    evidence(model, batch).item()
+                    if model.latent == "simplex"
+                    else -elbo.loss(*programs, batch)
+                )
+                assert hypothesis.log_probability == pytest.approx(expected)
 
     def test_the_gradient_is_that_of_finite_differences(self) -> None:
         """The gradient of the evidence equals its central difference along a random direction."""
@@ -267,6 +289,19 @@ class GuideContract(ABC):
             assert_goes_down(train(*list(stock(model, guide))[index]))
             after = parameters(model, guide)
             assert not any(torch.equal(*each) for each in zip(before, after, strict=True))
+
+    def test_beside_the_exact_objective_it_leaves_the_model_alone(self) -> None:
+        """``exact`` gives the model the gradient of the evidence and the guide that of the ELBO."""
+        model, guide = self.pair()
+        if (model.latent, guide.latent) not in EnumeratedELBO.pairs:
+            pytest.skip("no exact objective takes a guide of this kind")
+        batch = random_batch()
+        loss = ExactMarginal().differentiable_loss(model, guide, batch)
+        torch.testing.assert_close(gradient(loss, model), -gradient(evidence(model, batch), model))
+        if self.has_parameters:
+            bound = EnumeratedELBO().differentiable_loss(model, guide, batch)
+            torch.testing.assert_close(gradient(loss, guide), gradient(bound, guide))
+            torch.testing.assert_close(loss, bound)
 
     @SMALL
     def test_small_batches(self, sources: tuple[int, ...], targets: tuple[int, ...]) -> None:

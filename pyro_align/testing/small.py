@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from pyro_align.batch import EOS, PAD, Batch
@@ -53,14 +53,12 @@ def padded(batch: Batch, source: int = 0, target: int = 0) -> Batch:
 
 def repeated(batch: Batch, times: int) -> Batch:
     """Every sentence pair ``times`` times: as many independent draws in one call."""
-    return dataclasses.replace(
-        batch,
-        **{
-            field.name: value.repeat_interleave(times, dim=0)
-            for field in dataclasses.fields(batch)
-            if isinstance(value := getattr(batch, field.name), Tensor)
-        },
-    )
+    rows: dict[str, Any] = {
+        field.name: value.repeat_interleave(times, dim=0)
+        for field in dataclasses.fields(batch)
+        if isinstance(value := getattr(batch, field.name), Tensor)
+    }
+    return dataclasses.replace(batch, **rows)
 
 
 def randomise(module: nn.Module, seed: int = 0, scale: float = 1.5) -> Any:

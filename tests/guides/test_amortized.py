@@ -80,11 +80,26 @@ def test_dropout_is_the_models_unless_told():
     model = tiny_model(dropout=0.4)
     assert tiny_guide(model).dropout.p == 0.4
     guide, batch = tiny_guide(model, dropout=0.0), random_batch()
-    assert torch.equal(guide.scores(batch), guide.scores(batch))
+    assert torch.equal(guide.scores(batch), guide.scores(batch.with_new_noise()))
     guide = tiny_guide(model, dropout=0.5)
-    assert not torch.equal(guide.scores(batch), guide.scores(batch))
+    assert not torch.equal(guide.scores(batch), guide.scores(batch.with_new_noise()))
     guide.eval()
-    assert torch.equal(guide.scores(batch), guide.scores(batch))
+    assert torch.equal(guide.scores(batch), guide.scores(batch.with_new_noise()))
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_both_networks_read_embeddings_with_dropout(side):
+    guide, batch = tiny_guide(tiny_model(), dropout=0.5), random_batch()
+    seen = []
+    network = getattr(guide, f"{side}_network")
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    guide.scores(batch)
+    guide.eval()
+    guide.scores(batch)
+    mask = getattr(batch, f"{side}_mask")
+    dropped, whole = (embedded[mask] for embedded in seen)
+    assert (whole != 0).all()
+    assert 0 < (dropped == 0).sum() < dropped.numel()
 
 
 def test_under_autocast_scores_are_fp32():

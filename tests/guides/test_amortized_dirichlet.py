@@ -55,9 +55,9 @@ def test_options_reach_the_network():
         model, hidden=3, layers=2, dropout=0.1, share_embeddings=False
     ).amortized
     assert guide.bilinear.weight.shape == (6, 6)
-    assert guide.source_network.network.num_layers == 2
+    assert len(guide.source_network.layers) == 2
     assert guide.dropout.p == 0.1
-    assert guide.own_embeddings is not None
+    assert guide.own_features is not None
 
 
 def test_stock_mean_field_takes_the_divergence_in_closed_form():

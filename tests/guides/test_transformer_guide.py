@@ -124,11 +124,20 @@ def test_dropout_is_the_models_unless_told():
     model, batch = tiny_model(dropout=0.4), random_batch()
     assert tiny(model).dropout.p == 0.4
     guide = tiny(model, dropout=0.5)
-    assert not torch.equal(guide.scores(batch), guide.scores(batch))
+    assert not torch.equal(guide.scores(batch), guide.scores(batch.with_new_noise()))
     guide.eval()
-    assert torch.equal(guide.scores(batch), guide.scores(batch))
+    assert torch.equal(guide.scores(batch), guide.scores(batch.with_new_noise()))
 
 
 def test_a_size_that_heads_do_not_divide_is_refused():
     with pytest.raises(ConfigError, match="size 10 and 4 heads"):
         TransformerGuide(tiny_model(), size=10, heads=4)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_whose_embeddings_are_trained(share):
+    model, batch = tiny_model(tie_embeddings="none"), random_batch()
+    guide = tiny(model, share_embeddings=share)
+    value = guide.scores(batch).softmax(-1).pow(2).sum()
+    assert (gradient(value, model).abs().sum() > 0) == share
+    assert gradient(value, guide).abs().sum() > 0

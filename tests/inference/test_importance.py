@@ -46,7 +46,11 @@ def rows(batch, chosen):
     def cut(mask):
         return slice(0, int(mask[chosen].sum(-1).max()))
 
-    fields = {field.name: getattr(batch, field.name)[chosen] for field in dataclasses.fields(Batch)}
+    fields = {
+        field.name: value[chosen]
+        for field in dataclasses.fields(Batch)
+        if isinstance(value := getattr(batch, field.name), torch.Tensor)
+    }
     for side in ("source", "target"):
         width = cut(getattr(batch, f"{side}_mask"))
         for name in (side, f"{side}_mask"):

@@ -71,3 +71,16 @@ def test_top_k_renormalises_the_prior_of_the_best(top_k):
                 for s in best
             )
             torch.testing.assert_close(predicted[b, t], expected)
+
+
+@pytest.mark.parametrize("emission", ["tanh", "product"])
+def test_top_k_of_all_but_one_leaves_out_the_least_probable(emission):
+    model, batch = tiny_model(emission=emission), random_batch((3, 3), (2, 3))
+    states = model.states(batch)
+    prior = states.scores.softmax(-1)
+    kept = prior.masked_fill(prior == prior.amin(-1, keepdim=True), 0.0)
+    kept = kept / kept.sum(-1, keepdim=True)
+    support = torch.arange(3).reshape(-1, 1, 1)
+    emissions = model.emission(states, support).logits.exp()
+    expected = torch.einsum("sbtv,bts->btv", emissions, kept)
+    torch.testing.assert_close(model.next_token(states, 2).exp(), expected)

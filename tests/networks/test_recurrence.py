@@ -10,6 +10,26 @@ from pyro_align.networks.recurrence import BidirectionalRecurrence, ForwardRecur
 CELLS = ["lstm", "gru"]
 
 
+def stock(network, bidirectional):
+    """One torch network with all the layers, of the same weights."""
+    kind = type(network.layers[0])
+    first = network.layers[0]
+    whole = kind(
+        first.input_size,
+        first.hidden_size,
+        len(network.layers),
+        batch_first=True,
+        bidirectional=bidirectional,
+    ).double()
+    weights = {
+        name.replace("_l0", f"_l{number}"): weight
+        for number, layer in enumerate(network.layers)
+        for name, weight in layer.state_dict().items()
+    }
+    whole.load_state_dict(weights)
+    return whole
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_bidirectional_network_reads_each_sentence_alone(cell, layers):
@@ -19,7 +39,7 @@ def test_a_bidirectional_network_reads_each_sentence_alone(cell, layers):
     outputs = network(inputs, lengths)
     assert outputs.shape == (3, 7, 6)
     for row, length in enumerate(lengths.tolist()):
-        alone, _ = network.network(inputs[row : row + 1, :length])
+        alone, _ = stock(network, bidirectional=True)(inputs[row : row + 1, :length])
         torch.testing.assert_close(outputs[row, :length], alone[0])
         assert (outputs[row, length:] == 0).all()
 
@@ -31,6 +51,8 @@ def test_a_forward_network_can_be_resumed(cell, layers):
     inputs = torch.randn(2, 6, 4, dtype=torch.float64)
     state = network.initial(torch.randn(layers, 2, 3, dtype=torch.float64))
     whole, last = network(inputs, state)
+    expected, _ = stock(network, False)(inputs, state if cell == "lstm" else state[0])
+    torch.testing.assert_close(whole, expected)
     parts = []
     for part in inputs.split([2, 1, 3], dim=1):
         outputs, state = network(part, state)
@@ -49,18 +71,18 @@ def test_the_cells_of_an_lstm_start_at_zero():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_packed_or_turned_around_is_the_same(cell):
+def test_packed_or_reversed_is_the_same(cell):
     network = BidirectionalRecurrence(cell, 4, 3, 2, dropout=0.0).double()
     lengths = torch.tensor([2, 5, 1, 5])
     inputs = torch.randn(4, 7, 4, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(4, 7, 6, dtype=torch.float64)
     found = []
-    for read in (network._packed, network._turned):
+    for read in (network._packed, network._reversed):
         outputs = read(inputs, lengths)
         slopes = torch.autograd.grad((outputs * weights).sum(), [inputs, *network.parameters()])
         found.append([outputs, *slopes])
-    for packed, turned in zip(*found, strict=True):
-        torch.testing.assert_close(packed, turned)
+    for packed, reversed_ in zip(*found, strict=True):
+        torch.testing.assert_close(packed, reversed_)
 
 
 def test_dropout_between_the_layers_in_training_alone():

@@ -141,3 +141,27 @@ def test_word_dropout_hides_target_words_from_the_decoder_in_training():
     assert not hidden[:, 0].any()  # the beginning of a sentence says nothing
     # 2,000 draws: a share of 1/2 within 5 standard errors, a false alarm once in a million.
     assert abs(hidden[:, 1:].double().mean().item() - 0.5) < 5 * 0.5 / 2000**0.5
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_dropout_of_embeddings_annotations_and_states(input_feeding):
+    networks, batch = tiny_networks(dropout=0.5, input_feeding=input_feeding), random_batch()
+    read = {}
+    for name in ("encoder", "decoder"):
+        part = getattr(networks, name)
+        part.register_forward_pre_hook(lambda _, inputs, name=name: read.update({name: inputs[0]}))
+
+    def computed():
+        states = networks(batch)
+        return {
+            "source embeddings": read["encoder"][batch.source_mask],
+            "target embeddings": read["decoder"][batch.target_mask],
+            "annotations": states.memory.annotations[batch.source_mask],
+            "decoder states": states.hidden[batch.target_mask],
+        }
+
+    dropped = computed()
+    networks.eval()
+    for name, whole in computed().items():
+        assert (whole != 0).all(), name
+        assert 0 < (dropped[name] == 0).sum() < whole.numel(), name

@@ -1,0 +1,270 @@
+"""No latent site is ignored: objectives and posteriors infer ``alignment`` or refuse by name."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import SVI, TraceEnum_ELBO, config_enumerate
+from support import gradient, random_batch, tiny_guide, tiny_model
+
+from pyro_align.errors import IncompatibleError
+from pyro_align.guides import (
+    AmortizedDirichletGuide,
+    ExactGuide,
+    GumbelGuide,
+    NoGuide,
+)
+from pyro_align.inference import (
+    BASELINES,
+    VIMCO,
+    EnumeratedELBO,
+    ExactMarginal,
+    GumbelSoftmaxELBO,
+    ImportanceWeightedBound,
+    Likelihood,
+    RelaxedELBO,
+    ReweightedWakeSleep,
+    ScoreFunctionELBO,
+    TopKMarginal,
+)
+from pyro_align.models import CategoricalModel, DirichletModel, SoftModel
+from pyro_align.posterior import score_positions
+
+BATCH = random_batch()
+
+
+def styled(program, mean=0.0):
+    """The program with a Gaussian of each sentence in front."""
+    kind = type(program)
+
+    def forward(self, batch):
+        with pyro.plate("authors", len(batch), dim=-2):
+            pyro.sample("style", dist.Normal(torch.full((len(batch), 1), mean), 1.0))
+        return kind.forward(self, batch)
+
+    program.__class__ = type("Styled", (kind,), {"forward": forward})
+    return program
+
+
+def categorical():
+    model = tiny_model(CategoricalModel)
+    return model, tiny_guide(model)
+
+
+def exact():
+    model = tiny_model(CategoricalModel)
+    return model, NoGuide(model)
+
+
+def soft():
+    model = tiny_model(SoftModel)
+    return model, NoGuide(model)
+
+
+def relaxed():
+    model = tiny_model(DirichletModel)
+    return model, tiny_guide(model, AmortizedDirichletGuide)
+
+
+def gumbel():
+    model = tiny_model(CategoricalModel)
+    return model, tiny_guide(model, GumbelGuide)
+
+
+SAMPLED = {
+    "score function": (lambda: ScoreFunctionELBO(), categorical),
+    "score function, none": (lambda: ScoreFunctionELBO(baseline="none"), categorical),
+    "score function, leave one out": (
+        lambda: ScoreFunctionELBO(baseline="leave-one-out", samples=2),
+        categorical,
+    ),
+    "importance weighted": (lambda: ImportanceWeightedBound(samples=2), categorical),
+    "vimco": (lambda: VIMCO(samples=2), categorical),
+    "reweighted wake-sleep": (lambda: ReweightedWakeSleep(samples=2), categorical),
+    "gumbel softmax": (lambda: GumbelSoftmaxELBO(), gumbel),
+    "relaxed": (lambda: RelaxedELBO(), relaxed),
+    "enumerated": (lambda: EnumeratedELBO(), categorical),
+}
+EXACT = {
+    "exact": (lambda: ExactMarginal(), exact),
+    "top-k": (lambda: TopKMarginal(), exact),
+}
+EVERY = {
+    **SAMPLED,
+    **EXACT,
+    "exact, guide beside": (lambda: ExactMarginal(), categorical),
+    "likelihood": (lambda: Likelihood(), soft),
+}
+
+
+def each(cases):
+    return pytest.mark.parametrize(("objective", "pair"), cases.values(), ids=cases.keys())
+
+
+@each(EVERY)
+@pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
+@pytest.mark.parametrize("where", ["both", "model", "guide"])
+def test_a_second_latent_site_is_refused_by_name(objective, pair, where):
+    model, guide = pair()
+    if where != "guide":
+        model = styled(model)
+    if where != "model":
+        guide = styled(guide, 8.0)
+    with pytest.raises(IncompatibleError, match=f"{type(objective()).__name__}.*'style'"):
+        objective().loss(model, guide, BATCH)
+
+
+@each(EVERY)
+def test_a_site_that_is_observed_is_no_latent_site(objective, pair):
+    model, guide = pair()
+    style = torch.randn(len(BATCH), 1)
+    torch.manual_seed(0)
+    expected = objective().loss(model, guide, BATCH)
+    given = poutine.condition(styled(model), {"style": style})
+    torch.manual_seed(0)
+    found = objective().loss(given, guide, BATCH)
+    log_prob = dist.Normal(0.0, 1.0).log_prob(style).sum().item()
+    assert found == pytest.approx(expected - log_prob, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [CategoricalModel, SoftModel, DirichletModel])
+def test_scores_of_positions_refuse_a_second_latent_site(kind):
+    model = tiny_model(kind)
+    with pytest.raises(IncompatibleError, match="'style'"):
+        score_positions(styled(model), None, BATCH)
+
+
+def test_the_exact_guide_refuses_a_second_latent_site():
+    with pytest.raises(IncompatibleError, match="'style'"):
+        ExactGuide(styled(tiny_model()))(BATCH)
+
+
+# The alignment is observed.
+
+GOLD = torch.tensor([[0, 2, 1, 2], [3, 0, 0, 0], [0, 0, 0, 0]])
+
+
+def observed():
+    model = tiny_model()
+    return model, poutine.condition(model, {"alignment": GOLD})
+
+
+@each(EXACT)
+def test_of_an_observed_alignment_it_is_the_joint_probability(objective, pair):
+    model, given = observed()
+    loss = objective().differentiable_loss(given, NoGuide(model), BATCH)
+    joint = poutine.trace(given).get_trace(BATCH).log_prob_sum()
+    torch.testing.assert_close(-loss, joint)
+    torch.testing.assert_close(-gradient(loss, model), gradient(joint, model))
+    by_stock = TraceEnum_ELBO(max_plate_nesting=2, strict_enumeration_warning=False)
+    assert loss.item() == pytest.approx(by_stock.loss(config_enumerate(given), nothing, BATCH))
+
+
+def nothing(batch):
+    """A guide without sites."""
+
+
+@each({**SAMPLED, "exact, guide beside": EVERY["exact, guide beside"]})
+@pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
+def test_a_guide_of_an_observed_alignment_is_refused(objective, pair):
+    model, guide = pair()
+    site = poutine.trace(guide).get_trace(BATCH).nodes["alignment"]
+    given = poutine.condition(model, {"alignment": site["value"].detach()})
+    with pytest.raises(IncompatibleError, match="observes the site 'alignment'"):
+        objective().loss(given, guide, BATCH)
+
+
+def test_scores_of_positions_refuse_an_observed_alignment():
+    _, given = observed()
+    with pytest.raises(IncompatibleError, match="observes the site 'alignment'"):
+        score_positions(given, None, BATCH)
+
+
+# A site is missing.
+
+
+@each(SAMPLED)
+@pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
+def test_a_guide_without_the_site_is_refused(objective, pair):
+    model, _ = pair()
+    with pytest.raises(IncompatibleError, match=r"needs the site 'alignment' in nothing"):
+        objective().loss(model, nothing, BATCH)
+
+
+def test_an_exact_objective_takes_no_number_of_particles():
+    for kind in (ExactMarginal, Likelihood, EnumeratedELBO, TopKMarginal):
+        with pytest.raises(TypeError, match="num_particles"):
+            kind(num_particles=4)
+
+
+# Handlers around the model.
+
+
+@pytest.mark.parametrize("baseline", [name for name in BASELINES if name != "leave-one-out"])
+def test_a_scaled_model_has_a_baseline(baseline):
+    model, guide = categorical()
+    scaled = [poutine.scale(program, 0.5) for program in (model, guide)]
+    objective = ScoreFunctionELBO(baseline=baseline)
+    torch.manual_seed(0)
+    half = objective.loss(*scaled, BATCH)
+    torch.manual_seed(0)
+    assert half == pytest.approx(0.5 * objective.loss(model, guide, BATCH))
+
+
+def test_a_model_without_what_a_baseline_needs_is_named_in_a_line():
+    def bare(batch):
+        return None
+
+    with pytest.raises(IncompatibleError, match="bare has not") as error:
+        ScoreFunctionELBO().loss(poutine.scale(bare, 0.5), nothing, BATCH)
+    assert len(str(error.value)) < 200
+
+
+# Divergences stay finite.
+
+
+@each(SAMPLED)
+def test_a_prior_that_underflows_leaves_the_loss_finite(objective, pair):
+    model, guide = pair()
+    with torch.no_grad():
+        for parameter in model.networks.decoder.scorer.parameters():
+            parameter.mul_(3e3)
+    model.float()
+    guide.float()
+    loss = objective().differentiable_loss(model, guide, BATCH)
+    assert loss.isfinite()
+    assert gradient(loss, model, guide).isfinite().all()
+
+
+def test_the_divergence_is_that_of_enumeration_where_the_prior_underflows():
+    model, guide = categorical()
+    with torch.no_grad():
+        for parameter in model.networks.decoder.scorer.parameters():
+            parameter.mul_(3e3)
+    by_stock = TraceEnum_ELBO(max_plate_nesting=2).loss(model, config_enumerate(guide), BATCH)
+    enumerated = EnumeratedELBO().terms(model, guide, BATCH)
+    assert enumerated.loss.item() == pytest.approx(by_stock)
+    sampled = ScoreFunctionELBO().terms(model, guide, BATCH)
+    weighted = ImportanceWeightedBound().terms(model, guide, BATCH)
+    for terms in (sampled, weighted):
+        assert terms.kl.item() == pytest.approx(enumerated.kl.item())
+
+
+# Names in Pyro's parameter store.
+
+
+@pytest.mark.parametrize("objective", [ScoreFunctionELBO, EnumeratedELBO])
+def test_a_second_model_is_trained_as_the_first(objective):
+    losses = []
+    for _ in range(2):
+        pyro.set_rng_seed(0)
+        model, guide = categorical()
+        before = [parameter.clone() for parameter in [*model.parameters(), *guide.parameters()]]
+        svi = SVI(model, guide, pyro.optim.Adam({"lr": 1e-2}), objective())
+        losses.append([svi.step(BATCH) for _ in range(3)])
+        after = [*model.parameters(), *guide.parameters()]
+        assert not any(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert losses[0] == losses[1]
