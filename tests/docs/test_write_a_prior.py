@@ -59,7 +59,7 @@ def test_it_is_the_prior_of_the_page():
 def test_commands_run(tmp_path):
     written_model(tmp_path)
     run_commands(PAGE.commands, tmp_path)
-    run = Run.load(tmp_path / "runs" / "location", trust=True)
+    run = Run.load(tmp_path / "runs" / "location")
     assert type(run.model).__name__ == "LocationModel"
     assert run.config.model.options == {"width": 2.0}
     assert not isinstance(run.guide, NoGuide)
