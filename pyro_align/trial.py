@@ -18,7 +18,7 @@ import torch
 from pyro import poutine
 from pyro.poutine.util import site_is_subsample
 
-from pyro_align.batch import EOS, Batch
+from pyro_align.batch import EOS, Batch, Noise
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import Objective
@@ -45,7 +45,7 @@ def try_programs(config: Config) -> None:
     sources, targets = (
         [[*range(EOS + 1, EOS + length), EOS] for length in lengths] for lengths in ((4, 2), (3, 5))
     )
-    batch = Batch.from_ids(sources, targets)
+    batch = Batch.from_ids(sources, targets, noise=Noise(0))
     with (
         torch.random.fork_rng(devices=[]),
         pyro.get_param_store().scope(),
@@ -95,15 +95,25 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
         raise ConfigError(f"{failed}: the loss of a small batch is not finite ({loss.item()})")
     objective.step = None
     with _explained(f"model {_name(model)}: next_token fails", type(model)), torch.no_grad():
-        shape = tuple(model.next_token(model.states(batch)).shape)
+        log_probs = model.next_token(model.states(batch))
     expected = (*batch.target.shape, VOCABULARY)
-    if shape != expected:
+    if log_probs.shape != expected:
         raise ConfigError(
-            f"model {_name(model)}: next_token returns the shape {shape}, expected {expected}: "
-            f"(sentences, positions, target vocabulary)"
+            f"model {_name(model)}: next_token returns the shape {tuple(log_probs.shape)}, "
+            f"expected {expected}: (sentences, positions, target vocabulary)"
         )
     with _explained(f"validation fails with {names}", type(guide), type(model)):
-        score_positions(model, guide, batch)
+        scores = score_positions(model, guide, batch)
+    if model.latent == "simplex":  # next_token stands for an integral that has no closed form
+        return
+    of_tokens = log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
+    searched = of_tokens.masked_fill(~batch.target_mask, 0.0)
+    if not torch.allclose(searched, scores.log_evidence.to(searched), rtol=1e-3, atol=1e-3):
+        raise ConfigError(
+            f"model {_name(model)}: next_token gives a small batch the log probability "
+            f"{searched.sum():.4f}, but forward {scores.log_evidence.sum():.4f} with alignments "
+            f"summed out: take the prior from self.prior(states) and the same emission in both"
+        )
 
 
 def _check_memory(config: Config) -> None:

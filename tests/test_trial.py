@@ -109,6 +109,15 @@ class ShortPrediction(CategoricalModel):
         return super().next_token(states, top_k)[:, :1]
 
 
+class TwoPriors(CategoricalModel):
+    def forward(self, batch):
+        states = self.states(batch)
+        with alignment_plates(batch):
+            logits = states.scores + torch.arange(states.scores.shape[-1])
+            alignment = pyro.sample("alignment", dist.Categorical(logits=logits))
+            return pyro.sample("tokens", self.emission(states, alignment), obs=batch.target)
+
+
 class NothingObserved(CategoricalModel):
     def forward(self, batch):
         states = self.states(batch)
@@ -135,6 +144,7 @@ GUIDE_MISTAKES = {
 
 MODEL_MISTAKES = {
     "ShortPrediction": r"next_token returns the shape \(2, 1, 20\), expected \(2, 5, 20\)",
+    "TwoPriors": r"next_token gives .* but forward .* take the prior from self\.prior\(states\)",
     "NothingObserved": r"model NothingObserved has no site 'tokens'; it has none: call pyro",
 }
 
