@@ -180,10 +180,14 @@ class Run(RunDisplay):
         """Longest side, in pieces, of a pair that is evaluated unless told otherwise."""
         return max(MAX_LENGTH, self.config.data.max_length)
 
-    def fit(self, echo: Echo = print) -> Run:
+    def fit(self, echo: Echo = print, *, quiet: bool = False) -> Run:
         """Train from the last checkpoint, or from the beginning, to the end.
 
         Afterwards model and guide have the best weights and are in evaluation mode.
+
+        Args:
+            echo: takes notes, a line each.
+            quiet: whether to leave out the progress bar and the line per epoch.
 
         Returns:
             The run itself.
@@ -194,7 +198,7 @@ class Run(RunDisplay):
             TrainingError: if a loss is not a number.
         """
         with locked(self.path) if is_first_process() else nullcontext():
-            self._train(echo)
+            self._train(echo, quiet)
             if is_first_process():
                 write_status(self.path, "finished")
         self._load_weights("weights.safetensors")
@@ -414,7 +418,7 @@ class Run(RunDisplay):
         for program in self.programs.values():
             program.to(device)
 
-    def _train(self, echo: Echo) -> None:
+    def _train(self, echo: Echo, quiet: bool) -> None:
         refuse_other_text(self.config, self.path, "put the old one back, or start a new run")
         corpora = self._corpora()
         for name, corpus in corpora.items():
@@ -422,7 +426,8 @@ class Run(RunDisplay):
             echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
         programs = (self.model, self.guide, self.objective)
         texts = (corpora["train"], corpora["valid"])
-        training.fit(self.config, *programs, *texts, folder=self.path, notes=self._notes())
+        notes = self._notes()
+        training.fit(self.config, *programs, *texts, folder=self.path, notes=notes, quiet=quiet)
 
     def _notes(self) -> dict[str, str]:
         """Notes that tie weights to this run's vocabularies and settings."""

@@ -25,7 +25,13 @@ DIRECTIONS = (("forward", ("src", "tgt")), ("reverse", ("tgt", "src")))
 
 
 def fit_directions(
-    text: PairText, config: Config, folder: Path, *, directions: int = 2, echo: Echo = print
+    text: PairText,
+    config: Config,
+    folder: Path,
+    *,
+    directions: int = 2,
+    echo: Echo = print,
+    quiet: bool = False,
 ) -> list[Run]:
     """Fit a run of each direction to the text; the folder then holds text and runs.
 
@@ -37,6 +43,7 @@ def fit_directions(
         folder: to be made.
         directions: 2, or 1 for source to target alone.
         echo: told in a line what was found and made.
+        quiet: whether to leave out the progress bar and the line per epoch.
 
     Raises:
         RunError: if the folder is in the way.
@@ -65,7 +72,7 @@ def fit_directions(
         raise
     for name, run in runs.items():
         echo(f"fitting {name}")
-        run.fit(echo=echo)
+        run.fit(echo=echo, quiet=quiet)
     return list(runs.values())
 
 

@@ -27,7 +27,7 @@ from pyro_align.alignment import (
     align_text,
 )
 from pyro_align.cli.options import chosen_device
-from pyro_align.cli.progress import load_run, tell
+from pyro_align.cli.progress import is_quiet, load_run, tell
 from pyro_align.errors import TrainingError, UserError
 
 if TYPE_CHECKING:
@@ -208,6 +208,7 @@ def trained(
                     Path(scratch) / "runs" if save is None else save,
                     directions=directions,
                     echo=tell,
+                    quiet=is_quiet(),
                 )
             except TrainingError as error:
                 if save is not None:

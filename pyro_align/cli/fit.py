@@ -13,7 +13,15 @@ import click
 from pyro_align.cli.completion import complete_assignment, complete_recipe
 from pyro_align.cli.options import SEED, NameOption, SettingOption, TextCommand, text_option
 from pyro_align.cli.paths import InputPath, OutputFolder
-from pyro_align.cli.progress import load_run, quiet_option, resumed_run, status, tell
+from pyro_align.cli.progress import (
+    counter,
+    is_quiet,
+    load_run,
+    quiet_option,
+    resumed_run,
+    status,
+    tell,
+)
 
 _RUN = "PYRO_ALIGN_RUN"
 """Tells processes that this one starts (for several devices) which folder it has made."""
@@ -167,7 +175,7 @@ def fit(
 
         after_first_process(prepare)
         run = resumed_run(Path(os.environ.get(_RUN, folder)))
-    run.fit(echo=tell if is_first_process() else lambda line: None)
+    run.fit(echo=tell if is_first_process() else lambda line: None, quiet=is_quiet())
     if is_first_process():
         _report(run, time.monotonic() - began)
 
@@ -200,12 +208,19 @@ def _report(run: Any, seconds: float) -> None:
     text, gold = run.test_text()
     tell(f"evaluating on {' '.join(map(str, text.paths))}")
     device = "cpu" if run.config.training.accelerator == "cpu" else chosen_device("auto")
-    result = run.evaluate(
-        text, None if gold is None else LinkFile(gold, sentences=text.count()), device=device
-    )
+    total = text.count()
+    with counter("scoring sentence pairs", total) as show_done:
+        result = run.evaluate(
+            text,
+            None if gold is None else LinkFile(gold, sentences=total),
+            device=device,
+            progress=show_done,
+        )
     facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
     write_facts(run.path / "results.json", facts)
     show_evaluation(result, f"{run.path} on {' '.join(p.name for p in text.paths)}")
+    if is_quiet():
+        return
     name, source = shlex.quote(str(run.path)), shlex.quote(str(text.source_path))
     files = shlex.join(map(str, text.paths))
     links = f" --gold {shlex.quote(str(gold))}" if gold else ""

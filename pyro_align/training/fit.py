@@ -48,6 +48,7 @@ def fit(
     valid: IndexedCorpus,
     folder: Path,
     notes: Mapping[str, str] | None = None,
+    quiet: bool = False,
 ) -> Trainer:
     """Train model and guide, going on from ``folder``'s checkpoint if there is one.
 
@@ -60,6 +61,7 @@ def fit(
         valid: validation pairs.
         folder: where ``weights.safetensors``, ``metrics.csv`` and ``checkpoints/`` go.
         notes: kept with the best weights.
+        quiet: whether to leave out the progress bar and the line per epoch.
 
     Returns:
         The Lightning trainer, done.
@@ -77,6 +79,7 @@ def fit(
     checkpoint = folder / "checkpoints" / "last.ckpt"
     resume = checkpoint if checkpoint.exists() else None
     step = saved_step(checkpoint) if resume else 0
+    progress = _progress(quiet)
     with _quiet(), _interruptible(folder), open_loggers(config, folder, step) as loggers:
         trainer = Trainer(
             accelerator="cuda" if _uses_cuda(training) else "cpu",
@@ -94,15 +97,15 @@ def fit(
                 BestWeights(folder / "weights.safetensors", notes or {}),
                 EarlyStopping(CRITERION, patience=training.early_stopping),
                 ResumePoint(checkpoint, training.checkpoint_every),
-                EpochLines(),
                 *_occasional(training, own_parameters(guide, model)),
+                *progress,
             ],
             plugins=[SafeCheckpointIO()],
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             enable_model_summary=False,
             enable_checkpointing=False,
-            enable_progress_bar=_shows_progress(),
+            enable_progress_bar=any(isinstance(each, FitProgress) for each in progress),
         )
         # Dropout and samples of their own in every process.
         rank, world_size = trainer.global_rank, trainer.world_size
@@ -162,10 +165,6 @@ def _uses_cuda(training: TrainingConfig) -> bool:
     return training.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def _shows_progress() -> bool:
-    return sys.stderr.isatty() or in_notebook()
-
-
 def _good(checkpoint: Path) -> str:
     if not checkpoint.exists():
         return "none yet"
@@ -179,9 +178,14 @@ def _occasional(training: TrainingConfig, inferred: Sequence[nn.Parameter]) -> l
         callbacks.append(CollapseWarning(inferred))
     if training.schedule == "plateau":
         callbacks.append(PlateauSchedule(CRITERION, training.patience))
-    if _shows_progress():
-        callbacks.append(FitProgress())
     return callbacks
+
+
+def _progress(quiet: bool) -> list[Callback]:
+    """Callbacks that show how training goes: lines, and where it can be seen a bar."""
+    if quiet:
+        return []
+    return [EpochLines(), *([FitProgress()] if sys.stderr.isatty() or in_notebook() else [])]
 
 
 def saved_step(checkpoint: Path) -> int:

@@ -153,6 +153,11 @@ class FitProgress(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__(refresh_rate=5, leave=False)
 
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Name the epoch as everything else does: Lightning counts from 0."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}")
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Perplexity, ELBO, KL divergence and tokens/s of the last steps."""
         shown = {
