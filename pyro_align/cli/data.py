@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pyro_align.cli.options import SEED
+from pyro_align.cli.output import printable
 from pyro_align.cli.paths import OutputFolder
 
 
@@ -33,7 +34,7 @@ def synthetic(pairs: int, seed: int, out: Path) -> None:
     from pyro_align.corpus.synthetic import generate, write
 
     parts = write(pairs, seed, out)
-    table = Table(title=str(out), box=SIMPLE, title_justify="left")
+    table = Table(title=printable(str(out)), box=SIMPLE, title_justify="left")
     for heading in ("part", "pairs", "German words", "English words", "links"):
         table.add_column(heading, justify="left" if heading == "part" else "right")
     for name, part in parts.items():

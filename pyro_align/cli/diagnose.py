@@ -11,6 +11,7 @@ import click
 
 from pyro_align.cli.completion import complete_objective
 from pyro_align.cli.options import SEED, TextCommand, chosen_device, device_option, text_option
+from pyro_align.cli.output import printable
 from pyro_align.cli.paths import InputPath, OutputFile
 from pyro_align.cli.progress import load_run, quiet_option, status
 
@@ -153,7 +154,7 @@ def _run_table(result: Diagnosis, title: str) -> Table:
     from rich.table import Table
 
     means = result.positions
-    table = Table(title=title, box=SIMPLE, title_justify="left", show_header=False)
+    table = Table(title=printable(title), box=SIMPLE, title_justify="left", show_header=False)
     table.add_column("measure")
     table.add_column("value", justify="right")
     table.add_column("note")

@@ -118,7 +118,8 @@ class Translator:
             if len(ids) > self.max_source:
                 raise DataError(
                     f"{len(ids)} pieces in a line, and at most {self.max_source} can be "
-                    "translated: split it into sentences, or raise max_source",
+                    "translated: split it into sentences, or raise --max-length (max_source in "
+                    "Python)",
                     path,
                     number,
                 )

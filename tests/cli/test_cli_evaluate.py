@@ -122,7 +122,7 @@ def test_bad_input(tmp_path, gold):
     refused("gold.links:6: '0=0' is not a link", run, "--test", source, target, "--gold", gold)
     refused("no such file", run, "--gold", tmp_path / "missing")
     refused("nothing: no run there", "nothing", "--test", source, target)
-    refused("--device nonsense: not to be had", run, "--device", "nonsense")
+    refused("--device nonsense: not available", run, "--device", "nonsense")
 
 
 def test_a_limit_of_length():

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
+from pathlib import Path
 
 import kill
 import pytest
@@ -78,6 +80,28 @@ def test_what_is_printed_and_written(tmp_path):
     assert f"{found['bleu']:.2f}" in table
     assert found["fit_seconds"] > 0
     assert Run.load("a").config.seed == 3
+
+
+def test_names_that_a_shell_changes(tmp_path):
+    """They are read as they are, and the printed commands have them in quotes."""
+    folder = tmp_path / "~x" / "ä 'b' 🙂"
+    folder.mkdir(parents=True)
+    corpus = {
+        part: [path.relative_to(tmp_path) for path in paths]
+        for part, paths in write_corpus(folder).items()
+    }
+    name = f"{folder.relative_to(tmp_path)}/run $HOME"
+    result = fit("--out", name, corpus=corpus)
+    assert result.exit_code == 0, result.output
+    commands = [
+        shlex.split(line) for line in result.stdout.splitlines() if line.startswith("  pyro-align")
+    ]
+    assert [words[1] for words in commands] == ["translate", "inspect", "diagnose", "list"]
+    for words in commands[:3]:
+        assert words[2] == name
+    paths = [*commands[0][2:], *commands[1][2:-2]]
+    assert all(Path(path).exists() for path in paths if path != "--gold"), paths
+    assert commands[1][-1] == f"{name}.html"
 
 
 def test_folders_get_names_of_their_own(tmp_path):

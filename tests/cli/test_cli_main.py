@@ -135,5 +135,6 @@ def test_devices(monkeypatch):
     assert chosen_device("auto") == "cpu"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert chosen_device("auto") == "cuda"
-    with pytest.raises(ConfigError, match="--device sofa: not available on this machine"):
-        chosen_device("sofa")
+    for name in ("sofa", "meta", "", "cuda:99999999999"):
+        with pytest.raises(ConfigError, match=f"--device {name}: not available on this machine"):
+            chosen_device(name)

@@ -40,6 +40,14 @@ def test_from_and_to_files(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de", "out.en"]
 
 
+def test_a_dash_is_a_standard_stream(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(shared_run(), "-", "--out", "-", text=TEXT)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == call(shared_run(), text=TEXT).stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_options_reach_the_search():
     options = {"beam": 3, "length_penalty": 0.2, "top_k": 2, "n_best": 2}
     flags = ["--beam", 3, "--length-penalty", 0.2, "--top-k", 2, "--n-best", 2, "--scores"]
@@ -99,7 +107,15 @@ def test_bad_files_and_options(tmp_path, untouched):
     refused("no.de: no such file", run, "no.de", "--out", untouched)
     refused("folder", run, tmp_path, "--out", untouched)
     refused("nothing: no run there", "nothing", "--out", untouched)
-    refused("at most 3", run, "--max-length", 3, "--out", untouched, text=TEXT)
+    refused(
+        "raise --max-length",
+        run,
+        "--max-length",
+        3,
+        "--out",
+        untouched,
+        text=TEXT,
+    )
     refused("--n-best", run, "--n-best", 0, text=TEXT)
     refused("beam", run, "--n-best", 9, "--beam", 2, "--out", untouched, text=TEXT)
     refused("top", run, "--top-k", 0, "--out", untouched, text=TEXT)
