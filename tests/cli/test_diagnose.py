@@ -124,7 +124,7 @@ def test_bad_input(tmp_path):
     refused("--only rwz: nothing that fits this run; did you mean 'rws'?", run, "--only", "rwz")
     refused("7 is not in the range 8<=x<=100000", run, "--repeats", 7)
     refused("0 is not in the range x>=1", run, "--sentences", 0)
-    refused("--device nonsense: not to be had", run, "--device", "nonsense")
+    refused("--device nonsense: not available", run, "--device", "nonsense")
     broken = copied(tmp_path)
     (broken / "weights.safetensors").write_bytes(b"")
     refused("weights.safetensors: damaged", broken)
