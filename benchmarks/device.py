@@ -9,6 +9,9 @@ come to, the memory's peak, and the largest batch, found by doubling, that fits.
 those of the matrix products, by formula. --peak gives the device's TFLOP/s in the precision at
 hand; the defaults are an H200's without sparsity.
 
+--check first compares loss and gradient of every method with the CPU's, at a tenth of the sizes in
+fp32, and then measures batches of 64 sentences alone; it exits with 1 if they differ.
+
 Without a CUDA device all sizes are a tenth, the peak is that of a measured matrix product, and
 there is no largest batch: figures of a CPU say that the benchmark works, not how fast a GPU is.
 """
@@ -150,6 +153,39 @@ def largest(step: Step) -> int:
         sentences *= 2
 
 
+def differences(method: str, device: torch.device, sentences: int = 16) -> tuple[float, float]:
+    """Relative differences of loss and gradient from the CPU's, the same alignments drawn."""
+    found = []
+    for place in (torch.device("cpu"), device):
+        step = Step(method, place, "fp32", scale=10)
+        torch.manual_seed(0)
+        loss = step.loss(step.batch(sentences))
+        loss.backward()
+        slopes = [
+            each.grad.cpu().flatten() for each in step.loss.parameters() if each.grad is not None
+        ]
+        found.append((loss.detach().cpu(), torch.cat(slopes)))
+    (loss, slope), (other_loss, other_slope) = found
+    return (
+        ((loss - other_loss).abs() / loss.abs()).item(),
+        ((slope - other_slope).norm() / slope.norm()).item(),
+    )
+
+
+def check(methods: list[str], device: torch.device) -> bool:
+    """Whether loss and gradient are those of the CPU, for methods that draw nothing."""
+    agree = True
+    for method in methods:
+        if METHODS[method][3] is ScoreFunctionELBO:
+            continue  # the devices draw different alignments
+        loss, slope = differences(method, device)
+        good = loss < 1e-4 and slope < 1e-3
+        agree &= good
+        verdict = "as on the CPU" if good else "NOT as on the CPU"
+        print(f"{method}: {verdict}; loss {loss:.1e}, gradient {slope:.1e} off", file=sys.stderr)
+    return agree
+
+
 def product_peak(size: int = 1024) -> float:
     """TFLOP/s of a matrix product in fp32 on this CPU, the best of some."""
     matrix = torch.randn(size, size)
@@ -168,18 +204,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="on a CPU")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--peak", type=float, help="TFLOP/s, for both precisions")
+    parser.add_argument("--check", action="store_true", help="compare with the CPU; fewer sizes")
     parser.add_argument("--save", action="store_true", help="write results/device.md")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     pyro.enable_validation(False)
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     scale = 1 if cuda else 10
     # A CPU has no LSTM in bf16.
     peaks = PEAK if cuda else {"fp32": product_peak()}
-    sizes = options.sentences or ([6, 64, 512] if cuda else [6, 64])
+    sizes = options.sentences or ([64] if options.check else [6, 64, 512] if cuda else [6, 64])
     rows = []
+    agree = True
+    if options.check:
+        with pyro.settings.context(module_local_params=True):
+            agree = check(options.methods, device)
     with pyro.settings.context(module_local_params=True):
         for precision, peak in peaks.items():
             for method in options.methods:
@@ -202,9 +243,10 @@ def main() -> None:
                         row["MiB"] = f"{torch.cuda.max_memory_allocated() / 2**20:,.0f}"
                     rows.append(row)
                     print(*row.values(), file=sys.stderr, flush=True)
-                if cuda:
+                if cuda and not options.check:
                     rows[-1]["largest batch, sentences"] = f"{largest(step):,}"
-                    del step, batch
+                del step, batch
+                if cuda:
                     torch.cuda.empty_cache()
     parts = [markdown(pd.DataFrame(rows))]
     if not cuda:
@@ -214,6 +256,7 @@ def main() -> None:
     print(report)
     if options.save:
         save("device", "How well a device is used", report)
+    sys.exit(not agree)
 
 
 if __name__ == "__main__":

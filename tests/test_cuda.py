@@ -7,17 +7,21 @@ import pytest
 import torch
 from support import random_batch, tiny_guide, tiny_model
 
+from pyro_align.batch import EOS
 from pyro_align.config import TrainingConfig
-from pyro_align.guides import AmortizedGuide, NoGuide
+from pyro_align.guides import AmortizedGuide, CorrectedPriorGuide, NoGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood
 from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.posterior import score_positions
 from pyro_align.training import AlignmentTask
+from pyro_align.translation import BeamSearch
 
 pytestmark = pytest.mark.cuda
 
 CASES = [
     (Likelihood, SoftModel, NoGuide),
     (ExactMarginal, CategoricalModel, NoGuide),
+    (ExactMarginal, CategoricalModel, CorrectedPriorGuide),
     (EnumeratedELBO, CategoricalModel, AmortizedGuide),
 ]
 
@@ -74,6 +78,7 @@ def no_waiting():
 WITHOUT_WAITING = [
     (Likelihood, SoftModel, NoGuide),
     (ExactMarginal, CategoricalModel, AmortizedGuide),
+    (ExactMarginal, CategoricalModel, CorrectedPriorGuide),
     (EnumeratedELBO, CategoricalModel, AmortizedGuide),
 ]
 
@@ -83,7 +88,7 @@ WITHOUT_WAITING = [
 def test_a_step_never_waits_for_the_device(
     objective, model_class, guide_class, emission, no_waiting
 ):
-    model = tiny_model(model_class, emission=emission).float().cuda()
+    model = tiny_model(model_class, emission=emission, dropout=0.1).float().cuda()
     guide = tiny_guide(model, guide_class).float().cuda()
     task = AlignmentTask(model, guide, objective(), TrainingConfig())
     optimizer = task.configure_optimizers()["optimizer"]
@@ -99,6 +104,40 @@ def test_a_step_never_waits_for_the_device(
         optimizer.zero_grad()
 
     no_waiting(step)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_dropout_on_a_gpu_is_the_same_whoever_computes(cell):
+    layers = {"encoder_layers": 2, "decoder_layers": 2}
+    model = tiny_model(cell=cell, dropout=0.3, word_dropout=0.3, **layers).cuda().train()
+    batch = random_batch().to("cuda")
+    assert EnumeratedELBO().terms(model, PriorGuide(model), batch).kl == 0
+    evidence = -ExactMarginal().loss(model, NoGuide(model), batch)
+    scores = score_positions(model, PriorGuide(model), batch)
+    assert scores.log_evidence.sum().item() == pytest.approx(evidence, rel=1e-9)
+    other = batch.with_new_noise()
+    assert -ExactMarginal().loss(model, NoGuide(model), other) != pytest.approx(evidence)
+
+
+def test_noise_leaves_the_generator_of_the_gpu_where_it_was():
+    model, batch = tiny_model(dropout=0.3).cuda().train(), random_batch().to("cuda")
+    torch.manual_seed(3)
+    expected = torch.rand(4, device="cuda")
+    torch.manual_seed(3)
+    model.states(batch)
+    assert torch.equal(torch.rand(4, device="cuda"), expected)
+
+
+def test_a_search_on_a_gpu_finds_what_the_cpu_finds():
+    sources = [[4, 5, 6, EOS], [7, EOS], [8, 4, EOS]]
+    found = []
+    for device in ("cpu", "cuda"):
+        model = tiny_model(emission="product").to(device).eval()
+        found.append(BeamSearch(model, beam=3, n_best=2).search(sources))
+    for one, two in zip(*found, strict=True):
+        assert [each.tokens for each in one] == [each.tokens for each in two]
+        for cpu, gpu in zip(one, two, strict=True):
+            assert cpu.log_probability == pytest.approx(gpu.log_probability)
 
 
 def test_what_waits_is_found(no_waiting):
