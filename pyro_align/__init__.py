@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyro_align.posterior import AlignmentPosterior, compare
+    from pyro_align.posterior import AlignmentPosterior, compare, side_by_side
     from pyro_align.run import Run
 
 # In a notebook without ipywidgets tqdm, which Pyro imports, warns; progress is then shown as text.
@@ -16,7 +16,7 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 
 __version__ = version("pyro-align")
 
-__all__ = ["AlignmentPosterior", "__version__", "compare", "load"]
+__all__ = ["AlignmentPosterior", "__version__", "compare", "load", "side_by_side"]
 
 
 def load(path: Path | str) -> Run:
@@ -33,7 +33,7 @@ def load(path: Path | str) -> Run:
 
 def __getattr__(name: str) -> Any:
     # Torch takes seconds to import here too.
-    if name in ("AlignmentPosterior", "compare"):
+    if name in ("AlignmentPosterior", "compare", "side_by_side"):
         from pyro_align import posterior
 
         return getattr(posterior, name)

@@ -51,7 +51,12 @@ def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
     page.on("console", lambda one: one.type == "error" and troubles.append(one.text))
     page.on("dialog", lambda dialog: (troubles.append("a dialog"), dialog.dismiss()))
-    page.on("request", lambda request: troubles.append(f"request: {request.url}"))
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith("blob:") else troubles.append(f"request: {request.url}")
+        ),
+    )
     page.goto(file.as_uri())
     page.wait_for_timeout(50)
     yield page

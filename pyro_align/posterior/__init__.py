@@ -6,12 +6,14 @@ from pyro_align.posterior.compare import compare
 from pyro_align.posterior.enumeration import PositionScores, SimplexScores, score_positions
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.sentence import SentencePosterior, Words
+from pyro_align.posterior.side_by_side import SideBySide, side_by_side
 from pyro_align.posterior.words import WordAlignment, merge_pieces
 
 __all__ = [
     "AlignmentPosterior",
     "PositionScores",
     "SentencePosterior",
+    "SideBySide",
     "SimplexScores",
     "WordAlignment",
     "Words",
@@ -21,5 +23,6 @@ __all__ = [
     "posterior_of",
     "posterior_of_text",
     "score_positions",
+    "side_by_side",
     "threshold_links",
 ]

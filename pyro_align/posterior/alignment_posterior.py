@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final, overload
 
 from pyro_align.errors import ConfigError, UserError, nearest
+from pyro_align.files import atomic_write
 from pyro_align.posterior.sentence import KINDS, SentencePosterior, Units
 
 if TYPE_CHECKING:
@@ -189,31 +190,66 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         sentence: int = 0,
         kind: str | Sequence[str] | None = None,
         path: Path | str | None = None,
+        *,
+        ends: bool = True,
     ) -> Figure:
-        """Heatmaps of one sentence pair: a row a target token, a column a source token.
+        """Plot heatmaps of one sentence pair: a row per target token, a column per source token.
 
-        Sure gold links are framed, possible ones in dashes. Signs that no installed font has are
-        shown as □.
+        Sure gold links are framed, possible ones in dashes. Characters that no installed font has
+        are shown as □.
 
         Args:
             sentence: which one.
             kind: ``prior``, ``guide`` or ``posterior``, or several, side by side; None for all
                 there are.
             path: also write it there, as PNG, SVG or PDF by its ending.
+            ends: draw the sentence ends ``</s>`` too.
 
         Raises:
             UserError: for a kind or sentence that is not there, or a path that cannot be written.
         """
-        from pyro_align.posterior.figure import draw, write
+        from pyro_align.posterior.figure import HEADINGS, Panel, draw, write
 
-        if not -len(self) <= sentence < len(self):
-            raise ConfigError(f"no sentence {sentence}: there are {len(self)}, counted from 0")
-        one = self[sentence]
+        one = self.sentence(sentence)
         kinds = one.kinds if kind is None else (kind,) if isinstance(kind, str) else tuple(kind)
-        figure = draw(one, kinds, self.title)
+        if not kinds:
+            raise ConfigError(f"which distribution to plot? there are: {', '.join(one.kinds)}")
+        panels = [Panel(HEADINGS.get(each, each), one, each) for each in kinds]
+        figure = draw(panels, self.title, ends=ends)
         if path is not None:
             write(figure, Path(path))
         return figure
+
+    def sentence(self, number: int) -> SentencePosterior:
+        """One sentence pair; a negative number counts from the end.
+
+        Raises:
+            ConfigError: if there is none of that number.
+        """
+        if not -len(self) <= number < len(self):
+            raise ConfigError(f"no sentence {number}: there are {len(self)}, counted from 0")
+        return self.sentences[number]
+
+    def to_html(self, path: Path | str) -> None:
+        """Write the interactive view to one HTML file that needs nothing but a browser.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        from pyro_align.posterior.html import page
+
+        with atomic_write(Path(path), "t") as file:
+            file.write(page(self.title or "alignments", [self._repr_html_()]))
+
+    def to_csv(self, path: Path | str) -> None:
+        """Write :meth:`to_frame` as CSV, without the index.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        frame = self.to_frame()
+        with atomic_write(Path(path), "t") as file:
+            frame.to_csv(file, index=False)
 
     def save(self, path: Path | str) -> None:
         """Write all of it to one file, whole or not at all; ``.npz`` is its natural ending.

@@ -34,7 +34,7 @@ def compare(*posteriors: AlignmentPosterior, by: str | None = None) -> DataFrame
     """
     from pyro_align.posterior.frames import joined
 
-    _check(posteriors)
+    check_same_sentences(posteriors)
     common = [kind for kind in KINDS if all(kind in each.kinds for each in posteriors)]
     if by is None:
         by = next(kind for kind in ("guide", "posterior", "prior") if kind in common)
@@ -45,7 +45,7 @@ def compare(*posteriors: AlignmentPosterior, by: str | None = None) -> DataFrame
     def add(name: str, values: NDArray[np.generic]) -> None:
         columns.setdefault(name, []).append(values)
 
-    titles = _titles(posteriors)
+    titles = distinct_titles(posteriors)
     for number, sentences in enumerate(zip(*posteriors, strict=True)):
         rows = len(sentences[0].target)
         add("sentence", np.full(rows, number))
@@ -70,15 +70,20 @@ def jensen_shannon(matrices: Sequence[Floats]) -> NDArray[np.float64]:
     return np.maximum(entropy(stack.mean(0)) - mean, 0.0)
 
 
-def _titles(posteriors: Sequence[AlignmentPosterior]) -> list[str]:
-    """Their titles, made different by a number."""
+def distinct_titles(posteriors: Sequence[AlignmentPosterior]) -> list[str]:
+    """Titles of posteriors, numbered where two are equal."""
     titles = [each.title for each in posteriors]
     if len(set(titles)) == len(titles):
         return titles
     return [f"{number} {title}".strip() for number, title in enumerate(titles, start=1)]
 
 
-def _check(posteriors: Sequence[AlignmentPosterior]) -> None:
+def check_same_sentences(posteriors: Sequence[AlignmentPosterior]) -> None:
+    """Check that there are several posteriors, of the same sentences in the same tokens.
+
+    Raises:
+        UserError: if not; it names the first sentence that differs.
+    """
     if len(posteriors) < 2:
         raise UserError(
             f"there is nothing to compare with: give two or more, got {len(posteriors)}"

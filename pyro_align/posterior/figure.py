@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from pyro_align.errors import ConfigError
 from pyro_align.files import atomic_write
 from pyro_align.posterior.fonts import families, shown
-from pyro_align.posterior.sentence import Floats, SentencePosterior
+from pyro_align.posterior.sentence import Floats, SentencePosterior, inner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +32,8 @@ HEADINGS = {
 }
 """Above a heatmap."""
 
-_CELL, _SMALLEST, _LARGEST = 0.3, 2.4, 12.0
-"""Inches: side of a cell, and least and most of a heatmap."""
+_CELL, _SMALLEST, _WIDEST, _TALLEST = 0.3, 2.4, 15.0, 12.0
+"""Inches: largest side of a cell, least side of a heatmap, and most of all heatmaps together."""
 
 _LETTER, _SMALL_LETTER = 9.0, 5.0
 """Points: labels, where there is room, and where there is not."""
@@ -41,40 +41,63 @@ _LETTER, _SMALL_LETTER = 9.0, 5.0
 _GOLD = "#d55e00"
 
 
-def draw(sentence: SentencePosterior, kinds: Sequence[str], title: str = "") -> Figure:
-    """One heatmap a kind, side by side, with a row for each target token.
+class Panel(NamedTuple):
+    """One heatmap of a figure.
 
-    Of a long sentence only every second or third token is written out.
+    Attributes:
+        heading: above it.
+        sentence: the sentence pair.
+        kind: the distribution.
+    """
+
+    heading: str
+    sentence: SentencePosterior
+    kind: str
+
+
+def draw(panels: Sequence[Panel], title: str = "", *, ends: bool = True) -> Figure:
+    """Draw heatmaps side by side, with a row for each target token.
+
+    The figure is at most about 16 inches wide: of a long sentence cells and labels are smaller,
+    and only every second or third token is labelled.
+
+    Args:
+        panels: at least one; all of sentences with the same tokens.
+        title: above all.
+        ends: also draw the sentence ends.
 
     Raises:
-        ConfigError: for a kind that is not there, or none.
+        ConfigError: for a kind that does not exist.
     """
-    if not kinds:
-        raise ConfigError(f"which distribution to plot? there are: {', '.join(sentence.kinds)}")
-    matrices = [sentence.matrix(kind) for kind in kinds]
-    fonts, missing = families((*sentence.source, *sentence.target, title))
-    source = [shown(token, missing) for token in sentence.source]
-    target = [shown(token, missing) for token in sentence.target]
-    width, height = (
-        float(np.clip(_CELL * len(side), _SMALLEST, _LARGEST)) for side in (source, target)
+    matrices = [sentence.matrix(kind) for _, sentence, kind in panels]
+    first = panels[0].sentence
+    rows, columns = (
+        len(side) if ends else max(1, inner(side)) for side in (first.target, first.source)
     )
-    cell = 72 * min(width / len(source), height / len(target))
-    letter = float(np.clip(0.6 * cell, _SMALL_LETTER, _LETTER))
-    step = math.ceil(1.2 * letter / cell)
+    fonts, missing = families((*first.source, *first.target, title, *(one[0] for one in panels)))
+    source = [shown(token, missing) for token in first.source[:columns]]
+    target = [shown(token, missing) for token in first.target[:rows]]
+    cell = min(_CELL, _WIDEST / len(panels) / columns, _TALLEST / rows)
+    width, height = (max(_SMALLEST, cell * count) for count in (columns, rows))
+    points = 72 * cell
+    letter = float(np.clip(0.6 * points, _SMALL_LETTER, _LETTER))
+    step = math.ceil(1.2 * letter / points)
     beside, above = (letter / 72 * max(map(len, side)) for side in (target, source))
     figure = Figure(
-        figsize=(len(kinds) * (width + 0.2) + 0.7 * beside + 1.2, height + 0.7 * above + 1.0),
+        figsize=(len(panels) * (width + 0.2) + 0.7 * beside + 1.2, height + 0.7 * above + 1.0),
         layout="constrained",
     )
-    axes: Any = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
-    for ax, kind, matrix in zip(axes, kinds, matrices, strict=True):
-        image = _heatmap(ax, matrix, lines=cell > 2 * _SMALL_LETTER)
-        ax.set_title(HEADINGS[kind], fontsize=10, loc="left", pad=8)
-        ax.set_xticks(range(0, len(source), step), source[::step], rotation=90)
-        ax.set_yticks(range(0, len(target), step), target[::step])
+    axes: Any = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, panel, matrix in zip(axes, panels, matrices, strict=True):
+        image = _heatmap(ax, matrix[:rows, :columns], lines=points > 2 * _SMALL_LETTER)
+        heading = ax.set_title(panel.heading, fontsize=10, loc="left", pad=8)
+        if panel.heading not in HEADINGS.values():
+            heading.set(text=shown(panel.heading, missing), fontfamily=fonts, parse_math=False)
+        ax.set_xticks(range(0, columns, step), source[::step], rotation=90)
+        ax.set_yticks(range(0, rows, step), target[::step])
         ax.tick_params(length=0, labelsize=letter)
         ax.xaxis.tick_top()
-        _gold(ax, sentence)
+        _gold(ax, panel.sentence)
     texts = [text for ax in axes for text in (*ax.get_xticklabels(), *ax.get_yticklabels())]
     if title:
         texts.append(figure.suptitle(shown(title, missing), x=0.01, ha="left", fontsize=10))

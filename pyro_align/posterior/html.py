@@ -28,7 +28,7 @@ MEASURES = ("prior_entropy", "guide_entropy", "posterior_entropy", "kl", "gap", 
 """Quantities of a target position that are drawn beside its row, where a posterior has them."""
 
 _CODES, _POWER = 65535, 4
-_SCRIPTS = ("colours.js", "theme.js", "beta.js", "data.js", "view.js")
+_SCRIPTS = ("colours.js", "theme.js", "beta.js", "data.js", "export.js", "view.js")
 _STATIC = 24
 """Tokens of a side in the table that stands in for the view where scripts do not run."""
 
@@ -54,6 +54,21 @@ def render(posterior: AlignmentPosterior, *, title: str | None = None) -> str:
         f'<script>(() => {{\n"use strict";\n{script}}})();</script>'
         "</div>"
     )
+
+
+def render_group(posteriors: Iterable[AlignmentPosterior], titles: Iterable[str]) -> str:
+    """Views side by side; what is chosen in one is chosen in all.
+
+    Args:
+        posteriors: what to show; of the same sentences.
+        titles: above each.
+    """
+    views = "".join(
+        render(each, title=title) for each, title in zip(posteriors, titles, strict=True)
+    )
+    columns = "repeat(auto-fit, minmax(min(100%, 440px), 1fr))"
+    style = f"display: grid; grid-template-columns: {columns}; gap: 24px"
+    return f'<div data-pyro-align-group style="{style}">{views}</div>'
 
 
 def page(title: str, parts: Iterable[str]) -> str:

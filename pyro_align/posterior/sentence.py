@@ -148,9 +148,9 @@ class SentencePosterior:
         Raises:
             ConfigError: for a kind that is not there, or a threshold that is no probability.
         """
-        matrix = torch.tensor(self.matrix(kind))[: _inner(self.target)]
-        inner = _inner(self.source)
-        alignment = WordAlignment(weights=matrix[:, :inner], null=matrix[:, inner:].sum(1))
+        matrix = torch.tensor(self.matrix(kind))[: inner(self.target)]
+        columns = inner(self.source)
+        alignment = WordAlignment(weights=matrix[:, :columns], null=matrix[:, columns:].sum(1))
         return best_links(alignment) if threshold is None else threshold_links(alignment, threshold)
 
     def samples(self, kind: str, n: int, seed: int) -> NDArray[Any]:
@@ -263,7 +263,7 @@ def entropy(matrix: Floats) -> NDArray[np.float64]:
     return np.abs(-(weights * logs).sum(-1))
 
 
-def _inner(tokens: tuple[str, ...]) -> int:
+def inner(tokens: tuple[str, ...]) -> int:
     """Number of tokens without the sentence end."""
     return len(tokens) - (tokens[-1:] == (SENTENCE_END,))
 

@@ -130,7 +130,9 @@ def test_without_sentences():
     assert "<b>" not in render(AlignmentPosterior([], "<b>"))
 
 
-@pytest.mark.parametrize("name", ["colours.js", "theme.js", "data.js", "view.js", "page.js"])
+@pytest.mark.parametrize(
+    "name", ["colours.js", "theme.js", "data.js", "export.js", "view.js", "page.js"]
+)
 def test_scripts_cannot_end_their_element(name):
     assert "</" not in asset(name)
     assert "<!--" not in asset(name)

@@ -70,6 +70,19 @@ def test_what_cannot_be_plotted(tmp_path):
         some().plot(0, path=tmp_path / "x.png")
 
 
+@pytest.mark.parametrize("words", [50, 200])
+def test_a_long_sentence_is_not_wider_than_a_page(words):
+    one = random_sentence([f"Wort{i}" for i in range(words)], [f"word{i}" for i in range(words)], 0)
+    figure = AlignmentPosterior([one]).plot()
+    width, height = figure.get_size_inches()
+    assert width < 19
+    assert height < 14
+    for ax in heatmaps(figure):
+        (letter,) = {text.get_fontsize() for text in ax.get_xticklabels()}
+        gap = 72 * 15 / 3 / words * (ax.get_xticks()[1] - ax.get_xticks()[0])
+        assert letter <= gap  # labels do not overlap
+
+
 def test_png(tmp_path):
     some().plot(0, "posterior", tmp_path / "x.png")
     pixels = matplotlib.image.imread(tmp_path / "x.png")

@@ -1,6 +1,6 @@
 // The view: one object of this class for every element of the page that holds a posterior.
 
-const SMALLEST = 16;
+const SMALLEST = 12;
 const LARGEST = 30;
 const PANEL = 58;
 const SLANT = (55 * Math.PI) / 180;
@@ -35,7 +35,8 @@ class View {
     this.measures = MEASURES.filter(([name]) => data.measures.includes(name));
     this.build(host.attachShadow({ mode: "open" }));
     host.dataset.lmSuppressShortcuts = "true"; // JupyterLab's, while the focus is in here
-    host.addEventListener("pyro-align-show", ({ detail }) => this.show(detail.sentence));
+    host.addEventListener("pyro-align-show", ({ detail }) => this.go(detail.sentence));
+    host.addEventListener("pyro-align-follow", ({ detail }) => this.follow(detail));
     watchTheme(host, () => this.retheme());
     new ResizeObserver(() => this.resized()).observe(this.scroller);
     this.retheme();
@@ -55,11 +56,12 @@ class View {
     this.grid = element("div", { class: "grid" });
     this.grid.append(this.corner, this.head, this.rows, this.matrix, this.panels);
     this.scroller = element("div", { class: "scroller" }, this.grid);
-    const tall = this.data.concentrations.length ? "readout tall" : "readout";
+    const isTall = this.data.concentrations.length || this.host.closest("[data-pyro-align-group]");
+    const tall = isTall ? "readout tall" : "readout";
     this.readout = element("div", { class: tall });
     this.live = element("div", { class: "unseen", "aria-live": "polite" });
     const top = element("div", { class: "top" }, this.heading(), this.picker());
-    const controls = element("div", { class: "controls" }, this.switch(), this.legend());
+    const controls = element("div", { class: "controls" }, this.switch(), this.legend(), this.tools());
     this.frame = element("div", { class: "frame", dir: "ltr" });
     this.frame.append(top, controls, this.readout, this.scroller, this.live);
     root.append(element("style", {}, this.data.style), this.frame);
@@ -75,13 +77,13 @@ class View {
   picker() {
     const { sentences } = this.data;
     this.select = element("select", { "aria-label": "sentence" });
-    this.select.addEventListener("change", () => this.show(Number(this.select.value)));
+    this.select.addEventListener("change", () => this.go(Number(this.select.value)));
     const step = (name, sign, by) => {
       const button = element("button", { type: "button", "aria-label": `${name} sentence` }, sign);
       button.addEventListener("click", () => {
         const to = this.select.selectedIndex + by;
         const option = this.select.options[Math.min(this.select.length - 1, Math.max(0, to))];
-        if (option) this.show(Number(option.value));
+        if (option) this.go(Number(option.value));
       });
       return button;
     };
@@ -114,7 +116,7 @@ class View {
     this.select.replaceChildren(...found);
     if (!found.length) return;
     if (found.some((option) => Number(option.value) === this.index)) this.select.value = this.index;
-    else if (wanted) this.show(Number(found[0].value));
+    else if (wanted) this.go(Number(found[0].value));
   }
 
   switch() {
@@ -127,11 +129,16 @@ class View {
     }
     this.labels = Object.fromEntries(offered);
     this.kind = kinds.at(-1);
+    this.inputs = {};
     const box = element("div", { class: "switch", role: "radiogroup", "aria-label": "shown" });
     for (const [name, label, explanation] of offered) {
       const input = element("input", { type: "radio", name: "kind", value: name });
       input.checked = name === this.kind;
-      input.addEventListener("change", () => this.choose(name));
+      this.inputs[name] = input;
+      input.addEventListener("change", () => {
+        this.choose(name);
+        this.tell({ kind: name });
+      });
       box.append(element("label", { title: explanation }, input, element("span", {}, label)));
     }
     return box;
@@ -147,6 +154,62 @@ class View {
       box.append(mark("sure"), "gold link", mark("possible"), "possible link");
     }
     return box;
+  }
+
+  /** Whether sentence ends are shown, and buttons that save what is shown. */
+  tools() {
+    const box = element("div", { class: "tools" });
+    const hasEnd = ({ source, target }) => [source, target].some((side) => side.at(-1) === this.data.end);
+    if (this.data.sentences.some(hasEnd)) {
+      this.hider = element("input", { type: "checkbox" });
+      this.hider.addEventListener("change", () => {
+        this.hideEnds(this.hider.checked);
+        this.tell({ isHidden: this.hider.checked });
+      });
+      box.append(element("label", {}, this.hider, ` hide ${this.data.end}`));
+    }
+    for (const format of Object.keys(EXPORTS)) {
+      const button = element("button", { type: "button", title: `save as ${format}` }, format);
+      button.addEventListener("click", () => save(this, format));
+      box.append(button);
+    }
+    return box;
+  }
+
+  hideEnds(isHidden) {
+    this.hider.checked = isHidden;
+    if (this.sentence) this.lay();
+  }
+
+  /** Tokens of a side that are shown. */
+  visible(side) {
+    const tokens = this.sentence[side];
+    const isCut = this.hider?.checked && tokens.length > 1 && tokens.at(-1) === this.data.end;
+    return isCut ? tokens.slice(0, -1) : tokens;
+  }
+
+  /** Show a sentence here and in the views beside this one. */
+  go(index) {
+    this.show(index);
+    this.tell({ sentence: index });
+  }
+
+  /** Have the other views of a group do what was done here. */
+  tell(detail) {
+    const group = this.host.closest("[data-pyro-align-group]");
+    for (const other of group?.querySelectorAll("[data-pyro-align]") ?? []) {
+      if (other !== this.host) other.dispatchEvent(new CustomEvent("pyro-align-follow", { detail }));
+    }
+  }
+
+  async follow({ sentence, kind, cell, isHidden }) {
+    if (sentence !== undefined) await this.show(sentence);
+    if (isHidden !== undefined && this.hider) this.hideEnds(isHidden);
+    if (this.inputs[kind]) {
+      this.inputs[kind].checked = true;
+      this.choose(kind);
+    }
+    if (cell && this.sentence) this.point(...cell);
   }
 
   choose(kind) {
@@ -170,35 +233,40 @@ class View {
     this.matrices = matrices;
     this.measured = measures;
     this.concentrations = concentrations;
-    this.at = null;
-    this.cursor.hidden = true;
     this.select.value = index;
     this.mirrored = 2 * sentence.source.filter((text) => RIGHT_TO_LEFT.test(text)).length
       > sentence.source.length;
+    this.lay();
+    this.host.dataset.sentence = index;
+  }
+
+  /** Labels, places and colours of the tokens that are shown. */
+  lay() {
+    this.at = null;
+    this.cursor.hidden = true;
     this.readout.replaceChildren(
       "Move the pointer over the matrix, or reach it with Tab and use the arrow keys.",
     );
     this.matrix.setAttribute(
       "aria-label",
-      `sentence ${index + 1}: ${sentence.source.length} source tokens across, ` +
-        `${sentence.target.length} target tokens down; arrow keys move`,
+      `sentence ${this.index + 1}: ${this.visible("source").length} source tokens across, ` +
+        `${this.visible("target").length} target tokens down; arrow keys move`,
     );
     this.label();
     this.arrange();
     this.paint();
-    this.host.dataset.sentence = index;
   }
 
   /** From the place of a column on the screen to its source position, and back. */
   column(place) {
-    return this.mirrored ? this.sentence.source.length - 1 - place : place;
+    return this.mirrored ? this.visible("source").length - 1 - place : place;
   }
 
   label() {
     const named = (text, kind) => token(text, { class: kind, title: text });
-    this.sources = this.sentence.source.map((text) =>
+    this.sources = this.visible("source").map((text) =>
       named(text, WIDE.test(text) ? "column upright" : "column"));
-    this.targets = this.sentence.target.map((text) => named(text, "row"));
+    this.targets = this.visible("target").map((text) => named(text, "row"));
     this.headings = this.measures.map(([, heading, explanation]) =>
       element("span", { class: "column heading", title: explanation }, heading));
     this.head.replaceChildren(...this.sources, ...this.headings);
@@ -222,6 +290,7 @@ class View {
     const height = this.cell * this.targets.length;
     this.grid.style.setProperty("--cell", `${this.cell}px`);
     this.grid.classList.toggle("small", this.cell < 19);
+    this.grid.classList.toggle("tiny", this.cell < 14);
     Object.assign(this.matrix.style, { width: `${matrix}px`, height: `${height}px` });
     const gap = panels ? 16 : 0;
     const middles = this.sources.map((_, s) => this.cell * (this.column(s) + 0.5));
@@ -256,7 +325,7 @@ class View {
     }
     this.panels.replaceChildren();
     this.measures.forEach(([name, , , scale], m) => {
-      const bars = this.measured[name].map((value, t) => {
+      const bars = this.measured[name].slice(0, this.targets.length).map((value, t) => {
         const part = Math.max(0, shownMeasure(name, value) / largest[scale]) || 0;
         const [top, tall] = [this.cell * (t + 0.2), this.cell * 0.6];
         return `M${PANEL * m} ${top}h${(Math.min(1, part) * (PANEL - 14)).toFixed(2)}v${tall}H${PANEL * m}z`;
@@ -279,26 +348,38 @@ class View {
     this.marks.replaceChildren(...possible.map(ring("possible")), ...sure.map(ring("sure")));
   }
 
-  paint() {
-    const values = this.matrices[this.kind];
+  value(kind, row, column) {
+    return this.matrices[kind][row * this.sentence.source.length + column];
+  }
+
+  /** Colours of a theme, the level of a value among them, and what stands at the ends of the scale. */
+  scaled(theme) {
     const isDifference = this.kind.includes("-");
+    const values = this.matrices[this.kind];
     const limit = isDifference ? values.reduce((most, v) => Math.max(most, Math.abs(v)), 0.05) : 1;
-    const colours = colourScale(this.theme, isDifference);
+    const from = isDifference ? -limit : 0;
+    const level = (value) =>
+      Math.min(LEVELS - 1, Math.max(0, Math.round(((LEVELS - 1) * (value - from)) / (limit - from))));
+    const ends = isDifference ? [-limit, limit].map(differenceText) : ["0", "1"];
+    return { colours: colourScale(theme, isDifference), level, ends };
+  }
+
+  paint() {
+    const { colours, level, ends } = this.scaled(this.theme);
     const [columns, rows] = [this.sources.length, this.targets.length];
     const image = new ImageData(columns, rows);
-    const from = isDifference ? -limit : 0;
-    values.forEach((value, i) => {
-      const level = Math.round(((LEVELS - 1) * (value - from)) / (limit - from));
-      const place = i - (i % columns) + this.column(i % columns);
-      image.data.set([...colours[Math.min(LEVELS - 1, Math.max(0, level))], 255], 4 * place);
-    });
+    for (let row = 0; row < rows; row += 1) {
+      for (let column = 0; column < columns; column += 1) {
+        const place = row * columns + this.column(column);
+        image.data.set([...colours[level(this.value(this.kind, row, column))], 255], 4 * place);
+      }
+    }
     Object.assign(this.canvas, { width: columns, height: rows });
     this.canvas.getContext("2d").putImageData(image, 0, 0);
     const scale = new ImageData(LEVELS, 1);
     colours.forEach((colour, i) => scale.data.set([...colour, 255], 4 * i));
     this.scale.getContext("2d").putImageData(scale, 0, 0);
-    this.least.textContent = isDifference ? differenceText(-limit) : "0";
-    this.most.textContent = isDifference ? differenceText(limit) : "1";
+    [this.least.textContent, this.most.textContent] = ends;
   }
 
   pointed(event) {
@@ -307,7 +388,9 @@ class View {
     const row = Math.floor((event.clientY - box.top) / this.cell);
     if (place < 0 || row < 0 || place >= this.sources.length || row >= this.targets.length) return;
     const column = this.column(place);
-    if (this.at?.[0] !== row || this.at?.[1] !== column) this.point(row, column);
+    if (this.at?.[0] === row && this.at?.[1] === column) return;
+    this.point(row, column);
+    this.tell({ cell: this.at });
   }
 
   pressed(event) {
@@ -330,6 +413,7 @@ class View {
     const within = (value, last) => Math.min(last, Math.max(0, value));
     const [toRow, toPlace] = moves[event.key];
     this.point(within(toRow, lastRow), this.column(within(toPlace, lastPlace)), true);
+    this.tell({ cell: this.at });
     this.cursor.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
@@ -365,7 +449,7 @@ class View {
     this.readout.replaceChildren(first, second);
     const intervals = this.data.concentrations.map((kind) => [kind, this.intervalText(kind)]);
     for (const [kind, text] of intervals) {
-      const alpha = this.concentrations[kind][row * this.sources.length + column];
+      const alpha = this.concentrations[kind][row * this.sentence.source.length + column];
       const line = element("div", { class: "quiet" }, `Dirichlet ${kind}, its mean above:`);
       line.append(
         figure(`${kind}-concentration`, "concentration", alpha.toPrecision(3)),
@@ -384,7 +468,7 @@ class View {
   /** Credible interval of the current cell's weight. */
   intervalText(kind) {
     const [row, column] = this.at;
-    const columns = this.sources.length;
+    const columns = this.sentence.source.length;
     const all = this.concentrations[kind].subarray(row * columns, (row + 1) * columns);
     // Summed without the weight itself: with one source position nothing may remain of it.
     const others = all.reduce((sum, value, s) => (s === column ? sum : sum + value), 0);
@@ -392,8 +476,7 @@ class View {
   }
 
   valueText(name) {
-    const [row, column] = this.at;
-    const value = this.matrices[name][row * this.sources.length + column];
+    const value = this.value(name, ...this.at);
     return name.includes("-") ? differenceText(value) : probabilityText(value);
   }
 

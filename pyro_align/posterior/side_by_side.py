@@ -1,0 +1,102 @@
+"""Posteriors of the same sentences shown side by side: several guides, or several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyro_align.errors import ConfigError, nearest
+from pyro_align.files import atomic_write
+from pyro_align.posterior.alignment_posterior import AlignmentPosterior
+from pyro_align.posterior.compare import check_same_sentences, distinct_titles
+from pyro_align.posterior.sentence import KINDS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class SideBySide:
+    """Views of several posteriors that show the same sentence, distribution and cell.
+
+    In a notebook it shows itself; a choice made in one view is made in all.
+
+    Attributes:
+        posteriors: the posteriors.
+        titles: their titles, numbered where they are not distinct.
+    """
+
+    def __init__(self, posteriors: Sequence[AlignmentPosterior]):
+        check_same_sentences(posteriors)
+        self.posteriors = tuple(posteriors)
+        self.titles = distinct_titles(posteriors)
+
+    def __repr__(self) -> str:
+        return f"SideBySide({', '.join(map(repr, self.titles))})"
+
+    def _repr_html_(self) -> str:
+        from pyro_align.posterior.html import render_group
+
+        return render_group(self.posteriors, self.titles)
+
+    def to_html(self, path: Path | str) -> None:
+        """Write the views to one HTML file that needs nothing but a browser.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        from pyro_align.posterior.html import page
+
+        with atomic_write(Path(path), "t") as file:
+            file.write(page(" | ".join(self.titles), [self._repr_html_()]))
+
+    def plot(
+        self,
+        sentence: int = 0,
+        kind: str | None = None,
+        path: Path | str | None = None,
+        *,
+        ends: bool = True,
+    ) -> Figure:
+        """Plot one distribution of one sentence pair as a heatmap per posterior.
+
+        Args:
+            sentence: index of the sentence pair.
+            kind: ``prior``, ``guide`` or ``posterior``; None for ``guide`` if all have it, else
+                ``posterior``, else ``prior``.
+            path: also write the figure there, as PNG, SVG or PDF by its ending.
+            ends: draw the sentence ends ``</s>`` too.
+
+        Raises:
+            UserError: for a kind or sentence that does not exist, or a file that cannot be written.
+        """
+        from pyro_align.posterior.figure import Panel, draw, write
+
+        common = [each for each in KINDS if all(each in one.kinds for one in self.posteriors)]
+        if kind is None:
+            kind = next(each for each in ("guide", "posterior", "prior") if each in common)
+        if kind not in common:
+            raise ConfigError(f"not every posterior has a {kind!r}: {nearest(kind, common)}")
+        figure = draw(
+            [
+                Panel(title, one.sentence(sentence), kind)
+                for title, one in zip(self.titles, self.posteriors, strict=True)
+            ],
+            kind,
+            ends=ends,
+        )
+        if path is not None:
+            write(figure, Path(path))
+        return figure
+
+
+def side_by_side(*posteriors: AlignmentPosterior) -> SideBySide:
+    """Show posteriors of the same sentences side by side: several guides, or several runs.
+
+    Args:
+        *posteriors: two or more, of the same sentence pairs split into the same tokens.
+
+    Raises:
+        UserError: if there are fewer than two, or their sentences or tokens differ.
+    """
+    return SideBySide(posteriors)
