@@ -38,8 +38,8 @@ def test_the_plot_has_a_heatmap_for_each(tmp_path):
 def test_what_cannot_be_shown_side_by_side():
     with pytest.raises(UserError, match="two or more"):
         side_by_side(some())
+    other = AlignmentPosterior([random_sentence("abc", "xyz", 0)])
     with pytest.raises(UserError, match="sentence 0 of posterior 2"):
-        other = AlignmentPosterior([random_sentence("abc", "xyz", 0)])
         side_by_side(AlignmentPosterior([by_hand()]), other)
 
 
