@@ -20,6 +20,7 @@ from pyro_align.hmm.lexicon import Lexicon
 from pyro_align.hmm.model import HiddenMarkovModel, Words, unpadded
 from pyro_align.hmm.settings import Settings
 from pyro_align.posterior import WordAlignment
+from pyro_align.training.weights import tensor_digest
 
 FILE = "aligner.safetensors"
 """The file of an aligner in its folder; settings and classes are in its header."""
@@ -47,6 +48,7 @@ def save_aligner(
         "settings": settings.model_dump_json(),
         "classes": json.dumps([each.names for each in classes]),
     }
+    notes["sha256"] = tensor_digest(tensors, notes)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -59,16 +61,19 @@ def load_aligner(folder: Path) -> list[SavedTables]:
     """The directions of a saved aligner: source to target, then target to source if it has that.
 
     Raises:
-        RunError: if there is none, or it cannot be read.
+        RunError: if there is none, or it cannot be read or is damaged.
     """
     path = folder / FILE
     try:
         content = path.read_bytes()
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         notes = header["__metadata__"]
+        tensors = load(content)
+        digest = notes.pop("sha256", None)  # an older file has none
+        if digest not in (None, tensor_digest(tensors, notes)):
+            raise ValueError("its digest does not match its content")
         settings = Settings.model_validate_json(notes["settings"])
         source, target = (Classes(settings.prefix, each) for each in json.loads(notes["classes"]))
-        tensors = load(content)
         sides = ((source, target), (target, source))
         return [
             SavedTables(_part(tensors, number), sides[number], settings)

@@ -31,7 +31,7 @@ def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[st
         name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(modules).items()
     }
     # One entry: several are written in random order, and equal weights should be equal files.
-    written = {_NOTES: json.dumps({**notes, "sha256": _digest(tensors, notes)})}
+    written = {_NOTES: json.dumps({**notes, "sha256": tensor_digest(tensors, notes)})}
     with atomic_write(path) as file:
         file.write(save(tensors, metadata=written))
 
@@ -59,7 +59,7 @@ def load_weights(
         raise RunError(f"{path}: no weights there; the run has not got so far") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path}: damaged or cut off ({error}); {_MEND}") from None
-    if _digest(loaded, notes) != digest:
+    if tensor_digest(loaded, notes) != digest:
         raise RunError(f"{path}: damaged, its digest does not fit its content; {_MEND}")
     for key, value in (expected or {}).items():
         if notes.get(key, value) != value:
@@ -101,7 +101,8 @@ def _tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     return {**dict(together.named_parameters()), **dict(together.named_buffers())}
 
 
-def _digest(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+def tensor_digest(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+    """SHA-256 of named tensors on the CPU and of notes."""
     digest = hashlib.sha256(repr(sorted(notes.items())).encode())
     for name in sorted(tensors):
         digest.update(name.encode())

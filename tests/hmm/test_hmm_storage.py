@@ -62,3 +62,18 @@ def test_what_is_no_aligner(tmp_path):
     fitted = fit(PAIRS, Settings(), tmp_path, echo=silent)
     with pytest.raises(OutputError, match="cannot be made: Not a directory"):
         save_aligner(tmp_path / "file" / "x", fitted.models, fitted.classes, fitted.settings)
+
+
+def test_every_byte_of_an_aligner_counts(tmp_path):
+    kept(tmp_path / "aligner", tmp_path)
+    path = tmp_path / "aligner" / FILE
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    # Of the tensors, of the classes and of the settings.
+    places = [*range(begin, len(content), 97), content.index(b"bank"), content.index(b"max_jump")]
+    for place in places:
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1 << place % 8
+        path.write_bytes(spoiled)
+        with pytest.raises(RunError, match="no saved aligner, or damaged"):
+            load_aligner(tmp_path / "aligner")
