@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
 
 class UserError(ValueError):
-    """A mistake of the user's: what was expected, what came, and how to mend it.
+    """An error caused by user input; the message says what is wrong and how to fix it.
 
-    The command line prints the message without a traceback and exits with code 2.
+    The command line prints the message without a traceback.
+
+    Attributes:
+        exit_code: the exit code of the command line.
     """
+
+    exit_code: int = 2
+
+
+class Terminated(BaseException):
+    """The process was asked to end by SIGTERM, as Ctrl-C raises KeyboardInterrupt."""
 
 
 class DataError(UserError):
@@ -60,6 +70,20 @@ class TrainingError(UserError):
     def __init__(self, reason: str, kept: str | None = None):
         super().__init__(reason if kept is None else f"{reason}; {kept}")
         self.reason = reason
+
+
+class InterruptedTraining(TrainingError):
+    """Training that was ended by a signal.
+
+    Args:
+        cause: what was raised.
+        kept: what of the training is kept, and how to go on from there.
+    """
+
+    def __init__(self, cause: BaseException, kept: str | None = None):
+        is_sigterm = isinstance(cause, Terminated)
+        super().__init__("terminated" if is_sigterm else "interrupted", kept)
+        self.exit_code = 128 + (signal.SIGTERM if is_sigterm else signal.SIGINT)
 
 
 def reject_string(name: str, lines: object) -> None:

@@ -30,7 +30,9 @@ COMMANDS = {
 class _Failure(click.ClickException):
     """An error caused by user input: its message is printed and the exit code is 2."""
 
-    exit_code = 2
+    def __init__(self, message: str, exit_code: int = 2):
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # of the class, for click
 
     def show(self, file: Any = None) -> None:
         click.echo(f"error: {self.message}", err=True)
@@ -71,7 +73,7 @@ class _Commands(click.Group):
             flush()
             return result
         except UserError as error:
-            raise _Failure(str(error)) from error
+            raise _Failure(str(error), error.exit_code) from error
         except BrokenPipeError:
             # The reader has closed standard output, as in `pyro-align translate … | head`.
             ctx.exit(0)

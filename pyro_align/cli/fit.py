@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -153,31 +155,51 @@ def fit(
     )
 
     began = time.monotonic()
-    if resume is not None:
-        run = resumed_run(resume)
-    else:
-        if under_torchrun() and out is None:
-            raise click.UsageError("under torchrun name the run folder, the same for all: --out")
-        start = None if origin is None else load_run(origin)
-        if start is None:
-            chosen = _configuration(config, settings, given)
+    with _interruptible() as made:
+        if resume is not None:
+            made.append(resume)
+            run = resumed_run(resume)
         else:
-            chosen = start.derived({**given, **dict(map(parse_setting, settings))})
-        folder = out or (_default_folder(chosen) if start is None else start.beside(chosen))
+            if under_torchrun() and out is None:
+                raise click.UsageError(
+                    "under torchrun name the run folder, the same for all: --out"
+                )
+            start = None if origin is None else load_run(origin)
+            if start is None:
+                chosen = _configuration(config, settings, given)
+            else:
+                chosen = start.derived({**given, **dict(map(parse_setting, settings))})
+            folder = out or (_default_folder(chosen) if start is None else start.beside(chosen))
 
-        def prepare() -> None:
-            with status(f"preparing {folder}"):
-                from pyro_align.run import Run  # imports torch
+            def prepare() -> None:
+                with status(f"preparing {folder}"):
+                    from pyro_align.run import Run  # imports torch
 
-                options = {"overwrite": overwrite, "numbered": out is None}
-                made = Run.create(chosen, folder, start=start, echo=tell, **options)
-                os.environ[_RUN] = str(made.path)
+                    options = {"overwrite": overwrite, "numbered": out is None}
+                    new = Run.create(chosen, folder, start=start, echo=tell, **options)
+                    os.environ[_RUN] = str(new.path)
 
-        after_first_process(prepare)
-        run = resumed_run(Path(os.environ.get(_RUN, folder)))
-    run.fit(echo=tell if is_first_process() else lambda line: None, quiet=is_quiet())
-    if is_first_process():
-        _report(run, time.monotonic() - began)
+            after_first_process(prepare)
+            made.append(Path(os.environ.get(_RUN, folder)))
+            run = resumed_run(made[0])
+        run.fit(echo=tell if is_first_process() else lambda line: None, quiet=is_quiet())
+        if is_first_process():
+            _report(run, time.monotonic() - began)
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[Path]]:
+    """Turn Ctrl-C and SIGTERM into an error; the list is told the folder once there is a run."""
+    from pyro_align.errors import InterruptedTraining, Terminated
+    from pyro_align.training.interrupts import sigterm_raises
+
+    made: list[Path] = []
+    try:
+        with sigterm_raises():
+            yield made
+    except (KeyboardInterrupt, Terminated) as cause:
+        kept = f"go on with `pyro-align fit --resume {made[0]}`" if made else "no run was made"
+        raise InterruptedTraining(cause, kept) from None
 
 
 def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:

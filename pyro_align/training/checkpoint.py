@@ -20,6 +20,9 @@ from pyro_align.files import atomic_write
 from pyro_align.training.task import CRITERION, AlignmentTask
 from pyro_align.training.weights import save_weights
 
+_KEYS = {"global_step", "state_dict", "optimizer_states", "loops", "callbacks", "random", "seconds"}
+"""What every checkpoint of a run has."""
+
 
 class SafeCheckpointIO(CheckpointIO):
     """Checkpoints that are whole or absent, and are never unpickled."""
@@ -49,7 +52,7 @@ class SafeCheckpointIO(CheckpointIO):
             with zipfile.ZipFile(path) as archive:
                 if (damaged := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"checksum of {damaged}")
-            loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
         except (
             zipfile.BadZipFile,
             pickle.UnpicklingError,
@@ -57,11 +60,22 @@ class SafeCheckpointIO(CheckpointIO):
             EOFError,
             OSError,
         ) as error:
-            reason = str(error).partition("\n")[0]
+            # What torch says of such a file is to unpickle it, which would run its code.
+            is_code = isinstance(error, pickle.UnpicklingError)
+            reason = (
+                "it holds objects that are not tensors or plain values"
+                if is_code
+                else str(error).partition("\n")[0]
+            )
             raise RunError(
                 f"{path}: damaged or cut off ({reason}); delete it, and `pyro-align fit --resume` "
                 f"starts this run from its beginning"
             ) from error
+        if not isinstance(loaded, dict) or not loaded.keys() >= _KEYS:
+            raise RunError(
+                f"{path}: not a checkpoint of a run; delete it, and `pyro-align fit --resume` "
+                f"starts this run from its beginning"
+            )
         return loaded
 
     def remove_checkpoint(self, path: Any) -> None:

@@ -21,7 +21,13 @@ from torch import nn
 
 from pyro_align.config import Config, TrainingConfig
 from pyro_align.corpus import BatchLoader, FixedBatches, IndexedCorpus
-from pyro_align.errors import ConfigError, OutputError, TrainingError
+from pyro_align.errors import (
+    ConfigError,
+    InterruptedTraining,
+    OutputError,
+    Terminated,
+    TrainingError,
+)
 from pyro_align.inference import Objective
 from pyro_align.training.checkpoint import (
     BestWeights,
@@ -32,6 +38,7 @@ from pyro_align.training.checkpoint import (
 from pyro_align.training.collapse import CollapseWarning
 from pyro_align.training.data import buckets
 from pyro_align.training.distributed import processes
+from pyro_align.training.interrupts import sigterm_raises
 from pyro_align.training.loggers import check_logger, open_loggers
 from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
 from pyro_align.training.optimization import PlateauSchedule
@@ -200,17 +207,20 @@ def saved_step(checkpoint: Path) -> int:
 
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[None]:
-    """Ctrl-C ends in an error that says how to go on, and works again afterwards."""
+    """Ctrl-C and SIGTERM end in an error that says how to go on; handlers stay as they were."""
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
+    kept = f"go on with `pyro-align fit --resume {folder}`"
     try:
-        yield
+        with sigterm_raises():
+            yield
+    except (KeyboardInterrupt, Terminated) as cause:
+        raise InterruptedTraining(cause, kept) from None
     except SystemExit as ended:
         # Lightning exits when it is interrupted, and leaves Ctrl-C without effect.
         if not isinstance(ended.__context__, KeyboardInterrupt):
             raise
-        kept = f"go on with `pyro-align fit --resume {shlex.quote(str(folder))}`"
-        raise TrainingError("interrupted", kept) from None
+        raise InterruptedTraining(ended.__context__, kept) from None
     finally:
         if is_main:
             signal.signal(signal.SIGINT, handler)

@@ -1,7 +1,6 @@
 """``pyro-align fit`` as a user meets it: what it prints, and what it refuses."""
 
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -258,22 +257,53 @@ def test_a_full_disk_elsewhere(monkeypatch):
     assert_refused(fit("--out", "a"), "a/metrics.csv: No space left on device")
 
 
-def test_interrupted(tmp_path, monkeypatch):
-    def interrupt(self, *arguments):
-        if self.step == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-        return terms(self, *arguments)
+def raised_at(monkeypatch, owner, name, number, *, step=None):
+    """Send a signal to this process when a function is called, in an optimiser step or at all."""
+    original = getattr(owner, name)
 
-    terms = EnumeratedELBO.terms
-    monkeypatch.setattr(EnumeratedELBO, "terms", interrupt)
-    # Who is started in the background inherits that Ctrl-C is ignored.
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        result = fit("--out", "a", "--objective", "enumerated")
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert_refused(result, "interrupted; go on with `pyro-align fit --resume a`")
+    def called(*arguments, **options):
+        if step is None or arguments[0].step == step:
+            signal.raise_signal(number)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, called)
+
+
+@pytest.fixture
+def _handler():
+    """Python's own for Ctrl-C: who is started in the background inherits that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+SIGNALS = pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+
+
+@SIGNALS
+@pytest.mark.usefixtures("_handler")
+def test_a_signal_in_training(tmp_path, monkeypatch, number, code, word):
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    raised_at(monkeypatch, EnumeratedELBO, "terms", number, step=1)
+    result = fit("--out", "a", "--objective", "enumerated")
+    assert result.exit_code == code
+    assert result.stderr.endswith(f"error: {word}; go on with `pyro-align fit --resume a`\n")
     assert checkpoint(tmp_path / "a")["global_step"] == 1
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+@SIGNALS
+@pytest.mark.usefixtures("_handler")
+def test_a_signal_before_there_is_a_run(tmp_path, monkeypatch, number, code, word):
+    raised_at(monkeypatch, Run, "_check_text", number)
+    before = sorted(tmp_path.iterdir())
+    result = fit("--out", "a")
+    assert result.exit_code == code
+    assert result.stderr.endswith(f"error: {word}; no run was made\n")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def killed(arguments, moment):
