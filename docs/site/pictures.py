@@ -80,7 +80,7 @@ def main() -> None:
         pairs.targets,
         gold=pairs.gold,
         words=True,
-        title="categorical with amortized",
+        title=f"{run.config.model.name} with {run.config.guide.name}",
     )
     one = posterior[SENTENCE : SENTENCE + 1]
     one.plot(0, path=IMAGES / "heatmaps.png")
