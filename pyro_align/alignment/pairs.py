@@ -15,6 +15,7 @@ from pyro_align.corpus import read_lines, split_words
 from pyro_align.errors import DataError, reject_string
 
 Side = Literal["source", "target"]
+"""One side of a sentence pair."""
 
 BAR = "|||"
 """The word between source and target in a file of both."""
