@@ -131,7 +131,7 @@ def test_what_a_file_names_gives_way_to_flags(tmp_path, monkeypatch, flags, expe
         f"[data]\n{paths}[guide]\nname = 'amortized'\nhidden = 7\n"
         "[objective]\nname = 'enumerated'\n[vocabulary]\nsize = 30\n"
     )
-    monkeypatch.setattr(Run, "fit", lambda self, echo: None)
+    monkeypatch.setattr(Run, "fit", lambda self, **_: None)
     monkeypatch.setattr("pyro_align.cli.fit._report", lambda run, seconds: None)
     result = call("fit", "--config", file, "--out", "a", *flags)
     assert result.exit_code == 0, result.output
