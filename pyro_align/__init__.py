@@ -19,16 +19,22 @@ __version__ = version("pyro-align")
 __all__ = ["AlignmentPosterior", "__version__", "compare", "load", "side_by_side"]
 
 
-def load(path: Path | str) -> Run:
+def load(path: Path | str, *, trust: bool = False) -> Run:
     """Read a run folder with its best weights.
 
+    Args:
+        path: the folder.
+        trust: execute the run's own code, if it has any, even if this user has not passed it to
+            ``fit`` on this machine.
+
     Raises:
-        pyro_align.errors.RunError: if it is no run, damaged, or of a newer version.
+        pyro_align.errors.RunError: if it is not a run, is damaged, of a newer version, or has code
+            that is not trusted.
     """
     # Torch and Lightning take seconds to import, and `import pyro_align` alone needs neither.
     from pyro_align.run import Run
 
-    return Run.load(path)
+    return Run.load(path, trust=trust)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pyro_align.config import AUTO, Component, Config
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, Registry, choose, fits, go_together
+from pyro_align.trust import trust
 
 KINDS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
 
@@ -196,6 +197,7 @@ def keep_own_code(config: Config, folder: Path) -> Config:
             if kept_file.exists() and kept_file.read_bytes() != file.read_bytes():
                 raise ConfigError(f"{file}: another file is called {file.name} too; rename one")
             shutil.copyfile(file, kept_file)
+            trust(kept_file)
             name = f"code/{file.name}:{class_name}"
             kept[kind] = component.model_copy(update={"name": name})
     return config.model_copy(update=kept)

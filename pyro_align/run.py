@@ -55,6 +55,7 @@ from pyro_align.training import (
 from pyro_align.training.distributed import is_first_process, processes
 from pyro_align.translation import BeamSearch, Translator
 from pyro_align.trial import try_programs
+from pyro_align.trust import check_code
 from pyro_align.warm_start import START, start_from
 
 
@@ -143,24 +144,30 @@ class Run(RunDisplay):
         return cls.resume(new.path)
 
     @classmethod
-    def load(cls, path: Path | str) -> Run:
+    def load(cls, path: Path | str, *, trust: bool = False) -> Run:
         """Read a run with its best weights, in evaluation mode.
 
+        Args:
+            path: the folder.
+            trust: execute the run's own code, if it has any, even if this user has not passed it
+                to ``fit`` on this machine; see :mod:`pyro_align.trust`.
+
         Raises:
-            RunError: if the folder is none of a run, damaged, or of a newer version.
+            RunError: if the folder is not a run, is damaged, of a newer version, or has code that
+                is not trusted.
         """
-        run = cls._open(Path(path))
+        run = cls._open(Path(path), trust=trust)
         run._load_weights("weights.safetensors")
         return run
 
     @classmethod
-    def resume(cls, path: Path | str) -> Run:
+    def resume(cls, path: Path | str, *, trust: bool = False) -> Run:
         """Read a run to go on with :meth:`fit`, whatever its training has reached.
 
         Raises:
             RunError: as :meth:`load`.
         """
-        run = cls._open(Path(path))
+        run = cls._open(Path(path), trust=trust)
         if (run.path / START).is_file():
             run._load_weights(START)
         return run
@@ -456,9 +463,10 @@ class Run(RunDisplay):
         check_text(text, self.vocabularies, links, self.max_length)
 
     @classmethod
-    def _open(cls, path: Path) -> Run:
+    def _open(cls, path: Path, *, trust: bool = False) -> Run:
         check_version(path)
         config = Config.load(path / "config.toml")
+        check_code(config, path, trusted=trust)
         vocabularies = (
             Vocabulary.load(path / "source.model"),
             Vocabulary.load(path / "target.model"),

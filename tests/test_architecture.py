@@ -25,6 +25,7 @@ LAYERS = (
         "transduction",
         "testing",
         "trial",
+        "trust",
         "warm_start",
     },
     {"training", "posterior", "translation", "alignment", "hmm", "registry", "config", "settings"},

@@ -15,7 +15,7 @@ from pyro_align.cli.completion import complete_assignment, complete_recipe
 from pyro_align.cli.options import LINK_FORMATS, SEED, chosen_device, device_option
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile, OutputFolder
-from pyro_align.cli.progress import counter, quiet_option, status, tell
+from pyro_align.cli.progress import counter, quiet_option, status, tell, trust_option
 
 if TYPE_CHECKING:
     from pyro_align.alignment import PairText
@@ -108,6 +108,7 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
     help="Longest side, in pieces of a run or words of an aligner.",
 )
 @device_option
+@trust_option
 @quiet_option
 @click.pass_context
 def align(

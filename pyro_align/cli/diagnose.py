@@ -13,7 +13,7 @@ from pyro_align.cli.completion import complete_objective
 from pyro_align.cli.options import SEED, TextCommand, chosen_device, device_option, text_option
 from pyro_align.cli.output import printable
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import load_run, quiet_option, status
+from pyro_align.cli.progress import load_run, quiet_option, status, trust_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,6 +62,7 @@ LEARNT = ("average", "network")
 @click.option("--plot", type=OutputFile(), help="Write a figure as well: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @device_option
+@trust_option
 @quiet_option
 def diagnose(
     run: Path,

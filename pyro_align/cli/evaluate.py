@@ -16,7 +16,7 @@ from pyro_align.cli.options import (
     text_option,
 )
 from pyro_align.cli.paths import InputPath
-from pyro_align.cli.progress import counter, load_run, quiet_option
+from pyro_align.cli.progress import counter, load_run, quiet_option, trust_option
 
 
 @click.command(cls=TextCommand)
@@ -35,6 +35,7 @@ from pyro_align.cli.progress import counter, load_run, quiet_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @beam_option
 @device_option
+@trust_option
 @quiet_option
 def evaluate(
     run: Path,

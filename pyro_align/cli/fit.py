@@ -23,6 +23,7 @@ from pyro_align.cli.progress import (
     resumed_run,
     status,
     tell,
+    trust_option,
 )
 
 _RUN = "PYRO_ALIGN_RUN"
@@ -95,6 +96,7 @@ _RUN = "PYRO_ALIGN_RUN"
 @click.option("--out", type=OutputFolder(new=True), help="Run folder; runs/NAME by default.")
 @click.option("--resume", type=InputPath(), help="Go on with a run that stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace the run at --out.")
+@trust_option
 @quiet_option
 def fit(
     train: tuple[Path, ...],

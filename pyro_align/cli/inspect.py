@@ -8,7 +8,7 @@ import click
 
 from pyro_align.cli.options import chosen_device, device_option
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import load_run, quiet_option, status
+from pyro_align.cli.progress import load_run, quiet_option, status, trust_option
 
 
 @click.command()
@@ -24,6 +24,7 @@ from pyro_align.cli.progress import load_run, quiet_option, status
 @click.option("--gold", type=InputPath(), help="Gold links of the text's words.")
 @click.option("--pieces", is_flag=True, help="Show the vocabulary's pieces, not words.")
 @device_option
+@trust_option
 @quiet_option
 def inspect(
     run: Path,

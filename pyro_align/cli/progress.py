@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyro_align.run import Run
 
 _QUIET = "pyro_align.quiet"
+_TRUST = "pyro_align.trust"
 
 
 def _set_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -28,6 +29,25 @@ quiet_option: Callable[[Any], Any] = click.option(
     help="Print results, warnings and errors only: no progress, no notes.",
 )
 """Silences :func:`tell`, :func:`status` and :func:`counter`."""
+
+
+def _set_trust(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[_TRUST] = value
+
+
+trust_option: Callable[[Any], Any] = click.option(
+    "--trust",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_trust,
+    help="Execute the code in the run's folder, which you have not passed to fit yourself.",
+)
+"""Lets :func:`load_run` and :func:`resumed_run` execute code of a run from someone else."""
+
+
+def _is_trusted() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_TRUST, False))
 
 
 def is_quiet() -> bool:
@@ -89,7 +109,7 @@ def load_run(path: Path) -> Run:
         RunError: if it is not a run, damaged, or of a newer version.
     """
     with _loading(path) as kind:
-        return kind.load(path)
+        return kind.load(path, trust=_is_trusted())
 
 
 def resumed_run(path: Path) -> Run:
@@ -99,7 +119,7 @@ def resumed_run(path: Path) -> Run:
         RunError: as :func:`load_run`.
     """
     with _loading(path) as kind:
-        return kind.resume(path)
+        return kind.resume(path, trust=_is_trusted())
 
 
 @contextmanager

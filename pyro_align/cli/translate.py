@@ -11,7 +11,7 @@ import click
 from pyro_align.cli.options import beam_option, chosen_device, device_option
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import counter, load_run, quiet_option, tell
+from pyro_align.cli.progress import counter, load_run, quiet_option, tell, trust_option
 
 
 @click.command()
@@ -35,6 +35,7 @@ from pyro_align.cli.progress import counter, load_run, quiet_option, tell
     help="Longest line, in pieces.",
 )
 @device_option
+@trust_option
 @quiet_option
 def translate(
     run: Path,
