@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pyro_align.config import Config
 from pyro_align.errors import RunError
-from pyro_align.training.data import cache_folder
 
 FOLDER = "code"
 """Folder of a run that holds its code."""
@@ -81,4 +80,6 @@ def _digest(file: Path) -> str:
 
 
 def _record() -> Path:
+    from pyro_align.training.data import cache_folder  # imports torch
+
     return cache_folder() / "trusted-code"
