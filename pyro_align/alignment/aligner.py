@@ -33,13 +33,31 @@ class AlignedPair:
 
 
 class Tables(Protocol):
-    """Alignment probabilities of the words of sentence pairs, as :class:`WordTables` has them."""
+    """Alignment probabilities of the words of sentence pairs, as :class:`WordTables` has them.
+
+    Attributes:
+        unit: what sentences are made of for them, for errors: ``pieces`` or ``words``.
+    """
+
+    unit: str
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
         """Sentence pairs made ready; each has ids as ``source`` and ``target``, and a ``width``."""
 
     def __call__(self, pairs: Sequence[Any]) -> list[WordAlignment]:
         """The table of each pair; all are computed at once."""
+
+
+def too_long(
+    side: str, length: int, unit: str, most: int, path: Path | None, line: int
+) -> DataError:
+    """The error for a sentence that is too long to be aligned."""
+    return DataError(
+        f"the {side} sentence has {length} {unit}, and at most {most} can be aligned: split it, "
+        "empty it, or raise --max-length",
+        path,
+        line,
+    )
 
 
 def links_of(
@@ -134,12 +152,7 @@ class Aligner:
     def _check(self, encoded: Any, pair: Pair, path: Path | None) -> None:
         if encoded.width > self.max_length:
             side = "source" if len(encoded.source) > self.max_length else "target"
-            raise DataError(
-                f"the {side} sentence has {encoded.width} pieces, and at most {self.max_length} "
-                "can be aligned: split it, empty it, or raise --max-length",
-                path,
-                pair.line,
-            )
+            raise too_long(side, encoded.width, self.forward.unit, self.max_length, path, pair.line)
 
     def _batches(self, widths: list[int]) -> Iterator[list[int]]:
         """Places of pairs of like width, widest first, so many as the budget allows."""

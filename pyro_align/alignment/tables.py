@@ -59,6 +59,8 @@ class WordTables:
         device: where model and guide are.
     """
 
+    unit = "pieces"
+
     def __init__(
         self,
         model: Any,

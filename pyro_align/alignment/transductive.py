@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyro_align import hmm
-from pyro_align.alignment.aligner import AlignedPair, links_of
+from pyro_align.alignment.aligner import AlignedPair, links_of, too_long
 from pyro_align.alignment.decoding import Decoder
 from pyro_align.alignment.pairs import PairText, Side
 from pyro_align.alignment.symmetrise import Symmetrisation
 from pyro_align.corpus import split_words
-from pyro_align.errors import DataError, RunError
+from pyro_align.errors import RunError
 
 
 def align_text(
@@ -70,10 +70,5 @@ def _checked(text: PairText, max_length: int) -> Iterator[tuple[str, str]]:
         sides: tuple[tuple[Side, str], ...] = (("source", pair.source), ("target", pair.target))
         for side, sentence in sides:
             if (words := len(split_words(sentence))) > max_length:
-                raise DataError(
-                    f"the {side} sentence has {words} words, and at most {max_length} can be "
-                    "aligned: split it, empty it, or raise --max-length",
-                    text.path_of(side),
-                    pair.line,
-                )
+                raise too_long(side, words, "words", max_length, text.path_of(side), pair.line)
         yield pair.source, pair.target

@@ -122,6 +122,8 @@ class SavedTables:
         settings: what it was fitted with.
     """
 
+    unit = "words"
+
     def __init__(
         self, tensors: dict[str, Any], classes: tuple[Classes, Classes], settings: Settings
     ):

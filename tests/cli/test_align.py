@@ -443,10 +443,11 @@ def test_word_aligner_refuses(tmp_path):
     assert call("--train", *files, "--save", save).exit_code == 0
     refused("leave --reverse out", save, *files, "--reverse", shared_run(), text=None)
     refused("has no guide", save, *files, "--from", "guide", text=None)
-    refused("at most 3", save, *files, "--max-length", 3, text=None)
     first = next(n for n, (source, _) in enumerate(WORDS, start=1) if len(source.split()) > 3)
     message = f"in.de:{first}: the source sentence has "
-    refused(message, "--train", *files, "--max-length", 3, text=None)
+    for aligner in ("--train", save):
+        refused(message, aligner, *files, "--max-length", 3, text=None)
+        refused("words, and at most 3", aligner, *files, "--max-length", 3, text=None)
     (save / "aligner.safetensors").write_bytes(b"nothing")
     refused("no saved aligner, or damaged", save, *files, text=None)
     (tmp_path / "bad.tsv").write_text("ein\ta\nein a\n")
