@@ -135,8 +135,11 @@ BAD = {
         DataError,
         r"no\.de: no such file",
     ),
-    "a vocabulary too large": ({"vocabulary__size": 4000}, ConfigError, r"size to \d+ or less"),
-    "a vocabulary too small": ({"vocabulary__size": 5}, ConfigError, r"size to \d+ or more"),
+    "a vocabulary too small": (
+        {"vocabulary__size": 5},
+        ConfigError,
+        r"the (source|target) text: set vocabulary\.size to \d+ or more",
+    ),
     "a pair that does not fit": (
         {"training__batch_tokens": 5},
         ConfigError,
