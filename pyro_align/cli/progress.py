@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from pyro_align.run import Run
 
 _QUIET = "pyro_align.quiet"
 _TRUST = "pyro_align.trust"
+
+_active: list[Progress] = []
+"""Progress that is shown at the moment, the innermost last."""
 
 
 def _set_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -58,7 +63,12 @@ def is_quiet() -> bool:
 
 def tell(line: str) -> None:
     """Print a note on standard error, apart from results, unless ``--quiet`` is given."""
-    if not is_quiet():
+    if is_quiet():
+        return
+    if _active:
+        # Above the progress; click would write into the same line.
+        _active[-1].console.print(line, markup=False, highlight=False, soft_wrap=True)
+    else:
         click.echo(line, err=True)
 
 
@@ -78,7 +88,8 @@ def counter(message: str, total: int | None = None) -> Iterator[Callable[[int], 
         yield lambda done: progress.update(task, completed=done)
 
 
-def _progress(*, has_bar: bool) -> Any:
+@contextmanager
+def _progress(*, has_bar: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -93,13 +104,22 @@ def _progress(*, has_bar: bool) -> Any:
     columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
     if has_bar:
         columns += [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    return Progress(
+    is_shown = console.is_terminal and not is_quiet()
+    progress = Progress(
         *columns,
         console=console,
         transient=True,
         redirect_stdout=False,  # results keep going where they went
-        disable=is_quiet() or not console.is_terminal,
+        disable=not is_shown,
     )
+    with progress:
+        if is_shown:
+            _active.append(progress)
+        try:
+            yield progress
+        finally:
+            if is_shown:
+                _active.pop()
 
 
 def load_run(path: Path) -> Run:

@@ -55,6 +55,7 @@ def test_table(gold):
     ):
         assert sum(f"  {measure}  " in line for line in lines) == 1, measure
     assert any("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in line for line in lines)
+    assert max(map(len, lines)) <= 80
 
 
 def test_without_text_the_runs_own():

@@ -1,7 +1,9 @@
 """Progress and notes on standard error, and ``--quiet``."""
 
 import io
+import re
 import sys
+import time
 
 import click
 import pytest
@@ -42,6 +44,16 @@ def test_progress_is_shown_on_standard_error(terminal):
     assert result.stdout == "a result\n"
     for text in ("a note", "loading runs/a", "lines", "3/7"):
         assert text in result.stderr
+
+
+def test_a_note_beside_progress_has_a_line_of_its_own(terminal):
+    def show():
+        with progress.status("loading runs/a"):
+            time.sleep(0.3)  # the spinner is drawn
+            progress.tell("a note")
+
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", invoke(show).stderr)
+    assert re.search(r"[\r\n]a note\s*\n", shown), repr(shown)
 
 
 def test_without_a_terminal_only_notes_are_shown():
