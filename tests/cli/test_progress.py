@@ -74,7 +74,7 @@ def test_quiet_does_not_outlast_the_command():
 
 def test_loading_is_shown_before_the_run_is_read(terminal, monkeypatch):
     seen = []
-    monkeypatch.setattr(Run, "load", lambda path: seen.append(sys.stderr.getvalue()))
+    monkeypatch.setattr(Run, "load", lambda path, **_: seen.append(sys.stderr.getvalue()))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     progress.load_run(shared_run())
     assert "loading" in seen[0]
