@@ -23,9 +23,15 @@ from pyro_align.cli.progress import counter, load_run, quiet_option, tell, trust
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
-    help="Marginalise over the K most probable positions only.",
+    help="Marginalise over the K most probable positions; all by default.",
 )
-@click.option("--n-best", default=1, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--n-best",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Translations of each line.",
+)
 @click.option("--scores", is_flag=True, help="Put score and log probability before each line.")
 @click.option(
     "--max-length",
