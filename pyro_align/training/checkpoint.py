@@ -93,11 +93,13 @@ class ResumePoint(Callback):
     Args:
         path: the one file, replaced each time.
         every: optimiser steps between two points.
+        config: the configuration as plain values, to be compared with that of a resumed fit.
     """
 
-    def __init__(self, path: Path, every: int):
+    def __init__(self, path: Path, every: int, config: Mapping[str, Any]):
         self.path = path
         self.every = every
+        self.config = dict(config)
         self._random: list[dict[str, Any]] | None = None
 
     def on_train_batch_end(
@@ -116,12 +118,13 @@ class ResumePoint(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the states of all random generators, of every process."""
+        """Add the states of all random generators, of every process, and the configuration."""
         states: list[Any] = [_random_state()]
         if trainer.world_size > 1:
             states = [None] * trainer.world_size
             torch.distributed.all_gather_object(states, _random_state())
         checkpoint["random"] = states
+        checkpoint["config"] = self.config
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -42,6 +42,7 @@ from pyro_align.training.interrupts import sigterm_raises
 from pyro_align.training.loggers import check_logger, open_loggers
 from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
 from pyro_align.training.optimization import PlateauSchedule
+from pyro_align.training.resumed import plain, refuse_changes
 from pyro_align.training.task import CRITERION, AlignmentTask
 from pyro_align.training.weights import own_parameters
 
@@ -85,7 +86,11 @@ def fit(
     devices, nodes = processes(training)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     resume = checkpoint if checkpoint.exists() else None
-    step = saved_step(checkpoint) if resume else 0
+    step = 0
+    if resume is not None:
+        saved = SafeCheckpointIO().load_checkpoint(resume)
+        refuse_changes(config, saved, folder)
+        step = saved["global_step"]
     progress = _progress(quiet)
     with _quiet(), _interruptible(folder), open_loggers(config, folder, step) as loggers:
         trainer = Trainer(
@@ -102,8 +107,8 @@ def fit(
                 StepLimit(training.max_steps),
                 StepRows(),
                 BestWeights(folder / "weights.safetensors", notes or {}),
-                EarlyStopping(CRITERION, patience=training.early_stopping),
-                ResumePoint(checkpoint, training.checkpoint_every),
+                Stopping(CRITERION, patience=training.early_stopping),
+                ResumePoint(checkpoint, training.checkpoint_every, plain(config)),
                 *_occasional(training, own_parameters(guide, model)),
                 *progress,
             ],
@@ -138,6 +143,14 @@ def fit(
                 f"`pyro-align fit --resume {shlex.quote(str(folder))}`"
             ) from error
     return trainer
+
+
+class Stopping(EarlyStopping):
+    """Early stopping whose patience is that of the configuration after a resume too."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 def check_machine(config: Config) -> None:

@@ -17,6 +17,7 @@ from pyro_align.errors import TrainingError
 from pyro_align.inference import KL_SCHEDULES, Objective
 from pyro_align.posterior import score_positions
 from pyro_align.training.optimization import configure
+from pyro_align.training.resumed import adopt
 
 CRITERION = "valid/criterion"
 """The metric that decides which weights are best, when the learning rate falls and when to stop;
@@ -182,7 +183,8 @@ class AlignmentTask(LightningModule):
         checkpoint["seconds"] = self._trained()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with those sums and that time."""
+        """Go on with those sums and that time, at the learning rate and weight decay of now."""
+        adopt(checkpoint, self.settings)
         self._seconds = checkpoint["seconds"]
         sums = checkpoint["sums"]
         self._sums = sums if sums is None or self.trainer.is_global_zero else sums * 0

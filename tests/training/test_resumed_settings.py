@@ -1,0 +1,71 @@
+"""An edited configuration and a resumed fit: each setting is honoured, or refused by name."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+import torch
+from runs import fitted, shared_corpus, silent, tiny_config
+
+from pyro_align.errors import UserError
+from pyro_align.run import Run
+from pyro_align.training.resumed import CHANGEABLE
+
+CHANGES = {"network__cell": "gru", "training__epochs": 2}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return fitted(tiny_config(shared_corpus(), **CHANGES), tmp_path / "run").path
+
+
+def edited(folder, **values):
+    """Resume after lines of config.toml have been replaced."""
+    path = folder / "config.toml"
+    text = path.read_text()
+    for key, value in values.items():
+        text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.M)
+        assert count == 1, key
+    path.write_text(text)
+    Run.resume(folder).fit(echo=silent, quiet=True)
+
+
+REFUSED = {
+    "optimizer": ('"adamw"', r"training\.optimizer = 'adamw', .* made with 'adam'"),
+    "batch_tokens": ("50", r"training\.batch_tokens = 50, .* made with 100"),
+    "accumulate": ("2", r"training\.accumulate = 2, .* made with 1"),
+    "seed": ("5", r"seed = 5, .* made with 1"),
+    "max_length": ("99", r"data\.max_length = 99, .* made with 256"),
+    "schedule": ('"constant"', r"training\.schedule = 'constant', .* made with 'plateau'"),
+    "embedding": ("16", r"network\.embedding = 16"),
+    "epochs": ("1", r"training\.epochs = 1, but the fit is in epoch 2 already"),
+}
+
+
+def test_what_is_not_honoured_is_refused_by_name(run):
+    original = (run / "config.toml").read_text()
+    for key, (value, match) in REFUSED.items():
+        with pytest.raises(UserError, match=match):
+            edited(run, **{key: value})
+        (run / "config.toml").write_text(original)
+
+
+def test_epochs_learning_rate_and_weight_decay_are_honoured(run):
+    before = pd.read_csv(run / "metrics.csv")["train/learning_rate"].dropna()
+    assert set(before) == {0.02}
+    edited(run, epochs=3, learning_rate=0.01, weight_decay=0.5)
+    after = pd.read_csv(run / "metrics.csv")
+    rates = after.dropna(subset="train/learning_rate").groupby("epoch")["train/learning_rate"]
+    assert rates.last()[3] == 0.01
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    (group,) = saved["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], group["weight_decay"]) == (0.01, 0.5)
+
+
+def test_changeable_settings_exist():
+    config = tiny_config(shared_corpus())
+    for key in CHANGEABLE:
+        table, name = key.split(".")
+        assert name in type(getattr(config, table)).model_fields
