@@ -141,8 +141,10 @@ class EpochLines(Callback):
             f"KL {of['valid/kl']:6.3f}",
         ]
         if "train/perplexity" in of:
-            parts.append(f"train perplexity {of['train/perplexity']:8.3f}")
-            parts.append(f"{of['train/tokens_per_second']:7.0f} tokens/s")
+            assert isinstance(pl_module, AlignmentTask)
+            trained, speed = pl_module.epoch_figures()
+            parts.append(f"train perplexity {trained:8.3f}")
+            parts.append(f"{speed:7.0f} tokens/s")
         stream = sys.stdout if in_notebook() else sys.stderr
         print("  ".join(parts), file=stream, flush=True)
 

@@ -19,6 +19,7 @@ CHANGEABLE = frozenset(
         "training.accelerator",
         "training.checkpoint_every",
         "training.clip",
+        "training.devices",  # refused by ResumePoint if the number of processes changes
         "training.early_stopping",
         "training.epochs",
         "training.learning_rate",

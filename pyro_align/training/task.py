@@ -56,6 +56,8 @@ class AlignmentTask(LightningModule):
         self.kl_weight = KL_SCHEDULES[training.kl_schedule](training.kl_steps)
         self._step_tokens = 0
         self._sums: Tensor | None = None  # bound, log likelihood, KL, tokens since the last log
+        # Bound, tokens and seconds of this epoch, up to the last log.
+        self._epoch = torch.zeros(3, dtype=torch.float64)
         self._since = time.perf_counter()
         self._seconds = 0.0  # of training before that moment
         self._batch_idx = 0
@@ -148,6 +150,7 @@ class AlignmentTask(LightningModule):
         assert total is not None
         bound, log_likelihood, kl, tokens = total.tolist()
         before, self._seconds = self._seconds, self._trained()
+        self._epoch += torch.tensor([bound, tokens, self._seconds - before], dtype=torch.float64)
         self._sums, self._since = None, time.perf_counter()
         (optimizer,) = self.trainer.optimizers
         return {
@@ -160,12 +163,18 @@ class AlignmentTask(LightningModule):
             "train/seconds": self._seconds,
         }
 
+    def epoch_figures(self) -> tuple[float, float]:
+        """Perplexity of the training text in this epoch so far, and tokens per second."""
+        bound, tokens, seconds = self._epoch.tolist()
+        return perplexity(bound, tokens), tokens / seconds
+
     def on_train_start(self) -> None:
         """Do not count what came before as training time."""
         self._since = time.perf_counter()
 
     def on_train_epoch_start(self) -> None:
-        """Do not count validation as training time."""
+        """Start the sums of an epoch, and do not count validation as training time."""
+        self._epoch.zero_()
         self._sums, self._since = None, time.perf_counter()
 
     def on_train_end(self) -> None:
@@ -181,11 +190,13 @@ class AlignmentTask(LightningModule):
         """Add what has been summed since the last row of training metrics, and the time spent."""
         checkpoint["sums"] = self._total()
         checkpoint["seconds"] = self._trained()
+        checkpoint["epoch_sums"] = self._epoch.tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with those sums and that time, at the learning rate and weight decay of now."""
         adopt(checkpoint, self.settings)
         self._seconds = checkpoint["seconds"]
+        self._epoch = torch.tensor(checkpoint["epoch_sums"], dtype=torch.float64)
         sums = checkpoint["sums"]
         self._sums = sums if sums is None or self.trainer.is_global_zero else sums * 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from runs import fitted, shared_corpus, silent, tiny_config
 
 from pyro_align.errors import UserError
+from pyro_align.inference import ExactMarginal
 from pyro_align.run import Run
 from pyro_align.training.resumed import CHANGEABLE
 
@@ -69,3 +71,29 @@ def test_changeable_settings_exist():
     for key in CHANGEABLE:
         table, name = key.split(".")
         assert name in type(getattr(config, table)).model_fields
+
+
+def test_the_line_of_an_epoch_is_of_the_whole_epoch(tmp_path, capsys):
+    changes = {**CHANGES, "objective__name": "exact", "guide__name": "none"}
+    batches = []
+
+    def summed(self, *arguments):
+        found = terms(self, *arguments)
+        if self.step is not None:
+            batches.append((self.step, float(found.loss.detach()), arguments[2].tokens))
+        return found
+
+    terms = ExactMarginal.terms
+    run = Run.create(tiny_config(shared_corpus(), **changes), tmp_path / "run", echo=silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ExactMarginal, "terms", summed)
+        patch.setattr("pyro_align.training.logs.LOG_EVERY", 2)
+        run.fit(echo=silent)
+    printed = re.findall(r"train perplexity +([\d.]+)", capsys.readouterr().err)
+    per_epoch = len(batches) // 2
+    assert per_epoch > 2
+    for number, shown in enumerate(printed):
+        epoch = batches[number * per_epoch : (number + 1) * per_epoch]
+        nats = sum(loss for _, loss, _ in epoch) / sum(tokens for *_, tokens in epoch)
+        assert float(shown) == pytest.approx(math.exp(nats), rel=1e-3)
+    assert len(printed) == 2
