@@ -19,8 +19,8 @@ from pyro_align.files import atomic_write
 if TYPE_CHECKING:
     from pyro_align.corpus import Vocabulary
 
-FORMAT = 1
-"""Version of the folder's layout; a folder of a newer one is refused."""
+FORMAT = 2
+"""Version of the folder's layout and of the names of its weights; others are refused."""
 
 IDENTITY = "identity.json"
 """File of what the weights of a run depend on; see :func:`identity`."""
@@ -106,8 +106,6 @@ def check_identity(
         RunError: naming the first value that differs.
     """
     path = folder / IDENTITY
-    if not path.exists():  # made before there was one
-        return {"identity": ""}
     kept, found = read_facts(path), identity(config, source, target)
     for key in sorted(kept.keys() | found.keys()):
         if kept.get(key) == found.get(key):
@@ -160,7 +158,7 @@ def refuse_other_text(config: Config, folder: Path, mend: str) -> None:
 
 
 def check_version(folder: Path) -> None:
-    """Refuse what is no run, or one of a later version of the layout.
+    """Refuse a folder without a run, and one of another version of the layout.
 
     Raises:
         RunError: saying which.
@@ -174,6 +172,11 @@ def check_version(folder: Path) -> None:
         raise RunError(
             f"{folder}: made by pyro-align {facts.get('pyro_align', '?')}, whose runs this "
             f"version ({pyro_align.__version__}) cannot read: pip install -U pyro-align"
+        )
+    if version < FORMAT:
+        raise RunError(
+            f"{folder}: made by an earlier version of pyro-align, whose weights this one "
+            f"({pyro_align.__version__}) cannot read: fit the run again"
         )
 
 

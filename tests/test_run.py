@@ -240,6 +240,8 @@ DAMAGES = {
         change_facts(format=FORMAT + 1, pyro_align="9.1"),
         r"made by pyro-align 9\.1, whose runs this version .* cannot read: pip install -U",
     ),
+    "an older version": (change_facts(format=FORMAT - 1), r"earlier version .* fit the run again"),
+    "no identity": (lambda run: (run / "identity.json").unlink(), r"identity\.json: damaged"),
     "no format": (change_facts(format=None), r"run\.json: damaged"),
     "facts cut off": (
         lambda run: (run / "run.json").write_text('{"format"'),
@@ -284,10 +286,6 @@ DAMAGES = {
     "identity cut off": (
         lambda run: (run / "identity.json").write_text("{"),
         r"identity\.json: damaged",
-    ),
-    "weights without the rest": (
-        lambda run: (run / "identity.json").unlink(),
-        r"weights\.safetensors: weights of another run",
     ),
 }
 

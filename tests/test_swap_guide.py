@@ -62,7 +62,7 @@ def sharp(tmp_path):
     with torch.no_grad():
         for parameter in run.model.networks.decoder.scorer.parameters():
             parameter *= 40
-    save_weights(run.path / "weights.safetensors", run.programs, {})
+    save_weights(run.path / "weights.safetensors", run.programs, run._notes())
     return Run.load(run.path)
 
 

@@ -44,7 +44,7 @@ def load_weights(
     Args:
         path: the file.
         modules: by prefix, as they were saved.
-        expected: notes that, if the file has them, have these values in weights of the same run.
+        expected: notes that weights of the same run have.
 
     Raises:
         RunError: if the file is missing, damaged, of another run, or made for other modules; the
@@ -62,7 +62,7 @@ def load_weights(
     if tensor_digest(loaded, notes) != digest:
         raise RunError(f"{path}: damaged, its digest does not fit its content; {_MEND}")
     for key, value in (expected or {}).items():
-        if notes.get(key, value) != value:
+        if notes.get(key) != value:
             raise RunError(
                 f"{path}: weights of another run, with other vocabularies or settings than those "
                 f"beside them; copy the run again"
@@ -102,9 +102,10 @@ def _tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def tensor_digest(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
-    """SHA-256 of named tensors on the CPU and of notes."""
+    """SHA-256 of names, shapes, types and values of tensors on the CPU, and of notes."""
     digest = hashlib.sha256(repr(sorted(notes.items())).encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
+        described = (name, tuple(tensors[name].shape), str(tensors[name].dtype))
+        digest.update(repr(described).encode())
         digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -42,7 +42,7 @@ METRICS = "step,epoch,train/perplexity\n20,1,50.1\n40,1,\n57,2,20.2\n"
 def make(folder, facts=None, **parts):
     """A run folder with what the command reads."""
     folder.mkdir()
-    (folder / "run.json").write_text('{"format": 1, "pyro_align": "0.1.0", "status": "finished"}')
+    (folder / "run.json").write_text('{"format": 2, "pyro_align": "0.1.0", "status": "finished"}')
     settings = [f"{kind}.name='{name}'" for kind, name in parts.items()]
     Config.load(settings=settings).save(folder / "config.toml")
     (folder / "metrics.csv").write_text(METRICS)

@@ -62,7 +62,7 @@ def test_an_encoding_without_the_characters_of_tables(links):
     name = "ä – ‖"
     run = links / name
     run.mkdir()
-    (run / "run.json").write_text('{"format": 1}')
+    (run / "run.json").write_text('{"format": 2}')
     (run / "results.json").write_text('{"perplexity": 2.5}')
     (run / "config.toml").write_text("")
     line = f"pa compare {shlex.quote(name)}"

@@ -57,7 +57,7 @@ def outcomes(tmp_path_factory):
     (folder / "links").write_text("0-0 1-1\n")
     run = folder / "run"
     run.mkdir()
-    (run / "run.json").write_text('{"format": 1, "pyro_align": "0.1.0", "status": "finished"}')
+    (run / "run.json").write_text('{"format": 2, "pyro_align": "0.1.0", "status": "finished"}')
     (run / "config.toml").write_text("seed = 1\n")
     (run / "results.json").write_text('{"perplexity": 7.0, "sentences": 1, "tokens": 2}')
     done = subprocess.run(

@@ -262,7 +262,7 @@ def sharpened(folder):
     with torch.no_grad():
         for parameter in run.model.networks.decoder.scorer.parameters():
             parameter *= 40
-    save_weights(run.path / "weights.safetensors", run.programs, {})
+    save_weights(run.path / "weights.safetensors", run.programs, run._notes())
     return Run.load(run.path)
 
 
