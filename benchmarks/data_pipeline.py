@@ -84,12 +84,12 @@ def eaten(loader: BatchLoader, steps: int) -> float:
         begin = time.perf_counter()
         for batch in batches:
             optimizer.zero_grad()
-            (loss(batch) / batch.tokens).backward()
+            (loss(batch) / batch.num_targets).backward()
             optimizer.step()
         if device == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
-    return sum(int(batch.source_lengths.sum()) + batch.tokens for batch in batches) / seconds
+    return sum(int(batch.source_lengths.sum()) + batch.num_targets for batch in batches) / seconds
 
 
 def iterate(directory: Path, tokens: int, steps: int) -> dict[str, float]:

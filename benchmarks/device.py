@@ -95,7 +95,7 @@ class Step:
     def __call__(self, batch: Batch) -> None:
         half = self.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            loss = self.loss(batch) / batch.tokens
+            loss = self.loss(batch) / batch.num_targets
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -230,12 +230,12 @@ def main() -> None:
                     if cuda:
                         torch.cuda.reset_peak_memory_stats()
                     taken = seconds(step, batch, options.rounds)
-                    done = step.operations(batch.tokens) / taken / 1e12
+                    done = step.operations(batch.num_targets) / taken / 1e12
                     row = {
                         "method": method,
                         "precision": precision,
                         "sentences": sentences,
-                        "tokens/s": f"{batch.tokens / taken:,.0f}",
+                        "tokens/s": f"{batch.num_targets / taken:,.0f}",
                         "TFLOP/s": f"{done:.3g}",
                         "of the peak": f"{done / (options.peak or peak):.0%}",
                     }

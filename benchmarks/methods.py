@@ -155,7 +155,7 @@ def step_times(rounds: int) -> dict[str, float]:
             for method, (loss, optimizer) in parts.items():
                 began = time.perf_counter()
                 optimizer.zero_grad()
-                (loss(batch) / batch.tokens).backward()
+                (loss(batch) / batch.num_targets).backward()
                 optimizer.step()
                 times[method].append(time.perf_counter() - began)
     return {method: statistics.median(each) for method, each in times.items()}

@@ -72,7 +72,7 @@ class Ours:
     def step(self, batch: Batch) -> float:
         """A step of training."""
         self.optimizer.zero_grad()
-        loss = self.loss(batch) / batch.tokens
+        loss = self.loss(batch) / batch.num_targets
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.loss.parameters(), self.given["clip"])
         self.optimizer.step()

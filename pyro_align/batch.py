@@ -95,8 +95,8 @@ class Batch:
         return torch.cat([start, self.target[:, :-1]], dim=1)
 
     @property
-    def tokens(self) -> int:
-        """Number of target tokens, ``EOS`` counted, padding not."""
+    def num_targets(self) -> int:
+        """Number of target tokens, including ``EOS`` and excluding padding."""
         return int(self.target_lengths.sum())
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:

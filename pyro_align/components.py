@@ -51,7 +51,7 @@ def _check_latent(registry: Registry, name: str) -> None:
         )
 
 
-def refuse_idle(config: Config, start: Config | None = None) -> None:
+def reject_ineffective_settings(config: Config, start: Config | None = None) -> None:
     """Refuse a setting that asks for something and would do nothing beside the others.
 
     Sizes of what was not chosen, such as ``training.kl_steps`` of no schedule, ask for nothing.

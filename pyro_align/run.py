@@ -15,7 +15,7 @@ from pyro_align.components import (
     derived,
     keep_own_code,
     located,
-    refuse_idle,
+    reject_ineffective_settings,
 )
 from pyro_align.config import Component, Config
 from pyro_align.corpus import GoldLinks, IndexedCorpus, LinkFile, ParallelText, Vocabulary
@@ -127,7 +127,7 @@ class Run(RunDisplay):
             raise RunError(f"{path} is the run to start from: choose another --out")
         config = chosen(config)
         training.check_machine(config)
-        refuse_idle(config, None if start is None else start.config)
+        reject_ineffective_settings(config, None if start is None else start.config)
         try_programs(config)
         with new_folder(path, overwrite=overwrite, numbered=numbered) as new:
             folder = new.partial

@@ -37,7 +37,7 @@ def test_a_batch_gives_back_the_sentences(pairs):
         assert (ids[~mask] == PAD).all()
         # True from the left without a gap: a mask is a length.
         assert torch.equal(mask.long().cumprod(1).sum(1), lengths)
-    assert batch.tokens == sum(map(len, targets))
+    assert batch.num_targets == sum(map(len, targets))
     assert batch.indices.tolist() == list(range(len(pairs)))
 
 
@@ -92,7 +92,7 @@ def test_the_helpers_of_the_suite_make_valid_batches():
     assert wide.source.shape == (3, 6)
     assert wide.target.shape == (3, 5)
     assert (wide.source[~wide.source_mask] == PAD).all()
-    assert wide.tokens == batch.tokens
+    assert wide.num_targets == batch.num_targets
     many = repeated(batch, 3)
     assert len(many) == 9
     assert torch.equal(many.target[3:6], batch.target[1].expand(3, -1))

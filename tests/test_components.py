@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from runs import shared_corpus, shared_run, silent, tiny_config, write_text
 
-from pyro_align.components import chosen, refuse_idle
+from pyro_align.components import chosen, reject_ineffective_settings
 from pyro_align.config import Config, recipe
 from pyro_align.errors import ConfigError
 from pyro_align.inference import KL_SCHEDULES
@@ -76,9 +76,9 @@ def test_two_vocabularies_are_not_joint(tmp_path):
         config = chosen(tiny_config(shared_corpus(), vocabulary__joint=True, **files))
         if refused:
             with pytest.raises(ConfigError, match=r"vocabulary\.joint has no effect.*one file"):
-                refuse_idle(config)
+                reject_ineffective_settings(config)
         else:
-            refuse_idle(config)
+            reject_ineffective_settings(config)
 
 
 def test_words_are_not_dropped_from_a_frozen_model(tmp_path):
@@ -90,7 +90,7 @@ def test_words_are_not_dropped_from_a_frozen_model(tmp_path):
     trained = old.swap_guide("amortized", freeze_model=False, out=tmp_path / "new", **changes)
     # What the model was trained with stands in the way of nothing.
     changes = {"guide.name": "transformer", "training.freeze_model": True}
-    refuse_idle(trained.derived(changes), trained.config)
+    reject_ineffective_settings(trained.derived(changes), trained.config)
 
 
 def every_combination():
@@ -105,17 +105,17 @@ def every_combination():
 @pytest.mark.parametrize(("model", "guide", "objective"), [*every_combination()])
 def test_defaults_are_never_refused(model, guide, objective):
     parts = {"model.name": model, "guide.name": guide, "objective.name": objective}
-    refuse_idle(Config().changed(parts))
+    reject_ineffective_settings(Config().changed(parts))
 
 
 @pytest.mark.parametrize("name", ["demo", "iwslt14-de-en", "multi30k-de-en", "align"])
 def test_recipes_ask_for_nothing_in_vain(name, monkeypatch, tmp_path):
     monkeypatch.setenv("PYRO_ALIGN_DATA", str(tmp_path))
-    refuse_idle(chosen(Config.load(recipe(name))))
+    reject_ineffective_settings(chosen(Config.load(recipe(name))))
 
 
 @pytest.mark.parametrize("schedule", KL_SCHEDULES)
 @pytest.mark.parametrize("objective", ["enumerated", "score-function", "vimco"])
 def test_a_schedule_goes_with_what_it_weighs(schedule, objective):
     changes = {"objective.name": objective, "guide.name": "amortized"}
-    refuse_idle(Config().changed({**changes, "training.kl_schedule": schedule}))
+    reject_ineffective_settings(Config().changed({**changes, "training.kl_schedule": schedule}))

@@ -241,7 +241,7 @@ def _parameters(program: Any, batch: Batch) -> list[Tensor]:
 def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float | None]:
     """Posterior of the batch, means over target tokens, and the effective sample size."""
     scores = score_positions(model, guide, batch)
-    tokens = batch.tokens
+    tokens = batch.num_targets
     names = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy")
     values = {name: getattr(scores, name) for name in names}
     means = {

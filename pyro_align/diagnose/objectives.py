@@ -22,7 +22,7 @@ from pyro_align.inference import (
     ScoreFunctionELBO,
     TopKMarginal,
 )
-from pyro_align.inference.enumeration import enumerated_trace, every_alignment
+from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.importance import ImportanceObjective
 from pyro_align.inference.program import Latent
 from pyro_align.registry import OBJECTIVES
@@ -126,8 +126,10 @@ def wake_phase(model: Any, guide: Any, batch: Batch) -> Tensor:
     """
     batch = batch.sharing()
     model_trace, guide_trace = (enumerated_trace(each, batch) for each in (model, guide))
-    log_joint = sum(every_alignment(model_trace, site, batch) for site in ("alignment", "tokens"))
-    log_guide = every_alignment(guide_trace, "alignment", batch)
+    log_joint = sum(
+        enumerated_log_probs(model_trace, site, batch) for site in ("alignment", "tokens")
+    )
+    log_guide = enumerated_log_probs(guide_trace, "alignment", batch)
     assert isinstance(log_joint, Tensor)
     # Log probabilities are zero on padded target positions.
     return -(log_joint.detach().softmax(-1) * (log_joint + log_guide)).sum()

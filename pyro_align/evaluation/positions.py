@@ -61,7 +61,7 @@ def evaluate_positions(
         estimated = isinstance(scores, SimplexScores)
         for name, value in _measured(scores):
             totals[name] = totals.get(name, 0.0) + float(value.double().sum())
-        tokens += batch.tokens
+        tokens += batch.num_targets
         if links is not None:
             for name, probabilities in _alignments(scores):
                 rate = rates.setdefault(name, AlignmentErrorRate())

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyro_align.batch import Batch
 from pyro_align.distributions import mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.inference.enumeration import enumerated_trace, every_alignment
+from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.sharing import shared
 
@@ -32,7 +32,7 @@ class ExactGuide(AlignmentGuide):
         """Logits of the posterior, masked where the source is padding; without gradient."""
         # With gradients on, the model's states are those that its own run can share.
         trace = enumerated_trace(self.model, batch)
-        log_joint = every_alignment(trace, "alignment", batch) + every_alignment(
+        log_joint = enumerated_log_probs(trace, "alignment", batch) + enumerated_log_probs(
             trace, "tokens", batch
         )
         return mask_logits(log_joint.detach(), batch.source_mask.unsqueeze(1))

@@ -83,12 +83,12 @@ class Prediction(Baseline, ABC):
     def value(self, model: Any, batch: Batch) -> Float[Tensor, "batch target"]:
         """Prediction of the cost; a gradient it has reaches parameters of its own alone."""
 
-    def handle(self, model: Any, guide: Callable[[Batch], Any]) -> Handled:
+    def handle(self, model: Any, guide: Callable[[Batch], Any]) -> GuideWithBaseline:
         """The guide with ``infer["baseline"]`` set, for stock ``TraceGraph_ELBO`` as well."""
         # Handlers around the model, such as poutine.scale, have none of its methods.
         model = underlying(model)
         self.prepare(model)
-        return Handled(self, model, guide)
+        return GuideWithBaseline(self, model, guide)
 
     def forward(self, costs: Tensor, mask: Tensor) -> Tensor:
         """The costs, the prediction being subtracted already."""
@@ -146,7 +146,7 @@ class AverageBaseline(Prediction):
         return costs
 
 
-class Handled(nn.Module):
+class GuideWithBaseline(nn.Module):
     """A guide with a baseline's prediction set; its parameters are those of both."""
 
     def __init__(self, baseline: Prediction, model: Any, guide: Callable[[Batch], Any]):

@@ -48,7 +48,9 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
     return trace
 
 
-def every_alignment(trace: Any, site: str, batch: Batch) -> Float[Tensor, "batch target source"]:
+def enumerated_log_probs(
+    trace: Any, site: str, batch: Batch
+) -> Float[Tensor, "batch target source"]:
     """Log probability of a site of an enumerated trace, for every alignment."""
     sentences, sources = batch.source.shape
     log_prob = at_least_fp32(trace.nodes[site]["log_prob"])

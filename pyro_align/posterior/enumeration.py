@@ -14,7 +14,7 @@ from torch import Tensor
 from pyro_align.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.errors import IncompatibleError
-from pyro_align.inference.enumeration import enumerated_trace, every_alignment
+from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.traces import program_name
 from pyro_align.posterior.draws import draw
 
@@ -172,11 +172,13 @@ def score_positions(
     guide_trace = None if guide is None else enumerated_trace(guide, batch)
     latent = "alignment" in model_trace
     log_prior = (
-        every_alignment(model_trace, "alignment", batch) if latent else _attention(model, batch)
+        enumerated_log_probs(model_trace, "alignment", batch)
+        if latent
+        else _attention(model, batch)
     )
     has_guide = guide_trace is not None and "alignment" in guide_trace
-    log_guide = every_alignment(guide_trace, "alignment", batch) if has_guide else None
-    log_emission = every_alignment(model_trace, "tokens", batch)
+    log_guide = enumerated_log_probs(guide_trace, "alignment", batch) if has_guide else None
+    log_emission = enumerated_log_probs(model_trace, "tokens", batch)
     # Without a latent alignment the emission is the same for all, and the evidence already.
     log_evidence = (log_prior + log_emission).logsumexp(-1) if latent else log_emission[..., 0]
     return PositionScores(

@@ -105,13 +105,13 @@ class AlignmentTask(LightningModule):
             terms = self.objective.terms(self.elbo.model, self.elbo.guide, batch)
         self._batch_idx = batch_idx
         self._watch(terms.loss.detach())
-        self._step_tokens += batch.tokens
+        self._step_tokens += batch.num_targets
         new = torch.stack(
             [
                 -terms.loss.detach(),
                 terms.log_likelihood,
                 terms.kl,
-                terms.kl.new_full((), batch.tokens),
+                terms.kl.new_full((), batch.num_targets),
             ]
         )
         self._sums = new if self._sums is None else self._sums.to(new.device) + new
@@ -211,7 +211,7 @@ class AlignmentTask(LightningModule):
         kl = torch.zeros(()) if scores.kl is None else scores.kl.sum()
         elbo = scores.log_evidence if scores.elbo is None else scores.elbo
         entropy = scores.prior_entropy.sum()
-        sums = (scores.log_evidence.sum(), elbo.sum(), kl, entropy, torch.tensor(batch.tokens))
+        sums = (scores.log_evidence.sum(), elbo.sum(), kl, entropy, torch.tensor(batch.num_targets))
         self._valid += torch.stack([value.double().cpu() for value in sums])
 
     def on_validation_epoch_end(self) -> None:

@@ -300,7 +300,7 @@ class Recorder(pl.LightningModule):
 
     def training_step(self, batch: Batch) -> torch.Tensor:
         self.seen.append(batch.indices.tolist())
-        return self.weight * batch.tokens
+        return self.weight * batch.num_targets
 
     def validation_step(self, batch: Batch) -> None:
         pass

@@ -140,9 +140,9 @@ def test_of_the_run_itself():
     found = diagnose(model, guide, batch, {"it": EnumeratedELBO()}, repeats=8)
     scores = score_positions(model, guide, batch)
     for name in ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy"):
-        expected = getattr(scores, name).sum().item() / batch.tokens
+        expected = getattr(scores, name).sum().item() / batch.num_targets
         assert getattr(found.positions, name) == pytest.approx(expected), name
-    assert found.positions.tokens == batch.tokens
+    assert found.positions.tokens == batch.num_targets
     # A guide that overlooks what the posterior sees has weights of great variance.
     q, p = scores.log_guide.exp(), scores.log_posterior.exp()
     real = batch.source_mask.unsqueeze(1)

@@ -67,10 +67,10 @@ def test_its_bound_lies_below_the_evidence(finished):
     exact = evidence(run.model, batch).item()
     assert bound < exact
     means = run.evaluate(ParallelText.open(shared_corpus()["valid"]), translate=False).positions
-    assert means.elbo * batch.tokens == pytest.approx(bound, rel=1e-5)
-    assert means.log_evidence * batch.tokens == pytest.approx(exact, rel=1e-5)
+    assert means.elbo * batch.num_targets == pytest.approx(bound, rel=1e-5)
+    assert means.log_evidence * batch.num_targets == pytest.approx(exact, rel=1e-5)
     # In fp32, the difference of two sums.
-    assert means.gap * batch.tokens == pytest.approx(exact - bound, rel=1e-2, abs=1e-3)
+    assert means.gap * batch.num_targets == pytest.approx(exact - bound, rel=1e-2, abs=1e-3)
 
 
 def test_what_the_page_says_is_printed(finished):

@@ -63,7 +63,7 @@ def test_the_average_is_that_of_the_costs_of_all_steps_before():
         batch = padded(random_batch((2,) * len(targets), targets, seed=seed), target=seed)
         terms = elbo.terms(model, guide, batch)
         # The cost of a position is the log likelihood of its token.
-        means.append(terms.log_likelihood.item() / batch.tokens)
+        means.append(terms.log_likelihood.item() / batch.num_targets)
         assert elbo.baseline.average.item() == pytest.approx(sum(means) / len(means), rel=1e-5)
 
 

@@ -223,7 +223,7 @@ def test_a_certain_alignment_costs_nothing_to_infer(method):
     soft_model = SoftModel(model.networks)
     soft = Likelihood().terms(soft_model, NoGuide(soft_model), batch)
     assert terms.kl.item() == pytest.approx(0, abs=1e-12)
-    free = batch.tokens * getattr(objective, "free_bits", 0.0)
+    free = batch.num_targets * getattr(objective, "free_bits", 0.0)
     torch.testing.assert_close(terms.loss.detach(), free - soft.log_likelihood)
 
 

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from pyro_align.distributions import GumbelSoftmax
 from pyro_align.guides import GumbelGuide
 from pyro_align.inference import relaxed
-from pyro_align.inference.enumeration import enumerated_trace, every_alignment
+from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 
 BATCH = padded(random_batch(), source=1, target=1)
 
@@ -45,7 +45,7 @@ def test_a_value_of_the_guide_reaches_the_emission():
 def test_a_relaxed_guide_is_enumerated_as_its_categorical():
     guide = tiny_guide(tiny_model(), GumbelGuide)
     trace = enumerated_trace(guide, BATCH)
-    found = every_alignment(trace, "alignment", BATCH)
+    found = enumerated_log_probs(trace, "alignment", BATCH)
     expected = guide.amortized.scores(BATCH).log_softmax(-1)
     here = BATCH.target_mask
     assert_close(found[here], expected[here])
@@ -55,8 +55,8 @@ def test_a_relaxed_guide_is_enumerated_as_its_categorical():
 def test_enumeration_leaves_no_dimension_behind():
     """It can be done within another, and over and over."""
     model = tiny_model()
-    first = every_alignment(enumerated_trace(model, BATCH), "tokens", BATCH)
+    first = enumerated_log_probs(enumerated_trace(model, BATCH), "tokens", BATCH)
     with poutine.enum(first_available_dim=-3), poutine.trace() as outer:
-        second = every_alignment(enumerated_trace(model, BATCH), "tokens", BATCH)
+        second = enumerated_log_probs(enumerated_trace(model, BATCH), "tokens", BATCH)
     assert torch.equal(first, second)
     assert not outer.trace.stochastic_nodes

@@ -70,7 +70,7 @@ def parts(model, guide, batch=BATCH, points=400):
     one = torch.ones_like(log_f)
     for log_weight in (log_p, log_q):
         count = expectation(log_weight, one).item()
-        assert count == pytest.approx(batch.tokens, abs=1e-3)
+        assert count == pytest.approx(batch.num_targets, abs=1e-3)
     evidence = torch.trapezoid((log_p + log_f + jacobian).exp(), logit, dim=0).log()
     return (
         expectation(log_q, log_f),

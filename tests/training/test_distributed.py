@@ -161,7 +161,7 @@ def test_accumulated_batches_are_as_one():
     model = tiny_model()
     guide = tiny_guide(model)
     elbo = EnumeratedELBO()(model, guide)
-    (elbo(whole) / whole.tokens).backward()
+    (elbo(whole) / whole.num_targets).backward()
     expected = {f"elbo.{name}": parameter.grad for name, parameter in elbo.named_parameters()}
     assert accumulated.keys() == at_once.keys() == expected.keys()
     for name, gradient in expected.items():

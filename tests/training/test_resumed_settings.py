@@ -80,7 +80,7 @@ def test_the_line_of_an_epoch_is_of_the_whole_epoch(tmp_path, capsys):
     def summed(self, *arguments):
         found = terms(self, *arguments)
         if self.step is not None:
-            batches.append((self.step, float(found.loss.detach()), arguments[2].tokens))
+            batches.append((self.step, float(found.loss.detach()), arguments[2].num_targets))
         return found
 
     terms = ExactMarginal.terms
