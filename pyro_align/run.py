@@ -41,6 +41,7 @@ from pyro_align.run_folder import (
     check_version,
     prepare,
     prepare_from,
+    read_facts,
     refuse_other_text,
     synthetic_text,
     texts,
@@ -205,9 +206,14 @@ class Run(RunDisplay):
             TrainingError: if a loss is not a number.
         """
         with locked(self.path) if is_first_process() else nullcontext():
-            self._train(echo, quiet)
-            if is_first_process():
-                write_status(self.path, "finished")
+            if self._is_finished():
+                echo("finished already: raise training.epochs in config.toml to train on")
+            else:
+                if is_first_process():
+                    write_status(self.path, "training")
+                seconds = self._train(echo, quiet)
+                if is_first_process():
+                    write_status(self.path, "finished", fit_seconds=round(seconds, 1))
         self._load_weights("weights.safetensors")
         for program in self.programs.values():
             program.eval()
@@ -425,7 +431,8 @@ class Run(RunDisplay):
         for program in self.programs.values():
             program.to(device)
 
-    def _train(self, echo: Echo, quiet: bool) -> None:
+    def _train(self, echo: Echo, quiet: bool) -> float:
+        """Train to the end; returns the seconds of the whole fit."""
         refuse_other_text(self.config, self.path, "put the old one back, or start a new run")
         corpora = self._corpora()
         for name, corpus in corpora.items():
@@ -433,8 +440,14 @@ class Run(RunDisplay):
             echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
         programs = (self.model, self.guide, self.objective)
         texts = (corpora["train"], corpora["valid"])
-        notes = self._notes()
-        training.fit(self.config, *programs, *texts, folder=self.path, notes=notes, quiet=quiet)
+        options: dict[str, Any] = {"notes": self._notes(), "quiet": quiet}
+        return training.fit(self.config, *programs, *texts, folder=self.path, **options)
+
+    def _is_finished(self) -> bool:
+        """Whether the fit ended with the present configuration, and its weights are there."""
+        status = read_facts(self.path / "run.json").get("status")
+        has_weights = (self.path / "weights.safetensors").is_file()
+        return status == "finished" and has_weights and training.is_finished(self.config, self.path)
 
     def _notes(self) -> dict[str, str]:
         """Notes that tie weights to this run's vocabularies and settings."""

@@ -82,7 +82,7 @@ def identity(config: Config, source: Vocabulary, target: Vocabulary) -> dict[str
         "target.model": target.fingerprint(),
         **{
             f"{table}.{key}": value
-            for table in ("model", "guide", "network")
+            for table in ("model", "guide", "network", "vocabulary")
             for key, value in values[table].items()
         },
     }
@@ -195,10 +195,10 @@ def read_facts(path: Path) -> Any:
     return facts
 
 
-def write_status(folder: Path, status: str) -> None:
-    """Say in ``run.json`` how far the run is, and who made it."""
-    facts = {"format": FORMAT, "pyro_align": pyro_align.__version__, "status": status}
-    write_facts(folder / "run.json", facts)
+def write_status(folder: Path, status: str, **facts: Any) -> None:
+    """Write the status of a run to ``run.json``, with the version and any further facts."""
+    made = {"format": FORMAT, "pyro_align": pyro_align.__version__, "status": status}
+    write_facts(folder / "run.json", {**made, **facts})
 
 
 def write_facts(path: Path, facts: Any) -> None:

@@ -138,7 +138,7 @@ def checkpoint(folder: Path) -> Any:
     same after a resume, for they count resumes too. Nothing of the time that training took.
     """
     saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    del saved["seconds"], saved["epoch_sums"]  # the latter has seconds too
+    del saved["seconds"], saved["fit_seconds"], saved["epoch_sums"]  # the last has seconds too
     loop = saved.pop("loops")["fit_loop"]
     epoch = loop["epoch_progress"]["current"]["processed"]
     return {**saved, "loaders": loop["state_dict"], "epochs": epoch}

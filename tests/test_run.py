@@ -55,6 +55,7 @@ def test_what_a_run_holds():
     assert data["train"]["files"] == ["train.de", "train.en"]
     assert data["valid"]["sha256"] == ParallelText.open(shared_corpus()["valid"]).fingerprint()
     facts = json.loads((folder / "run.json").read_text())
+    assert 0 < facts.pop("fit_seconds") < 100
     assert facts == {"format": FORMAT, "pyro_align": pyro_align.__version__, "status": "finished"}
 
 

@@ -156,7 +156,6 @@ def fit(
         under_torchrun,
     )
 
-    began = time.monotonic()
     with _interruptible() as made:
         if resume is not None:
             made.append(resume)
@@ -186,7 +185,7 @@ def fit(
             run = resumed_run(made[0])
         run.fit(echo=tell if is_first_process() else lambda line: None, quiet=is_quiet())
         if is_first_process():
-            _report(run, time.monotonic() - began)
+            _report(run)
 
 
 @contextmanager
@@ -221,12 +220,12 @@ def _default_folder(config: Any) -> Path:
     return Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}"
 
 
-def _report(run: Any, seconds: float) -> None:
+def _report(run: Any) -> None:
     """Evaluate, show the table, and say what to do next."""
     from pyro_align.cli.options import chosen_device
     from pyro_align.cli.tables import show_evaluation
     from pyro_align.corpus import LinkFile
-    from pyro_align.run_folder import write_facts
+    from pyro_align.run_folder import read_facts, write_facts
 
     began = time.monotonic()
     text, gold = run.test_text()
@@ -240,7 +239,8 @@ def _report(run: Any, seconds: float) -> None:
             device=device,
             progress=show_done,
         )
-    facts = {**result.to_dict(), "fit_seconds": round(seconds, 1)}
+    seconds = read_facts(run.path / "run.json")["fit_seconds"]
+    facts = {**result.to_dict(), "fit_seconds": seconds}
     write_facts(run.path / "results.json", facts)
     show_evaluation(result, f"{run.path} on {' '.join(p.name for p in text.paths)}")
     if is_quiet():

@@ -55,10 +55,11 @@ def evaluate_positions(
     totals: dict[str, float] = {}
     rates: dict[str, AlignmentErrorRate] = {}
     tokens = done = 0
-    estimated = False
+    estimated, latent = False, True
     for indices, batch in every_batch(corpus, batch_tokens):
         scores = score_positions(model, guide, batch.to(device))
         estimated = isinstance(scores, SimplexScores)
+        latent = estimated or scores.log_emission is not None
         for name, value in _measured(scores):
             totals[name] = totals.get(name, 0.0) + float(value.double().sum())
         tokens += batch.num_targets
@@ -69,9 +70,8 @@ def evaluate_positions(
                     rate.update(_links(row, pairs[i], vocabularies), links[i])
         done += len(indices)
         progress(done)
-    means = PositionMeans(
-        tokens, estimated, **{name: total / tokens for name, total in totals.items()}
-    )
+    per_token = {name: total / tokens for name, total in totals.items()}
+    means = PositionMeans(tokens, latent, estimated, **per_token)
     return Evaluation(len(pairs), means, rates)
 
 

@@ -18,6 +18,7 @@ class PositionMeans:
 
     Attributes:
         tokens: number of target tokens, the sentence ends counted.
+        latent: whether there are latent alignments; false for soft attention.
         estimated: whether evidence and bound are estimates, from draws of alignments that cannot be
             enumerated; see :class:`~pyro_align.posterior.SimplexScores`.
         log_evidence: log ``p(y_t | x, y_<t)``, alignments marginalised out.
@@ -29,6 +30,7 @@ class PositionMeans:
     """
 
     tokens: int = 0
+    latent: bool = True
     estimated: bool = False
     log_evidence: float = 0.0
     elbo: float | None = None
@@ -79,20 +81,22 @@ class Evaluation:
     def measures(self) -> list[Measure]:
         """What was measured, in the order it is shown; what was not is left out."""
         means, unit = self.positions, "nats a piece"
+        prior = "prior" if means.latent else "attention"
         if means.estimated:
             kind, note = (
                 "perplexity",
                 "per target piece, estimated from draws; too high if anything",
             )
         else:
-            kind, note = "exact perplexity", "per target piece, alignments summed out"
+            summed = ", alignments summed out" if means.latent else ""
+            kind, note = "exact perplexity", f"per target piece{summed}"
         found: list[tuple[str, float | None, int, str]] = [
             (kind, means.perplexity, 3, note),
             ("log evidence", means.log_evidence, 4, unit),
             ("ELBO", means.elbo, 4, unit),
             ("KL(guide ‖ prior)", means.kl, 4, unit),
             ("KL(guide ‖ exact posterior)", means.gap, 4, f"{unit}: log evidence − ELBO"),
-            ("entropy of the prior", means.prior_entropy, 4, unit),
+            (f"entropy of the {prior}", means.prior_entropy, 4, unit),
             ("entropy of the exact posterior", means.posterior_entropy, 4, unit),
         ]
         if (scores := self.translation) is not None:
@@ -104,7 +108,8 @@ class Evaluation:
                 f"95 % within {low:.4f} and {high:.4f}, precision {rate.precision:.3f}, "
                 f"recall {rate.recall:.3f}"
             )
-            found.append((f"AER of the {name}", rate.error_rate, 4, note))
+            source = prior if name == "prior" else name
+            found.append((f"AER of the {source}", rate.error_rate, 4, note))
         found.append(("sentence pairs", self.sentences, 0, f"{means.tokens} target pieces"))
         return [
             Measure(name, value, digits, note)

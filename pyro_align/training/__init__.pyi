@@ -1,5 +1,5 @@
 from .data import buckets, index, make_vocabularies
-from .fit import check_machine, fit
+from .fit import check_machine, fit, is_finished
 from .task import AlignmentTask
 from .weights import load_weights, own_parameters, save_weights
 
@@ -9,6 +9,7 @@ __all__ = [
     "check_machine",
     "fit",
     "index",
+    "is_finished",
     "load_weights",
     "make_vocabularies",
     "own_parameters",

@@ -57,7 +57,7 @@ def fit(
     folder: Path,
     notes: Mapping[str, str] | None = None,
     quiet: bool = False,
-) -> Trainer:
+) -> float:
     """Train model and guide, going on from ``folder``'s checkpoint if there is one.
 
     Args:
@@ -72,7 +72,7 @@ def fit(
         quiet: whether to leave out the progress bar and the line per epoch.
 
     Returns:
-        The Lightning trainer, done.
+        Seconds of training and validation, those before a resume added.
 
     Raises:
         TrainingError: if a loss is no number, naming step, batch and the last good checkpoint; or
@@ -142,7 +142,7 @@ def fit(
                 f"{error}; make room, then go on with "
                 f"`pyro-align fit --resume {shlex.quote(str(folder))}`"
             ) from error
-    return trainer
+    return task.fit_seconds
 
 
 class Stopping(EarlyStopping):
@@ -206,6 +206,19 @@ def _progress(quiet: bool) -> list[Callback]:
     if quiet:
         return []
     return [EpochLines(), *([FitProgress()] if sys.stderr.isatty() or in_notebook() else [])]
+
+
+def is_finished(config: Config, folder: Path) -> bool:
+    """Whether a finished fit's last checkpoint was made with this very configuration.
+
+    There is nothing to train then: checkpoints lie before the end of an epoch, and the last
+    epoch would be trained once more.
+    """
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    if not checkpoint.exists():
+        return False
+    saved: dict[str, Any] = SafeCheckpointIO().load_checkpoint(checkpoint)["config"]
+    return saved == plain(config)
 
 
 def saved_step(checkpoint: Path) -> int:

@@ -60,6 +60,8 @@ class AlignmentTask(LightningModule):
         self._epoch = torch.zeros(3, dtype=torch.float64)
         self._since = time.perf_counter()
         self._seconds = 0.0  # of training before that moment
+        # Start of this stretch of the fit, and seconds of the stretches before it.
+        self._began, self._before = time.perf_counter(), 0.0
         self._batch_idx = 0
         # Epoch, batch and step of the first loss or gradient that was no number, −1 for none.
         self._nonfinite = torch.full((3,), -1)
@@ -177,6 +179,15 @@ class AlignmentTask(LightningModule):
         self._epoch.zero_()
         self._sums, self._since = None, time.perf_counter()
 
+    @property
+    def fit_seconds(self) -> float:
+        """Seconds of training and validation since the fit began, resumed stretches added."""
+        return self._before + time.perf_counter() - self._began
+
+    def on_fit_start(self) -> None:
+        """Start to measure this stretch of the fit."""
+        self._began = time.perf_counter()
+
     def on_train_end(self) -> None:
         """Leave the objective as the bound itself."""
         self.objective.step, self.objective.kl_weight = None, 1.0
@@ -191,12 +202,14 @@ class AlignmentTask(LightningModule):
         checkpoint["sums"] = self._total()
         checkpoint["seconds"] = self._trained()
         checkpoint["epoch_sums"] = self._epoch.tolist()
+        checkpoint["fit_seconds"] = self.fit_seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with those sums and that time, at the learning rate and weight decay of now."""
         adopt(checkpoint, self.settings)
         self._seconds = checkpoint["seconds"]
         self._epoch = torch.tensor(checkpoint["epoch_sums"], dtype=torch.float64)
+        self._before = checkpoint["fit_seconds"]
         sums = checkpoint["sums"]
         self._sums = sums if sums is None or self.trainer.is_global_zero else sums * 0
 

@@ -59,6 +59,21 @@ def test_what_was_not_measured_is_left_out():
     assert "estimated" in frame.loc["perplexity", "note"]
 
 
+def test_soft_attention_has_no_prior_and_sums_nothing_out():
+    means = PositionMeans(tokens=3, latent=False, log_evidence=-1.0, prior_entropy=0.5)
+    rate = AlignmentErrorRate()
+    rate.update(frozenset({(0, 0)}), GoldLinks(frozenset({(0, 0)}), frozenset()))
+    frame = Evaluation(1, means, {"prior": rate}).to_frame()
+    assert list(frame.index) == [
+        "exact perplexity",
+        "log evidence",
+        "entropy of the attention",
+        "AER of the attention",
+        "sentence pairs",
+    ]
+    assert frame.loc["exact perplexity", "note"] == "per target piece"
+
+
 def test_a_notebook_shows_it():
     shown = measured()._repr_html_()
     rows = re.findall(r"<tr>\s*<th>(.*?)</th>\s*<td>(.*?)</td>\s*<td>(.*?)</td>", shown)

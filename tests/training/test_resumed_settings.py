@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -52,6 +53,32 @@ def test_what_is_not_honoured_is_refused_by_name(run):
         with pytest.raises(UserError, match=match):
             edited(run, **{key: value})
         (run / "config.toml").write_text(original)
+
+
+def test_the_time_of_a_resumed_fit_is_that_of_all_its_stretches(run):
+    path = run / "checkpoints" / "last.ckpt"
+    saved = torch.load(path, weights_only=True)
+    assert (
+        0 < saved["fit_seconds"] <= json.loads((run / "run.json").read_text())["fit_seconds"] + 0.1
+    )
+    torch.save({**saved, "fit_seconds": 1000.0}, path)
+    edited(run, epochs=3)
+    assert 1000 < json.loads((run / "run.json").read_text())["fit_seconds"] < 1100
+
+
+def test_a_finished_fit_trains_nothing_more(run):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    told = []
+    resumed = Run.resume(run).fit(echo=told.append, quiet=True)
+    assert told == ["finished already: raise training.epochs in config.toml to train on"]
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert not resumed.model.training
+    # A fit that is killed after its settings were changed is not finished.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyro_align.training.fit", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            edited(run, epochs=3)
+    assert json.loads((run / "run.json").read_text())["status"] == "training"
 
 
 def test_epochs_learning_rate_and_weight_decay_are_honoured(run):
