@@ -1,4 +1,4 @@
-"""Objectives (Pyro ELBOs), baselines and schedules."""
+"""Objectives (Pyro ELBOs), baselines and KL schedules."""
 
 import lazy_loader
 

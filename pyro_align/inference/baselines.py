@@ -1,11 +1,11 @@
-"""Baselines: what is subtracted from the cost in a score-function gradient.
+"""Baselines (control variates) for score-function gradients.
 
-A baseline may not depend on the alignment whose cost it is subtracted from; then the gradient's
-expectation stays and only its variance changes. There are two kinds. One predicts the cost before
-an alignment is drawn (:class:`Prediction`): it is a handler for the guide that sets
-``infer["baseline"]`` at the site ``alignment``, the option that stock ``TraceGraph_ELBO`` and this
-package's :class:`ScoreFunctionELBO` read. The other takes it from the costs of other alignments
-(:class:`LeaveOneOut`), which only the objective knows.
+A baseline is subtracted from the cost. It must not depend on the alignment whose cost it is
+subtracted from; the gradient then stays unbiased and only its variance changes. There are two
+kinds. A :class:`Prediction` predicts the cost before an alignment is sampled: it wraps the guide
+and sets ``infer["baseline"]`` at the site ``alignment``, the option that stock ``TraceGraph_ELBO``
+and this package's :class:`ScoreFunctionELBO` read. :class:`LeaveOneOut` computes the baseline from
+the costs of the other samples, which only the objective knows.
 """
 
 from __future__ import annotations
@@ -25,87 +25,88 @@ from pyro_align.inference.traces import program_name, underlying
 
 
 class Baseline(nn.Module, ABC):
-    """A module, for what it learns or keeps is part of a training run and of its checkpoints."""
+    """Base class of baselines: a module, so that checkpoints save its parameters and buffers."""
 
     samples: ClassVar[int] = 1
-    """The least number of alignments a position that it works with."""
+    """Minimum number of alignments sampled per position."""
 
     def prepare(self, model: Any) -> None:
-        """Make what depends on a model's sizes. Called again it does nothing."""
+        """Create the parameters whose sizes depend on the model; idempotent."""
 
     @abstractmethod
     def handle(self, model: Any, guide: Callable[[Batch], Any]) -> Callable[[Batch], Any]:
-        """The guide, asking for what is to be subtracted before the costs are known."""
+        """Wrap the guide to set the part of the baseline that is known before the costs."""
 
     @abstractmethod
     def forward(
         self, costs: Float[Tensor, "sample batch target"], mask: Bool[Tensor, "batch target"]
     ) -> Float[Tensor, "sample batch target"]:
-        """What multiplies the score of each alignment.
+        """Return the factor of each alignment's score: its cost minus the baseline.
 
         Args:
-            costs: what the handled guide left of the costs; zero on padding; without gradient.
+            costs: costs minus the baseline that the wrapped guide set; zero on padding; without
+                gradient.
             mask: true on real target positions.
         """
 
 
 class NoBaseline(Baseline):
-    """Nothing is subtracted, but for what a guide of one's own asks for in its ``infer``."""
+    """No baseline, except one that the guide itself sets in ``infer["baseline"]``."""
 
     def handle(self, model: Any, guide: Callable[[Batch], Any]) -> Callable[[Batch], Any]:
-        """The guide as it is."""
+        """Return the guide unchanged."""
         return guide
 
     def forward(self, costs: Tensor, mask: Tensor) -> Tensor:
-        """The costs."""
+        """Return the costs unchanged."""
         return costs
 
 
 class LeaveOneOut(Baseline):
-    """For each alignment the mean cost of the others of its position (RLOO; Kool et al. 2019)."""
+    """Mean cost of the other samples of the same position (RLOO; Kool et al. 2019)."""
 
     samples = 2
 
     def handle(self, model: Any, guide: Callable[[Batch], Any]) -> Callable[[Batch], Any]:
-        """The guide as it is."""
+        """Return the guide unchanged."""
         return guide
 
     def forward(self, costs: Tensor, mask: Tensor) -> Tensor:
-        """Each cost less the mean of the others."""
+        """Subtract from each cost the mean of the others."""
         number = len(costs)
         return (costs - costs.mean(0)) * (number / (number - 1))
 
 
 class Prediction(Baseline, ABC):
-    """A value for every target position, computed from model and batch."""
+    """A baseline that predicts the cost of each target position from the model and the batch."""
 
     @abstractmethod
     def value(self, model: Any, batch: Batch) -> Float[Tensor, "batch target"]:
-        """Prediction of the cost; a gradient it has reaches parameters of its own alone."""
+        """Predict the cost. Gradients may flow to the baseline's own parameters only."""
 
     def handle(self, model: Any, guide: Callable[[Batch], Any]) -> GuideWithBaseline:
-        """The guide with ``infer["baseline"]`` set, for stock ``TraceGraph_ELBO`` as well."""
-        # Handlers around the model, such as poutine.scale, have none of its methods.
+        """Wrap the guide to set ``infer["baseline"]``; also works with ``TraceGraph_ELBO``."""
+        # Handlers around the model, such as poutine.scale, hide its methods.
         model = underlying(model)
         self.prepare(model)
         return GuideWithBaseline(self, model, guide)
 
     def forward(self, costs: Tensor, mask: Tensor) -> Tensor:
-        """The costs, the prediction being subtracted already."""
+        """Return the costs unchanged: the prediction is subtracted already."""
         return costs
 
 
 class SoftAttentionBaseline(Prediction):
-    """``log p(y_t | E_p[m_z])``: the likelihood that soft attention would have (Deng et al. 2018).
+    """``log p(y_t | E_p[m_z])``, the log likelihood under soft attention (Deng et al. 2018).
 
-    It predicts the log likelihood of the tokens. Where the cost holds a sampled KL divergence too,
-    as in stock ``TraceGraph_ELBO``, it is still a valid baseline, only a less good one.
+    It predicts the log likelihood of the tokens. If the cost also contains a sampled KL divergence,
+    as in stock ``TraceGraph_ELBO``, it is still a valid baseline but reduces the variance less.
     """
 
     def value(self, model: Any, batch: Batch) -> Tensor:
-        """Soft-attention log likelihood of each target token."""
+        """Compute the soft-attention log likelihood of each target token."""
         require(self, model, "states", "expected_emission")
-        # The states are computed with their graph, for model and guide will share them.
+        # Outside no_grad: model and guide share the states and differentiate them.
         states = model.states(batch)
         with torch.no_grad():
             log_likelihood: Tensor = model.expected_emission(states).log_prob(batch.target)
@@ -113,14 +114,14 @@ class SoftAttentionBaseline(Prediction):
 
 
 class AverageBaseline(Prediction):
-    """The running average of the cost of a target token, one number.
+    """Running average of the cost per target token, a scalar.
 
-    It averages over all costs so far, and from :attr:`horizon` steps on with exponential decay.
-    It learns when a gradient is to be taken, from the costs of that step, *after* these have used
-    it. Stock ``TraceGraph_ELBO`` does not tell it the costs; there it stays as it is.
+    The mean of all costs for the first :attr:`horizon` steps, then an exponential moving average.
+    It is updated when gradients are enabled, with the costs of a step *after* they have used it.
+    Stock ``TraceGraph_ELBO`` does not pass it the costs, so there it never changes.
 
     Args:
-        horizon: steps that the average reaches back.
+        horizon: number of steps averaged over.
     """
 
     average: Tensor
@@ -133,13 +134,13 @@ class AverageBaseline(Prediction):
         self.register_buffer("steps", torch.zeros(()))
 
     def value(self, model: Any, batch: Batch) -> Tensor:
-        """The average."""
+        """Expand the average to the shape of the targets."""
         return self.average.expand(batch.target.shape)
 
     def forward(self, costs: Tensor, mask: Tensor) -> Tensor:
-        """The costs, already less the average, which moves by the mean of what is left of them."""
+        """Return the costs, which are relative to the average, and update it with their mean."""
         if torch.is_grad_enabled():
-            # In place: where training is distributed the first process sends its buffers to all.
+            # In place: distributed training broadcasts the buffers of the first process.
             self.steps += 1
             mean = costs.sum() / (len(costs) * mask.sum())
             self.average += mean / self.steps.clamp_max(self.horizon)
@@ -147,18 +148,18 @@ class AverageBaseline(Prediction):
 
 
 class GuideWithBaseline(nn.Module):
-    """A guide with a baseline's prediction set; its parameters are those of both."""
+    """A guide with the prediction of a baseline; it has the parameters of both."""
 
     def __init__(self, baseline: Prediction, model: Any, guide: Callable[[Batch], Any]):
         super().__init__()
         self.baseline = baseline
         self.guide = guide
-        # Past Module.__setattr__, which would register the model as a child.
+        # Bypasses Module.__setattr__, which would register the model as a child.
         self.__dict__["model"] = model
         self.__name__ = program_name(guide)
 
     def forward(self, batch: Batch) -> Any:
-        """Run the guide."""
+        """Run the guide with the baseline set."""
         self.baseline.to(batch.target.device)
         value = self.baseline.value(self.model, batch)
         with _SetBaseline(value.masked_fill(~batch.target_mask, 0.0)):
@@ -166,7 +167,7 @@ class GuideWithBaseline(nn.Module):
 
 
 class _SetBaseline(Messenger):
-    """Set ``baseline_value`` at ``alignment``, in the shape that Pyro gives the cost."""
+    """Set ``baseline_value`` at ``alignment``, with the shape of the cost in Pyro."""
 
     def __init__(self, value: Tensor):
         super().__init__()
@@ -182,13 +183,13 @@ class _SetBaseline(Messenger):
 
 
 def require(baseline: Baseline, model: Any, *needs: str) -> None:
-    """Refuse a model without the attributes that a baseline uses.
+    """Check that a model has the attributes that a baseline uses.
 
     Raises:
-        IncompatibleError: naming them.
+        IncompatibleError: if one is missing.
     """
     if not all(hasattr(model, need) for need in needs):
         raise IncompatibleError(
-            f"{type(baseline).__name__} needs a model with {' and '.join(needs)}, as "
-            f"AlignmentModel has them, and {program_name(model)} has not: take another baseline"
+            f"{type(baseline).__name__} needs a model with the attributes {', '.join(needs)}, such "
+            f"as an AlignmentModel, but {program_name(model)} lacks them: use another baseline"
         )

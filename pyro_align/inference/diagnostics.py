@@ -1,4 +1,4 @@
-"""Statistics of gradient estimates, and of importance weights."""
+"""Statistics of gradient estimates and of importance weights."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 GROUPS = 16
-"""Groups of draws that standard errors are taken from, and so gradients that are held."""
+"""Number of groups of samples for jackknife standard errors, and of gradients kept in memory."""
 
 SIGNIFICANT = 3.0
-"""Standard errors of a squared bias beyond which it is one. That is some six of the bias itself:
-without one, a gradient raises a false alarm in about 1 of 50 000 diagnoses."""
+"""Threshold for a bias: the squared bias in standard errors, about six of the bias itself. An
+unbiased gradient exceeds it in about 1 of 50 000 diagnoses."""
 
-_PIECE = 2**16
+_CHUNK = 2**16
 
 
 @dataclass(frozen=True)
 class GradientStatistics:
-    """What draws of a gradient say of its estimator.
+    """Bias and noise of a gradient estimator, estimated from samples.
 
     Attributes:
-        signal: norm of the reference gradient; without one that of the expected gradient, what
-            the noise of the draws adds to it on average taken off.
+        signal: norm of the reference gradient; without a reference, norm of the expected gradient,
+            corrected for the noise of the samples.
         signal_error: standard error of ``signal``, 0 with a reference.
-        noise: root of the total variance of a draw, all coordinates' summed.
+        noise: standard deviation of one sample: square root of the variance summed over all
+            coordinates.
         noise_error: standard error of ``noise``.
-        bias: norm of the expected gradient's distance from the reference, noise taken off as well;
-            None without a reference.
+        bias: norm of the difference between the expected gradient and the reference, corrected for
+            noise; None without a reference.
         bias_error: standard error of ``bias``.
-        detectable: least bias that would have shown, about; None without a reference.
-        biased: whether ``bias²`` is more than :data:`SIGNIFICANT` of its standard errors, and
-            more than rounding; None without a reference.
+        detectable: approximate smallest bias that would be detected; None without a reference.
+        biased: whether ``bias²`` exceeds :data:`SIGNIFICANT` standard errors and rounding error;
+            None without a reference.
     """
 
     signal: float
@@ -50,7 +51,7 @@ class GradientStatistics:
 
     @property
     def noise_to_signal(self) -> float | None:
-        """``noise / signal``; None where there is no signal."""
+        """``noise / signal``; None if the signal is zero."""
         return self._relative(self.noise)
 
     @property
@@ -63,7 +64,7 @@ class GradientStatistics:
 
     @property
     def relative_bias(self) -> float | None:
-        """``bias / signal``; None without a reference, or without signal."""
+        """``bias / signal``; None without a reference or if the signal is zero."""
         return self._relative(self.bias)
 
     @property
@@ -73,7 +74,7 @@ class GradientStatistics:
 
     @property
     def relative_detectable(self) -> float | None:
-        """``detectable / signal``; None without a reference, or without signal."""
+        """``detectable / signal``; None without a reference or if the signal is zero."""
         return self._relative(self.detectable)
 
     def _relative(self, value: float | None) -> float | None:
@@ -81,16 +82,16 @@ class GradientStatistics:
 
 
 class GradientDraws:
-    """Independent draws of a gradient, of which only the means of some groups are held.
+    """Accumulates independent samples of a gradient; only sums over groups are kept.
 
-    A bias is told from noise by what different draws have in common: with deviations ``d`` from
-    the reference, the mean of ``d_i · d_j`` over pairs of different draws is an unbiased estimate
-    of the squared bias. Pairs are of groups here, and standard errors are the jackknife's over
-    groups, which are not too small for an unbiased estimator. Nothing can be said of what no draw
-    has seen: a rare alignment that matters shows in neither noise nor bias.
+    Bias is separated from noise by the inner products of different samples: with deviations ``d``
+    from the reference, the mean of ``d_i · d_j`` over pairs ``i ≠ j`` is an unbiased estimate of
+    the squared bias. Here the pairs are of groups, and standard errors are jackknife estimates over
+    groups. Alignments that no sample contains are invisible: a rare alignment that matters shows in
+    neither noise nor bias.
 
     Args:
-        reference: the gradient that is to be estimated; None if it is not known.
+        reference: the exact gradient; None if it is not known.
     """
 
     def __init__(self, reference: Float[Tensor, " coordinate"] | None = None):
@@ -100,7 +101,7 @@ class GradientDraws:
         self._squares: list[float] = []
 
     def add(self, gradient: Float[Tensor, " coordinate"]) -> None:
-        """One draw."""
+        """Add one sample."""
         if self._center is None:
             self._center = gradient
         deviation = gradient - self._center
@@ -112,14 +113,14 @@ class GradientDraws:
             self._sums[group] += deviation
 
     def statistics(self) -> GradientStatistics:
-        """What the draws so far say.
+        """Return the statistics of the samples so far.
 
         Raises:
-            ValueError: if they are fewer than three.
+            ValueError: if there are fewer than three samples.
         """
         count = len(self._squares)
         if count < 3:
-            raise ValueError(f"statistics of a gradient need three draws or more, got {count}")
+            raise ValueError(f"gradient statistics need at least three samples, got {count}")
         assert self._center is not None
         groups = [self._squares[group::GROUPS] for group in range(len(self._sums))]
         sizes = torch.tensor([len(group) for group in groups], dtype=torch.float64)
@@ -157,7 +158,12 @@ class GradientDraws:
 
 
 def _square(products: Tensor, sizes: Tensor) -> tuple[float, float]:
-    """Squared norm of an expected vector, unbiased, from inner products of group sums of draws."""
+    """Estimate the squared norm of an expected vector, unbiased, and its standard error.
+
+    Args:
+        products: inner products of the sums of the groups.
+        sizes: number of samples of each group.
+    """
 
     def estimate(kept: Tensor) -> Tensor:
         weight = kept / sizes
@@ -169,23 +175,28 @@ def _square(products: Tensor, sizes: Tensor) -> tuple[float, float]:
 
 
 def _root(square: float, error: float) -> tuple[float, float]:
-    """Root of an estimate that may be negative; its error does not shrink with it."""
+    """Return the square root of an estimate, which may be negative, and its standard error."""
     root = math.sqrt(max(0.0, square))
     return root, math.sqrt(root**2 + error) - root
 
 
 def _products(vectors: Sequence[Tensor]) -> Float[Tensor, "group group"]:
-    """Inner products of all pairs, in double precision on the CPU."""
-    pieces = zip(*(vector.split(_PIECE) for vector in vectors), strict=True)
+    """Compute the inner products of all pairs, in double precision on the CPU."""
+    chunks = zip(*(vector.split(_CHUNK) for vector in vectors), strict=True)
     total = torch.zeros(len(vectors), len(vectors), dtype=torch.float64)
-    for piece in pieces:
-        rows = torch.stack(piece).double()
+    for chunk in chunks:
+        rows = torch.stack(chunk).double()
         total += (rows @ rows.T).cpu()
     return total
 
 
 def _jackknife(estimate: Callable[[Tensor], Tensor], groups: int) -> tuple[float, float]:
-    """An estimate and its standard error; it is given 1 for each group to keep, else 0."""
+    """Return an estimate and its jackknife standard error.
+
+    Args:
+        estimate: function of one weight per group, 1 to include the group and 0 to leave it out.
+        groups: number of groups.
+    """
     everything = torch.ones(groups, dtype=torch.float64)
     without_each = torch.stack([estimate(everything - row) for row in torch.eye(groups).double()])
     spread = (without_each - without_each.mean()).square().sum()
@@ -193,7 +204,7 @@ def _jackknife(estimate: Callable[[Tensor], Tensor], groups: int) -> tuple[float
 
 
 def flat_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Float[Tensor, " coordinate"]:
-    """Gradient of a loss for all parameters, as one vector; their ``.grad`` stays as it is."""
+    """Return the gradient for all parameters as one vector, without changing their ``.grad``."""
     grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     return torch.cat([grad.reshape(-1) for grad in grads])
 
@@ -203,16 +214,16 @@ def effective_sample_size(
     log_guide: Float[Tensor, "*shape alignment"],
     mask: Bool[Tensor, "*#shape alignment"],
 ) -> Float[Tensor, "*shape"]:
-    """Fraction of importance-weighted draws of the guide that draws of the posterior would equal.
+    """Compute the effective sample size of the guide's importance weights, as a fraction.
 
-    ``(E_q w)² / E_q w²`` with ``w = p(z, y) / q(z)`` (Kong 1992), which is ``1 / Σ_s p(s | y)² /
-    q(s)``: the limit of the usual estimate from many draws, computed without a draw. Between 0 and
-    1, and 1 for the exact posterior.
+    ``(E_q w)² / E_q w²`` with ``w = p(z, y) / q(z)`` (Kong 1992), computed exactly as
+    ``1 / Σ_s p(s | y)² / q(s)``: the limit of the usual estimate as the number of samples grows.
+    It lies between 0 and 1, and is 1 if the guide is the exact posterior.
 
     Args:
         log_posterior: ``log p(s | y)``.
         log_guide: ``log q(s)``.
-        mask: which alignments there are.
+        mask: true on real source positions.
     """
     terms = (2 * log_posterior - log_guide).masked_fill(~mask, -math.inf)
     return (-terms.logsumexp(-1)).exp()
@@ -220,10 +231,10 @@ def effective_sample_size(
 
 @contextmanager
 def without_dropout(*programs: object) -> Iterator[None]:
-    """Modules in evaluation mode, able to differentiate; as they were afterwards.
+    """Switch dropout off, keeping modules differentiable, and restore their modes afterwards.
 
-    Recurrent networks stay in training mode, without which CUDA's have no backward pass, with
-    their dropout set to 0.
+    Modules are set to evaluation mode, except recurrent networks: those stay in training mode,
+    which cuDNN needs for the backward pass, with their dropout set to 0.
     """
     modules = [
         module for each in programs if isinstance(each, nn.Module) for module in each.modules()
@@ -244,12 +255,12 @@ def without_dropout(*programs: object) -> Iterator[None]:
 
 
 def kept_bytes(forward: Callable[[], Tensor], parameters: Iterable[Tensor]) -> int:
-    """Memory that a forward pass keeps for the backward pass, the parameters' own left out.
+    """Return the bytes that a forward pass saves for the backward pass, excluding parameters.
 
-    Every storage is counted once, whole, however many tensors of it are kept.
+    Each storage is counted once and in full, even if several tensors share it.
     """
     own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
-    # Held, so that no address is given away twice.
+    # References are kept so that no address is reused.
     kept: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> Tensor:

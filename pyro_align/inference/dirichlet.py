@@ -1,4 +1,4 @@
-"""The evidence lower bound of relaxed alignments."""
+"""Evidence lower bound for alignments on the simplex."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from pyro_align.inference.pathwise import PathwiseELBO
 class RelaxedELBO(PathwiseELBO):
     """``E_q[log p(y | z)] − KL(q ‖ p)`` for alignments on the simplex (Deng et al. 2018).
 
-    Draws are implicitly reparameterised (Figurnov et al. 2018; Jankowiak & Obermeyer 2018) and the
-    divergence is in closed form; stock ``TraceMeanField_ELBO`` is the same estimator.
+    Samples are implicitly reparameterised (Figurnov et al. 2018; Jankowiak & Obermeyer 2018) and
+    the KL divergence is in closed form; stock ``TraceMeanField_ELBO`` is the same estimator.
 
-    Before the emission has learnt to read an alignment, the divergence outweighs what an alignment
-    is worth: prior and guide collapse to the same flat Dirichlet and may stay there. So training
-    begins with the Jensen bound ``E_p[log p(y | z)]``, the evidence lower bound with the prior as
-    its own guide, whose divergence is zero: it fits the model, while the guide is fitted to the
-    prior by ``KL(q ‖ p)``, the prior held fixed (what a guide reads of the model gets that gradient
-    too). Where the bound itself takes over, it is then as high as the Jensen bound. (To fit the
-    guide by ``E_q[log p(y | z)]`` alone does not do: nothing keeps it near the prior, and the
-    divergence grows to thousands of nats.)
+    Early in training the emission does not use the alignment yet, and the KL divergence costs more
+    than an alignment gains: prior and guide collapse to the same flat Dirichlet and may stay there.
+    A warm-up avoids this. It trains the model with the Jensen bound ``E_p[log p(y | z)]``, which is
+    the evidence lower bound with the prior as the guide, and fits the guide to the prior by
+    minimising ``KL(q ‖ p)`` with the prior held fixed (whatever the guide reads from the model gets
+    that gradient too). When the warm-up ends, the evidence lower bound is therefore about as high
+    as the Jensen bound. (Fitting the guide by ``E_q[log p(y | z)]`` alone fails: nothing keeps it
+    near the prior, and the divergence grows to thousands of nats.)
 
     Args:
-        samples: alignments drawn for every target position; the estimate is their mean.
-        free_bits: nats of KL divergence a target position that cost nothing.
-        warmup_steps: optimiser steps that maximise the Jensen bound first, counted by :attr:`step`;
-            without a step the objective is the evidence lower bound itself.
+        samples: alignments sampled per target position; the estimate is their mean.
+        free_bits: KL divergence per target position, in nats, that is not penalised.
+        warmup_steps: optimiser steps of the warm-up, counted by :attr:`step`; without a step the
+            objective is the evidence lower bound itself.
     """
 
     pairs = frozenset({("simplex", "simplex")})
@@ -44,12 +44,12 @@ class RelaxedELBO(PathwiseELBO):
         self, *, samples: Count = 1, free_bits: NonNegative = 0.0, warmup_steps: CountOrZero = 200
     ):
         if warmup_steps < 0:
-            raise ConfigError(f"warmup_steps are optimiser steps, 0 or more; got {warmup_steps}")
+            raise ConfigError(f"warmup_steps must be 0 or more, got {warmup_steps}")
         super().__init__(samples=samples, free_bits=free_bits)
         self.warmup_steps = warmup_steps
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Estimates from ``samples`` alignments a position; of the guide, in the warm-up too."""
+        """Estimate the terms; KL and likelihood are the guide's, also during the warm-up."""
         model_trace, guide_trace = self._traces(model, guide, args, kwargs)
         site, prior = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
         log_likelihood = self._log_likelihood(model_trace)
@@ -62,7 +62,7 @@ class RelaxedELBO(PathwiseELBO):
 
 
 def _held(fn: Any) -> Any:
-    """The same distribution, its parameters without gradient."""
+    """Copy a distribution with its parameters detached."""
     held = copy.copy(fn)
     for name, value in vars(fn).items():
         if isinstance(value, Tensor):

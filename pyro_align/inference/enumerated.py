@@ -1,4 +1,4 @@
-"""The evidence lower bound with its expectation computed, not sampled."""
+"""Evidence lower bound with exact expectations, by enumeration."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from pyro_align.inference.objective import Objective, Terms
 
 
 class EnumeratedELBO(Objective, TraceEnum_ELBO):
-    """``E_q[log p(y | z)] − KL(q ‖ p)``, the sum over alignments written out.
+    """``E_q[log p(y | z)] − KL(q ‖ p)``, summed over all alignments.
 
-    The value and gradient are those of ``TraceEnum_ELBO`` on an enumerated guide (with
-    ``kl_weight`` 1). That one first drops the alignments of probability zero, padding among them,
-    by a data-dependent selection; this one multiplies by zero, which needs no look at the data.
+    Value and gradient equal those of ``TraceEnum_ELBO`` with an enumerated guide (for
+    ``kl_weight`` 1). ``TraceEnum_ELBO`` first drops the alignments of probability zero, such as
+    padding, with data-dependent indexing; this class multiplies them by zero, which does not
+    synchronise with a GPU.
 
     Args:
-        free_bits: nats of KL divergence a target position that cost nothing, see
+        free_bits: KL divergence per target position, in nats, that is not penalised, see
             :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
@@ -32,7 +33,7 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
         self.free_bits = checked_free_bits(free_bits)
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Expectations over the enumerated dimension, the leftmost."""
+        """Compute the expectations over the enumerated dimension, the leftmost."""
         enumerated = config_enumerate(guide, default="parallel")
         model_trace, guide_trace = self._traces(model, enumerated, args, kwargs)
         guide_site, model_site = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
@@ -42,7 +43,7 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
         for site in model_trace.nodes.values():
             if site["type"] == "sample" and site["is_observed"]:
                 log_prob = site["log_prob"]
-                # What has no dimension to the left of the plates does not depend on the alignment.
+                # A site without a dimension left of the plates does not depend on the alignment.
                 enumerated_here = log_prob.dim() > self.max_plate_nesting
                 expected = q * log_prob if enumerated_here else log_prob
                 log_likelihood = log_likelihood + expected.sum()

@@ -1,4 +1,4 @@
-"""A program's log probabilities for every alignment there is."""
+"""Enumeration of the alignments of a program."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pyro_align.inference.traces import is_observed, program_name, refuse_other_
 
 
 def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
-    """Trace with the site ``alignment`` enumerated along dim −3 and log probabilities computed.
+    """Trace a program with ``alignment`` enumerated along dim −3, and compute log probabilities.
 
-    Handlers around the call see nothing of it: a guide may ask this of its model while it runs.
-    A relaxed alignment counts as the Categorical that it relaxes.
+    The run is hidden from Pyro handlers around the call, so that a guide may call this on its model
+    while it runs. A relaxed alignment is replaced by the Categorical that it relaxes.
 
     Raises:
-        IncompatibleError: if the alignment cannot be enumerated, or is observed, or there are
+        IncompatibleError: if the alignment cannot be enumerated or is observed, or if there are
             other latent sites.
     """
     with poutine.block():
@@ -35,14 +35,14 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
         except NotImplementedError as error:
             raise IncompatibleError(
                 f"the site 'alignment' of {program_name(program)} cannot be enumerated: exact "
-                "posteriors need a categorical alignment, and a model whose alignments lie on the "
-                "simplex says so with latent = 'simplex'"
+                "posteriors need a categorical alignment. A model with alignments on the simplex "
+                "must set latent = 'simplex'"
             ) from error
         refuse_other_sites(trace, program, "an enumeration of alignments")
         if is_observed(trace):
             raise IncompatibleError(
-                f"{program_name(program)} observes the site 'alignment': there is no posterior of "
-                f"alignments to compute"
+                f"{program_name(program)} observes the site 'alignment', so there is no posterior "
+                f"over alignments to compute"
             )
         trace.compute_log_prob()
     return trace
@@ -51,23 +51,23 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
 def enumerated_log_probs(
     trace: Any, site: str, batch: Batch
 ) -> Float[Tensor, "batch target source"]:
-    """Log probability of a site of an enumerated trace, for every alignment."""
+    """Return the log probability of a site of an enumerated trace for every alignment."""
     sentences, sources = batch.source.shape
     log_prob = at_least_fp32(trace.nodes[site]["log_prob"])
     return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)
 
 
 def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
-    """Log ``p(z, y)`` of a trace in which ``alignment`` has several values in front of the plates.
+    """Compute ``log p(z, y)`` from a trace with several values of ``alignment`` at dim −3.
 
     Args:
-        trace: a model's, with log probabilities.
+        trace: of the model, with log probabilities computed.
         nesting: number of plates.
 
     Returns:
-        For every value and position the log probability of the alignment and of what was observed
-        given it, masked but not scaled, for a power of a likelihood is none; and the sum of what
-        does not depend on the alignment, scaled.
+        The log joint probability of the alignment and the sites that depend on it, for every value
+        and position, masked but not scaled (a power of a likelihood is not a likelihood); and the
+        summed, scaled log probability of the sites that do not depend on the alignment.
     """
     log_prior = trace.nodes["alignment"]["unscaled_log_prob"]
     joint, rest = log_prior, log_prior.new_zeros(())
@@ -82,15 +82,15 @@ def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
 
 
 def observed_terms(model_trace: Any) -> Terms:
-    """Terms of a model whose alignment is observed too: ``log p(z, y)``, with nothing to infer."""
+    """Return the terms of a model whose alignment is observed: ``log p(z, y)`` and no KL."""
     log_joint = model_trace.log_prob_sum()
     return Terms(-log_joint, log_joint.detach(), log_joint.new_zeros(()))
 
 
 class _EveryAlignment(Messenger):
-    """Let ``alignment`` have all its values at once, in front of the plates.
+    """Set ``alignment`` to all its values at once, along a dimension left of the plates.
 
-    Pyro's own enumeration keeps its dimensions in a global, which does not nest.
+    Pyro's own enumeration allocates its dimensions globally, so that it cannot be nested.
     """
 
     def _pyro_sample(self, msg: Any) -> None:

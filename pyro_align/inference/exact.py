@@ -1,4 +1,4 @@
-"""Maximum marginal likelihood, every alignment enumerated."""
+"""Exact marginal log likelihood, by enumeration."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pyro_align.inference.traces import own_parameters
 class ExactMarginal(Objective, TraceEnum_ELBO):
     """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` (Deng et al. 2018, equation 1).
 
-    Without a guide's ``alignment`` the model's is enumerated in parallel by ``TraceEnum_ELBO``'s
-    traces and summed out.
+    If the guide has no site ``alignment``, the model's alignments are enumerated in parallel, with
+    the traces of ``TraceEnum_ELBO``, and summed out.
 
-    A guide with an ``alignment`` is fitted beside the model, to the exact posterior: the loss is
-    ``−log p(y | x) + KL(q ‖ p(z | x, y))``, in value the negative evidence lower bound, in which
-    the posterior is a constant. The divergence has a gradient for the guide's own parameters
-    alone: the model is trained as it would be without a guide, whatever the guide reads of it.
+    If the guide has one, it is fitted to the exact posterior at the same time: the loss is
+    ``−log p(y | x) + KL(q ‖ p(z | x, y))``, with the posterior held fixed, and its value is the
+    negative evidence lower bound. The KL divergence has a gradient for the guide's own parameters
+    only, so that the model is trained as it would be without a guide.
 
-    If the model's alignment is observed, as by ``poutine.condition``, there is nothing to sum over
-    and the loss is ``−log p(y, z | x)``.
+    If the model's alignment is observed, for example with ``poutine.condition``, the loss is
+    ``−log p(y, z | x)``.
     """
 
     pairs = frozenset({("categorical", "none"), ("categorical", "categorical")})
@@ -37,7 +37,7 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         super().__init__()
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Log evidence, and the bound if there is a guide."""
+        """Compute the log evidence, or the lower bound if the guide has an alignment."""
         every_model, every_guide = (
             config_enumerate(each, default="parallel") for each in (model, guide)
         )
@@ -47,7 +47,7 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
             return observed_terms(model_trace)
         joint, rest = log_joint(model_trace, self.max_plate_nesting)
         if "alignment" not in guide_trace:
-            # What TraceEnum_ELBO would return, which on a GPU waits for the device.
+            # Equals TraceEnum_ELBO, which synchronises with a GPU.
             positions = scale_and_mask(joint.logsumexp(0), prior["scale"], prior["mask"])
             evidence = positions.sum() + rest
             return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))
@@ -67,7 +67,7 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
 
 
 def _gradient_alone(value: Tensor, parameters: list[Tensor]) -> Tensor:
-    """The value, with its gradient for ``parameters`` and none for anything else it depends on."""
+    """Return ``value`` with a gradient for ``parameters`` only."""
     if not (torch.is_grad_enabled() and value.requires_grad and parameters):
         return value.detach()
     gradients = torch.autograd.grad(value, parameters, allow_unused=True)

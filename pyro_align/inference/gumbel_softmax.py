@@ -1,4 +1,4 @@
-"""The evidence lower bound with one-hot alignments relaxed."""
+"""Evidence lower bound with Gumbel-softmax alignments."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from pyro_align.inference.objective import Terms
 from pyro_align.inference.pathwise import PathwiseELBO
 from pyro_align.inference.relaxation import relaxed
 
-# Only its logits are read; its log probability, though, is defined on all of the simplex.
+# Only its logits are used, but its log probability must be defined on the whole simplex.
 _PRIOR = partial(StraightThroughGumbelSoftmax, 1.0)
 
 
 class GumbelSoftmaxELBO(PathwiseELBO):
     """``E[log p(y | z)] − KL(q ‖ p)`` with ``z`` relaxed (Jang et al. 2017).
 
-    ``z`` is a draw of the guide's relaxed one-hot vectors, in the place of the model's Categorical;
-    the divergence is that of the categoricals, in closed form. With a relaxed ``z`` the value is
-    biased, and tends to the bound as the temperature tends to 0; with a straight-through one the
-    value is right and its gradient biased.
+    The guide samples relaxed one-hot vectors ``z``, which take the place of the values of the
+    model's Categorical. The KL divergence is that of the two categorical distributions, in closed
+    form. With relaxed samples the value is biased and tends to the evidence lower bound as the
+    temperature tends to 0; with straight-through samples the value is unbiased and the gradient
+    biased.
 
-    Where :attr:`step` is set, a guide with a method ``anneal(step)`` is told it before it runs.
+    If :attr:`step` is set and the guide has a method ``anneal``, ``guide.anneal(step)`` is called
+    before the guide runs.
     """
 
     pairs = frozenset({("categorical", "relaxed")})
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Estimates from ``samples`` alignments a position."""
+        """Estimate the terms from ``samples`` alignments per position."""
         if self.step is not None and hasattr(guide, "anneal"):
             guide.anneal(self.step)
         model_trace, guide_trace = self._traces(relaxed(model, _PRIOR), guide, args, kwargs)

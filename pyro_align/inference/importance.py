@@ -1,4 +1,4 @@
-"""What the objectives have in common that weigh K alignments of a position against each other."""
+"""Base class of objectives with K importance-weighted samples per target position."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pyro_align.inference.plates import MAX_PLATE_NESTING
 
 @dataclass(frozen=True)
 class Draws:
-    """Log probabilities, in nats, of K alignments ``z_1 … z_K ~ q`` of every target position.
+    """Log probabilities, in nats, of samples ``z_1 … z_K ~ q`` for every target position.
 
     Attributes:
         log_prior: ``log p(z_k)``.
@@ -40,21 +40,21 @@ class Draws:
 
     @property
     def log_mean_weight(self) -> Float[Tensor, "batch target"]:
-        """``log 1/K Σ_k w_k``, the importance-weighted bound of a position."""
+        """``log 1/K Σ_k w_k``, the importance-weighted bound per position."""
         return self.log_weight.logsumexp(0) - math.log(len(self.log_weight))
 
 
 class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
-    """``Σ_t log 1/K Σ_k w_k``: a bound on the log evidence that is the tighter the larger K.
+    """``Σ_t log 1/K Σ_k w_k``, a lower bound of the log evidence that tightens as K grows.
 
-    One set of weights for every target position of every sentence: alignments of different
-    positions are independent given the sentence pair, so that weights of whole sentences, or of a
-    whole batch, would only multiply the variances of its positions. The terms it reports beside
-    its loss are those of the evidence lower bound, from the same samples.
+    Every target position has its own K weights: alignments of different positions are independent
+    given the sentence pair, so that weights per sentence or per batch would only increase the
+    variance. The reported log likelihood and KL divergence are those of the evidence lower bound,
+    from the same samples.
 
     Args:
-        samples: K, alignments drawn for every target position.
-        least: the least that the objective makes sense with.
+        samples: K, the number of alignments sampled per target position.
+        least: minimum of ``samples``.
     """
 
     pairs = frozenset({("categorical", "categorical")})
@@ -65,10 +65,10 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
 
     @abstractmethod
     def _surrogate(self, draws: Draws) -> Float[Tensor, "batch target"]:
-        """What has the gradient that each position contributes; its value does not matter."""
+        """Return a term per position whose gradient is used; its value is ignored."""
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Estimates from K alignments a position."""
+        """Estimate the terms from K alignments per position."""
         model_trace, guide_trace = self._traces(model, guide, args, kwargs)
         site, prior = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
         shape = (self.num_particles, *site["fn"].batch_shape[-MAX_PLATE_NESTING:])
@@ -87,7 +87,7 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
         def total(positions: Tensor) -> Tensor:
             return scale_and_mask(positions, site["scale"], site["mask"]).sum()
 
-        # Observed once, but counted for every particle.
+        # Observed once, but summed for every particle.
         rest = detach_provenance(rest) / self.num_particles
         surrogate = total(self._surrogate(draws)) + rest
         bound = total(draws.log_mean_weight) + rest
@@ -99,10 +99,10 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
 
 
 def checked_samples(samples: int, least: int, what: str) -> int:
-    """The option ``samples``.
+    """Check and return the option ``samples``.
 
     Raises:
-        ConfigError: if it is fewer than ``what`` needs.
+        ConfigError: if it is less than ``least``; the message names ``what`` needs it.
     """
     if samples < least:
         raise ConfigError(f"{what} needs samples = {least} or more, got {samples}")
@@ -110,7 +110,10 @@ def checked_samples(samples: int, least: int, what: str) -> int:
 
 
 def _observations(model_trace: Any, site: Any) -> tuple[Tensor, Tensor]:
-    """Log probabilities that depend on the alignment, by position, and the sum of the others."""
+    """Return the observed log probabilities.
+
+    Those that depend on the alignment are summed per position, the others in total.
+    """
     zero = site["unscaled_log_prob"].detach() * 0
     dependent = MultiFrameTensor((site["cond_indep_stack"], zero))
     rest = zero.sum()
@@ -123,18 +126,18 @@ def _observations(model_trace: Any, site: Any) -> tuple[Tensor, Tensor]:
             continue
         if not plates <= set(observed["cond_indep_stack"]):
             raise IncompatibleError(
-                f"the site {name!r} depends on the alignment but does not lie in the plates of "
-                f"the site 'alignment': importance weights of single positions do not exist; "
-                f"take ScoreFunctionELBO"
+                f"the site {name!r} depends on the alignment but is outside its plates, so that "
+                f"importance weights per position are not defined: move the site into the plates "
+                f"or use ScoreFunctionELBO"
             )
-        # Scaled, if at all, with the whole bound: a power of a weight is not a weight.
+        # Not scaled here but with the whole bound: a power of a weight is not a weight.
         log_prob = scale_and_mask(observed["unscaled_log_prob"], 1.0, observed["mask"])
         dependent.add((observed["cond_indep_stack"], log_prob))
     return dependent.sum_to(site["cond_indep_stack"]), rest
 
 
 def _divergence(guide: Any, prior: Any, draws: Draws) -> Float[Tensor, "sample batch target"]:
-    """``KL(q ‖ p)``, in closed form if the distributions have one, else sampled."""
+    """Compute ``KL(q ‖ p)``, in closed form if there is one, else from the samples."""
     try:
         return detach_provenance(kl_divergence(guide, prior)).expand_as(draws.log_guide)
     except NotImplementedError:

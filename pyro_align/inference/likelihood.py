@@ -1,4 +1,4 @@
-"""Maximum likelihood of a model without latent variables."""
+"""Log likelihood of a model without latent variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyro_align.inference.objective import Objective, Terms
 
 
 class Likelihood(Objective, Trace_ELBO):
-    """``log p(y | x)`` as the model states it: soft attention's objective."""
+    """``log p(y | x)`` of a model without latent variables, such as soft attention."""
 
     pairs = frozenset({("none", "none")})
     weighs_kl = False
@@ -19,7 +19,7 @@ class Likelihood(Objective, Trace_ELBO):
         super().__init__()
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Sum of the observed sites' log probabilities."""
+        """Sum the log probabilities of the observed sites."""
         model_trace, _ = self._traces(model, guide, args, kwargs)
         log_likelihood = model_trace.log_prob_sum()
         return Terms(-log_likelihood, log_likelihood.detach(), log_likelihood.new_zeros(()))

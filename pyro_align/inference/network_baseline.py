@@ -1,4 +1,4 @@
-"""A baseline that is learnt."""
+"""A baseline predicted by a neural network."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pyro_align.inference.program import NamedModule
 from pyro_align.inference.traces import underlying
 
 REGRESSION_WEIGHT = 0.01
-"""Weight of the squared error. Adam takes the same steps whatever it is; but a gradient is clipped
-by the norm of all parameters' together, most of which would be the regression's."""
+"""Weight of the squared error in the loss. Adam's steps do not depend on it, but gradients are
+clipped by their total norm, which the regression would otherwise dominate."""
 
 
 class NetworkBaseline(Prediction):
-    """A network's regression of the cost on decoder state and token (Mnih & Gregor 2014, NVIL).
+    """A network that predicts the cost from decoder state and token (NVIL; Mnih & Gregor 2014).
 
-    It sees both detached, and the squared error of its prediction is part of the loss, weighed by
-    :data:`REGRESSION_WEIGHT`, so that the same optimiser trains it. What it predicts is what the
-    running average leaves over.
+    Its inputs are detached. The squared error of its prediction, times :data:`REGRESSION_WEIGHT`,
+    is part of the loss, so that the same optimiser trains it. It predicts the difference between
+    the cost and its running average.
 
     Args:
-        hidden: units of its one hidden layer.
+        hidden: number of units of the hidden layer.
     """
 
     def __init__(self, hidden: int = 64):
@@ -37,10 +37,11 @@ class NetworkBaseline(Prediction):
         self.network: CostNetwork | None = None
 
     def prepare(self, model: Any) -> None:
-        """Make the network for the sizes of a model.
+        """Create the network for the sizes of a model.
 
         Raises:
-            IncompatibleError: if the model does not tell them.
+            IncompatibleError: if the model lacks the attributes ``networks``, ``states`` or
+                ``features``.
         """
         if self.network is not None:
             return
@@ -48,14 +49,14 @@ class NetworkBaseline(Prediction):
         require(self, model, "networks", "states", "features")
         networks = model.networks
         size = networks.hidden_size + networks.feature_sizes[1]
-        # Made whenever first needed: always the same, and no draw of the caller's spent.
+        # Initialised the same way whenever it is created, without using the global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.network = CostNetwork(size, self.hidden)
         self.to(next(networks.parameters()))
 
     def value(self, model: Any, batch: Batch) -> Tensor:
-        """Running average plus the network's output."""
+        """Add the network's output to the running average."""
         assert self.network is not None
         hidden = model.states(batch).hidden
         _, token = model.features(batch)
@@ -65,22 +66,22 @@ class NetworkBaseline(Prediction):
         return self.average.average + constant + REGRESSION_WEIGHT * learning
 
     def forward(self, costs: Tensor, mask: Tensor) -> Tensor:
-        """The costs; the average remembers what is left of them."""
+        """Return the costs unchanged and update the running average."""
         return self.average(costs, mask)
 
 
 class CostNetwork(NamedModule):
-    """One hidden layer; a Pyro module, so that ``SVI`` finds its parameters."""
+    """A network with one hidden layer; a Pyro module, so that ``SVI`` finds its parameters."""
 
     def __init__(self, size: int, hidden: int):
         super().__init__()
         self.input = nn.Linear(size, hidden)
         self.output = nn.Linear(hidden, 1)
-        # At first it adds nothing to the average.
+        # Zero at initialisation, so that training starts from the average.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Float[Tensor, "*shape feature"]) -> Float[Tensor, "*shape"]:
-        """One number for each vector."""
+        """Map each feature vector to a scalar."""
         output: Tensor = self.output(torch.tanh(self.input(features)))
         return output.squeeze(-1)

@@ -1,4 +1,4 @@
-"""What an objective of this package is: a Pyro ELBO over one latent site, ``alignment``."""
+"""Base class of objectives: Pyro ELBOs with one latent site, ``alignment``."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pyro_align.inference.traces import ALIGNMENT, latent_sites, program_name, t
 
 @dataclass(frozen=True)
 class Terms:
-    """One evaluation of an objective on a batch, summed over its target positions.
+    """Terms of an objective on a batch, summed over its target positions, in nats.
 
     Attributes:
-        loss: what to differentiate. Its value is the negative (KL-weighted) bound, its gradient
-            the objective's estimate of that bound's gradient.
-        log_likelihood: expected log probability of the tokens; no gradient.
-        kl: divergence of the guide from the prior, not weighted; no gradient. Zero where there is
-            nothing to infer.
+        loss: the loss to differentiate. Its value is the negative (KL-weighted) bound, its gradient
+            the objective's estimate of the gradient of that bound.
+        log_likelihood: expected log probability of the tokens; without gradient.
+        kl: KL divergence of the guide from the prior, unweighted; without gradient. Zero without
+            latent variables to infer.
     """
 
     loss: Float[Tensor, ""]
@@ -37,61 +37,69 @@ class Terms:
 
 
 class Objective(ELBO, ABC):
-    """A Pyro ELBO: ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` work.
+    """Base class of objectives. Each is a Pyro ELBO, to use with ``SVI`` or as a loss module.
 
-    A subclass says which latent variables it takes in :attr:`pairs` and computes :meth:`_terms`
-    from :meth:`_traces`; Pyro's three loss functions follow from it and so agree. It may derive
-    from a stock ELBO as well, for that one's traces.
+    ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` both work. A subclass
+    lists the latent variables it accepts in :attr:`pairs` and computes :meth:`_terms` from
+    :meth:`_traces`; Pyro's three loss functions are derived from it. It may also inherit from a
+    stock ELBO, to use the traces of that class.
 
     Args:
-        samples: alignments drawn for every target position, all in one pair of traces.
+        samples: alignments sampled per target position, vectorised in one pair of traces.
 
     Attributes:
         kl_weight: weight of the KL divergence, 1 for the evidence lower bound itself. Training
-            may move it (KL annealing).
-        step: optimiser step, from 0 on, which training sets before each; what changes in the
-            course of training is a function of it. None outside of training: the objective is
-            then the bound itself.
+            may change it (KL annealing).
+        step: optimiser step, counted from 0. Training sets it before each step, and everything
+            that changes during training is a function of it. None outside of training: the
+            objective is then the bound itself.
     """
 
     pairs: ClassVar[frozenset[tuple[Latent, Latent]]]
-    """The (model's, guide's) kinds of latent variable it accepts."""
+    """Accepted kinds of latent variable, as pairs (model, guide)."""
 
     weighs_kl: ClassVar[bool] = True
-    """Whether there is a KL divergence from the prior in it, for :attr:`kl_weight` to weigh."""
+    """Whether the objective contains a KL divergence from the prior, weighted by
+    :attr:`kl_weight`."""
 
     def __init__(self, *, samples: int = 1):
         super().__init__(
             max_plate_nesting=MAX_PLATE_NESTING,
             num_particles=samples,
             vectorize_particles=samples > 1,
-            # Subclasses enumerate for themselves, and say so if there is nothing to enumerate.
+            # Subclasses enumerate themselves and raise an error if there is nothing to enumerate.
             strict_enumeration_warning=False,
         )
         self.kl_weight = 1.0
         self.step: int | None = None
 
     def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
-        """Loss, log likelihood and KL divergence of a batch, the programs' arguments.
+        """Compute loss, log likelihood and KL divergence on a batch.
+
+        Args:
+            model: a Pyro program.
+            guide: a Pyro program.
+            *args: arguments of both programs, usually one batch.
+            **kwargs: keyword arguments of both programs.
 
         Raises:
-            IncompatibleError: if model and guide do not fit, or have a latent site that the
-                objective would ignore.
-            ConfigError: for a KL weight other than 1 where there is nothing to weigh.
+            IncompatibleError: if model and guide do not go together, or have a latent site that
+                the objective would ignore.
+            ConfigError: if the KL weight is not 1 and the objective has no KL divergence.
         """
         self.check(model, guide)
         if self.kl_weight != 1 and not self.weighs_kl:
             raise ConfigError(
-                f"{type(self).__name__} has no KL divergence to weigh, and a KL weight of "
-                f"{self.kl_weight:g} has no meaning there: set training.kl_schedule = 'constant'"
+                f"{type(self).__name__} has no KL divergence, so a KL weight of "
+                f"{self.kl_weight:g} has no effect: set training.kl_schedule = 'constant'"
             )
         return self._terms(model, guide, shared_arguments(args), kwargs)
 
     def _traces(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Traces of model and guide, whose only latent site is the one that is inferred.
+        """Trace model and guide, and check that their only latent site is ``alignment``.
 
         Raises:
-            IncompatibleError: naming a latent site that would be ignored, or one that is missing.
+            IncompatibleError: if a latent site would be ignored, or the site is missing.
         """
         model_trace, guide_trace = traces(self, model, guide, args, kwargs)
         needed = [(guide, guide_trace, {guide_kind for _, guide_kind in self.pairs})]
@@ -99,46 +107,46 @@ class Objective(ELBO, ABC):
         for program, trace, kinds in needed:
             if "none" not in kinds and ALIGNMENT not in trace:
                 raise IncompatibleError(
-                    f"{type(self).__name__} needs the site {ALIGNMENT!r} in {program_name(program)}"
-                    f", which has none of that name"
+                    f"{type(self).__name__} needs a site named {ALIGNMENT!r}, but "
+                    f"{program_name(program)} has none"
                 )
             if kinds == {"none"} and ALIGNMENT in latent_sites(trace):
                 raise IncompatibleError(
-                    f"{type(self).__name__} takes no latent site, but {program_name(program)} has "
-                    f"{ALIGNMENT!r}; `pyro-align list` shows what goes together"
+                    f"{type(self).__name__} accepts no latent site, but {program_name(program)} "
+                    f"has {ALIGNMENT!r}; `pyro-align list` shows the supported combinations"
                 )
         return model_trace, guide_trace
 
     @abstractmethod
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """The terms; what model and guide share is computed once."""
+        """Compute the terms; batches among ``args`` share computations, see ``Batch.sharing``."""
 
     @classmethod
     def check(cls, model: Any, guide: Any) -> None:
-        """Refuse a model and guide, or their classes, that do not fit.
+        """Check that a model and a guide, or their classes, can be used with the objective.
 
-        Programs that do not say what their latent variable is are let through.
+        Programs without an attribute ``latent`` pass the check.
 
         Raises:
-            IncompatibleError: naming what would fit.
+            IncompatibleError: if they do not; the message lists the accepted pairs.
         """
         pair = (getattr(model, "latent", None), getattr(guide, "latent", None))
         if None in pair or pair in cls.pairs:
             return
         fitting = " or ".join(
-            f"a model whose alignment is {model!r} with a guide whose alignment is {guide!r}"
+            f"a model with latent = {model!r} and a guide with latent = {guide!r}"
             for model, guide in sorted(cls.pairs)
         )
         raise IncompatibleError(
-            f"{cls.__name__} takes {fitting}, but {_class_name(model)}'s alignment is "
-            f"{pair[0]!r} and {_class_name(guide)}'s is {pair[1]!r}; "
-            f"`pyro-align list` shows what goes together"
+            f"{cls.__name__} needs {fitting}, but {_class_name(model)} has latent = "
+            f"{pair[0]!r} and {_class_name(guide)} has latent = {pair[1]!r}; "
+            f"`pyro-align list` shows the supported combinations"
         )
 
     def __call__(self, model: Any, guide: Any) -> Any:
-        """An ``ELBOModule`` whose call on a batch is the loss to differentiate.
+        """Return an ``ELBOModule`` that computes the loss of a batch.
 
-        Its parameters, and its state, are those of model, guide and objective.
+        It has the parameters and the state of model, guide and objective.
         """
         self.check(model, guide)
         loss = super().__call__(model, guide)
@@ -148,27 +156,27 @@ class Objective(ELBO, ABC):
         return loss
 
     def module(self, model: Any) -> nn.Module | None:
-        """What the objective itself learns or keeps, such as a baseline.
+        """Return the module with the objective's own parameters and state, such as a baseline.
 
-        It is trained with model and guide and resumed with them, but it is not part of what they
-        publish: nothing that is asked of a trained model needs it.
+        Training saves and resumes it with model and guide, but it is not published with them: a
+        trained model is used without it.
 
         Args:
-            model: the model it is used with, for sizes; it has one for one model.
+            model: the model that the objective is used with, for its sizes.
         """
         return None
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """Negative bound, to differentiate."""
+        """Compute the negative bound as a differentiable tensor."""
         return self.terms(model, guide, *args, **kwargs).loss
 
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
-        """Negative bound."""
+        """Compute the negative bound without gradient."""
         with torch.no_grad():
             return self.terms(model, guide, *args, **kwargs).loss.item()
 
     def loss_and_grads(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
-        """Negative bound; its gradient is added to the parameters'."""
+        """Compute the negative bound and accumulate its gradient in the parameters' ``.grad``."""
         loss = self.terms(model, guide, *args, **kwargs).loss
         torch_backward(loss, retain_graph=self.retain_graph)
         return loss.item()

@@ -1,4 +1,4 @@
-"""The evidence lower bound with draws that are differentiable in the guide's parameters."""
+"""Base class of evidence lower bounds with reparameterised samples."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pyro_align.inference.objective import Objective, Terms
 
 
 class PathwiseELBO(Objective, Trace_ELBO):
-    """What pathwise objectives share: draws, and a KL divergence in closed form.
+    """Base class of objectives with pathwise gradients and a KL divergence in closed form.
 
     Args:
-        samples: alignments drawn for every target position; the estimate is their mean.
-        free_bits: nats of KL divergence a target position that cost nothing, see
+        samples: alignments sampled per target position; the estimate is their mean.
+        free_bits: KL divergence per target position, in nats, that is not penalised, see
             :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
@@ -30,7 +30,7 @@ class PathwiseELBO(Objective, Trace_ELBO):
         self.free_bits = checked_free_bits(free_bits)
 
     def _log_likelihood(self, model_trace: Any) -> Float[Tensor, ""]:
-        """Mean over the draws of what the observed sites have for log probability."""
+        """Return the log probability of the observed sites, averaged over the samples."""
         total: Any = 0.0
         for site in model_trace.nodes.values():
             if site["type"] == "sample" and site["is_observed"]:
@@ -43,13 +43,13 @@ class PathwiseELBO(Objective, Trace_ELBO):
         divergence: Float[Tensor, "*shape"],
         guide_site: Any,
     ) -> Terms:
-        """Terms from a divergence in the shape of the guide's site."""
+        """Return the terms, given the KL divergence in the shape of the guide's site."""
         kl = self._sum(divergence, guide_site)
         penalty = self._sum(free_bits(divergence, self.free_bits), guide_site)
         loss = self.kl_weight * penalty - log_likelihood
         return Terms(loss, log_likelihood.detach(), kl.detach())
 
     def _sum(self, values: Float[Tensor, "*shape"], guide_site: Any) -> Float[Tensor, ""]:
-        """Sum over positions, padding left out, and mean over the draws."""
+        """Sum over positions, excluding padding, and average over the samples."""
         counted = scale_and_mask(values, guide_site["scale"], guide_site["mask"])
         return counted.sum() / self.num_particles

@@ -1,4 +1,4 @@
-"""The plates every model and guide shares."""
+"""The plates that all models and guides use."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pyro import poutine
 from pyro_align.batch import Batch
 
 MAX_PLATE_NESTING = 2
-"""Plates of a model: ``sentences`` (dim −2) and ``positions`` (dim −1)."""
+"""Number of plates: ``sentences`` (dim −2) and ``positions`` (dim −1)."""
 
 
 @contextmanager
 def alignment_plates(batch: Batch) -> Iterator[None]:
-    """Independent sentences and target positions; padding counts for nothing.
+    """Enter the plates ``sentences`` and ``positions``, with padding masked out.
 
     Within it a site has batch shape ``(sentences, positions)``.
     """

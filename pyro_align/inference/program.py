@@ -1,4 +1,4 @@
-"""What models and guides have in common: both are Pyro programs over a batch."""
+"""Base class of models and guides: Pyro programs over a batch."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pyro.nn import PyroModule
 from pyro_align.batch import Batch
 
 Latent = Literal["none", "categorical", "simplex", "relaxed"]
-"""What the site ``alignment`` is: absent, a Categorical over source positions, a distribution on
-the simplex over them, or a relaxation of one-hot vectors, which tends to a Categorical."""
+"""Kind of the site ``alignment``: absent, a Categorical over source positions, a distribution on
+the simplex over them, or a continuous relaxation of a Categorical."""
 
 _instances: Counter[str] = Counter()
 
 
 class NamedModule(PyroModule):
-    """A ``PyroModule`` whose parameters have names of their own in Pyro's parameter store.
+    """A ``PyroModule`` with a unique name in Pyro's parameter store.
 
-    The first instance of a class is named after it; later ones, and copies, get a number as well.
-    Two modules of one name would share the first one's parameters there, and ``SVI`` would train
-    those instead of the second's.
+    The first instance of a class has the name of the class; later instances and copies get a
+    number appended. Two modules with the same name would share the parameters of the first in the
+    store, and ``SVI`` would train those instead of the second module's.
     """
 
     def __init__(self) -> None:
-        # Both of Pyro's ways to keep parameters then work, whichever is on at a call.
+        # Works with module-local parameters switched on or off when the module is called.
         with pyro.settings.context(module_local_params=True):
             super().__init__(name=_new_name(self))
 
     def __setstate__(self, state: Any) -> None:
-        """Give a copy, or an unpickled module, a name of its own."""
+        """Give a copied or unpickled module a unique name."""
         super().__setstate__(state)
         _rename(self, _new_name(self))
 
@@ -51,15 +51,18 @@ def _rename(module: PyroModule, name: str) -> None:
 
 
 class _AbstractPyroModule(type(PyroModule), ABCMeta):  # type: ignore[misc]
-    """PyroModule brings a metaclass of its own, so that ABC alone would clash with it."""
+    """Combines the metaclasses of ``PyroModule`` and ``ABC``, which conflict otherwise."""
 
 
 class Program(NamedModule, metaclass=_AbstractPyroModule):
-    """A ``PyroModule`` called with a batch, with the plates ``sentences`` and ``positions``."""
+    """Base class of models and guides: a ``PyroModule`` that is called with a batch.
+
+    It has the plates ``sentences`` and ``positions``.
+    """
 
     latent: ClassVar[Latent]
-    """What ``alignment`` is in this program."""
+    """Kind of the site ``alignment``."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Any:
-        """The program."""
+        """Run the program."""

@@ -1,4 +1,4 @@
-"""Models with a categorical alignment, run with a relaxed one."""
+"""Models with a categorical alignment, run with a relaxed alignment."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 
 
 def relaxed(model: Callable[..., Any], relax: Callable[[Tensor], Any]) -> Callable[..., Any]:
-    """The model with the Categorical at ``alignment`` replaced, so that relaxed values fit it.
+    """Replace the Categorical at ``alignment`` by a relaxation of it.
 
-    It is the model of stock Pyro's ELBOs that goes with a relaxed guide::
+    The result is the model to use with a relaxed guide in stock Pyro ELBOs::
 
         SVI(relaxed(model, guide.relax), guide, optim, Trace_ELBO())
 
     Args:
-        model: a program whose emission takes weights of the source positions.
-        relax: logits to the distribution that takes the place of their Categorical.
+        model: a program whose emission accepts weights of the source positions.
+        relax: maps logits to the distribution that replaces their Categorical.
     """
     return RelaxedAlignment(relax)(model)
 

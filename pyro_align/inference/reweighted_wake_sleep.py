@@ -9,9 +9,9 @@ from pyro_align.inference.importance import Draws, ImportanceObjective
 
 
 class ReweightedWakeSleep(ImportanceObjective):
-    """Model and guide both follow the posterior, as K weighted samples show it.
+    """Wake-phase updates of model and guide from K importance-weighted samples.
 
-    With ``z_k ~ q`` and self-normalised weights ``v_k = w_k / Σ_j w_j`` of every target position
+    With ``z_k ~ q`` and self-normalised weights ``v_k = w_k / Σ_j w_j`` per target position
     (Bornschein & Bengio 2015, equations 9 and 12; Ba et al. 2015 for attention):
 
     - wake-phase update of the model: ``Σ_k v_k ∇ log p(y, z_k)``, an estimate of the gradient of
@@ -19,14 +19,15 @@ class ReweightedWakeSleep(ImportanceObjective):
     - wake-phase update of the guide: ``Σ_k v_k ∇ log q(z_k)``, an estimate of the gradient of
       ``−KL(p(z | x, y) ‖ q)``, the *inclusive* divergence from the exact posterior.
 
-    Both are biased for a finite K and exact in the limit. The loss has the value of the
-    importance-weighted bound, negative, but is not what the guide descends. A parameter that
-    model and guide share takes both updates; so does the attention of a guide that is the prior.
+    Both are biased for finite K and exact in the limit. The value of the loss is the negative
+    importance-weighted bound, which is not the function that the guide's update descends. A
+    parameter that model and guide share receives both updates, and so does the attention if the
+    guide is the prior.
 
-    There is no KL divergence from the prior in it, hence none to weigh: ``kl_weight`` must be 1.
+    The objective contains no KL divergence from the prior: ``kl_weight`` must be 1.
 
     Args:
-        samples: alignments drawn per target position, K; at least 2.
+        samples: K, the number of alignments sampled per target position; at least 2.
     """
 
     weighs_kl = False
@@ -35,6 +36,6 @@ class ReweightedWakeSleep(ImportanceObjective):
         super().__init__(samples, least=2)
 
     def _surrogate(self, draws: Draws) -> Tensor:
-        """``Σ_k v_k (log p(y, z_k) + log q(z_k))`` with the weights held fixed."""
+        """Return ``Σ_k v_k (log p(y, z_k) + log q(z_k))`` with the weights detached."""
         weights = draws.log_weight.detach().softmax(0)
         return (weights * (draws.log_emission + draws.log_prior + draws.log_guide)).sum(0)

@@ -1,4 +1,4 @@
-"""Schedules of the KL weight over training steps (KL annealing)."""
+"""Schedules of the KL weight (KL annealing)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pyro_align.errors import ConfigError
 
 
 class KLSchedule(ABC):
-    """Weight of the KL divergence as a function of the optimiser step, from 0 on.
+    """Weight of the KL divergence as a function of the optimiser step, counted from 0.
 
     Args:
         steps: length of the ramp, or of one cycle, in optimiser steps.
@@ -16,35 +16,35 @@ class KLSchedule(ABC):
 
     def __init__(self, steps: int):
         if steps < 1:
-            raise ConfigError(f"a KL schedule needs at least one step, got {steps}")
+            raise ConfigError(f"a KL schedule needs at least one step, got steps = {steps}")
         self.steps = steps
 
     @abstractmethod
     def __call__(self, step: int) -> float:
-        """The weight at a step, between 0 and 1."""
+        """Return the weight at a step, between 0 and 1."""
 
 
 class ConstantKL(KLSchedule):
-    """Always 1: the evidence lower bound itself."""
+    """Constant 1: the evidence lower bound itself."""
 
     def __call__(self, step: int) -> float:
-        """One."""
+        """Return 1."""
         return 1.0
 
 
 class LinearKL(KLSchedule):
-    """From 0 to 1 in a straight line over ``steps``, then 1 (Bowman et al. 2016)."""
+    """Linear from 0 to 1 over ``steps``, then 1 (Bowman et al. 2016)."""
 
     def __call__(self, step: int) -> float:
-        """The fraction of the ramp that lies behind."""
+        """Return the completed fraction of the ramp."""
         return min(1.0, step / self.steps)
 
 
 class CyclicalKL(KLSchedule):
-    """Cycles of ``steps``: half of each a ramp from 0 to 1, half at 1 (Fu et al. 2019)."""
+    """Cycles of ``steps``: a linear ramp from 0 to 1, then as many at 1 (Fu et al. 2019)."""
 
     def __call__(self, step: int) -> float:
-        """The ramp's value within the current cycle."""
+        """Return the weight within the current cycle."""
         return min(1.0, 2 * (step % self.steps) / self.steps)
 
 
@@ -53,4 +53,4 @@ KL_SCHEDULES: dict[str, type[KLSchedule]] = {
     "linear": LinearKL,
     "cyclical": CyclicalKL,
 }
-"""Schedules by the name they have in a configuration."""
+"""Schedules by their name in a configuration."""

@@ -1,4 +1,4 @@
-"""The evidence lower bound with sampled alignments and a score-function gradient."""
+"""Evidence lower bound with score-function gradients."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ BASELINES: dict[str, type[Baseline]] = {
     "soft-attention": SoftAttentionBaseline,
     "leave-one-out": LeaveOneOut,
 }
-"""Baselines by the name they have in a configuration."""
+"""Baselines by their name in a configuration."""
 
 
 class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     """``E_q[log p(y | z)] − KL(q ‖ p)`` with ``z`` sampled and the KL divergence in closed form.
 
     The gradient for the guide is ``(log p(y | z) − baseline) ∇ log q(z) − ∇ KL(q ‖ p)``
-    (Deng et al. 2018). Stock ``TraceGraph_ELBO`` samples the KL divergence as well
-    and has no ``differentiable_loss``.
+    (Deng et al. 2018). Stock ``TraceGraph_ELBO`` also samples the KL divergence, and has no
+    ``differentiable_loss``.
 
     Args:
         baseline: control variate of the score function: ``soft-attention``, ``none``,
             ``average``, ``network`` or ``leave-one-out`` (:data:`BASELINES`).
-        samples: alignments drawn per target position; the estimate is their mean.
-        free_bits: nats of KL divergence a target position that cost nothing, see
+        samples: alignments sampled per target position; the estimate is their mean.
+        free_bits: KL divergence per target position, in nats, that is not penalised, see
             :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
@@ -67,12 +67,12 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         self.free_bits = checked_free_bits(free_bits)
 
     def module(self, model: Any) -> Baseline:
-        """The baseline."""
+        """Return the baseline, prepared for the model."""
         self.baseline.prepare(model)
         return self.baseline
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Estimates from ``samples`` alignments a position."""
+        """Estimate the terms from ``samples`` alignments per position."""
         handled = self.baseline.handle(model, guide)
         model_trace, guide_trace = self._traces(model, handled, args, kwargs)
         site = guide_trace.nodes["alignment"]
@@ -84,7 +84,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         )
 
         log_likelihood: Any = 0.0
-        # A zero, for a model in which nothing depends on the alignment.
+        # Start from zero: a model may have no site that depends on the alignment.
         zero = site["log_prob"].new_zeros(site["log_prob"].shape)
         cost = MultiFrameTensor((site["cond_indep_stack"], zero))
         for observed in model_trace.nodes.values():
@@ -98,13 +98,13 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         log_likelihood = detach_provenance(log_likelihood) * scale
         kl = detach_provenance(kl) * scale
         bound = log_likelihood - self.kl_weight * detach_provenance(penalty) * scale
-        # The score has the gradient of the expectation but no value of its own.
+        # The score term contributes to the gradient, not to the value.
         score = detach_provenance(score) * scale
         loss = score.detach() - score - bound
         return Terms(loss, log_likelihood.detach(), kl.detach())
 
     def _score(self, site: Any, cost: Tensor) -> Tensor:
-        """Sum of ``(cost − baseline) log q(z)``, less the baseline's own regression loss."""
+        """Sum ``(cost − baseline) log q(z)``, minus the regression loss of the baseline."""
         used, regression, prediction = _construct_baseline("alignment", site, cost)
         left = detach_provenance(cost - prediction if used else cost).detach()
         shape = site["fn"].batch_shape[-MAX_PLATE_NESTING:]

@@ -1,4 +1,4 @@
-"""Methods that are functions of a batch: computed once where asked for, and with one dropout."""
+"""Methods whose results model, guide and baseline share: one computation, one dropout mask."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def shared(method: Method) -> Method:
-    """Make ``method(self, batch)`` of a module a function of its parameters and the batch.
+    """Decorate ``method(self, batch)`` of a module so that repeated calls give the same result.
 
-    - Its dropout, in training mode, is drawn from the batch's noise: two calls have the same
-      result, whoever makes them.
-    - Of a batch that is :meth:`~pyro_align.batch.Batch.sharing` it is computed once, which saves
-      time and changes nothing else. The project's objectives share the batch between guide, model
-      and baseline; a stock Pyro ELBO calls the method anew each time.
+    - In training mode its dropout masks are drawn from the noise of the batch, so that two calls
+      on the same batch give the same result.
+    - The result is cached for a batch that is :meth:`~pyro_align.batch.Batch.sharing`, which saves
+      time and changes nothing else. The objectives of this package share the batch between guide,
+      model and baseline; a stock Pyro ELBO computes the result at each call.
 
-    Random numbers are separate for each method's qualified name.
+    Each qualified method name has its own random numbers.
     """
     name = method.__qualname__
 
     @wraps(method)
     def wrapper(self: Any, batch: Any) -> Any:
-        # A result computed without a graph must not serve a caller that differentiates it.
+        # A result computed without a graph must not be returned to a caller that needs gradients.
         key = (self, name, torch.is_grad_enabled())
         if batch.computed is not None and key in batch.computed:
             return batch.computed[key]
@@ -42,5 +42,5 @@ def shared(method: Method) -> Method:
 
 
 def shared_arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A program's arguments, each batch replaced by its ``sharing()``."""
+    """Replace each batch among a program's arguments by its ``sharing()``."""
     return tuple(arg.sharing() if hasattr(arg, "sharing") else arg for arg in args)

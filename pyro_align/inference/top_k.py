@@ -1,4 +1,4 @@
-"""Marginal likelihood over the K most probable alignments of every position."""
+"""Marginal log likelihood over the K most probable alignments of each position."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from pyro_align.inference.objective import Objective, Terms
 
 
 class TopKMarginal(Objective, Trace_ELBO):
-    """``Σ_t log Σ_{s ∈ S_t} p(z_t = s) p(y_t | z_t = s)``, ``S_t`` the K best of the prior.
+    """``Σ_t log Σ_{s ∈ S_t} p(z_t = s) p(y_t | z_t = s)`` with the K most probable positions S_t.
 
-    The prior is not renormalised, so that it is a lower bound of the log evidence; and as no token
-    has a probability above 1, the evidence of a position is at most what the bound counts plus the
-    prior's mass on what it leaves out (the paper marginalises so at test time, Deng et al. 2018).
-    The emission is computed K times rather than for every source position: of use where each time
-    costs a softmax, as with the ``tanh`` emission.
+    ``S_t`` are the K source positions of largest prior probability. The prior is not renormalised,
+    so that this is a lower bound of the log evidence. Since no token has a probability above 1, the
+    evidence of a position exceeds the sum by at most the prior mass outside of ``S_t``. Deng et al.
+    (2018) marginalise this way at test time. The emission is computed K times per target position
+    instead of once for every source position, which pays off if each evaluation needs a softmax
+    over the vocabulary, as the ``tanh`` emission does.
 
     Args:
-        k: alignments of a position that are summed over.
+        k: number of alignments per target position that are summed over.
     """
 
     pairs = frozenset({("categorical", "none")})
@@ -32,12 +33,12 @@ class TopKMarginal(Objective, Trace_ELBO):
 
     def __init__(self, *, k: Count = 5):
         if k < 1:
-            raise ConfigError(f"top-k needs k = 1 or more, got {k}")
+            raise ConfigError(f"k must be 1 or more, got {k}")
         super().__init__()
         self.k = k
 
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """The bound; there is no divergence."""
+        """Compute the bound; it has no KL divergence."""
         model_trace, _ = self._traces(MostProbable(self.k)(model), guide, args, kwargs)
         site = model_trace.nodes["alignment"]
         if site["is_observed"]:
@@ -48,7 +49,7 @@ class TopKMarginal(Objective, Trace_ELBO):
 
 
 class MostProbable(Messenger):
-    """Let ``alignment`` have its K most probable values at once, in front of the plates."""
+    """Set ``alignment`` to its K most probable values, along a dimension left of the plates."""
 
     def __init__(self, k: int):
         super().__init__()
@@ -61,5 +62,5 @@ class MostProbable(Messenger):
         best = logits.topk(min(self.k, logits.shape[-1]), dim=-1).indices
         msg["value"] = best.movedim(-1, 0)
         msg["done"] = True
-        # Pyro's word for a site that the guide need not have.
+        # Tells Pyro that the guide does not need this site.
         msg["infer"]["_enumerate_dim"] = -msg["value"].dim()

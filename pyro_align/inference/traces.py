@@ -1,4 +1,4 @@
-"""Traces of model and guide, and the names of Pyro that are not public."""
+"""Traces of model and guide."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from torch import Tensor, nn
 from pyro_align.errors import IncompatibleError
 
 ALIGNMENT = "alignment"
-"""The latent site that this package infers."""
+"""Name of the latent site that this package infers."""
 
 
 def traces(elbo: Any, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Trace of the model, run against the guide, and of the guide, as a stock ELBO makes them.
+    """Trace the guide, and the model replayed against it, with the methods of a stock ELBO.
+
+    Returns:
+        The traces of model and guide.
 
     Raises:
-        IncompatibleError: if there is a latent site besides :data:`ALIGNMENT`, or the model
-            observes what the guide infers.
+        IncompatibleError: if there is a latent site other than :data:`ALIGNMENT`, or if the model
+            observes the site that the guide samples.
     """
     ((model_trace, guide_trace),) = elbo._get_traces(model, guide, args, kwargs)
     name = type(elbo).__name__
@@ -28,14 +31,14 @@ def traces(elbo: Any, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[A
         refuse_other_sites(trace, program, name)
     if is_observed(model_trace) and ALIGNMENT in guide_trace:
         raise IncompatibleError(
-            f"{program_name(model)} observes the site {ALIGNMENT!r}, which {program_name(guide)} "
-            f"infers: use a guide without that site, such as NoGuide, with ExactMarginal"
+            f"{program_name(model)} observes the site {ALIGNMENT!r}, but {program_name(guide)} "
+            f"samples it: use ExactMarginal and a guide without that site, such as NoGuide"
         )
     return model_trace, guide_trace
 
 
 def latent_sites(trace: Any) -> list[str]:
-    """Names of the sample sites that are not observed, in the order of the program."""
+    """Return the names of the unobserved sample sites, in the order of the program."""
     return [
         name
         for name, site in trace.nodes.items()
@@ -44,33 +47,33 @@ def latent_sites(trace: Any) -> list[str]:
 
 
 def refuse_other_sites(trace: Any, program: Any, who: str) -> None:
-    """Refuse latent sites besides :data:`ALIGNMENT`.
+    """Check that a program has no latent sites other than :data:`ALIGNMENT`.
 
     Args:
         trace: of the program.
         program: a model or guide.
-        who: what would ignore them.
+        who: name of the caller, for the message.
 
     Raises:
-        IncompatibleError: naming them.
+        IncompatibleError: if there are others; the message names them.
     """
     others = [name for name in latent_sites(trace) if name != ALIGNMENT]
     if others:
         raise IncompatibleError(
-            f"{who} infers the latent site {ALIGNMENT!r} alone and would ignore "
+            f"{who} supports only the latent site {ALIGNMENT!r} and would ignore "
             f"{', '.join(map(repr, others))} of {program_name(program)}: use a stock ELBO such as "
             f"pyro.infer.TraceGraph_ELBO, or fix the value with pyro.poutine.condition"
         )
 
 
 def is_observed(model_trace: Any) -> bool:
-    """Whether the alignment is given, as by ``poutine.condition``."""
+    """Return whether the alignment is observed, for example with ``poutine.condition``."""
     site = model_trace.nodes.get(ALIGNMENT)
     return site is not None and bool(site["is_observed"])
 
 
 def own_parameters(guide: Any, guide_trace: Any, model: Any, model_trace: Any) -> list[Tensor]:
-    """Parameters of the guide that are not the model's, from modules and ``pyro.param`` alike."""
+    """Return the guide's parameters that the model lacks, from modules and ``pyro.param``."""
     of_guide, of_model = _parameters(guide, guide_trace), _parameters(model, model_trace)
     return [parameter for key, parameter in of_guide.items() if key not in of_model]
 
@@ -84,11 +87,11 @@ def _parameters(program: Any, trace: Any) -> dict[int, Tensor]:
 
 
 def underlying(program: Callable[..., Any]) -> Any:
-    """The program within Pyro handlers such as ``poutine.scale(model, 0.5)``."""
+    """Return the program inside Pyro handlers such as ``poutine.scale(model, 0.5)``."""
     return unwrap(program)
 
 
 def program_name(program: Any) -> str:
-    """What to call a program in a message."""
+    """Return the name of a program for messages."""
     program = underlying(program)
     return str(getattr(program, "__name__", type(program).__name__))

@@ -1,4 +1,4 @@
-"""VIMCO: the importance-weighted bound, with a baseline from the other samples."""
+"""VIMCO: the importance-weighted bound with a leave-one-out baseline."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pyro_align.inference.importance import Draws, ImportanceObjective
 
 
 class VIMCO(ImportanceObjective):
-    """The importance-weighted bound, each sample's score times what that sample adds to it.
+    """The importance-weighted bound with a learning signal per sample (Mnih & Rezende 2016).
 
     ``∇L = E[Σ_k (L̂ − L̂₋ₖ) ∇ log q(z_k) + Σ_k v_k ∇ log w_k]``, where ``L̂₋ₖ`` is the bound with
-    the weight of sample k replaced by a mean of the others' weights (Mnih & Rezende 2016,
-    equations 7 to 9). It does not depend on sample k, so the gradient stays unbiased. The KL weight
-    acts as in :class:`~pyro_align.inference.ImportanceWeightedBound`.
+    the weight of sample k replaced by a mean of the other weights (equations 7 to 9). ``L̂₋ₖ`` does
+    not depend on sample k, so that the gradient stays unbiased. For the KL weight see
+    :class:`~pyro_align.inference.ImportanceWeightedBound`.
 
     Args:
-        samples: alignments drawn per target position, K; at least 2.
+        samples: K, the number of alignments sampled per target position; at least 2.
         mean: mean of the other samples' weights, ``geometric`` (recommended by Mnih and Rezende)
             or ``arithmetic``.
 
     Raises:
-        ConfigError: for too few samples or another mean.
+        ConfigError: if ``samples`` is less than 2 or ``mean`` is not one of the two.
     """
 
     def __init__(self, *, samples: Count = 5, mean: str = "geometric"):
@@ -37,7 +37,7 @@ class VIMCO(ImportanceObjective):
         self._log_mean = _LOG_MEANS[mean]
 
     def _surrogate(self, draws: Draws) -> Tensor:
-        """The bound, and the score of every sample times its learning signal."""
+        """Return the bound plus the score of every sample times its learning signal."""
         bound = draws.log_mean_weight
         signal = bound.detach() - self._without_each(draws.log_weight.detach())
         return bound + (signal * draws.log_guide).sum(0)
@@ -45,22 +45,22 @@ class VIMCO(ImportanceObjective):
     def _without_each(
         self, log_weight: Float[Tensor, "sample batch target"]
     ) -> Float[Tensor, "sample batch target"]:
-        """``L̂₋ₖ`` for every sample k."""
+        """Compute ``L̂₋ₖ`` for every sample k."""
         samples = len(log_weight)
         itself = torch.eye(samples, dtype=torch.bool, device=log_weight.device)[..., None, None]
-        others = log_weight.expand(samples, *log_weight.shape)  # of sample k, in row k
+        others = log_weight.expand(samples, *log_weight.shape)  # row k is for sample k
         stand_in = self._log_mean(others.masked_fill(itself, -math.inf), log_weight)
         replaced = others.where(~itself, stand_in.unsqueeze(1))
         return replaced.logsumexp(1) - math.log(samples)
 
 
 def _geometric(others: Tensor, log_weight: Tensor) -> Tensor:
-    """Logarithm of the geometric mean of the others' weights."""
+    """Return the log of the geometric mean of the other samples' weights."""
     return (log_weight.sum(0) - log_weight) / (len(log_weight) - 1)
 
 
 def _arithmetic(others: Tensor, log_weight: Tensor) -> Tensor:
-    """Logarithm of the arithmetic mean of the others' weights."""
+    """Return the log of the arithmetic mean of the other samples' weights."""
     return others.logsumexp(1) - math.log(len(log_weight) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Baselines that predict, in this package's objective and in Pyro's own."""
+"""Predicted baselines, in this package's objective and in stock TraceGraph_ELBO."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stock_draws(model, guide, batch, rows=200):
     return torch.stack(grads)
 
 
-def test_its_value_is_the_log_likelihood_of_soft_attention():
+def test_soft_attention_baseline_is_the_log_likelihood_of_soft_attention():
     model, batch = tiny_model(), padded(random_batch(), source=1, target=2)
     handled = SoftAttentionBaseline().handle(model, PriorGuide(model))
     site = poutine.trace(handled).get_trace(batch).nodes["alignment"]
@@ -45,7 +45,7 @@ def test_its_value_is_the_log_likelihood_of_soft_attention():
     assert not value.requires_grad
 
 
-def test_it_leaves_the_guide_as_it_is():
+def test_the_baseline_does_not_change_the_guide():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model)
     trace = poutine.trace(SoftAttentionBaseline().handle(model, guide)).get_trace(batch)
@@ -58,7 +58,7 @@ def test_it_leaves_the_guide_as_it_is():
 @pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])
 @pytest.mark.parametrize("handled", [False, True])
 def test_stock_tracegraph_is_unbiased_for_model_and_guide(kind, handled):
-    """The gradient of the model, too: it once was lost where a sampled alignment was marked."""
+    """Includes the model's gradient, which provenance tracking of the alignment could cut."""
     model, batch = tiny_model(), random_batch((3, 2), (2, 3))
     guide = tiny_guide(model, kind)
     expected = gradient(EnumeratedELBO().differentiable_loss(model, guide, batch), model, guide)
@@ -67,7 +67,7 @@ def test_stock_tracegraph_is_unbiased_for_model_and_guide(kind, handled):
     assert_unbiased(stock_draws(model, program, batch), expected)
 
 
-def test_it_takes_variance_away_from_stock_tracegraph():
+def test_the_baseline_reduces_the_variance_of_stock_tracegraph():
     model = tiny_model()
     guide, many = tiny_guide(model), repeated(random_batch((3,), (3,)), 2000)
     elbo = TraceGraph_ELBO(max_plate_nesting=2)
@@ -94,7 +94,7 @@ def test_any_batch_shape_after_another(sources, targets, samples):
         assert torch.isfinite(collected_gradient(model, guide)).all()
 
 
-def test_it_trains_with_stock_svi():
+def test_the_baseline_trains_with_stock_svi():
     model = tiny_model()
     guide = tiny_guide(model)
     batch = repeated(random_batch(), 4)

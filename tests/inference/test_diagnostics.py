@@ -1,4 +1,4 @@
-"""Statistics of gradients against their definitions, and against distributions that are known."""
+"""Gradient statistics against their definitions and against known distributions."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def statistics(draws, reference=None):
 
 
 def pairs_mean(vectors):
-    """Mean inner product of different vectors, written out."""
+    """Mean inner product of different vectors, by loops."""
     products = [a @ b for i, a in enumerate(vectors) for j, b in enumerate(vectors) if i != j]
     return (sum(products) / len(products)).item()
 
 
 @pytest.mark.parametrize("count", [3, GROUPS - 1, GROUPS, GROUPS + 5, 4 * GROUPS])
-def test_definitions(count):
+def test_statistics_match_their_definitions(count):
     reference = torch.randn(7).double()
     draws = reference + 1 + torch.randn(count, 7).double()
     found = statistics(draws, reference)
@@ -51,8 +51,8 @@ def test_definitions(count):
     assert (without.bias, without.biased, without.relative_bias) == (None, None, None)
 
 
-def test_standard_errors_are_those_of_many_repetitions():
-    """100 times 48 draws in 20 dimensions, of norm 3 and with a bias of 1."""
+def test_standard_errors_match_repeated_experiments():
+    """100 experiments of 48 samples in 20 dimensions, with norm 3 and bias 1."""
     reference = torch.full((20,), 3 / 20**0.5).double()
     expected = reference + torch.eye(20)[0].double()
     runs = [expected + 0.5 * torch.randn(48, 20).double() for _ in range(100)]
@@ -65,25 +65,25 @@ def test_standard_errors_are_those_of_many_repetitions():
     ):
         values = torch.tensor([getattr(each, name) for each in found])
         errors = torch.tensor([getattr(each, f"{name}_error") for each in found])
-        # The spread of 100 values is known to 7 %; the jackknife's expectation is within as much.
+        # The standard deviation of 100 values is accurate to 7 %, and so is the jackknife.
         assert 0.7 < errors.mean() / values.std() < 1.4
         assert abs(values.mean() - truth) < 5 * values.std() / 100**0.5 + 0.003
 
 
 @pytest.mark.parametrize("dimensions", [1, 3, 1000])
-def test_a_bias_is_found_and_none_where_there_is_none(dimensions):
-    """A false alarm is beyond 6 standard deviations of 15 degrees of freedom: P < 3·10⁻⁵."""
+def test_bias_is_detected_only_if_present(dimensions):
+    """A false alarm needs 6 standard deviations with 15 degrees of freedom: P < 3·10⁻⁵."""
     reference = torch.randn(dimensions).double()
     for _ in range(4):
         noise = torch.randn(64, dimensions).double()
         assert statistics(reference + noise, reference).biased is False
-        # The mean of 64 draws is off by an eighth of their standard deviation.
+        # The mean of 64 samples deviates by an eighth of their standard deviation.
         biased = statistics(reference + noise + 2.0, reference)
         assert biased.biased is True
         assert biased.bias > biased.detectable
 
 
-def test_rounding_is_no_bias_but_a_certain_difference_is():
+def test_rounding_is_not_reported_as_bias_but_a_constant_difference_is():
     reference = torch.randn(50)
     exact = statistics([reference] * 8, reference)
     assert (exact.noise, exact.noise_error, exact.bias, exact.biased) == (0, 0, 0, False)
@@ -94,19 +94,19 @@ def test_rounding_is_no_bias_but_a_certain_difference_is():
     assert different.biased is True
 
 
-def test_no_signal_no_ratio():
+def test_ratios_are_none_without_signal():
     silent = statistics(torch.randn(10, 4), torch.zeros(4))
     assert silent.noise > 0
     assert silent.noise_to_signal is silent.noise_to_signal_error is silent.relative_bias is None
 
 
-def test_two_draws_are_too_few():
-    with pytest.raises(ValueError, match="three draws or more, got 2"):
+def test_statistics_need_three_samples():
+    with pytest.raises(ValueError, match="at least three samples, got 2"):
         statistics(torch.randn(2, 4))
 
 
-def test_noise_of_the_score_function_is_that_of_all_its_values():
-    """One position: the estimator has as many values as there are alignments."""
+def test_score_function_noise_matches_enumeration():
+    """With one position the estimator has one value per alignment."""
     world, batch = World(1, 1), random_batch((SOURCE,), (1,))
     prior, guide, likelihood = (part[0, 0] for part in world.parts(batch))
     q = guide.exp()
@@ -135,14 +135,14 @@ def test_noise_of_the_score_function_is_that_of_all_its_values():
     assert not found.biased
 
 
-def test_gradients_leave_no_trace():
+def test_flat_gradient_does_not_change_grad():
     used, unused = (torch.ones(2, 2, requires_grad=True) for _ in range(2))
     assert flat_gradient((used**2).sum(), [used, unused]).tolist() == [2] * 4 + [0] * 4
     assert used.grad is None
 
 
 def test_effective_sample_size():
-    """``(E_q w)² / E_q w²``, written out; padding has any value."""
+    """``(E_q w)² / E_q w²``, by its definition; padding has arbitrary values."""
     q, p = (torch.randn(2, 3, 4).double().softmax(-1) for _ in range(2))
     mask = torch.tensor([[True, True, True, False], [True] * 4]).unsqueeze(1)
     q, p = ((each * mask) / (each * mask).sum(-1, keepdim=True) for each in (q, p))
@@ -168,13 +168,13 @@ class Recurrent(nn.Module):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_without_dropout(training):
+def test_without_dropout_restores_the_modes(training):
     module, inputs = Recurrent().train(training), torch.randn(5, 2, 3)
     assert torch.equal(module(inputs), module(inputs)) is not training
     with without_dropout(module, len):
         assert torch.equal(module(inputs), module(inputs))
         assert not module.dropout.training
-        # Without it there is no backward pass on a GPU.
+        # cuDNN has no backward pass in evaluation mode.
         assert module.network.training
     with pytest.raises(ValueError, match="mine"), without_dropout(module):
         raise ValueError("mine")
@@ -190,5 +190,5 @@ def test_kept_bytes():
         hidden = (inputs @ weight).exp()
         return (hidden * hidden[:, :2].sum()).sum()
 
-    # The inputs, the exponential (kept by three), a scalar; the weight is there anyway.
+    # The inputs, the exponential (saved by three operations) and a scalar; not the weight.
     assert kept_bytes(forward, [weight]) == 4 * (7 * 10 + 7 * 4 + 1)

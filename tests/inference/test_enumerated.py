@@ -1,4 +1,4 @@
-"""The enumerated ELBO against Pyro's, against sums by hand, and below the evidence."""
+"""The enumerated ELBO against stock Pyro, hand-written sums and the log evidence."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def parts(model, guide, batch):
 
 @pytest.mark.parametrize("kind", GUIDES)
 @pytest.mark.parametrize("feeding", [False, True])
-def test_it_is_stock_enumeration(kind, feeding):
+def test_equals_stock_enumeration(kind, feeding):
     model = tiny_model(input_feeding=feeding)
     guide, batch = tiny_guide(model, kind), padded(random_batch(), source=2, target=1)
     stock = TraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(
@@ -58,7 +58,7 @@ def test_it_is_stock_enumeration(kind, feeding):
 
 @pytest.mark.parametrize("kind", GUIDES)
 @pytest.mark.parametrize("kl_weight", [1.0, 0.3, 0.0])
-def test_it_is_the_sum_by_hand(kind, kl_weight):
+def test_equals_the_hand_written_sum(kind, kl_weight):
     model = tiny_model()
     guide, batch = tiny_guide(model, kind), padded(random_batch(), source=1, target=1)
     likelihood, divergence = parts(model, guide, batch)
@@ -74,7 +74,7 @@ def test_it_is_the_sum_by_hand(kind, kl_weight):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("kind", GUIDES)
-def test_it_lies_below_the_evidence(seed, kind):
+def test_bound_is_below_the_evidence(seed, kind):
     model = tiny_model(seed=seed)
     guide, batch = tiny_guide(model, kind, seed=seed + 10), random_batch(seed=seed)
     terms = objective().terms(model, guide, batch)
@@ -84,7 +84,7 @@ def test_it_lies_below_the_evidence(seed, kind):
         assert terms.kl.item() == pytest.approx(0, abs=1e-12)
 
 
-def test_it_is_the_evidence_where_the_guide_is_the_posterior():
+def test_bound_equals_the_evidence_if_the_guide_is_the_posterior():
     model, batch = tiny_model(), padded(random_batch(), source=1, target=1)
 
     def posterior(batch):
@@ -98,11 +98,11 @@ def test_it_is_the_evidence_where_the_guide_is_the_posterior():
     loss = objective().differentiable_loss(model, posterior, batch)
     expected = evidence(model, batch)
     torch.testing.assert_close(-loss, expected)
-    # There the bound touches the evidence, hence its gradient is the evidence's too.
+    # The bound equals the evidence there and is below it elsewhere, so the gradients are equal.
     torch.testing.assert_close(-gradient(loss, model), gradient(expected, model))
 
 
-def test_under_autocast_the_loss_is_fp32_and_near():
+def test_loss_under_autocast_is_fp32_and_close():
     # A CPU without bf16 instructions has no bf16 LSTM, but every CPU has the GRU.
     model, batch = tiny_model(cell="gru").float(), random_batch()
     guide = tiny_guide(model).float()

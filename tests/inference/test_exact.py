@@ -1,4 +1,4 @@
-"""The exact marginal, by brute force and by hand."""
+"""The exact marginal against brute force and hand-written sums."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def exact(model, batch):
 
 
 def by_hand(model, batch):
-    """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` with a loop over everything."""
+    """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)``, by loops."""
     states = model.states(batch)
     total = torch.zeros((), dtype=torch.float64)
     for b in range(len(batch)):
@@ -63,7 +63,7 @@ def brute_force(model, batch):
 
 @pytest.mark.parametrize("feeding", [False, True])
 @pytest.mark.parametrize("attention", ["dot", "general", "mlp"])
-def test_it_is_the_hand_written_logsumexp(feeding, attention):
+def test_equals_the_hand_written_logsumexp(feeding, attention):
     model = tiny_model(input_feeding=feeding, attention=attention)
     batch = padded(random_batch(), source=2, target=1)
     loss, expected = exact(model, batch).loss, by_hand(model, batch)
@@ -75,7 +75,7 @@ def test_it_is_the_hand_written_logsumexp(feeding, attention):
 
 @pytest.mark.parametrize(("length", "positions"), [(1, 1), (1, 4), (4, 1), (2, 3), (3, 4), (4, 4)])
 @pytest.mark.parametrize("feeding", [False, True])
-def test_it_is_the_sum_over_all_joint_alignments(length, positions, feeding):
+def test_equals_the_sum_over_all_joint_alignments(length, positions, feeding):
     model = tiny_model(input_feeding=feeding)
     batch = random_batch((length,), (positions,))
     loss, expected = exact(model, batch).loss, brute_force(model, batch)
@@ -85,8 +85,8 @@ def test_it_is_the_sum_over_all_joint_alignments(length, positions, feeding):
     )
 
 
-def test_brute_force_over_the_program_itself():
-    """Every joint alignment given to the program as an observation."""
+def test_equals_brute_force_over_the_conditioned_program():
+    """Conditions the program on every joint alignment in turn."""
     model, batch = tiny_model(), random_batch((2, 3), (2, 1))
     total = torch.zeros((), dtype=torch.float64)
     for alignment in itertools.product(range(2), range(2), range(3)):
@@ -96,7 +96,7 @@ def test_brute_force_over_the_program_itself():
     torch.testing.assert_close(-exact(model, batch).loss, total.log())
 
 
-def test_it_is_stock_enumeration():
+def test_equals_stock_enumeration():
     model, batch = tiny_model(), random_batch()
     stock = TraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(
         config_enumerate(model), NoGuide(model), batch
@@ -115,7 +115,7 @@ def test_terms():
     assert not terms.kl.requires_grad
 
 
-def test_under_autocast_the_loss_is_fp32_and_near():
+def test_loss_under_autocast_is_fp32_and_close():
     # A CPU without bf16 instructions has no bf16 LSTM, but every CPU has the GRU.
     model, batch = tiny_model(cell="gru").float(), random_batch()
     expected = exact(model, batch).loss
@@ -129,7 +129,7 @@ def both(model, guide, batch):
     return ExactMarginal().terms(model, guide, batch), EnumeratedELBO().terms(model, guide, batch)
 
 
-def test_with_a_guide_its_value_is_the_bound():
+def test_with_a_guide_the_value_is_the_evidence_lower_bound():
     model, batch = tiny_model(), padded(random_batch(), source=2, target=1)
     ours, bound = both(model, tiny_guide(model), batch)
     torch.testing.assert_close(ours.loss, bound.loss)
@@ -139,7 +139,7 @@ def test_with_a_guide_its_value_is_the_bound():
     assert not ours.kl.requires_grad
 
 
-def test_with_a_guide_each_has_a_gradient_of_its_own():
+def test_with_a_guide_model_and_guide_have_separate_gradients():
     model, batch = tiny_model(), padded(random_batch(), source=2, target=1)
     guide = tiny_guide(model, share_embeddings=False)
     ours, bound = both(model, guide, batch)
@@ -152,7 +152,7 @@ def test_with_a_guide_each_has_a_gradient_of_its_own():
     assert not torch.allclose(gradient(ours.loss, model), gradient(bound.loss, model))
 
 
-def test_what_both_share_has_the_gradient_of_the_evidence_alone():
+def test_shared_parameters_get_the_gradient_of_the_evidence_only():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model, share_embeddings=True)
     loss = ExactMarginal().differentiable_loss(model, guide, batch)
@@ -169,7 +169,7 @@ def test_what_both_share_has_the_gradient_of_the_evidence_alone():
 
 
 @pytest.mark.parametrize("kind", [PriorGuide, ExactGuide])
-def test_a_guide_without_parameters_is_only_measured(kind):
+def test_a_guide_without_parameters_does_not_change_the_gradient(kind):
     model, batch = tiny_model(), padded(random_batch(), source=1, target=1)
     ours, bound = both(model, kind(model), batch)
     torch.testing.assert_close(ours.loss, bound.loss)
@@ -178,7 +178,7 @@ def test_a_guide_without_parameters_is_only_measured(kind):
     )
 
 
-def test_a_scale_scales_the_bound_with_a_guide():
+def test_poutine_scale_scales_the_bound_with_a_guide():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model, AmortizedGuide)
     scaled = [poutine.scale(program, scale=7.0) for program in (model, guide)]

@@ -1,4 +1,4 @@
-"""Free bits against sums by hand."""
+"""Free bits against hand-written sums."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def divergences(world, batch):
 
 
 def hand_written():
-    """Three positions whose guide gives ¾, ½ and ⅓ to the first of two, the prior a half."""
+    """KL of three guides, with ¾, ½ and ⅓ on the first of two values, from a uniform prior."""
     probs = torch.tensor([[3 / 4, 1 / 4], [1 / 2, 1 / 2], [1 / 3, 2 / 3]], dtype=torch.float64)
     return (probs * (2 * probs).log()).sum(-1)
 
 
-def test_a_hand_computed_example():
+def test_matches_a_hand_computed_example():
     kl = hand_written()
     torch.testing.assert_close(
         kl, torch.tensor([0.1308120, 0.0, 0.0566330], dtype=torch.float64), atol=1e-6, rtol=0
@@ -37,7 +37,7 @@ def test_a_hand_computed_example():
     torch.testing.assert_close(free_bits(kl, 0.1), expected, atol=1e-6, rtol=0)
 
 
-def test_zero_changes_nothing_not_even_rounding():
+def test_zero_free_bits_change_nothing():
     kl = torch.tensor([-1e-17, 0.0, 1.0], dtype=torch.float64, requires_grad=True)
     assert free_bits(kl, 0.0) is kl
 
@@ -45,7 +45,7 @@ def test_zero_changes_nothing_not_even_rounding():
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("kl_weight", [1.0, 0.3])
 @pytest.mark.parametrize("nats", [0.0, 0.5, 1.0, 100.0])
-def test_the_loss_is_the_sum_by_hand(name, kl_weight, nats):
+def test_loss_equals_the_hand_written_sum(name, kl_weight, nats):
     batch = random_batch((SOURCE, SOURCE), (3, 2))
     world = World(*batch.target.shape)
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_the_loss_is_the_sum_by_hand(name, kl_weight, nats):
 
 
 @pytest.mark.parametrize("nats", [0.0, 0.5, 100.0])
-def test_the_gradient_of_a_free_position_is_that_of_its_likelihood(nats):
+def test_gradient_of_an_unpenalised_position_is_that_of_its_likelihood(nats):
     batch = random_batch((SOURCE, SOURCE), (3, 2))
     world = World(*batch.target.shape)
     _, q, likelihood = world.parts(batch)
@@ -80,6 +80,6 @@ def test_the_gradient_of_a_free_position_is_that_of_its_likelihood(nats):
 
 
 @pytest.mark.parametrize("objective", [EnumeratedELBO, ScoreFunctionELBO])
-def test_less_than_nothing_is_refused(objective):
-    with pytest.raises(ConfigError, match=r"0 or more; got -0\.5"):
+def test_negative_free_bits_are_rejected(objective):
+    with pytest.raises(ConfigError, match=r"free_bits.*0 or more; got -0\.5"):
         objective(free_bits=-0.5)

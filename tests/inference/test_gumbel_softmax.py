@@ -1,4 +1,4 @@
-"""The relaxed objective: its gradient, and what its bias does."""
+"""The Gumbel-softmax objective: its gradient and its bias."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def enumerated(model, guide):
 
 @pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("kl_weight", [1.0, 0.3])
-def test_the_gradient_is_that_of_the_same_noise_moved(samples, kl_weight):
+def test_gradient_matches_finite_differences_with_common_noise(samples, kl_weight):
     """Finite differences with common random numbers, along random directions."""
     model, guide = pair(temperature=0.8)
     objective = GumbelSoftmaxELBO(samples=samples)
@@ -76,7 +76,7 @@ def move(by, *modules):
 
 
 @pytest.mark.parametrize("straight_through", [False, True])
-def test_the_divergence_is_the_categoricals(straight_through):
+def test_kl_is_that_of_the_categoricals(straight_through):
     model, guide = pair(straight_through=straight_through)
     for samples in (1, 3):
         terms = GumbelSoftmaxELBO(samples=samples).terms(model, guide, BATCH)
@@ -92,13 +92,13 @@ def values(objective, model, guide):
 
 
 @pytest.mark.parametrize("temperature", [0.5, 3.0])
-def test_a_straight_through_value_is_unbiased_at_every_temperature(temperature):
+def test_straight_through_value_is_unbiased_at_every_temperature(temperature):
     model, guide = pair(straight_through=True, temperature=temperature)
     expected = -enumerated(model, guide).loss.detach()
     assert_unbiased(values(GumbelSoftmaxELBO(), model, guide), expected.reshape(1))
 
 
-def test_the_bias_of_a_relaxed_value_vanishes_with_the_temperature():
+def test_bias_of_the_relaxed_value_vanishes_with_the_temperature():
     model, guide = pair()
     expected = -enumerated(model, guide).loss.detach()
     found = {}
@@ -110,7 +110,7 @@ def test_the_bias_of_a_relaxed_value_vanishes_with_the_temperature():
 
 
 class World:
-    """Two source positions, a flat guide, and a likelihood concave in the weights.
+    """Two source positions, a uniform guide, and a likelihood concave in the weights.
 
     The logits of the token are linear in the weights, so that its log probability is concave.
     """
@@ -132,10 +132,10 @@ class World:
             pyro.sample("alignment", GumbelSoftmax(self.temperature, self.scores))
 
 
-def test_of_a_concave_likelihood_the_relaxed_value_is_too_high_and_known():
-    """A flat guide's draws have mean one half, so Jensen's inequality gives the direction.
+def test_relaxed_value_of_a_concave_likelihood_matches_integration():
+    """Samples of a uniform guide have mean 1/2, so the value is too high by Jensen's inequality.
 
-    The expected value is an integral over the logistic noise that two Gumbels leave.
+    The expected value is an integral over logistic noise, the difference of two Gumbel variables.
     """
     batch, last = random_batch((2, 2), (2, 3)), None
     noise = torch.linspace(-40, 40, 20001, dtype=torch.float64)
@@ -158,7 +158,7 @@ def test_of_a_concave_likelihood_the_relaxed_value_is_too_high_and_known():
 
 
 @pytest.mark.parametrize("straight_through", [False, True])
-def test_stock_svi_takes_the_relaxed_model(straight_through):
+def test_stock_svi_accepts_the_relaxed_model(straight_through):
     model, guide = pair(straight_through=straight_through)
     program = relaxed(model, guide.relax)
     optim = pyro.optim.Adam({"lr": 0.05})
@@ -168,13 +168,13 @@ def test_stock_svi_takes_the_relaxed_model(straight_through):
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
 
-def test_straight_through_stock_and_own_values_agree_in_expectation():
+def test_straight_through_agrees_with_stock_pyro_in_expectation():
     model, guide = pair(straight_through=True)
     stock = values(Trace_ELBO(max_plate_nesting=2), relaxed(model, guide.relax), guide)
     assert_unbiased(stock, -enumerated(model, guide).loss.detach().reshape(1))
 
 
-def test_the_step_moves_the_temperature():
+def test_the_step_sets_the_temperature():
     model, guide = pair(temperature=1.0, floor=0.1, half_life=5)
     objective = GumbelSoftmaxELBO()
     objective.loss(model, guide, BATCH)
@@ -184,8 +184,8 @@ def test_the_step_moves_the_temperature():
     assert guide.temperature == 0.25
 
 
-def test_a_guide_of_pyros_own_relaxation_will_do():
-    """Without padding, of which that one knows nothing."""
+def test_a_guide_with_pyros_own_relaxation_works():
+    """Without padding, which Pyro's relaxation does not support."""
     model, batch = tiny_model(), random_batch((3, 3), (2, 2))
     logits = torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True)
     temperature = torch.tensor(0.5, dtype=torch.float64)

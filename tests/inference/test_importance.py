@@ -1,4 +1,4 @@
-"""What holds for every objective that weighs alignments of a position against each other."""
+"""Properties of every objective with importance weights per position."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SAMPLED = {
 
 
 def rows(batch, chosen):
-    """Some sentences of a batch, with its padding cut off."""
+    """Select sentences of a batch and remove excess padding."""
 
     def cut(mask):
         return slice(0, int(mask[chosen].sum(-1).max()))
@@ -59,7 +59,7 @@ def rows(batch, chosen):
 
 
 def estimate(make, model, guide, batch, alignment):
-    """Loss and gradient for given alignments; a baseline that learns is not in its first state."""
+    """Loss and gradient for given alignments, with a learnt baseline in a later state."""
     objective = make(samples=SAMPLES)
     if isinstance(objective, ScoreFunctionELBO):
         torch.manual_seed(3)
@@ -72,8 +72,8 @@ def estimate(make, model, guide, batch, alignment):
 
 @pytest.mark.parametrize("name", SAMPLED)
 @pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])
-def test_a_sentence_counts_the_same_whatever_else_is_in_the_batch(name, kind):
-    """Given its alignments; and padding counts for nothing."""
+def test_loss_of_a_sentence_does_not_depend_on_the_rest_of_the_batch(name, kind):
+    """With fixed alignments; padding contributes nothing."""
     model, batch = tiny_model(), random_batch((3, 4, 1), (4, 2, 3))
     guide = tiny_guide(model, kind)
     lengths = batch.source_lengths.reshape(-1, 1).expand(batch.target.shape)
@@ -92,7 +92,7 @@ def test_a_sentence_counts_the_same_whatever_else_is_in_the_batch(name, kind):
 
 
 @pytest.mark.parametrize("name", WEIGHING)
-def test_its_terms_are_those_of_the_evidence_lower_bound(name):
+def test_reported_terms_are_those_of_the_evidence_lower_bound(name):
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model)
     expected = EnumeratedELBO().terms(model, guide, batch)
@@ -104,7 +104,7 @@ def test_its_terms_are_those_of_the_evidence_lower_bound(name):
 
 
 @pytest.mark.parametrize("name", WEIGHING)
-def test_a_divergence_without_closed_form_is_sampled(name):
+def test_kl_without_closed_form_is_sampled(name):
     prior = torch.tensor(0.3, dtype=torch.float64)
 
     def model(batch):
@@ -132,8 +132,8 @@ def test_a_divergence_without_closed_form_is_sampled(name):
 
 
 @pytest.mark.parametrize("name", WEIGHING)
-def test_a_scale_scales_the_bound_not_the_weights(name):
-    """As a plate does that stands for more sentences than it has."""
+def test_poutine_scale_scales_the_bound_not_the_weights(name):
+    """As a plate with subsampling does."""
     world = World(1, POSITIONS)
     programs = (world.model, Fixed(torch.randint(SOURCE, (SAMPLES, 1, POSITIONS)))(world.guide))
     scaled = [poutine.scale(program, scale=7.0) for program in programs]
@@ -147,8 +147,8 @@ def test_a_scale_scales_the_bound_not_the_weights(name):
 
 
 @pytest.mark.parametrize("name", WEIGHING)
-def test_observations_count_once_wherever_they_are(name):
-    """One of a sentence, and one of some positions that depends on their alignment."""
+def test_every_observed_site_is_counted_once(name):
+    """One site per sentence, and one at some positions that depends on their alignment."""
     world, batch = World(2, POSITIONS), random_batch((3, 3), (3, 2))
     known = torch.tensor([[True, False, True], [False, True, True]])
     tags = torch.randint(4, batch.target.shape)
@@ -182,7 +182,7 @@ def test_observations_count_once_wherever_they_are(name):
 
 
 @pytest.mark.parametrize("name", WEIGHING)
-def test_an_observation_of_a_sentence_that_needs_its_alignments_is_refused(name):
+def test_a_sentence_level_site_that_depends_on_the_alignments_is_rejected(name):
     world = World(1, POSITIONS)
 
     def model(batch):
@@ -193,5 +193,5 @@ def test_an_observation_of_a_sentence_that_needs_its_alignments_is_refused(name)
         with first:
             pyro.sample("length", dist.Normal(mean, 1.0), obs=torch.zeros(1, 1))
 
-    with pytest.raises(IncompatibleError, match=r"'length'.*take ScoreFunctionELBO"):
+    with pytest.raises(IncompatibleError, match=r"'length'.*use ScoreFunctionELBO"):
         WEIGHING[name](samples=3).loss(model, world.guide, ONE)

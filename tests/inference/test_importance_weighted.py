@@ -1,4 +1,4 @@
-"""The importance-weighted bound and its gradients, against sums over all K-tuples of alignments."""
+"""The importance-weighted bound and its gradients against sums over all K-tuples of alignments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ESTIMATORS = {
 
 
 def exact(samples, kl_weight=1.0):
-    """Gradient of the expected bound, product rule and all."""
+    """Gradient of the expected bound, by the product rule."""
     world = World(1, POSITIONS)
     tuples = Tuples.of(world, ONE, samples, kl_weight)
     return flat_gradient(tuples.expectation(tuples.bound), world)
@@ -30,29 +30,29 @@ def exact(samples, kl_weight=1.0):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize(("samples", "kl_weight"), [(2, 1.0), (3, 1.0), (3, 0.4)])
-def test_the_gradient_is_unbiased(name, samples, kl_weight):
+def test_gradient_is_unbiased(name, samples, kl_weight):
     objective = ESTIMATORS[name](samples)
     objective.kl_weight = kl_weight
     assert worst_error(gradients(objective, ROWS), exact(samples, kl_weight)) < 6
 
 
 @pytest.mark.parametrize("kl_weight", [1.0, 0.4])
-def test_one_sample_is_the_evidence_lower_bound(kl_weight):
+def test_bound_with_one_sample_is_the_evidence_lower_bound(kl_weight):
     world, objective = World(1, POSITIONS), ImportanceWeightedBound(samples=1)
     objective.kl_weight = kl_weight
     expected = flat_gradient(world.bound(ONE, kl_weight), world)
     assert worst_error(gradients(objective, ROWS), expected) < 6
 
 
-def test_the_error_bars_would_show_a_mistake():
+def test_the_tolerance_detects_a_wrong_gradient():
     class ItselfIncluded(VIMCO):
-        """The learning signal depends on the sample it is subtracted for."""
+        """A wrong estimator, whose learning signal depends on its own sample."""
 
         def _without_each(self, log_weight):
             return log_weight
 
     class Pathwise(VIMCO):
-        """No score at all."""
+        """A wrong estimator without a score."""
 
         def _surrogate(self, draws):
             return draws.log_mean_weight
@@ -63,7 +63,7 @@ def test_the_error_bars_would_show_a_mistake():
 
 
 @pytest.mark.parametrize("samples", [2, 3, 5])
-def test_the_learning_signals_are_those_of_the_paper(samples):
+def test_learning_signals_match_the_paper(samples):
     log_weight = 3 * torch.randn(samples, 2, 3, dtype=torch.float64)
     weight = log_weight.exp()
     for mean in ("geometric", "arithmetic"):
@@ -81,12 +81,12 @@ def test_learning_signals_do_not_overflow():
     for mean in ("geometric", "arithmetic"):
         found = VIMCO(samples=3, mean=mean)._without_each(log_weight)
         assert torch.isfinite(found).all()
-    # Without the largest weight the second of three and the mean of the others are left.
+    # Without the largest of three weights, the second remains and the mean of the two others.
     assert found[0].item() == pytest.approx(-1000 + math.log(1.5 / 3))
 
 
 @pytest.mark.parametrize("samples", [2, 4])
-def test_vimco_takes_variance_away(samples):
+def test_vimco_reduces_the_variance(samples):
     variance = {
         name: gradients(make(samples), 4000).var(0).sum().item()
         for name, make in ESTIMATORS.items()
@@ -96,7 +96,7 @@ def test_vimco_takes_variance_away(samples):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_bound_grows_with_the_samples_up_to_the_evidence(seed):
+def test_bound_increases_with_the_samples_up_to_the_evidence(seed):
     batch = random_batch((3, 3), (3, 2), seed=seed)
     world = World(*batch.target.shape, seed=seed)
     bounds = []
@@ -110,7 +110,7 @@ def test_the_bound_grows_with_the_samples_up_to_the_evidence(seed):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize("samples", [2, 3])
-def test_the_loss_is_the_negative_bound(name, samples):
+def test_loss_is_the_negative_bound(name, samples):
     world = World(1, POSITIONS)
     tuples = Tuples.of(world, ONE, samples)
     expected = -tuples.expectation(tuples.bound).detach().reshape(1)
@@ -124,7 +124,7 @@ def test_the_loss_is_the_negative_bound(name, samples):
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_it_is_the_evidence_where_the_guide_is_the_posterior(name):
+def test_bound_equals_the_evidence_if_the_guide_is_the_posterior(name):
     batch = random_batch((3, 3), (3, 2))
     world = World(*batch.target.shape)
     for samples in (2, 5):
@@ -136,11 +136,11 @@ def test_it_is_the_evidence_where_the_guide_is_the_posterior(name):
     ("objective", "options", "least"),
     [(ImportanceWeightedBound, {"samples": 0}, 1), (VIMCO, {"samples": 1}, 2)],
 )
-def test_too_few_samples_are_refused(objective, options, least):
+def test_too_few_samples_are_rejected(objective, options, least):
     with pytest.raises(ConfigError, match=f"{objective.__name__} needs samples = {least} or more"):
         objective(**options)
 
 
-def test_another_mean_is_refused_with_the_nearest():
+def test_an_unknown_mean_is_rejected_with_a_suggestion():
     with pytest.raises(ConfigError, match=r"'harmonic'; .*arithmetic"):
         VIMCO(mean="harmonic")

@@ -1,4 +1,4 @@
-"""Baselines that learn: what they learn, from what, and that a resumed run goes on with it."""
+"""Learnt baselines: what they predict, how they are trained, and that a run resumes them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def programs():
 
 
 def objective(name, model, samples=1):
-    """An objective whose baseline has seen something already."""
+    """Create an objective whose baseline is not in its initial state."""
     made = ScoreFunctionELBO(baseline=name, samples=samples)
     randomise(made.module(model), scale=0.5)
     average = made.baseline if name == "average" else made.baseline.average
@@ -56,7 +56,7 @@ def seeded(function, *args):
     return function(*args)
 
 
-def test_the_average_is_that_of_the_costs_of_all_steps_before():
+def test_average_is_the_mean_of_the_previous_costs():
     model, guide = programs()
     elbo, means = ScoreFunctionELBO(baseline="average", samples=2), []
     for seed, targets in enumerate([(4, 2, 3), (1,), (2, 2), (5, 1)]):
@@ -67,7 +67,7 @@ def test_the_average_is_that_of_the_costs_of_all_steps_before():
         assert elbo.baseline.average.item() == pytest.approx(sum(means) / len(means), rel=1e-5)
 
 
-def test_the_average_forgets_what_lies_beyond_its_horizon():
+def test_average_decays_beyond_its_horizon():
     average, mask = AverageBaseline(horizon=2), torch.ones(1, 1, dtype=torch.bool)
     expected = 0.0
     for step, cost in enumerate([4.0, 2.0, 6.0, -1.0]):
@@ -78,7 +78,7 @@ def test_the_average_forgets_what_lies_beyond_its_horizon():
 
 
 @pytest.mark.parametrize("name", LEARNING)
-def test_nothing_is_learnt_where_no_gradient_is_taken(name):
+def test_baseline_is_not_updated_without_gradients(name):
     model, guide = programs()
     elbo = objective(name, model)
     before = copy.deepcopy(elbo.baseline.state_dict())
@@ -87,7 +87,7 @@ def test_nothing_is_learnt_where_no_gradient_is_taken(name):
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_what_is_subtracted_is_the_average_before_the_step(samples):
+def test_the_average_before_the_step_is_subtracted(samples):
     batch = random_batch((SOURCE, SOURCE), (3, 2))
     world = World(*batch.target.shape)
     plain = ScoreFunctionELBO(baseline="none", samples=samples)
@@ -121,8 +121,8 @@ def test_the_three_loss_functions_agree(name):
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_the_network_regresses_the_cost_and_disturbs_nothing(samples):
-    """Its gradient is that of the squared error; model and guide see a constant."""
+def test_the_network_regresses_the_cost_without_affecting_other_gradients(samples):
+    """Its gradient is that of the squared error; for model and guide it is a constant."""
     model, guide = programs()
     batch = padded(random_batch(), target=1)
     learnt = objective("network", model, samples)
@@ -155,7 +155,7 @@ def test_the_network_regresses_the_cost_and_disturbs_nothing(samples):
 
 
 def trained(model, guide, batch, *, stock=False):
-    """A baseline fitted by ``SVI`` while model and guide stay as they are."""
+    """Fit a baseline with ``SVI`` while model and guide are fixed."""
     elbo = ScoreFunctionELBO(baseline="network")
     own = set(elbo.module(model).parameters())
     optimiser = pyro.optim.Adam(
@@ -174,7 +174,7 @@ def trained(model, guide, batch, *, stock=False):
 
 
 @pytest.mark.parametrize("stock", [False, True])
-def test_the_network_learns_with_svi_and_takes_variance_away(stock):
+def test_the_network_trains_with_svi_and_reduces_the_variance(stock):
     model, guide = programs()
     many = repeated(random_batch((3,), (3,)), 500)
     elbo = trained(model, guide, repeated(random_batch((3,), (3,)), 8), stock=stock)
@@ -189,7 +189,7 @@ def test_the_network_learns_with_svi_and_takes_variance_away(stock):
 
 
 @pytest.mark.parametrize("name", LEARNING)
-def test_what_it_learns_is_part_of_the_loss_module_but_not_of_model_and_guide(name):
+def test_baseline_parameters_belong_to_the_loss_module_only(name):
     model, guide = programs()
     elbo = objective(name, model)
     loss = elbo(model, guide)
@@ -202,7 +202,7 @@ def test_what_it_learns_is_part_of_the_loss_module_but_not_of_model_and_guide(na
 
 
 @pytest.mark.parametrize("name", LEARNING)
-def test_a_resumed_run_goes_on_bit_for_bit(name):
+def test_a_resumed_run_continues_bit_for_bit(name):
     model, guide = programs()
     shapes = [(4, 2, 3), (1, 2, 2), (3, 3, 5)]
     batches = 2 * [random_batch(target_lengths=shape) for shape in shapes]
@@ -252,13 +252,13 @@ def test_any_batch_shape_after_another(name, samples):
         assert torch.isfinite(collected_gradient(model, guide, elbo.baseline)).all()
 
 
-def test_a_network_needs_a_model_that_tells_its_sizes():
+def test_network_baseline_rejects_a_model_without_its_attributes():
     world = World(1, 3)
-    with pytest.raises(IncompatibleError, match=r"NetworkBaseline needs.*take another baseline"):
+    with pytest.raises(IncompatibleError, match=r"NetworkBaseline needs.*use another baseline"):
         ScoreFunctionELBO(baseline="network")(world.model, world.guide)
 
 
-def test_under_autocast_the_network_predicts_in_fp32():
+def test_network_baseline_under_autocast_predicts_in_fp32():
     # A CPU without bf16 instructions has no bf16 LSTM, but every CPU has the GRU.
     model, batch = tiny_model(cell="gru").float(), repeated(random_batch(), 300)
     elbo = ScoreFunctionELBO(baseline="network")
@@ -270,7 +270,7 @@ def test_under_autocast_the_network_predicts_in_fp32():
     assert loss.item() / 300 == pytest.approx(expected, rel=0.05)
 
 
-def test_a_network_is_made_once_always_the_same_and_in_the_precision_of_its_model():
+def test_network_is_created_once_deterministically_in_the_models_precision():
     model, guide = programs()
     baseline, another = NetworkBaseline(), NetworkBaseline()
     state = torch.get_rng_state()

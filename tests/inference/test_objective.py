@@ -1,4 +1,4 @@
-"""What holds for every objective."""
+"""Properties of every objective."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ METHODS = {
 
 @pytest.fixture(params=METHODS)
 def method(request):
-    """Objective, model and guide of one method."""
+    """Create objective, model and guide of a method."""
     objective, options, model_kind, guide_kind = METHODS[request.param]
     model = tiny_model(model_kind)
     return objective(**options), model, tiny_guide(model, guide_kind)
@@ -108,8 +108,8 @@ def test_the_three_loss_functions_agree(method, kl_weight):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_two_experts_are_one_softmax_to_every_objective(name, monkeypatch):
-    """With the product emission, against the emission that does not know of the product."""
+def test_product_emission_gives_the_same_loss_as_one_softmax(name, monkeypatch):
+    """Compares the product emission with a softmax of the summed logits."""
     objective, options, model_kind, guide_kind = METHODS[name]
     model = tiny_model(model_kind, emission="product", lexical=True)
     guide = tiny_guide(model, guide_kind)
@@ -126,7 +126,7 @@ def test_two_experts_are_one_softmax_to_every_objective(name, monkeypatch):
     torch.testing.assert_close(ours, joint, rtol=1e-9, atol=1e-11)
 
 
-def test_gradients_are_added_up(method):
+def test_gradients_are_accumulated(method):
     objective, model, guide = method
     batch = random_batch()
     seeded(objective.loss_and_grads, model, guide, batch)
@@ -136,7 +136,7 @@ def test_gradients_are_added_up(method):
     torch.testing.assert_close(collected_gradient(model, guide), 2 * once)
 
 
-def test_terms_are_scalars_without_gradient_but_the_loss(method):
+def test_terms_are_scalars_and_only_the_loss_has_a_gradient(method):
     objective, model, guide = method
     terms = objective.terms(model, guide, random_batch())
     for value in (terms.loss, terms.log_likelihood, terms.kl):
@@ -159,10 +159,10 @@ def test_every_parameter_gets_a_gradient(method):
     assert all(p.grad is not None and p.grad.norm() > 0 for p in parameters(model, guide))
 
 
-def test_padding_changes_neither_loss_nor_gradient(method):
+def test_padding_does_not_change_loss_or_gradient(method):
     objective, model, guide = method
     if isinstance(objective, ScoreFunctionELBO | ImportanceObjective | PathwiseELBO):
-        # Draws differ between shapes: the divergence alone can be compared to the digit.
+        # Samples differ between shapes, so only the KL divergence can be compared exactly.
         batch = random_batch()
         wide = padded(batch, source=2, target=3)
         kls = [objective.terms(model, guide, each).kl for each in (batch, wide)]
@@ -175,7 +175,7 @@ def test_padding_changes_neither_loss_nor_gradient(method):
     torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-12)
 
 
-def test_stock_svi_takes_the_same_gradient(method):
+def test_stock_svi_computes_the_same_gradient(method):
     objective, model, guide = method
     batch = random_batch()
     expected_loss = seeded(objective.loss_and_grads, model, guide, batch)
@@ -188,7 +188,7 @@ def test_stock_svi_takes_the_same_gradient(method):
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_it_trains_as_a_module_with_a_torch_optimiser(method, local):
+def test_trains_as_a_module_with_a_torch_optimiser(method, local):
     objective, model, guide = method
     batch = repeated(random_batch(), 4)
     with pyro.settings.context(module_local_params=local):
@@ -215,8 +215,8 @@ def test_small_batches(method, sources, targets):
     assert torch.isfinite(collected_gradient(model, guide)).all()
 
 
-def test_a_certain_alignment_costs_nothing_to_infer(method):
-    """With one source position there is nothing to infer, and every bound is the likelihood."""
+def test_with_one_source_position_every_bound_is_the_likelihood(method):
+    """There is nothing to infer, and the KL divergence is zero."""
     objective, model, guide = method
     batch = random_batch((1, 1), (3, 2))
     terms = objective.terms(model, guide, batch)
@@ -248,21 +248,21 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("objective", "model_kind", "guide_kind"), WRONG)
-def test_a_wrong_pair_is_refused_with_what_fits(objective, model_kind, guide_kind):
+def test_an_incompatible_pair_is_rejected(objective, model_kind, guide_kind):
     model = tiny_model(model_kind)
     guide = tiny_guide(model, guide_kind)
     with pytest.raises(IncompatibleError) as error:
         objective()(model, guide)
     message = str(error.value)
     for latent_model, latent_guide in objective.pairs:
-        assert f"model whose alignment is {latent_model!r}" in message
-        assert f"guide whose alignment is {latent_guide!r}" in message
+        assert f"model with latent = {latent_model!r}" in message
+        assert f"guide with latent = {latent_guide!r}" in message
     for part in (objective, model_kind, guide_kind):
         assert part.__name__ in message
 
 
 @pytest.mark.parametrize(("objective", "model_kind", "guide_kind"), WRONG)
-def test_stock_svi_with_a_wrong_pair_is_refused(objective, model_kind, guide_kind):
+def test_stock_svi_rejects_an_incompatible_pair(objective, model_kind, guide_kind):
     model = tiny_model(model_kind)
     guide = tiny_guide(model, guide_kind)
     svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.01}), objective())

@@ -1,4 +1,4 @@
-"""Objectives take any Pyro program with the sites and plates, written as a plain function."""
+"""Objectives accept plain functions that are Pyro programs with the right sites and plates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def nothing(batch):
 
 
 def agree(ours, expected, leaves):
-    """Two values are the same, and so are their gradients."""
+    """Assert that two values and their gradients are equal."""
     torch.testing.assert_close(ours, expected)
     torch.testing.assert_close(
         *(
@@ -71,7 +71,7 @@ def test_likelihood(world, batch):
     [("none", 1), ("none", 4), ("average", 1), ("leave-one-out", 2), ("leave-one-out", 4)],
 )
 def test_score_function_is_unbiased_in_every_coordinate(kl_weight, baseline, samples):
-    """Thousands of independent gradients from one call: every sentence has a table of its own."""
+    """One call gives thousands of independent gradients: every sentence has its own table."""
     small = World(1, POSITIONS)
     objective = ScoreFunctionELBO(baseline=baseline, samples=samples)
     objective.kl_weight = kl_weight
@@ -90,7 +90,7 @@ def test_padding_gets_no_gradient(world, batch):
 
 
 def test_two_observed_sites(world, batch):
-    """A second observation of the alignment counts as the first does."""
+    """A second site that depends on the alignment is treated like the first."""
     side = torch.randn(SOURCE, 4, dtype=torch.float64, requires_grad=True)
     tags = torch.randint(4, batch.target.shape)
 
@@ -117,7 +117,7 @@ def test_two_observed_sites(world, batch):
     assert mean == pytest.approx(-bound.item(), rel=0.02)
 
 
-def test_an_observation_of_a_sentence_counts_once(world, batch):
+def test_a_sentence_level_observation_is_counted_once(world, batch):
     def model(batch):
         first, second, mask = world.plates(batch)
         with first:
@@ -134,6 +134,6 @@ def test_an_observation_of_a_sentence_counts_once(world, batch):
     agree(-EnumeratedELBO()(model, world.guide)(batch), world.bound(batch) + extra, world.leaves)
 
 
-def test_the_soft_attention_baseline_says_what_it_needs(world, batch):
+def test_soft_attention_baseline_rejects_a_model_without_its_attributes(world, batch):
     with pytest.raises(ValueError, match="baseline"):
         ScoreFunctionELBO()(world.model, world.guide)(batch)

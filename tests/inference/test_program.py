@@ -1,4 +1,4 @@
-"""Programs have names of their own in Pyro's parameter store."""
+"""Programs have unique names in Pyro's parameter store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def step(model, guide, elbo):
     SVI(model, guide, pyro.optim.Adam({"lr": 1e-2}), elbo).step(random_batch())
 
 
-def test_a_copy_has_parameters_of_its_own():
+def test_a_copy_has_its_own_parameters():
     model = tiny_model()
     step(model, NoGuide(model), ExactMarginal())
     first = names()
@@ -36,11 +36,11 @@ def test_a_copy_has_parameters_of_its_own():
     assert len(names()) == 3 * len(first)
 
 
-def test_a_copy_of_a_guide_within_a_guide_has_names_of_its_own():
+def test_a_copied_nested_guide_has_unique_names():
     model = tiny_model(DirichletModel)
     guide = tiny_guide(model, AmortizedDirichletGuide)
     other = copy.deepcopy(guide)
-    # What a guide is built on is not a part of it.
+    # The model that a guide is built on is not a child of it.
     for each in (guide, other):
         step(model, each, Trace_ELBO())
     of_guides = {name for name in names() if "amortized" in name}
@@ -48,7 +48,7 @@ def test_a_copy_of_a_guide_within_a_guide_has_names_of_its_own():
     assert other.amortized._pyro_name == f"{other._pyro_name}.amortized"
 
 
-def test_two_baselines_are_two_networks():
+def test_two_baselines_have_separate_networks():
     model = tiny_model()
     guide = tiny_guide(model)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A model run with a relaxed alignment, and a relaxed one enumerated."""
+"""Running a model with a relaxed alignment, and enumerating a relaxed alignment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_tr
 BATCH = padded(random_batch(), source=1, target=1)
 
 
-def test_the_prior_is_relaxed_and_nothing_else_changed():
+def test_only_the_prior_is_replaced():
     model = tiny_model()
     plain = poutine.trace(model).get_trace(BATCH)
     trace = poutine.trace(relaxed(model, lambda logits: GumbelSoftmax(0.7, logits))).get_trace(
@@ -29,7 +29,7 @@ def test_the_prior_is_relaxed_and_nothing_else_changed():
     assert list(trace.nodes) == list(plain.nodes)
 
 
-def test_a_value_of_the_guide_reaches_the_emission():
+def test_the_guides_value_reaches_the_emission():
     model = tiny_model()
     guide = tiny_guide(model, GumbelGuide)
     drawn = poutine.trace(guide).get_trace(BATCH)
@@ -52,8 +52,8 @@ def test_a_relaxed_guide_is_enumerated_as_its_categorical():
     assert not found[~here].any()
 
 
-def test_enumeration_leaves_no_dimension_behind():
-    """It can be done within another, and over and over."""
+def test_enumeration_can_be_nested_and_repeated():
+    """It leaves no enumeration dimension allocated."""
     model = tiny_model()
     first = enumerated_log_probs(enumerated_trace(model, BATCH), "tokens", BATCH)
     with poutine.enum(first_available_dim=-3), poutine.trace() as outer:

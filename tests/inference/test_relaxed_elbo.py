@@ -1,4 +1,4 @@
-"""The bound of relaxed alignments against numerical integration, and its warm-up."""
+"""The ELBO for alignments on the simplex against numerical integration, and its warm-up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DRAWS, ROWS = 24, 200
 
 
 def pair(seed=0):
-    """Smaller parameters than usual: scores must not all lie at the bound of a concentration."""
+    """Model and guide with small parameters, so that concentrations are not all at their bounds."""
     model = tiny_model(DirichletModel, seed=seed)
     guide = tiny_guide(model, AmortizedDirichletGuide, seed=seed + 1)
     with torch.no_grad():
@@ -41,12 +41,12 @@ def pair(seed=0):
 
 
 def parts(model, guide, batch=BATCH, points=400):
-    """``E_q[log f]``, ``E_p[log f]``, ``KL(q ‖ p)``, ``log E_p[f]`` of two-position sources.
+    """``E_q[log f]``, ``E_p[log f]``, ``KL(q ‖ p)``, ``log E_p[f]`` for two source positions.
 
-    A trapezoidal rule on the logit of the first weight, where every density vanishes fast.
+    Integrates the logit of the first weight with the trapezoidal rule; all densities decay fast.
     """
     logit = torch.linspace(-1, 1, points + 1, dtype=torch.float64) * 2.5
-    logit = torch.sinh(2 * logit)  # far out where a small concentration puts mass, dense within
+    logit = torch.sinh(2 * logit)  # dense at the centre, reaching far into the tails
     value = torch.stack([logit, torch.zeros_like(logit)], -1).log_softmax(-1)
     z = value.exp().reshape(-1, 1, 1, 2).expand(-1, *batch.target.shape, 2)
     states = model.states(batch)
@@ -55,7 +55,7 @@ def parts(model, guide, batch=BATCH, points=400):
     jacobian = value.sum(-1).reshape(-1, 1, 1)
 
     def log_density(fn):
-        # Unlike log_prob it does not take a weight below 1e-30 for 1e-30.
+        # Unlike log_prob it does not clamp weights at 1e-30.
         log_z = value.reshape(-1, 1, 1, 2)
         concentration = fn.concentration
         log_normalizer = concentration.lgamma().sum(-1) - concentration.sum(-1).lgamma()
@@ -81,7 +81,7 @@ def parts(model, guide, batch=BATCH, points=400):
 
 
 def estimates(objective, model, guide, rows=ROWS):
-    """Independent mean losses and gradients."""
+    """Independent estimates of loss and gradient."""
     losses, grads = [], []
     for _ in range(DRAWS):
         losses.append(objective.loss_and_grads(model, guide, repeated(BATCH, rows)) / rows)
@@ -102,7 +102,7 @@ def test_loss_and_gradient_are_unbiased(samples, kl_weight):
     objective = weighted(RelaxedELBO(samples=samples), kl_weight)
     losses, grads = estimates(objective, model, guide, rows=ROWS // samples)
     assert_unbiased(losses, expected.detach().reshape(1))
-    # Padded out to the integration's own error.
+    # At least the error of the numerical integration.
     slope = gradient(expected, model, guide)
     difference = (grads.mean(0) - slope).abs()
     error = grads.std(0) / DRAWS**0.5
@@ -110,7 +110,7 @@ def test_loss_and_gradient_are_unbiased(samples, kl_weight):
     assert slope.abs().max() > 100 * 1e-4
 
 
-def test_the_divergence_is_in_closed_form():
+def test_kl_is_computed_in_closed_form():
     model, guide = pair()
     _, _, kl, _ = parts(model, guide)
     for samples in (1, 3):
@@ -118,7 +118,7 @@ def test_the_divergence_is_in_closed_form():
         assert terms.kl.item() == pytest.approx(kl.item(), abs=1e-3)
 
 
-def test_the_bound_lies_below_the_evidence_and_above_a_jensen_bound_of_it():
+def test_bound_is_below_the_evidence_and_above_the_jensen_bound():
     for seed in range(4):
         model, guide = pair(seed)
         likelihood, jensen, kl, evidence = parts(model, guide)
@@ -127,7 +127,7 @@ def test_the_bound_lies_below_the_evidence_and_above_a_jensen_bound_of_it():
 
 
 @pytest.mark.parametrize("kind", [TraceMeanField_ELBO, Trace_ELBO])
-def test_it_agrees_with_stock_pyro_in_expectation(kind):
+def test_agrees_with_stock_pyro_in_expectation(kind):
     model, guide = pair()
     ours, our_grads = estimates(RelaxedELBO(), model, guide)
     theirs, their_grads = estimates(kind(max_plate_nesting=2), model, guide)
@@ -136,7 +136,7 @@ def test_it_agrees_with_stock_pyro_in_expectation(kind):
         assert ((a.mean(0) - b.mean(0)).abs() < 10 * error + 1e-9).all()
 
 
-def test_it_is_stock_mean_field_draw_by_draw():
+def test_equals_stock_mean_field_for_the_same_samples():
     model, guide = pair()
     found = []
     for objective in (RelaxedELBO(), TraceMeanField_ELBO(max_plate_nesting=2)):
@@ -146,7 +146,7 @@ def test_it_is_stock_mean_field_draw_by_draw():
     torch.testing.assert_close(*found)
 
 
-def test_the_warm_up_is_the_jensen_bound_and_brings_the_guide_to_the_prior():
+def test_warm_up_is_the_jensen_bound_plus_the_kl_to_the_prior():
     model, guide = pair()
     _, jensen, kl, _ = parts(model, guide)
     states = model.states(BATCH)
@@ -165,7 +165,7 @@ def test_the_warm_up_is_the_jensen_bound_and_brings_the_guide_to_the_prior():
     assert terms.kl.item() == pytest.approx(kl.item(), abs=1e-3)
 
 
-class Apart:
+class SeparateGuide:
     """A guide that is not built on the prior's scores."""
 
     def __init__(self):
@@ -181,9 +181,9 @@ class Apart:
             pyro.sample("alignment", self.posterior(batch))
 
 
-def test_the_warm_up_does_not_pull_the_prior_to_the_guide():
+def test_warm_up_does_not_move_the_prior_towards_the_guide():
     model, _ = pair()
-    guide = Apart()
+    guide = SeparateGuide()
     _, jensen, kl, _ = parts(model, guide)
     objective = RelaxedELBO(warmup_steps=1)
     objective.step = 0
@@ -195,7 +195,7 @@ def test_the_warm_up_does_not_pull_the_prior_to_the_guide():
     draws, expected = torch.stack(grads), -gradient(jensen, model)
     error = 10 * draws.std(0) / DRAWS**0.5 + 1e-4
     assert ((draws.mean(0) - expected).abs() < error).all()
-    # The pull that is not there would show.
+    # A gradient of the KL divergence for the prior would be detected.
     assert (gradient(kl, model).abs() > error).any()
     (pull,) = torch.autograd.grad(kl, guide.scores)
     torch.testing.assert_close(slope, pull, rtol=0, atol=1e-3)
@@ -204,8 +204,8 @@ def test_the_warm_up_does_not_pull_the_prior_to_the_guide():
 @pytest.mark.parametrize(
     ("step", "warm"), [(None, False), (0, True), (6, True), (7, False), (1000, False)]
 )
-def test_the_warm_up_is_a_function_of_the_step_alone(step, warm):
-    """A resumed training sets the step and is where it was."""
+def test_warm_up_depends_on_the_step_only(step, warm):
+    """So that a resumed run, which sets the step, continues exactly."""
     model, guide = pair()
     objective = RelaxedELBO(warmup_steps=7)
     objective.step = step
@@ -214,7 +214,7 @@ def test_the_warm_up_is_a_function_of_the_step_alone(step, warm):
     assert torch.allclose(terms.loss.detach(), bound) != warm
 
 
-def test_samples_of_the_guide_are_those_of_the_bound_in_the_warm_up():
+def test_warm_up_reports_the_terms_of_the_guide():
     model, guide = pair()
     objective, found = RelaxedELBO(warmup_steps=5), []
     for step in (0, 5):
@@ -224,7 +224,7 @@ def test_samples_of_the_guide_are_those_of_the_bound_in_the_warm_up():
     assert found[0] == found[1]
 
 
-def test_free_bits_cost_nothing():
+def test_free_bits_are_not_penalised():
     model, guide = pair()
     p, q = (
         poutine.trace(program).get_trace(BATCH).nodes["alignment"]["fn"]
@@ -240,12 +240,12 @@ def test_free_bits_cost_nothing():
 
 
 @pytest.mark.parametrize("options", [{"warmup_steps": -1}, {"samples": 0}, {"free_bits": -1.0}])
-def test_impossible_options_are_refused(options):
+def test_invalid_options_are_rejected(options):
     with pytest.raises(ConfigError):
         RelaxedELBO(**options)
 
 
-def test_the_estimated_evidence_lies_between_bound_and_evidence():
+def test_estimated_evidence_is_between_bound_and_evidence():
     model, guide = pair()
     likelihood, _, kl, evidence = parts(model, guide)
     rows = 300
@@ -255,13 +255,13 @@ def test_the_estimated_evidence_lies_between_bound_and_evidence():
     assert (likelihood - kl).item() - 10 * error < estimate < evidence.item() + 10 * error
     assert scores.elbo.sum().item() / rows == pytest.approx((likelihood - kl).item(), abs=0.1)
     assert scores.kl.sum().item() / rows == pytest.approx(kl.item(), abs=1e-3)
-    # Twenty draws close most of the gap.
+    # Twenty samples close most of the gap.
     assert evidence.item() - estimate < 0.5 * (evidence - likelihood + kl).item()
 
 
 @pytest.mark.parametrize("step", [None, 0])
-def test_programs_with_pyros_own_dirichlet_will_do(step):
-    """Plain functions, no class of this package, no padding in the source."""
+def test_programs_with_pyros_own_dirichlet_work(step):
+    """Plain functions without classes of this package, and no padding in the source."""
     batch = random_batch((3, 3), (2, 3))
     shape = (*batch.target.shape, 3)
     prior, posterior = (torch.rand(shape, dtype=torch.float64).add(0.5) for _ in range(2))

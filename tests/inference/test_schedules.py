@@ -23,7 +23,7 @@ def test_constant_is_one(length, step):
 
 
 @given(lengths, steps)
-def test_linear_is_a_straight_line_up_to_one(length, step):
+def test_linear_rises_to_one(length, step):
     schedule = KL_SCHEDULES["linear"](length)
     assert schedule(step) == pytest.approx(step / length if step <= length else 1)
     assert schedule(0) == 0
@@ -31,7 +31,7 @@ def test_linear_is_a_straight_line_up_to_one(length, step):
 
 
 @given(lengths, steps)
-def test_cyclical_is_half_ramp_half_one_again_and_again(length, step):
+def test_cyclical_repeats_a_ramp_and_a_plateau(length, step):
     schedule = KL_SCHEDULES["cyclical"](length)
     within = step % length
     expected = within / (length / 2) if within < length / 2 else 1
@@ -42,6 +42,6 @@ def test_cyclical_is_half_ramp_half_one_again_and_again(length, step):
 
 @pytest.mark.parametrize("name", sorted(KL_SCHEDULES))
 @pytest.mark.parametrize("length", [0, -3])
-def test_a_ramp_needs_a_step(name, length):
-    with pytest.raises(ConfigError, match=f"at least one step, got {length}"):
+def test_steps_below_one_are_rejected(name, length):
+    with pytest.raises(ConfigError, match=f"at least one step, got steps = {length}"):
         KL_SCHEDULES[name](length)

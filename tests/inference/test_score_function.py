@@ -1,4 +1,4 @@
-"""The score-function gradient has the enumerated gradient for its expectation."""
+"""The expected score-function gradient equals the enumerated gradient."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from pyro_align.guides import AmortizedGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ScoreFunctionELBO
 
 DRAWS, ROWS = 24, 200
-"""Independent mean gradients, and how many times each repeats the batch."""
+"""Number of independent mean gradients, and how often each repeats the batch."""
 
 BATCH = random_batch((3, 2), (2, 3))
 
 
 def pair(kind=AmortizedGuide):
-    """A model and a guide that disagree: the divergence and both gradients are large."""
+    """A model and a guide that disagree, so that KL divergence and gradients are large."""
     model = tiny_model()
     return model, tiny_guide(model, kind)
 
@@ -73,7 +73,7 @@ def enumerated(model, guide, kl_weight=1.0):
         (PriorGuide, "none", 4, 1.0),
     ],
 )
-def test_the_gradient_is_unbiased(kind, baseline, samples, kl_weight):
+def test_gradient_is_unbiased(kind, baseline, samples, kl_weight):
     model, guide = pair(kind)
     objective = weighted(ScoreFunctionELBO(baseline=baseline, samples=samples), kl_weight)
     randomise(objective.module(model))
@@ -81,7 +81,7 @@ def test_the_gradient_is_unbiased(kind, baseline, samples, kl_weight):
     assert_unbiased(estimates, enumerated(model, guide, kl_weight))
 
 
-def test_the_error_bars_would_show_a_missing_score_or_a_wrong_weight():
+def test_the_tolerance_detects_a_missing_score_or_a_wrong_weight():
     model, guide = pair()
 
     class Scoreless(ScoreFunctionELBO):
@@ -94,7 +94,7 @@ def test_the_error_bars_would_show_a_missing_score_or_a_wrong_weight():
 
 
 @pytest.mark.parametrize("samples", [1, 4])
-def test_the_loss_is_unbiased(samples):
+def test_loss_is_unbiased(samples):
     model, guide = pair()
     objective = weighted(ScoreFunctionELBO(samples=samples), 0.3)
     batch = repeated(BATCH, ROWS)
@@ -106,7 +106,7 @@ def test_the_loss_is_unbiased(samples):
 
 
 @pytest.mark.parametrize("samples", [1, 4])
-def test_the_divergence_is_in_closed_form(samples):
+def test_kl_is_computed_in_closed_form(samples):
     model, guide = pair()
     expected = EnumeratedELBO().terms(model, guide, BATCH).kl
     for _ in range(3):
@@ -116,7 +116,7 @@ def test_the_divergence_is_in_closed_form(samples):
 
 
 @pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])
-def test_the_soft_attention_baseline_takes_variance_away(kind):
+def test_soft_attention_baseline_reduces_the_variance(kind):
     model, guide = pair(kind)
     scorer = model.networks.decoder.scorer.projection if kind is PriorGuide else guide.bilinear
     many = repeated(random_batch((3,), (3,)), 2000)
@@ -127,7 +127,7 @@ def test_the_soft_attention_baseline_takes_variance_away(kind):
     assert variance["soft-attention"] < 0.1 * variance["none"]
 
 
-def test_leaving_one_out_takes_variance_away():
+def test_leave_one_out_reduces_the_variance():
     model, guide = pair()
     many = repeated(random_batch((3,), (3,)), 2000)
     variance = {
@@ -139,12 +139,12 @@ def test_leaving_one_out_takes_variance_away():
     assert variance["leave-one-out"] < 0.2 * variance["none"]
 
 
-def test_leaving_one_out_needs_two_samples():
+def test_leave_one_out_needs_two_samples():
     with pytest.raises(ConfigError, match=r"'leave-one-out' needs samples = 2 or more, got 1"):
         ScoreFunctionELBO(baseline="leave-one-out")
 
 
-def test_more_samples_take_variance_away():
+def test_more_samples_reduce_the_variance():
     model, guide = pair()
     many = repeated(random_batch((3,), (3,)), 2000)
     one, eight = (
@@ -154,12 +154,12 @@ def test_more_samples_take_variance_away():
     assert eight / one == pytest.approx(1 / 8, rel=0.3)
 
 
-def test_an_unknown_baseline_is_refused():
+def test_an_unknown_baseline_is_rejected():
     with pytest.raises(ConfigError, match=r"did you mean 'soft-attention'\?.*none"):
         ScoreFunctionELBO(baseline="soft_attention")
 
 
-def test_under_autocast_the_loss_is_fp32_and_near():
+def test_loss_under_autocast_is_fp32_and_close():
     # A CPU without bf16 instructions has no bf16 LSTM, but every CPU has the GRU.
     model = tiny_model(cell="gru").float()
     guide, batch = tiny_guide(model).float(), repeated(BATCH, 500)

@@ -1,4 +1,4 @@
-"""What model, guide and baseline share is computed once, and sharing changes no result."""
+"""Shared results are computed once, and sharing does not change any value."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_other_objectives_run_the_networks_once():
         assert calls.count == 1
 
 
-def test_an_update_of_the_parameters_is_seen_by_the_next_step():
+def test_the_next_step_uses_updated_parameters():
     model, batch = tiny_model(), random_batch()
     first = ExactMarginal().loss(model, NoGuide(model), batch)
     with torch.no_grad():
@@ -101,7 +101,7 @@ def test_an_update_of_the_parameters_is_seen_by_the_next_step():
     assert ExactMarginal().loss(model, NoGuide(model), batch) != first
 
 
-def test_a_result_without_graph_does_not_serve_a_caller_that_differentiates():
+def test_a_result_without_graph_is_not_reused_with_gradients():
     model, batch = tiny_model(), random_batch().sharing()
     expected = gradient(model.states(random_batch()).hidden.sum(), model)
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_a_result_without_graph_does_not_serve_a_caller_that_differentiates():
     torch.testing.assert_close(gradient(with_graph.hidden.sum(), model), expected)
 
 
-def test_a_shared_batch_computes_once_and_others_afresh():
+def test_only_a_sharing_batch_caches_results():
     doubler, batch = Doubler(1), random_batch()
     assert doubler.double(batch) is not doubler.double(batch)
     shared_batch = batch.sharing()
@@ -123,14 +123,14 @@ def test_a_shared_batch_computes_once_and_others_afresh():
     assert doubler.calls == 4
 
 
-def test_objects_and_methods_are_told_apart():
+def test_results_are_cached_per_object_and_method():
     one, ten, batch = Doubler(1), Doubler(10), random_batch().sharing()
     for module, factor in ((one, 1), (ten, 10)):
         assert torch.equal(module.double(batch), 2 * factor * batch.target)
         assert torch.equal(module.triple(batch), 3 * factor * batch.target)
 
 
-def test_a_stock_elbo_computes_afresh():
+def test_a_stock_elbo_recomputes():
     model = tiny_model()
     calls = Calls(model.networks.encoder)
     svi = SVI(model, PriorGuide(model), Adam({"lr": 0.01}), TraceGraph_ELBO())
@@ -149,7 +149,7 @@ def test_noise_belongs_to_the_batch():
     assert not torch.equal(module.noise(batch), module.noise(batch))
 
 
-def test_noise_leaves_the_global_generator_where_it_was():
+def test_noise_does_not_use_the_global_generator():
     module, batch = Doubler(1), random_batch()
     module.noise(batch)
     torch.manual_seed(5)
@@ -159,7 +159,7 @@ def test_noise_leaves_the_global_generator_where_it_was():
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_noise_comes_from_the_seed():
+def test_noise_is_determined_by_the_seed():
     module = Doubler(1)
     drawn = []
     for _ in range(2):
@@ -172,11 +172,11 @@ DROPOUT = {"dropout": 0.3, "word_dropout": 0.3, "encoder_layers": 2, "decoder_la
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_dropout_is_the_same_whoever_computes(cell):
+def test_dropout_is_the_same_for_every_caller(cell):
     model, batch = tiny_model(cell=cell, **DROPOUT).train(), random_batch()
     guide = PriorGuide(model)
     quiet = tiny_model(cell=cell, **DROPOUT).eval()
-    # There is dropout at all.
+    # Dropout is active.
     assert ExactMarginal().loss(quiet, NoGuide(quiet), batch) != pytest.approx(
         ExactMarginal().loss(model, NoGuide(model), batch)
     )
@@ -195,7 +195,7 @@ def test_dropout_is_the_same_whoever_computes(cell):
 
 
 @pytest.mark.parametrize("kind", [AmortizedGuide, PosteriorMixtureGuide, TransformerGuide])
-def test_the_bound_lies_below_the_evidence_with_dropout(kind):
+def test_bound_is_below_the_evidence_with_dropout(kind):
     model, batch = tiny_model(**DROPOUT).train(), random_batch()
     options = {"size": 8} if kind is TransformerGuide else {"hidden": 4}
     guide = randomise(kind(model, **options), 1).train()
@@ -205,7 +205,7 @@ def test_the_bound_lies_below_the_evidence_with_dropout(kind):
     )
     scores = score_positions(model, guide, batch)
     assert bound < evidence
-    # The divergence of the guide's own distributions from the exact posterior, computed apart.
+    # The KL divergence of the guide from the exact posterior, computed separately.
     assert scores.gap.sum().item() == pytest.approx(evidence - bound, rel=1e-10)
     assert (scores.gap > -1e-12).all()
 

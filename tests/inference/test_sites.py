@@ -1,4 +1,4 @@
-"""No latent site is ignored: objectives and posteriors infer ``alignment`` or refuse by name."""
+"""No latent site is ignored: others than ``alignment`` are rejected by name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BATCH = random_batch()
 
 
 def styled(program, mean=0.0):
-    """The program with a Gaussian of each sentence in front."""
+    """The program preceded by a Gaussian latent variable per sentence."""
     kind = type(program)
 
     def forward(self, batch):
@@ -107,7 +107,7 @@ def each(cases):
 @each(EVERY)
 @pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
 @pytest.mark.parametrize("where", ["both", "model", "guide"])
-def test_a_second_latent_site_is_refused_by_name(objective, pair, where):
+def test_a_second_latent_site_is_rejected_by_name(objective, pair, where):
     model, guide = pair()
     if where != "guide":
         model = styled(model)
@@ -118,7 +118,7 @@ def test_a_second_latent_site_is_refused_by_name(objective, pair, where):
 
 
 @each(EVERY)
-def test_a_site_that_is_observed_is_no_latent_site(objective, pair):
+def test_an_observed_site_is_accepted(objective, pair):
     model, guide = pair()
     style = torch.randn(len(BATCH), 1)
     torch.manual_seed(0)
@@ -131,18 +131,18 @@ def test_a_site_that_is_observed_is_no_latent_site(objective, pair):
 
 
 @pytest.mark.parametrize("kind", [CategoricalModel, SoftModel, DirichletModel])
-def test_scores_of_positions_refuse_a_second_latent_site(kind):
+def test_score_positions_rejects_a_second_latent_site(kind):
     model = tiny_model(kind)
     with pytest.raises(IncompatibleError, match="'style'"):
         score_positions(styled(model), None, BATCH)
 
 
-def test_the_exact_guide_refuses_a_second_latent_site():
+def test_exact_guide_rejects_a_second_latent_site():
     with pytest.raises(IncompatibleError, match="'style'"):
         ExactGuide(styled(tiny_model()))(BATCH)
 
 
-# The alignment is observed.
+# Observed alignments.
 
 GOLD = torch.tensor([[0, 2, 1, 2], [3, 0, 0, 0], [0, 0, 0, 0]])
 
@@ -153,7 +153,7 @@ def observed():
 
 
 @each(EXACT)
-def test_of_an_observed_alignment_it_is_the_joint_probability(objective, pair):
+def test_with_an_observed_alignment_the_loss_is_the_joint_probability(objective, pair):
     model, given = observed()
     loss = objective().differentiable_loss(given, NoGuide(model), BATCH)
     joint = poutine.trace(given).get_trace(BATCH).log_prob_sum()
@@ -169,7 +169,7 @@ def nothing(batch):
 
 @each({**SAMPLED, "exact, guide beside": EVERY["exact, guide beside"]})
 @pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
-def test_a_guide_of_an_observed_alignment_is_refused(objective, pair):
+def test_a_guide_that_samples_an_observed_alignment_is_rejected(objective, pair):
     model, guide = pair()
     site = poutine.trace(guide).get_trace(BATCH).nodes["alignment"]
     given = poutine.condition(model, {"alignment": site["value"].detach()})
@@ -177,24 +177,24 @@ def test_a_guide_of_an_observed_alignment_is_refused(objective, pair):
         objective().loss(given, guide, BATCH)
 
 
-def test_scores_of_positions_refuse_an_observed_alignment():
+def test_score_positions_rejects_an_observed_alignment():
     _, given = observed()
     with pytest.raises(IncompatibleError, match="observes the site 'alignment'"):
         score_positions(given, None, BATCH)
 
 
-# A site is missing.
+# Missing sites.
 
 
 @each(SAMPLED)
 @pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
-def test_a_guide_without_the_site_is_refused(objective, pair):
+def test_a_guide_without_the_site_is_rejected(objective, pair):
     model, _ = pair()
-    with pytest.raises(IncompatibleError, match=r"needs the site 'alignment' in nothing"):
+    with pytest.raises(IncompatibleError, match=r"'alignment', but nothing has none"):
         objective().loss(model, nothing, BATCH)
 
 
-def test_an_exact_objective_takes_no_number_of_particles():
+def test_exact_objectives_have_no_num_particles():
     for kind in (ExactMarginal, Likelihood, EnumeratedELBO, TopKMarginal):
         with pytest.raises(TypeError, match="num_particles"):
             kind(num_particles=4)
@@ -204,7 +204,7 @@ def test_an_exact_objective_takes_no_number_of_particles():
 
 
 @pytest.mark.parametrize("baseline", [name for name in BASELINES if name != "leave-one-out"])
-def test_a_scaled_model_has_a_baseline(baseline):
+def test_baselines_work_with_a_scaled_model(baseline):
     model, guide = categorical()
     scaled = [poutine.scale(program, 0.5) for program in (model, guide)]
     objective = ScoreFunctionELBO(baseline=baseline)
@@ -214,16 +214,16 @@ def test_a_scaled_model_has_a_baseline(baseline):
     assert half == pytest.approx(0.5 * objective.loss(model, guide, BATCH))
 
 
-def test_a_model_without_what_a_baseline_needs_is_named_in_a_line():
+def test_a_model_without_the_attributes_of_a_baseline_is_rejected_in_one_line():
     def bare(batch):
         return None
 
-    with pytest.raises(IncompatibleError, match="bare has not") as error:
+    with pytest.raises(IncompatibleError, match="bare lacks them") as error:
         ScoreFunctionELBO().loss(poutine.scale(bare, 0.5), nothing, BATCH)
     assert len(str(error.value)) < 200
 
 
-# Divergences stay finite.
+# Finite KL divergences.
 
 
 @each(SAMPLED)
@@ -239,7 +239,7 @@ def test_a_prior_that_underflows_leaves_the_loss_finite(objective, pair):
     assert gradient(loss, model, guide).isfinite().all()
 
 
-def test_the_divergence_is_that_of_enumeration_where_the_prior_underflows():
+def test_kl_matches_enumeration_if_the_prior_underflows():
     model, guide = categorical()
     with torch.no_grad():
         for parameter in model.networks.decoder.scorer.parameters():
@@ -257,7 +257,7 @@ def test_the_divergence_is_that_of_enumeration_where_the_prior_underflows():
 
 
 @pytest.mark.parametrize("objective", [ScoreFunctionELBO, EnumeratedELBO])
-def test_a_second_model_is_trained_as_the_first(objective):
+def test_a_second_model_of_the_same_class_is_trained(objective):
     losses = []
     for _ in range(2):
         pyro.set_rng_seed(0)

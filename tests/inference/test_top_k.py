@@ -1,4 +1,4 @@
-"""The top-K marginal, against sums by hand and the evidence that it bounds."""
+"""The top-K marginal against hand-written sums and the log evidence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def terms(model, batch, k):
 
 
 def by_hand(model, batch, k):
-    """Log of the sum over the K largest prior probabilities, and the mass they leave out."""
+    """Log of the sum over the K most probable positions, and the prior mass of the others."""
     states = model.states(batch)
     totals, left_out = [], []
     for b in range(len(batch)):
@@ -37,7 +37,7 @@ def by_hand(model, batch, k):
 
 @pytest.mark.parametrize("emission", ["tanh", "product"])
 @pytest.mark.parametrize("k", [1, 2, 3, 9])
-def test_it_is_the_sum_over_the_best(k, emission):
+def test_equals_the_sum_over_the_k_most_probable(k, emission):
     model = tiny_model(emission=emission)
     batch = padded(random_batch(), source=2, target=1)
     found, expected = terms(model, batch, k), by_hand(model, batch, k)[0].log().sum()
@@ -48,7 +48,7 @@ def test_it_is_the_sum_over_the_best(k, emission):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_bounds_the_evidence_from_below_and_tells_how_far_it_is(seed):
+def test_bounds_the_evidence_from_below_with_a_known_gap(seed):
     model, batch = tiny_model(seed=seed), random_batch(seed=seed)
     exact = evidence(model, batch).item()
     bounds = [-terms(model, batch, k).loss.item() for k in (1, 2, 3, 4)]
@@ -60,7 +60,7 @@ def test_it_bounds_the_evidence_from_below_and_tells_how_far_it_is(seed):
         assert exact <= (counted + left_out).log().sum().item()
 
 
-def test_all_alignments_are_the_exact_marginal():
+def test_k_of_all_positions_is_the_exact_marginal():
     model, batch = tiny_model(), padded(random_batch(), source=1)
     exact = ExactMarginal().terms(model, NoGuide(model), batch)
     ours = terms(model, batch, batch.source.shape[1])
@@ -68,7 +68,7 @@ def test_all_alignments_are_the_exact_marginal():
     torch.testing.assert_close(gradient(ours.loss, model), gradient(exact.loss, model))
 
 
-def test_a_scale_scales_the_bound():
+def test_poutine_scale_scales_the_bound():
     model, batch = tiny_model(), random_batch()
     loss = terms(model, batch, 2).loss
     scaled = poutine.scale(model, scale=3.0)
@@ -84,6 +84,6 @@ def test_stock_svi_with_validation():
     assert losses[-1] < losses[0]
 
 
-def test_no_alignment_is_not_enough():
+def test_k_below_one_is_rejected():
     with pytest.raises(ConfigError, match="1 or more, got 0"):
         TopKMarginal(k=0)
