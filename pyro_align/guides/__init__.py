@@ -1,4 +1,4 @@
-"""Guides: one Pyro program a file, each built on a model."""
+"""Guides: Pyro programs, one per file, each built on a model."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Base class of guides: Pyro programs built on a model."""
+"""Base class of guides."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from pyro_align.inference.program import Program
 
 
 class AlignmentGuide(Program):
-    """An approximate posterior ``q(z | x, y)`` for the model it is built on.
+    """Base class of approximate posteriors ``q(z | x, y)`` of a model.
 
     ``guide(batch)`` is a Pyro program with the plates of the model and, unless :attr:`latent` is
-    ``none``, the site ``alignment``. A subclass writes :meth:`forward`. It may read what the model
-    computes: ``self.model.states(batch)``, ``self.model.features(batch)`` and
-    ``self.model.prior(states)``; objectives compute the first two once a step.
+    ``none``, the site ``alignment``. A subclass implements :meth:`forward`, which may call
+    ``self.model.states(batch)``, ``self.model.features(batch)`` and ``self.model.prior(states)``;
+    objectives compute the first two once per step.
 
     Args:
-        model: the model, as Pyro's autoguides take it. Its parameters stay the model's own: they
-            are not among the guide's.
+        model: the model, as in Pyro's autoguides. Its parameters are not parameters of the guide.
     """
 
     def __init__(self, model: Any):
         super().__init__()
-        # Past Module.__setattr__, which would register the model as a child.
+        # Bypasses Module.__setattr__, which would register the model as a child.
         self.__dict__["_model"] = model
 
     @property
@@ -36,4 +35,4 @@ class AlignmentGuide(Program):
 
     @abstractmethod
     def forward(self, batch: Batch) -> torch.Tensor | None:
-        """The approximate posterior; returns the alignment, if there is one."""
+        """Sample from the approximate posterior and return the alignment, if there is one."""

@@ -1,4 +1,4 @@
-"""The paper's inference network."""
+"""Amortised inference network with bilinear scores."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pyro_align.networks.recurrence import BidirectionalRecurrence
 class AmortizedGuide(AlignmentGuide):
     """``q(z_t | x, y) = softmax(g_t · W s)``: bilinear scores between two bidirectional networks.
 
-    One network reads the source, the other the *whole* target, ``y_t`` and what follows it
-    included (Deng et al. 2018).
+    The inference network of Deng et al. (2018). One network encodes the source, the other the whole
+    target, including ``y_t`` and the tokens after it.
 
     Args:
         model: an :class:`~pyro_align.models.AlignmentModel`.
-        hidden: units of each network, each direction.
-        layers: layers of each network.
-        dropout: on embeddings and between layers; None for the model's own.
-        share_embeddings: read the model's embeddings (the paper's choice) rather than own ones.
+        hidden: number of units per network and direction.
+        layers: number of layers per network.
+        dropout: rate on embeddings and between layers; None to use the model's.
+        share_embeddings: use the model's embeddings, as in the paper, instead of separate ones.
     """
 
     latent = "categorical"
@@ -58,7 +58,7 @@ class AmortizedGuide(AlignmentGuide):
     @shared
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
-        """Logits of ``q``, masked where the source is padding."""
+        """Compute the logits of ``q``, masked on source padding."""
         source, target = (self.own_features or self.model.features)(batch)
         sources = self.source_network(self.dropout(source), batch.source_lengths)
         targets = self.target_network(self.dropout(target), batch.target_lengths)

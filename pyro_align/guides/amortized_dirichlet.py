@@ -1,4 +1,4 @@
-"""The paper's inference network for relaxed alignments."""
+"""Amortised inference network for alignments on the simplex."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pyro_align.inference.plates import alignment_plates
 
 
 class AmortizedDirichletGuide(AlignmentGuide):
-    """``q(z_t | x, y) = Dirichlet(α_t)`` (Deng et al. 2018), ``α_t`` near the prior's.
+    """``q(z_t | x, y) = Dirichlet(α_t)`` (Deng et al. 2018), parameterised relative to the prior.
 
-    ``α_t`` are the concentrations of the prior's scores plus the bilinear scores of
-    :class:`AmortizedGuide`, which so are what the target has to say beyond the prior. Scores of its
-    own, as the paper has them, did not do: two sharp Dirichlets that disagree have a divergence of
-    hundreds of nats, whose pull keeps both flat for as long as the guide knows nothing. A guide
-    that starts at the prior starts at the Jensen bound instead.
+    ``α_t`` are the concentrations of the sum of the prior's scores and the bilinear scores of
+    :class:`AmortizedGuide`, which therefore learn a correction of the prior from the target. The
+    separate scores of the paper trained badly: two sharp Dirichlets that disagree have a KL
+    divergence of hundreds of nats, which keeps both flat while the guide is untrained. A guide that
+    starts at the prior starts at the Jensen bound instead.
 
     Args:
         model: an :class:`~pyro_align.models.AlignmentModel`.
-        hidden: units of each network, each direction.
-        layers: layers of each network.
-        dropout: on embeddings and between layers; None for the model's own.
-        share_embeddings: read the model's embeddings rather than own ones.
+        hidden: number of units per network and direction.
+        layers: number of layers per network.
+        dropout: rate on embeddings and between layers; None to use the model's.
+        share_embeddings: use the model's embeddings instead of separate ones.
     """
 
     latent = "simplex"
@@ -53,7 +53,7 @@ class AmortizedDirichletGuide(AlignmentGuide):
 
     @pyro_method
     def posterior(self, batch: Batch) -> PaddedDirichlet:
-        """Distribution of the alignments."""
+        """Return the distribution of the alignments."""
         scores = self.model.states(batch).scores + self.amortized.scores(batch)
         return PaddedDirichlet(concentrations(scores), batch.source_mask.unsqueeze(1))
 

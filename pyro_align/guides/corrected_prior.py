@@ -1,4 +1,4 @@
-"""The prior, corrected by what a token says of its alignment."""
+"""The prior times a learnt likelihood."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pyro_align.inference.sharing import shared
 class CorrectedPriorGuide(AlignmentGuide):
     """``q(z_t = s | x, y) ∝ p(z_t = s | x, y_<t) exp(u(y_t, h_t) · v(x_s, m_s))``.
 
-    Bayes' rule with a learnt likelihood. Given the decoder's state nothing of the target after
-    ``y_t`` has a say in the posterior of ``z_t``, so that no network needs to read it: the model's
-    states do, and cost nothing a second time. They are read without gradient; what the guide
-    learns leaves the model alone.
+    Bayes' rule with a learnt likelihood. Given the decoder state, the posterior of ``z_t`` does not
+    depend on the target after ``y_t``, so that no further network needs to encode it: the guide
+    uses the model's states, which are computed already. They are detached, so that training the
+    guide does not change the model.
 
     Args:
         model: an :class:`~pyro_align.models.AlignmentModel`.
-        hidden: length of the vectors ``u`` and ``v``.
+        hidden: size of the vectors ``u`` and ``v``.
     """
 
     latent = "categorical"
@@ -42,7 +42,7 @@ class CorrectedPriorGuide(AlignmentGuide):
     @shared
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
-        """Logits of ``q``, masked where the source is padding."""
+        """Compute the logits of ``q``, masked on source padding."""
         source, target = self.model.features(batch)
         states = self.model.states(batch)
         tokens = torch.cat([target, states.hidden], -1).detach()

@@ -1,4 +1,4 @@
-"""The true posterior, an oracle."""
+"""The exact posterior as a guide."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from pyro_align.inference.sharing import shared
 class ExactGuide(AlignmentGuide):
     """``q(z_t = s | x, y) ∝ p(z_t = s | x, y_<t) p(y_t | z_t = s, x, y_<t)``, by Bayes' rule.
 
-    The model is run with every alignment enumerated, whatever program it is. The ELBO is then the
-    log evidence and so is its gradient, although none flows through ``q``: at the optimum of ``q``
-    there is none. The guide has no parameters; it is what others are measured against.
+    Runs the model, which may be any Pyro program, with every alignment enumerated. With this guide
+    the ELBO and its gradient equal the log evidence and its gradient; ``q`` is detached, because
+    the gradient of the ELBO for ``q`` is zero at the optimum. The guide has no parameters and
+    serves as a reference for other guides.
     """
 
     latent = "categorical"
@@ -29,8 +30,8 @@ class ExactGuide(AlignmentGuide):
     @shared
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
-        """Logits of the posterior, masked where the source is padding; without gradient."""
-        # With gradients on, the model's states are those that its own run can share.
+        """Compute the logits of the posterior, masked on source padding; without gradient."""
+        # Not under no_grad, so that the model's own run can share the states.
         trace = enumerated_trace(self.model, batch)
         log_joint = enumerated_log_probs(trace, "alignment", batch) + enumerated_log_probs(
             trace, "tokens", batch

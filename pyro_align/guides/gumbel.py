@@ -1,4 +1,4 @@
-"""Relaxed one-hot alignments."""
+"""Guide with Gumbel-softmax samples."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from pyro_align.inference.plates import alignment_plates
 class GumbelGuide(AlignmentGuide):
     """``z_t = softmax((g_t + Gumbel noise) / τ)``, scores ``g_t`` as in :class:`AmortizedGuide`.
 
-    A relaxation of ``Categorical(g_t)`` whose draws are differentiable (Jang et al. 2017).
+    A continuous relaxation of ``Categorical(g_t)`` with reparameterised samples (Jang et al. 2017).
 
     Args:
         model: an :class:`~pyro_align.models.AlignmentModel`.
-        temperature: τ at the beginning of training.
-        floor: least τ.
-        half_life: optimiser steps in which τ halves, until it has reached the floor.
-        straight_through: draw one-hot vectors, with the gradient of the relaxed ones.
-        hidden: units of each network, each direction.
-        layers: layers of each network.
-        dropout: on embeddings and between layers; None for the model's own.
-        share_embeddings: read the model's embeddings rather than own ones.
+        temperature: initial τ.
+        floor: minimum of τ.
+        half_life: optimiser steps in which τ halves, until it reaches the floor.
+        straight_through: sample one-hot vectors, with the gradient of the relaxed samples.
+        hidden: number of units per network and direction.
+        layers: number of layers per network.
+        dropout: rate on embeddings and between layers; None to use the model's.
+        share_embeddings: use the model's embeddings instead of separate ones.
 
     Attributes:
-        temperature: τ of the next draws, saved and loaded with the weights. Training moves it;
-            by hand, ``guide.temperature.fill_(0.5)``.
+        temperature: current τ, a buffer that is saved with the weights. Training updates it; to set
+            it, use ``guide.temperature.fill_(0.5)``.
     """
 
     latent = "relaxed"
@@ -54,11 +54,11 @@ class GumbelGuide(AlignmentGuide):
     ):
         if not 0 < floor <= temperature:
             raise ConfigError(
-                f"a temperature falls to its floor, which is above 0; got temperature "
+                f"the floor must be above 0 and at most the temperature; got temperature "
                 f"{temperature} and floor {floor}"
             )
         if half_life < 1:
-            raise ConfigError(f"half_life is optimiser steps, 1 or more; got {half_life}")
+            raise ConfigError(f"half_life must be 1 or more optimiser steps; got {half_life}")
         super().__init__(model)
         self.amortized = AmortizedGuide(
             model,
@@ -74,12 +74,12 @@ class GumbelGuide(AlignmentGuide):
         self.distribution = StraightThroughGumbelSoftmax if straight_through else GumbelSoftmax
 
     def anneal(self, step: int) -> None:
-        """Set the temperature of an optimiser step, counted from 0."""
+        """Set the temperature for an optimiser step, counted from 0."""
         decayed = self.initial_temperature * 0.5 ** (step / self.half_life)
         self.temperature.fill_(max(self.floor, decayed))
 
     def relax(self, logits: Tensor) -> GumbelSoftmax:
-        """The distribution that relaxes a Categorical at the present temperature."""
+        """Return the relaxation of a Categorical at the current temperature."""
         return self.distribution(self.temperature, logits)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""The guide of a model whose latent variable is absent or marginalised out."""
+"""The guide for models without a latent variable or with a marginalised one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pyro_align.guides.alignment_guide import AlignmentGuide
 
 
 class NoGuide(AlignmentGuide):
-    """A program without sites: nothing is left to infer."""
+    """A guide without sites, for models whose alignment is absent or summed out."""
 
     latent = "none"
 

@@ -1,4 +1,4 @@
-"""Prior and inference network, mixed."""
+"""Mixture of the prior and an inference network."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from pyro_align.inference.sharing import shared
 class PosteriorMixtureGuide(AlignmentGuide):
     """``q = γ_t p(z_t | x, y_<t) + (1 − γ_t) r(z_t | x, y)``, ``γ_t = sigmoid(w · h_t + b)``.
 
-    ``r`` is an :class:`AmortizedGuide`. The gate, read off the decoder state, lets it leave alone
-    what the prior knows already, and bounds the divergence: ``KL(q ‖ p) ≤ (1 − γ) KL(r ‖ p)``.
+    ``r`` is an :class:`AmortizedGuide`. The gate ``γ_t``, computed from the decoder state, lets the
+    guide fall back to the prior, and bounds the KL divergence: ``KL(q ‖ p) ≤ (1 − γ) KL(r ‖ p)``.
 
     Args:
         model: an :class:`~pyro_align.models.AlignmentModel`.
-        hidden: units of each network of ``r``, each direction.
-        layers: layers of each network of ``r``.
-        dropout: on embeddings and between layers of ``r``; None for the model's own.
-        share_embeddings: read the model's embeddings rather than own ones.
+        hidden: number of units per network of ``r`` and direction.
+        layers: number of layers per network of ``r``.
+        dropout: rate on embeddings and between layers of ``r``; None to use the model's.
+        share_embeddings: use the model's embeddings instead of separate ones.
     """
 
     latent = "categorical"
@@ -57,7 +57,7 @@ class PosteriorMixtureGuide(AlignmentGuide):
     @shared
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
-        """Log probabilities of ``q``."""
+        """Compute the log probabilities of ``q``."""
         states = self.model.states(batch)
         gate = at_least_fp32(self.gate(states.hidden))
         prior = logsigmoid(gate) + self.model.prior(states).logits

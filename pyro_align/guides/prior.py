@@ -1,4 +1,4 @@
-"""The prior as its own guide: hard attention."""
+"""The prior as the guide: hard attention."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pyro_align.inference.plates import alignment_plates
 
 
 class PriorGuide(AlignmentGuide):
-    """``q(z | x, y) = p(z | x, y_<t)``, which makes the ELBO the Jensen bound (Xu et al. 2015).
+    """``q(z | x, y) = p(z | x, y_<t)``, with which the ELBO is the Jensen bound (Xu et al. 2015).
 
-    It has no parameters; its gradient trains the model's attention.
+    It has no parameters; the gradient for ``q`` trains the model's attention.
     """
 
     latent = "categorical"

@@ -1,4 +1,4 @@
-"""A self-attentive inference network."""
+"""Transformer inference network."""
 
 from __future__ import annotations
 
@@ -21,29 +21,28 @@ from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.sharing import shared
 
 NEIGHBOURS = 2
-"""Tokens on either side that a token is read with."""
+"""Number of neighbouring tokens on either side in the input convolution."""
 
 
 class TransformerGuide(AlignmentGuide):
-    """``q(z_t | x, y) = softmax(u_t · W v)``, ``u`` and ``v`` outputs of one small Transformer.
+    """``q(z_t | x, y) = softmax(u_t · W v)`` with ``u`` and ``v`` from one small Transformer.
 
-    It reads source and target as one sequence (Vaswani et al. 2017, normalised first), so that
-    both know of each other before they are compared. A token is read off its embedding and its
-    neighbours' by a convolution for each side, plus sinusoids of its position in
-    its sentence.
+    The Transformer (Vaswani et al. 2017, pre-norm) encodes source and target as one sequence, so
+    that each side attends to the other. Its input is a convolution over the embeddings of a token
+    and its neighbours, one convolution per side, plus sinusoidal position embeddings.
 
-    The weights of the layers have an equalised learning rate, see :class:`Equalised`: at the rates
-    that recurrent networks take, with no warm-up, they would otherwise be driven in a few steps to
-    where nothing is learnt any more. Without neighbours the guide would have only words and
-    absolute positions to go by until its layers have learnt to attend to what is near.
+    The weights of the layers have an equalised learning rate, see :class:`Equalised`: without it
+    and without a learning-rate warm-up, the learning rates of recurrent networks make training
+    diverge within a few steps. Without the convolution the guide would depend on words and absolute
+    positions only, until its layers have learnt to attend to nearby tokens.
 
     Args:
         model: an :class:`~pyro_align.models.AlignmentModel`.
-        size: units of a layer; a multiple of ``2 heads``.
+        size: number of units per layer; a multiple of ``2 * heads``.
         layers: number of layers.
-        heads: attention heads.
-        dropout: within layers and on their input; None for the model's own.
-        share_embeddings: read the model's embeddings rather than own ones.
+        heads: number of attention heads.
+        dropout: rate within layers and on their input; None to use the model's.
+        share_embeddings: use the model's embeddings instead of separate ones.
     """
 
     latent = "categorical"
@@ -68,7 +67,7 @@ class TransformerGuide(AlignmentGuide):
         self.size = size
         self.own_features = None if share_embeddings else networks.new_features()
         self.sides = nn.ModuleList(
-            # Its bias tells the sides apart.
+            # The biases distinguish the two sides.
             nn.Conv1d(feature, size, 2 * NEIGHBOURS + 1, padding=NEIGHBOURS)
             for feature in networks.feature_sizes
         )
@@ -80,7 +79,7 @@ class TransformerGuide(AlignmentGuide):
     @shared
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
-        """Logits of ``q``, masked where the source is padding."""
+        """Compute the logits of ``q``, masked on source padding."""
         features = (self.own_features or self.model.features)(batch)
         masks = (batch.source_mask, batch.target_mask)
         read = []
@@ -104,14 +103,14 @@ class TransformerGuide(AlignmentGuide):
 
 
 class Equalised(nn.Module):
-    """Keeps a weight ``√inputs`` times as large as it acts (Karras et al. 2018, section 4.1).
+    """Equalised learning rate (Karras et al. 2018, section 4.1), as a torch parametrization.
 
-    A step of Adam has the same size whatever the weight's. Here it moves the weight by a
-    ``√inputs``-th of that, so that the sums over its inputs move as much in a wide layer as in a
-    narrow one.
+    The stored parameter is ``√inputs`` times the effective weight. A step of Adam, whose size does
+    not depend on the scale of the weight, then changes the effective weight by ``1 / √inputs`` of
+    the step, so that the outputs change as much in a wide layer as in a narrow one.
 
     Args:
-        inputs: numbers that each output sums over.
+        inputs: number of inputs that each output sums over.
     """
 
     def __init__(self, inputs: int):
@@ -119,11 +118,11 @@ class Equalised(nn.Module):
         self.scale = math.sqrt(inputs)
 
     def forward(self, kept: Tensor) -> Tensor:
-        """The weight that acts."""
+        """Return the effective weight."""
         return kept / self.scale
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """What is kept of a weight."""
+        """Return the stored parameter of a weight."""
         return weight * self.scale
 
 
@@ -142,7 +141,7 @@ def _layer(size: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
 
 
 def _sinusoids(length: int, size: int) -> Float[Tensor, "position {size}"]:
-    """Sines and cosines of the position (Vaswani et al. 2017, section 3.5)."""
+    """Return sinusoidal position embeddings (Vaswani et al. 2017, section 3.5)."""
     rates = torch.exp(-math.log(10000.0) * torch.arange(0, size, 2) / size)
     angles = torch.arange(length).unsqueeze(1) * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -1,4 +1,4 @@
-"""Models: one Pyro program a file."""
+"""Models: Pyro programs, one per file."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Base class of models: a Pyro program and the methods that guides, objectives and search use."""
+"""Base class of models."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pyro_align.networks import SequenceToSequence, States
 
 
 class AlignmentModel(Program):
-    """A generative process of target sentences given source sentences.
+    """Base class of generative models of target sentences given source sentences.
 
     ``model(batch)`` is a Pyro program with the plates ``sentences`` (dim −2) and ``positions``
-    (dim −1), the observed site ``tokens`` and, if :attr:`latent` is not ``none``, the latent site
-    ``alignment``. A subclass writes :meth:`forward` and :meth:`next_token`; both take the
-    distribution of an alignment from :meth:`prior`, and so do guides, posteriors and the search.
-    To change the prior, override that method.
+    (dim −1), the observed site ``tokens`` and, unless :attr:`latent` is ``none``, the latent site
+    ``alignment``. A subclass implements :meth:`forward` and :meth:`next_token`. Both get the
+    distribution of the alignments from :meth:`prior`, as do guides, posteriors and beam search: to
+    change the prior, override that method.
 
     Args:
         networks: embeddings, encoder, decoder, scorer and emission.
@@ -35,28 +35,32 @@ class AlignmentModel(Program):
         self.networks = networks
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse an override of :meth:`states`, which a search would not call."""
+        """Reject an override of :meth:`states`, which beam search would not call.
+
+        Raises:
+            TypeError: if the subclass overrides it.
+        """
         super().__init_subclass__(**kwargs)
         if "states" in vars(cls):
             raise TypeError(
-                f"{cls.__name__} overrides states(batch), which is not called where a translation "
-                f"is searched: override prior(states) to change the distribution of alignments, "
-                f"or pass other networks"
+                f"{cls.__name__} overrides states(batch), which beam search does not call: "
+                f"override prior(states) to change the distribution of alignments, or pass other "
+                f"networks"
             )
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
-        """The generative process; returns the target tokens."""
+        """Run the generative process and return the target tokens."""
 
     @abstractmethod
     def next_token(
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:
-        """Log ``p(y_t | x, y_<t)`` for the whole vocabulary, alignments marginalised out.
+        """Compute ``log p(y_t | x, y_<t)`` for the whole vocabulary, summed over alignments.
 
         Args:
-            states: of the positions to predict.
-            top_k: marginalise over the K most probable source positions only, their prior
+            states: decoder states of the positions to predict.
+            top_k: marginalise over the K most probable source positions only, with the prior
                 renormalised; None for all.
         """
 
@@ -64,7 +68,7 @@ class AlignmentModel(Program):
     @shared
     @pyro_method
     def states(self, batch: Batch) -> States:
-        """Decoder states and attention scores under teacher forcing, which guides build on."""
+        """Compute decoder states and attention scores under teacher forcing."""
         states: States = self.networks(batch)
         return states
 
@@ -74,21 +78,20 @@ class AlignmentModel(Program):
     def features(
         self, batch: Batch
     ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
-        """Features of the source and target tokens, which guides may read."""
+        """Compute features of the source and target tokens, as inputs of guides."""
         features: tuple[Tensor, Tensor] = self.networks.features(batch)
         return features
 
     @pyro_method
     def prior(self, states: States) -> Any:
-        """Distribution of each alignment given the source and the target before it.
+        """Return the distribution of each alignment given the source and the target prefix.
 
-        Categorical over the source positions with the attention scores as logits. It is the only
-        place that says what the prior is: an override holds in training, evaluation, posteriors
-        and search alike.
+        By default a Categorical over the source positions with the attention scores as logits. An
+        override takes effect in training, evaluation, posteriors and beam search.
 
         Args:
-            states: of the positions to align. In a search they are those of unfinished
-                translations; ``states.positions`` says where in the target they stand.
+            states: decoder states of the positions to align. In beam search they are those of
+                unfinished translations; ``states.positions`` holds their target positions.
 
         Returns:
             A distribution of batch shape ``(batch, target)``.
@@ -97,6 +100,9 @@ class AlignmentModel(Program):
 
     @pyro_method
     def expected_emission(self, states: States) -> TokenDistribution:
-        """Token distribution from the context expected under the prior: soft attention."""
+        """Return the token distribution given the context expected under the prior.
+
+        This is soft attention.
+        """
         weights = self.prior(states).probs.to(states.memory.values.dtype)
         return self.networks.emission(states.hidden, weights @ states.memory.values)

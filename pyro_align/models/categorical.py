@@ -1,4 +1,4 @@
-"""Categorical latent alignment."""
+"""Model with a categorical latent alignment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pyro_align.networks import States, expected, pick
 class CategoricalModel(AlignmentModel):
     """``z_t ~ Categorical(attention)``, ``y_t ~ p(y_t | m_{z_t}, h_t)`` (Deng et al. 2018).
 
-    Given the target the alignments are independent, so that ``log p(y | x)`` is a sum over
+    The alignments are independent given the target, so that ``log p(y | x)`` is the sum over
     positions of ``log Σ_s p(z_t = s) p(y_t | z_t = s)``.
     """
 
@@ -36,13 +36,13 @@ class CategoricalModel(AlignmentModel):
     def emission(
         self, states: States, alignment: Int[Tensor, "*shape"] | Float[Tensor, "*shape source"]
     ) -> TokenDistribution:
-        """Token distribution given source positions, or weights of all of them.
+        """Return the token distribution given source positions or weights of them.
 
         Args:
-            states: of a batch.
-            alignment: source positions; its shape broadcasts against ``(sentences, positions)``
-                and may have dimensions to the left of these, for particles or enumeration. If it
-                is floating-point, a relaxation of one-hot vectors, with one more dimension.
+            states: decoder states of a batch.
+            alignment: source positions, of a shape that broadcasts against
+                ``(sentences, positions)``, possibly with dimensions to the left for particles or
+                enumeration. If floating-point, relaxed one-hot vectors, with one more dimension.
         """
         context = expected if alignment.is_floating_point() else pick
         return self.networks.emission(states.hidden, context(states.memory.values, alignment))
@@ -51,7 +51,7 @@ class CategoricalModel(AlignmentModel):
     def next_token(
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:
-        """``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best source positions."""
+        """Compute ``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best positions."""
         log_weights, memory = self.prior(states).logits, states.memory
         values, factors = memory.values.unsqueeze(1), memory.factors
         if top_k is not None and top_k < log_weights.shape[-1]:
@@ -59,7 +59,7 @@ class CategoricalModel(AlignmentModel):
             best = best.log_softmax(-1)
             if factors is None:
                 log_weights, values = best, values.take_along_dim(positions.unsqueeze(-1), 2)
-            else:  # the factors of all positions are computed already
+            else:  # reuse the precomputed factors of all positions
                 nothing = torch.full_like(log_weights, -torch.inf)
                 log_weights = nothing.scatter(-1, positions, best)
         emission = self.networks.emission(states.hidden.unsqueeze(2), values)

@@ -1,4 +1,4 @@
-"""Relaxed latent alignment."""
+"""Model with a Dirichlet latent alignment."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pyro_align.networks import States, expected
 class DirichletModel(AlignmentModel):
     """``z_t ~ Dirichlet(α_t)``, ``y_t ~ p(y_t | Σ_s z_ts m_s, h_t)`` (Deng et al. 2018).
 
-    An alignment is a point of the simplex over the source positions; the emission reads the
-    annotations weighted by it. The concentrations ``α_t`` come from the attention scores, see
-    :func:`~pyro_align.distributions.concentrations`.
+    An alignment is a point of the simplex over the source positions, and the context is the sum of
+    the annotations weighted by it. The concentrations ``α_t`` are computed from the attention
+    scores by :func:`~pyro_align.distributions.concentrations`.
     """
 
     latent = "simplex"
@@ -35,37 +35,37 @@ class DirichletModel(AlignmentModel):
 
     @pyro_method
     def prior(self, states: States) -> PaddedDirichlet:
-        """Dirichlet whose concentrations come from the attention scores."""
+        """Return the Dirichlet with concentrations computed from the attention scores."""
         return PaddedDirichlet(concentrations(states.scores), states.memory.mask.unsqueeze(1))
 
     @pyro_method
     def emission(
         self, states: States, alignment: Float[Tensor, "*shape source"]
     ) -> TokenDistribution:
-        """Token distribution given weights of the source positions.
+        """Return the token distribution given weights of the source positions.
 
         Args:
-            states: of a batch.
+            states: decoder states of a batch.
             alignment: ``(sentences, positions, source)``, with particles to the left if any.
         """
         return self.networks.emission(states.hidden, expected(states.memory.values, alignment))
 
     @pyro_method
     def expected_emission(self, states: States) -> TokenDistribution:
-        """Token distribution from the mean of the prior."""
+        """Return the token distribution given the mean of the prior."""
         return self.emission(states, self.prior(states).mean)
 
     @pyro_method
     def next_token(
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:
-        """``log p(y_t | z_t = E_p[z_t])``: the mean alignment plugged in.
+        """Compute ``log p(y_t | z_t = E_p[z_t])``, a plug-in approximation of the marginal.
 
-        The integral over the simplex has no closed form. The mean stands for it because that is
-        one emission, deterministic, as a beam search needs it; an average over draws would cost
-        one emission each and change from call to call. It is a distribution over tokens, but it
-        is not the marginal one; see :func:`~pyro_align.posterior.score_positions` for that one's
-        estimate. ``top_k`` keeps the K largest weights of the mean, renormalised.
+        The integral over the simplex has no closed form. Using the mean alignment costs one
+        emission and is deterministic, as beam search needs; an average over samples would cost one
+        emission per sample and vary between calls. For an estimate of the true marginal see
+        :func:`~pyro_align.posterior.score_positions`. ``top_k`` keeps the K largest weights of the
+        mean, renormalised.
         """
         weights = self.prior(states).mean
         if top_k is not None and top_k < weights.shape[-1]:

@@ -1,4 +1,4 @@
-"""Soft attention: no latent alignment."""
+"""Model with soft attention, without a latent alignment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pyro_align.networks import States
 
 
 class SoftModel(AlignmentModel):
-    """``y_t ~ p(y_t | E_p[m_z], h_t)``: the context is the expectation under the attention.
+    """``y_t ~ p(y_t | E_p[m_z], h_t)``: the context is the mean under the attention weights.
 
-    Bahdanau et al. 2015; Luong et al. 2015. Attention weights are no probabilities of anything
-    here; the model is the baseline that latent alignment is measured against.
+    Soft attention (Bahdanau et al. 2015; Luong et al. 2015), the standard model to compare latent
+    alignment with. Its attention weights are not probabilities of a latent variable.
     """
 
     latent = "none"
@@ -27,5 +27,5 @@ class SoftModel(AlignmentModel):
             return pyro.sample("tokens", self.expected_emission(states), obs=batch.target)
 
     def next_token(self, states: States, top_k: int | None = None) -> Tensor:
-        """Log probabilities from the expected context; there is nothing to marginalise."""
+        """Compute the log probabilities given the expected context."""
         return self.expected_emission(states).logits

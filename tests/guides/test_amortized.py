@@ -1,4 +1,4 @@
-"""The inference network."""
+"""Amortised guide."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class TestAmortizedGuideWithOwnEmbeddings(TestAmortizedGuide):
 
 
 @pytest.mark.parametrize("changed", [0, 1, 2, 3])
-def test_it_sees_the_whole_target(changed):
-    """Past, present and future tokens: a change of any one changes every alignment."""
+def test_scores_depend_on_the_whole_target(changed):
+    """A change of any past, present or future token changes every alignment."""
     guide, batch = tiny_guide(tiny_model()), random_batch((3, 4), (4, 4))
     before = guide.scores(batch).softmax(-1)
     batch.target[:, changed] = 4 + (batch.target[:, changed] - 3) % 5
@@ -39,7 +39,7 @@ def test_it_sees_the_whole_target(changed):
     assert (after != before)[batch.source_mask.unsqueeze(1).expand_as(after)].all()
 
 
-def test_it_sees_the_whole_source():
+def test_scores_depend_on_the_whole_source():
     guide, batch = tiny_guide(tiny_model()), random_batch((4,), (3,))
     before = guide.scores(batch)
     batch.source[:, 1] = 4 + (batch.source[:, 1] - 3) % 5
@@ -61,7 +61,7 @@ def test_scores_are_bilinear_in_the_two_networks():
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_whose_embeddings_are_trained(share):
+def test_share_embeddings_selects_the_trained_embeddings(share):
     model = CategoricalModel(tiny_networks(tie_embeddings="none"))
     guide, batch = tiny_guide(model, share_embeddings=share), random_batch()
     value = guide.scores(batch).softmax(-1).pow(2).sum()
@@ -69,14 +69,14 @@ def test_whose_embeddings_are_trained(share):
     assert gradient(value, guide).abs().sum() > 0
 
 
-def test_own_embeddings_have_the_sizes_of_their_side():
+def test_separate_embeddings_have_the_model_sizes():
     model = CategoricalModel(tiny_networks(source_vocabulary=12, vocabulary=9))
     guide = tiny_guide(model, share_embeddings=False)
     batch = Batch.from_ids([[11, 3]], [[8, 3]])
     assert guide.scores(batch).shape == (1, 2, 2)
 
 
-def test_dropout_is_the_models_unless_told():
+def test_dropout_defaults_to_the_models():
     model = tiny_model(dropout=0.4)
     assert tiny_guide(model).dropout.p == 0.4
     guide, batch = tiny_guide(model, dropout=0.0), random_batch()
@@ -88,7 +88,7 @@ def test_dropout_is_the_models_unless_told():
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_both_networks_read_embeddings_with_dropout(side):
+def test_both_networks_apply_dropout_to_embeddings(side):
     guide, batch = tiny_guide(tiny_model(), dropout=0.5), random_batch()
     seen = []
     network = getattr(guide, f"{side}_network")

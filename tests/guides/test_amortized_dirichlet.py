@@ -1,4 +1,4 @@
-"""The inference network of relaxed alignments."""
+"""Amortised guide for alignments on the simplex."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class TestAmortizedDirichletGuide(GuideContract):
         return tiny_guide(model, AmortizedDirichletGuide, seed=seed)
 
     def test_its_bound_lies_below_the_evidence(self):
-        """See the tests of the objective, which integrate numerically."""
+        """Covered by the tests of the objective, which integrate numerically."""
 
 
-def test_scores_are_the_priors_and_the_amortized_networks():
+def test_scores_are_the_sum_of_prior_and_network():
     model, batch = tiny_model(DirichletModel), random_batch()
     guide = tiny_guide(model, AmortizedDirichletGuide)
     posterior = poutine.trace(guide).get_trace(batch).nodes["alignment"]["fn"]
@@ -37,7 +37,7 @@ def test_scores_are_the_priors_and_the_amortized_networks():
     assert torch.equal(posterior.inside, here)
 
 
-def test_without_a_correction_it_is_the_prior():
+def test_with_zero_network_scores_it_equals_the_prior():
     model, batch = tiny_model(DirichletModel), random_batch()
     guide = tiny_guide(model, AmortizedDirichletGuide)
     with torch.no_grad():
@@ -60,8 +60,8 @@ def test_options_reach_the_network():
     assert guide.own_features is not None
 
 
-def test_stock_mean_field_takes_the_divergence_in_closed_form():
-    """Loss plus sampled likelihood is the same number whatever is drawn."""
+def test_stock_mean_field_uses_the_kl_in_closed_form():
+    """Loss plus sampled log likelihood does not depend on the sample."""
     model, batch = tiny_model(DirichletModel), random_batch()
     guide = tiny_guide(model, AmortizedDirichletGuide)
     elbo, divergences = TraceMeanField_ELBO(max_plate_nesting=2), []

@@ -1,4 +1,4 @@
-"""The prior, corrected by what a token says of its alignment."""
+"""Guide that multiplies the prior by a learnt likelihood."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TestCorrectedPriorGuide(GuideContract):
         return guide
 
 
-def test_it_is_bayes_rule_with_a_likelihood_of_its_own():
+def test_equals_bayes_rule_with_the_learnt_likelihood():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model, CorrectedPriorGuide)
     states, networks = model.states(batch), model.networks
@@ -42,7 +42,7 @@ def test_it_is_bayes_rule_with_a_likelihood_of_its_own():
         torch.testing.assert_close(q[i, t, : len(weights)], weights / weights.sum())
 
 
-def test_it_reads_the_target_up_to_the_token_and_no_further():
+def test_scores_do_not_depend_on_later_target_tokens():
     model, batch = tiny_model(), random_batch((3,), (4,))
     guide = tiny_guide(model, CorrectedPriorGuide)
     scores = guide.scores(batch)
@@ -54,7 +54,7 @@ def test_it_reads_the_target_up_to_the_token_and_no_further():
     assert differs.tolist() == [False, True, True, True]
 
 
-def test_the_model_learns_nothing_from_it():
+def test_the_guide_has_no_gradient_for_the_model():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model, CorrectedPriorGuide)
     log_q = guide.scores(batch).log_softmax(-1)[..., 0].sum()

@@ -1,4 +1,4 @@
-"""The true posterior as a guide."""
+"""Exact posterior as a guide."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class TestExactGuide(GuideContract):
         return tiny_guide(model, ExactGuide, seed=seed)
 
     def test_its_bound_lies_below_the_evidence(self):
-        """It is the evidence."""
+        """The bound equals the evidence."""
         model, guide = self.pair()
         elbo, *programs = next(stock(model, guide))
         assert -elbo.loss(*programs, BATCH) == pytest.approx(evidence(model, BATCH).item())
 
 
-def test_it_is_bayes_rule():
+def test_equals_bayes_rule():
     model, batch = tiny_model(), random_batch()
     scores = ExactGuide(model).scores(batch)
     states = model.states(batch)
@@ -51,7 +51,7 @@ def test_it_is_bayes_rule():
 
 
 @pytest.mark.parametrize("feeding", [False, True])
-def test_bound_and_gradient_are_the_evidences(feeding):
+def test_bound_and_gradient_equal_those_of_the_evidence(feeding):
     model = tiny_model(input_feeding=feeding)
     guide = ExactGuide(model)
     bound = -EnumeratedELBO().differentiable_loss(model, guide, BATCH)
@@ -63,8 +63,8 @@ def test_bound_and_gradient_are_the_evidences(feeding):
     assert_close(scores.elbo, scores.log_evidence)
 
 
-def test_the_model_is_run_out_of_sight_of_handlers():
-    """Particles, enumeration and traces around the guide leave it the same posterior."""
+def test_the_run_of_the_model_is_hidden_from_handlers():
+    """Particles, enumeration and traces around the guide do not change its posterior."""
     model = tiny_model()
     guide = ExactGuide(model)
     alone = guide.scores(BATCH)
@@ -96,8 +96,8 @@ def test_the_models_networks_run_once():
     assert len(calls) == 1
 
 
-def test_any_program_has_a_posterior():
-    """A model without a class of this package: nothing but sites and plates."""
+def test_posterior_of_a_plain_program():
+    """A plain function with the sites and plates, without classes of this package."""
     prior = torch.randn(3, 4, 4, dtype=torch.float64)
     table = torch.randn(4, 9, dtype=torch.float64)
 
@@ -113,7 +113,7 @@ def test_any_program_has_a_posterior():
     assert loss == pytest.approx(exact)
 
 
-def test_there_is_none_of_alignments_that_cannot_be_enumerated():
+def test_alignments_that_cannot_be_enumerated_are_rejected():
     model = tiny_model(DirichletModel)
     with pytest.raises(IncompatibleError, match="DirichletModel cannot be enumerated"):
         ExactGuide(model)(BATCH)

@@ -1,4 +1,4 @@
-"""Relaxed one-hot alignments as a guide."""
+"""Gumbel-softmax guide."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TestGumbelGuide(GuideContract):
         return tiny_guide(model, GumbelGuide, seed=seed)
 
     def test_its_bound_lies_below_the_evidence(self):
-        """That of the Categorical it relaxes."""
+        """Uses the bound of the Categorical that the guide relaxes."""
         model, guide = self.pair()
         scores = score_positions(model, guide, BATCH)
         assert scores.elbo.sum() < evidence(model, BATCH)
@@ -44,7 +44,7 @@ class TestStraightThroughGumbelGuide(TestGumbelGuide):
         return tiny_guide(model, GumbelGuide, seed=seed, straight_through=True)
 
 
-def test_scores_and_temperature_are_those_of_the_site():
+def test_site_has_the_scores_and_the_temperature():
     guide = tiny_guide(tiny_model(), GumbelGuide, temperature=0.8)
     site = poutine.trace(guide).get_trace(BATCH).nodes["alignment"]
     expected = guide.amortized.scores(BATCH).log_softmax(-1)
@@ -72,7 +72,7 @@ def test_the_temperature_halves_until_it_reaches_the_floor():
     assert found == pytest.approx([2.0, 1.0, 0.5, 2 ** (1 - 2.5), 0.3, 0.3, 2.0])
 
 
-def test_a_loaded_guide_draws_as_the_one_that_was_saved(tmp_path):
+def test_a_loaded_guide_samples_like_the_saved_one(tmp_path):
     model = tiny_model()
     saved, loaded = (tiny_guide(model, GumbelGuide, seed=seed, floor=0.1) for seed in (1, 2))
     saved.anneal(12_000)
@@ -86,8 +86,8 @@ def test_a_loaded_guide_draws_as_the_one_that_was_saved(tmp_path):
     assert torch.equal(*draws)
 
 
-def test_the_temperature_of_a_run_is_its_own(tmp_path, monkeypatch):
-    """Loaded it is that of the best weights; a resumed fit goes on with the schedule."""
+def test_a_run_saves_and_resumes_the_temperature(tmp_path, monkeypatch):
+    """Loading restores the temperature of the best weights; resuming continues the schedule."""
     config = tiny_config(
         shared_corpus(),
         network__cell="gru",
@@ -96,7 +96,7 @@ def test_the_temperature_of_a_run_is_its_own(tmp_path, monkeypatch):
         guide__floor=0.01,
         training__max_steps=5,
         training__checkpoint_every=1,
-        # What comes first is best.
+        # Makes the first validation the best.
         training__learning_rate=1e-30,
     )
     run = fitted(config, tmp_path / "run")
@@ -125,9 +125,9 @@ def test_the_temperature_of_a_run_is_its_own(tmp_path, monkeypatch):
     [
         ({"floor": 0.0}, "above 0"),
         ({"temperature": 0.4}, "temperature 0.4 and floor 0.5"),
-        ({"half_life": 0}, "half_life is optimiser steps"),
+        ({"half_life": 0}, "half_life must be 1 or more"),
     ],
 )
-def test_impossible_schedules_are_refused(options, message):
+def test_invalid_schedules_are_rejected(options, message):
     with pytest.raises(ConfigError, match=message):
         GumbelGuide(tiny_model(), **options)

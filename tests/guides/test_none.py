@@ -1,4 +1,4 @@
-"""Models without a guide of their own."""
+"""Guide without sites."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prior and inference network, mixed."""
+"""Guide that mixes prior and inference network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TestPosteriorMixtureGuide(GuideContract):
         return tiny_guide(model, PosteriorMixtureGuide, seed=seed)
 
 
-def test_it_is_the_mixture():
+def test_equals_the_mixture():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model, PosteriorMixtureGuide)
     states = model.states(batch)
@@ -31,7 +31,7 @@ def test_it_is_the_mixture():
     assert 0.01 < gate[batch.target_mask].min() < gate[batch.target_mask].max() < 0.99
 
 
-def test_a_shut_gate_leaves_one_of_the_two():
+def test_a_saturated_gate_selects_one_component():
     model, batch = tiny_model(), random_batch()
     guide = tiny_guide(model, PosteriorMixtureGuide)
     kl = {}

@@ -1,4 +1,4 @@
-"""The prior as a guide."""
+"""Prior as a guide."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TestPriorGuide(GuideContract):
         return tiny_guide(model, PriorGuide, seed=seed)
 
 
-def test_it_is_the_prior():
+def test_equals_the_prior():
     model, batch = tiny_model(), random_batch()
     guide = poutine.trace(PriorGuide(model)).get_trace(batch).nodes["alignment"]["fn"]
     prior = poutine.trace(model).get_trace(batch).nodes["alignment"]["fn"]

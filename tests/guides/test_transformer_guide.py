@@ -1,4 +1,4 @@
-"""The self-attentive inference network."""
+"""Transformer guide."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_score_depends_on_every_token(side, changed):
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_without_layers_it_knows_neighbours_only(side):
+def test_without_layers_scores_depend_on_neighbours_only(side):
     model, batch = tiny_model(), random_batch((7,), (7,))
     guide = TransformerGuide(model, size=8, layers=0, heads=2).double()
     before = guide.scores(batch)
@@ -49,8 +49,8 @@ def test_without_layers_it_knows_neighbours_only(side):
     assert changed.all(other).tolist() == changed.any(other).tolist() == near
 
 
-def test_without_layers_it_compares_what_it_reads():
-    """By hand: windows of five embeddings, zero beyond the sentence, and positions."""
+def test_without_layers_scores_match_the_formula():
+    """Windows of five embeddings, zero beyond the sentence, plus position embeddings."""
     model, batch = tiny_model(), random_batch((3, 4), (2, 5))
     guide = TransformerGuide(model, size=8, layers=0, heads=2).double()
     scores = guide.scores(batch)
@@ -75,8 +75,8 @@ def test_without_layers_it_compares_what_it_reads():
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_step_moves_the_layers_by_the_rate_over_the_root_of_their_inputs():
-    """The first step of Adam is the rate, up or down, wherever there is a gradient."""
+def test_a_step_changes_weights_by_the_rate_over_the_root_of_the_inputs():
+    """The first step of Adam has the size of the learning rate wherever there is a gradient."""
     guide, batch = TransformerGuide(tiny_model(), size=8, layers=2, heads=2), random_batch()
     guide.double()
 
@@ -93,8 +93,8 @@ def test_a_step_moves_the_layers_by_the_rate_over_the_root_of_their_inputs():
         assert (new - old).abs().max().item() == pytest.approx(expected, rel=1e-3)
 
 
-def test_it_knows_positions():
-    """The same token at two places is not the same."""
+def test_scores_depend_on_positions():
+    """The same token at two positions gets different scores."""
     guide, batch = tiny(tiny_model()), random_batch((4,), (4,))
     batch.source[:] = 5
     batch.target[:] = 6
@@ -103,8 +103,8 @@ def test_it_knows_positions():
     assert len(scores[:, 0].unique()) == 4
 
 
-def test_without_gradients_it_is_the_same():
-    """Torch has another implementation of a layer for that."""
+def test_scores_are_the_same_without_gradients():
+    """PyTorch uses another implementation of the layer without gradients."""
     guide, batch = tiny(tiny_model()).eval(), random_batch()
     with torch.no_grad():
         fast = guide.scores(batch)
@@ -112,7 +112,7 @@ def test_without_gradients_it_is_the_same():
     torch.testing.assert_close(fast[here], guide.scores(batch)[here])
 
 
-def test_it_trains_the_models_embeddings():
+def test_the_models_embeddings_are_trained():
     model = tiny_model()
     guide, batch = tiny(model), random_batch()
     value = guide.scores(batch).softmax(-1).pow(2).sum()
@@ -120,7 +120,7 @@ def test_it_trains_the_models_embeddings():
     assert gradient(value, model.networks.target_embedding).abs().sum() > 0
 
 
-def test_dropout_is_the_models_unless_told():
+def test_dropout_defaults_to_the_models():
     model, batch = tiny_model(dropout=0.4), random_batch()
     assert tiny(model).dropout.p == 0.4
     guide = tiny(model, dropout=0.5)
@@ -129,13 +129,13 @@ def test_dropout_is_the_models_unless_told():
     assert torch.equal(guide.scores(batch), guide.scores(batch.with_new_noise()))
 
 
-def test_a_size_that_heads_do_not_divide_is_refused():
+def test_a_size_not_divisible_by_the_heads_is_rejected():
     with pytest.raises(ConfigError, match="size 10 and 4 heads"):
         TransformerGuide(tiny_model(), size=10, heads=4)
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_whose_embeddings_are_trained(share):
+def test_share_embeddings_selects_the_trained_embeddings(share):
     model, batch = tiny_model(tie_embeddings="none"), random_batch()
     guide = tiny(model, share_embeddings=share)
     value = guide.scores(batch).softmax(-1).pow(2).sum()

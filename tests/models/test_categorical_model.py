@@ -1,4 +1,4 @@
-"""Categorical alignment."""
+"""Model with categorical alignments."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_prior_is_the_attention():
     )
 
 
-def test_an_emission_for_every_alignment_is_that_of_each_alone():
+def test_emission_of_enumerated_alignments_equals_each_alone():
     model, batch = tiny_model(), random_batch()
     states = model.states(batch)
     support = torch.arange(batch.source.shape[1]).reshape(-1, 1, 1)
@@ -44,7 +44,7 @@ def test_an_emission_for_every_alignment_is_that_of_each_alone():
         torch.testing.assert_close(together[s], alone)
 
 
-def test_one_hot_weights_are_positions():
+def test_one_hot_weights_are_equivalent_to_positions():
     model, batch = tiny_model(), random_batch((4, 4), (2, 3))
     states = model.states(batch)
     positions = torch.randint(4, (5, 2, 3))
@@ -55,7 +55,7 @@ def test_one_hot_weights_are_positions():
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 3])
-def test_top_k_renormalises_the_prior_of_the_best(top_k):
+def test_top_k_renormalises_the_prior(top_k):
     model, batch = tiny_model(), padded(random_batch((3, 5, 1)), source=1)
     states = model.states(batch)
     predicted = model.next_token(states, top_k).exp()

@@ -1,4 +1,4 @@
-"""Relaxed alignment."""
+"""Model with Dirichlet alignments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TestDirichletModel(ModelContract):
     marginalised = guide
 
     def test_next_token_is_what_the_program_says(self):
-        """Given the mean alignment, that is; gradients flow through the mean."""
+        """Given the mean alignment; gradients flow through the mean."""
         model, batch = self.create(), padded(random_batch(), source=1, target=1)
         prior = poutine.trace(model).get_trace(batch).nodes["alignment"]["fn"]
         plugged = poutine.condition(model, {"alignment": prior.mean})
@@ -39,7 +39,7 @@ class TestDirichletModelWithInputFeeding(TestDirichletModel):
         return tiny_model(DirichletModel, input_feeding=True, cell="gru", **settings)
 
 
-def test_the_prior_is_a_dirichlet_of_the_scores_within_the_source():
+def test_the_prior_is_a_dirichlet_without_padding():
     model, batch = tiny_model(DirichletModel), random_batch()
     prior = poutine.trace(model).get_trace(batch).nodes["alignment"]["fn"]
     assert isinstance(prior, PaddedDirichlet)
@@ -75,13 +75,13 @@ def test_top_k_renormalises_the_largest_weights(top_k):
         torch.testing.assert_close(predicted[0, t], alone)
 
 
-def test_small_scores_make_it_soft_attention_on_average():
+def test_the_mean_with_small_scores_is_soft_attention():
     scores = torch.randn(7, dtype=torch.float64) * 1e-3
     mean = concentrations(scores) / concentrations(scores).sum()
     torch.testing.assert_close(mean, scores.softmax(-1), rtol=1e-7, atol=0)
 
 
-def test_with_one_source_position_it_is_soft_attention():
+def test_with_one_source_position_the_model_is_soft_attention():
     model, batch = tiny_model(DirichletModel), random_batch((1, 1), (3, 2))
     soft = SoftModel(model.networks)
     torch.testing.assert_close(evidence(model, batch), evidence(soft, batch))

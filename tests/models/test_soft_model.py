@@ -1,4 +1,4 @@
-"""Soft attention."""
+"""Model with soft attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TestSoftModel(ModelContract):
         return tiny_model(SoftModel, **settings)
 
 
-def test_with_one_source_position_soft_and_latent_attention_are_one():
+def test_soft_and_latent_attention_agree_for_one_source_position():
     soft, batch = tiny_model(SoftModel), random_batch((1, 1, 1))
     latent = CategoricalModel(soft.networks)
     torch.testing.assert_close(evidence(soft, batch), evidence(latent, batch))
