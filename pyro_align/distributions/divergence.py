@@ -13,12 +13,11 @@ from torch.distributions import kl_divergence as torch_kl_divergence
 def categorical_kl(
     log_q: Float[Tensor, "*shape"], log_p: Float[Tensor, "*shape"], dim: int = -1
 ) -> Float[Tensor, "*rest"]:
-    """``Σ_s q(s) (log q(s) − log p(s))`` in nats, from normalised log probabilities.
+    """Compute ``Σ_s q(s) (log q(s) − log p(s))`` in nats, from normalised log probabilities.
 
-    A position that ``q`` gives no probability counts for nothing, whatever ``p`` gives it, and has
-    no gradient. Computed from logarithms, the sum is finite also where a probability of ``p`` is
-    too small for its floating-point type; torch's ``kl_divergence`` of two ``Categorical``
-    distributions is infinite there.
+    A position with ``q(s) = 0`` contributes zero and has no gradient, whatever ``p(s)`` is. The sum
+    is computed from log probabilities, so that it is finite even if a probability of ``p``
+    underflows; PyTorch's ``kl_divergence`` of two ``Categorical`` distributions is infinite then.
 
     Args:
         log_q: log probabilities of ``q``.
@@ -26,18 +25,18 @@ def categorical_kl(
         dim: dimension of the positions ``s``.
     """
     q = log_q.exp()
-    # Filled, not multiplied by zero: a difference may be infinite or NaN where q is zero.
+    # Not multiplied by zero: the difference may be infinite or NaN where q is zero.
     return (q * (log_q - log_p).masked_fill(q == 0, 0.0)).sum(dim)
 
 
 def kl_divergence(q: Any, p: Any) -> Tensor:
-    """``KL(q ‖ p)`` in closed form, for categorical distributions by :func:`categorical_kl`.
+    """Compute ``KL(q ‖ p)`` in closed form, with :func:`categorical_kl` for two categoricals.
 
     Returns:
         A tensor of the batch shape.
 
     Raises:
-        NotImplementedError: if torch knows no closed form.
+        NotImplementedError: if PyTorch has no closed form for the two distributions.
     """
     if isinstance(q, Categorical) and isinstance(p, Categorical):
         return categorical_kl(q.logits, p.logits)

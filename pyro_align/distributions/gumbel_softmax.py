@@ -1,4 +1,4 @@
-"""Relaxed one-hot vectors, whose draws are differentiable in the logits."""
+"""Gumbel-softmax distributions, with padding."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SINGLE = torch.Size()
 class GumbelSoftmax(TorchDistribution):
     """``softmax((logits + Gumbel noise) / τ)`` (Jang et al. 2017; Maddison et al. 2017).
 
-    Categories of probability zero, such as padding, lie outside the simplex: a draw is exactly
-    zero there, and the density is one over the others.
+    Categories of probability zero, such as padding, are excluded from the simplex: samples are
+    exactly zero there, and the density is over the other categories.
 
     Args:
-        temperature: τ; towards 0 draws become one-hot vectors of the Categorical's frequencies.
-        logits: of the Categorical that is relaxed; normalised here.
+        temperature: τ; as it tends to 0, samples tend to one-hot samples of the Categorical.
+        logits: of the Categorical that is relaxed; need not be normalised.
     """
 
     arg_constraints: ClassVar = {"logits": constraints.real_vector}
@@ -43,7 +43,7 @@ class GumbelSoftmax(TorchDistribution):
         super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: object = None) -> GumbelSoftmax:
-        """The same distribution on a broadcast batch shape."""
+        """Return the distribution expanded to a batch shape."""
         logits = self.logits.expand(torch.Size(batch_shape) + self.event_shape)
         return type(self)(self.temperature, logits, validate_args=False)
 
@@ -54,11 +54,11 @@ class GumbelSoftmax(TorchDistribution):
 
     @property
     def inside(self) -> Bool[Tensor, "*batch source"]:
-        """True on the categories that have a probability."""
+        """True on the categories with a probability above zero."""
         return self.probs > 0
 
     def rsample(self, sample_shape: Any = _SINGLE) -> Float[Tensor, "*shape source"]:
-        """Points of the simplex."""
+        """Sample points of the simplex, reparameterised."""
         logits = self.logits.expand(self._extended_shape(sample_shape))
         tiny = torch.finfo(logits.dtype).tiny
         gumbel = -torch.empty_like(logits).exponential_().clamp_min(tiny).log()
@@ -66,9 +66,10 @@ class GumbelSoftmax(TorchDistribution):
         return noisy.masked_fill(~self.inside, -math.inf).softmax(-1)
 
     def log_prob(self, value: Float[Tensor, "*shape source"]) -> Float[Tensor, "*shape"]:
-        """Log density (Maddison et al. 2017, equation 10), coordinates as in PaddedDirichlet's.
+        """Compute the log density (Maddison et al. 2017, equation 10).
 
-        ``log Γ(n) + (n − 1) log τ + Σ (logit − (τ + 1) log v) − n log Σ exp(logit − τ log v)``.
+        ``log Γ(n) + (n − 1) log τ + Σ (logit − (τ + 1) log v) − n log Σ exp(logit − τ log v)``,
+        with coordinates clamped as in ``PaddedDirichlet``.
         """
         if self._validate_args:
             self._validate_sample(value)
@@ -82,19 +83,19 @@ class GumbelSoftmax(TorchDistribution):
 
 
 class StraightThroughGumbelSoftmax(GumbelSoftmax):
-    """One-hot draws of the Categorical, with the gradient of the relaxed ones (Jang et al. 2017).
+    """One-hot samples with the gradient of the relaxed samples (Jang et al. 2017).
 
-    A biased gradient, of a value that is no relaxation.
+    The values are exact samples of the Categorical; the gradient is biased.
     """
 
     def rsample(self, sample_shape: Any = _SINGLE) -> Float[Tensor, "*shape source"]:
-        """Corners of the simplex."""
+        """Sample one-hot vectors."""
         soft = super().rsample(sample_shape)
         hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
         return hard + (soft - soft.detach())
 
     def log_prob(self, value: Float[Tensor, "*shape source"]) -> Float[Tensor, "*shape"]:
-        """Log probability of one-hot vectors under the Categorical; linear in between."""
+        """Compute the log probability of one-hot vectors, extended linearly to the simplex."""
         if self._validate_args:
             self._validate_sample(value)
         return (value * self.logits).where(self.inside, 0.0).sum(-1)

@@ -1,12 +1,12 @@
 """Products of two exponential factors over the vocabulary, normalised for all pairs at once.
 
-With ``a = W l + b`` for every ``l`` and ``c = W r`` for every ``r``, which may have fewer features
-and then reads the first columns of ``W``, the normalisers
-``Z_lr = Σ_v exp(a_lv) exp(c_rv)`` are one matrix product. Both factors are divided by their largest
-value first. What can still go wrong is that the two have their mass on different tokens, so that
-every product lies below what fp32 can hold; in double precision, which reaches e⁻⁷⁰⁰, logits would
-have to differ by hundreds. So a CPU looks, and computes again in double precision if need be; a
-GPU, which should not be waited for, computes in double precision at once.
+With ``a = W l + b`` for every ``l`` and ``c = W r`` for every ``r`` (which may have fewer features
+and then uses the first columns of ``W``), the normalisers ``Z_lr = Σ_v exp(a_lv) exp(c_rv)`` are
+one matrix product. Each factor is first divided by its largest value. If the two factors have their
+mass on different tokens, all products may still underflow in fp32; in double precision, which
+reaches e⁻⁷⁰⁰, this needs logits that differ by hundreds. On a CPU the sums are therefore checked
+and recomputed in double precision if necessary; on a GPU, where a check would synchronise, they are
+always computed in double precision.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from pyro_align.distributions import chunks
 from pyro_align.distributions.precision import at_least_fp32
 
 SMALLEST = 1e-25
-"""A sum of products above this has lost nothing that matters to terms fp32 cannot hold."""
+"""Threshold for the sums: above it, terms that underflow in fp32 are negligible."""
 
 
 @dataclass(frozen=True)
 class _Factors:
-    """Both factors of a chunk, each divided by its largest value, and their product's sums.
+    """The scaled factors of a chunk and the sums of their products.
 
     Attributes:
         left: ``exp(a − max a)``.
         right: ``exp(c − max c)``.
-        sums: ``Σ_v exp(a) exp(c)`` of every pair, so divided.
-        gold: ``a + c``, less what they were divided by, of the left rows' tokens and every pair;
-            None where no tokens were given.
+        sums: ``Σ_v left right`` for every pair.
+        gold: ``(a − max a) + (c − max c)`` at the gold token of the left row, for every pair; None
+            if no tokens were given.
     """
 
     left: Float[Tensor, "n left vocabulary"]
@@ -49,7 +49,7 @@ class _Factors:
     def of(
         cls, left: Tensor, right: Tensor, weight: Tensor, bias: Tensor, value: Tensor | None = None
     ) -> _Factors:
-        """From features and tokens, in double precision if fp32 does not do."""
+        """Compute from features and tokens, in double precision if fp32 is not sufficient."""
         a, c = _shifted(left, weight, bias), _shifted(right, weight)
         if left.device.type == "cpu":
             factors = cls._exponentiated(a, c, value)
@@ -60,7 +60,7 @@ class _Factors:
 
     @classmethod
     def beside(cls, factor: Tensor, left: Tensor, weight: Tensor, bias: Tensor) -> _Factors | None:
-        """With the right factor known; None if that takes more than fp32."""
+        """Compute with a precomputed right factor; return None if fp32 is not sufficient."""
         known = _shifted(left, weight, bias).exp_()
         with torch.autocast(left.device.type, enabled=False):
             sums = known @ factor.mT
@@ -68,7 +68,7 @@ class _Factors:
 
     @classmethod
     def _exponentiated(cls, left: Tensor, right: Tensor, value: Tensor | None) -> _Factors:
-        """From logits less their largest, which become the factors."""
+        """Compute from shifted logits, which are overwritten by the factors."""
         gold = None
         if value is not None:
             columns = value.unsqueeze(1).expand(-1, right.shape[1], -1)
@@ -78,26 +78,26 @@ class _Factors:
 
     @property
     def log_probs(self) -> Float[Tensor, "n left right"]:
-        """Log probability of the left rows' tokens for every pair."""
+        """Log probability of the gold token of the left row, for every pair."""
         assert self.gold is not None
         return self.gold - self.sums.log()
 
     def mixed(
         self, log_weights: Float[Tensor, "n left right"]
     ) -> Float[Tensor, "n left vocabulary"]:
-        """``log Σ_r w_lr p(y | l, r)`` for the whole vocabulary."""
+        """Compute ``log Σ_r w_lr p(y | l, r)`` for the whole vocabulary."""
         with torch.autocast(log_weights.device.type, enabled=False):
             mixed = (log_weights.exp().to(self.sums.dtype) / self.sums) @ self.right
             tiny = torch.finfo(log_weights.dtype).tiny
             if torch.is_grad_enabled():
                 return (mixed * self.left).to(log_weights.dtype).clamp_min(tiny).log()
-            # A search takes this step for every token: in place it is a third faster.
+            # Beam search does this for every token: in place it is a third faster.
             return mixed.mul_(self.left).to(log_weights.dtype).clamp_min_(tiny).log_()
 
     def slopes(
         self, value: Int[Tensor, "n left"], grad: Float[Tensor, "n left right"]
     ) -> tuple[Float[Tensor, "n left vocabulary"], Float[Tensor, "n right vocabulary"]]:
-        """Gradient for the logits of both: one-hot of the gold token less its probability."""
+        """Compute the gradients for both logits: one-hot gold tokens minus probabilities."""
         with torch.autocast(grad.device.type, enabled=False):
             share = -grad.to(self.sums.dtype) / self.sums
             left = (share @ self.right).mul_(self.left).to(grad.dtype)
@@ -108,7 +108,7 @@ class _Factors:
 
 
 def _shifted(features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Logits of a factor less their largest, which cancels in every probability."""
+    """Compute the logits of a factor minus their maximum, which cancels in the probabilities."""
     logits = at_least_fp32(linear(features, weight[:, : features.shape[-1]], bias))
     return logits.sub_(logits.detach().amax(-1, keepdim=True))
 
@@ -120,7 +120,7 @@ def pair_log_probs(
     bias: Float[Tensor, " vocabulary"],
     value: Int[Tensor, "shared left"],
 ) -> Float[Tensor, "shared left right"]:
-    """``log p(y_l | l, r)`` for every pair of left and right features; differentiable."""
+    """Compute ``log p(y_l | l, r)`` for every pair of left and right features; differentiable."""
     elements = (left.shape[1] + right.shape[1]) * len(bias)
     keep = chunks.KEPT_ELEMENTS // elements if torch.is_grad_enabled() else 0
     found: Tensor = _PairLogProb.apply(  # type: ignore[no-untyped-call]
@@ -130,10 +130,10 @@ def pair_log_probs(
 
 
 class _PairLogProb(torch.autograd.Function):
-    """Chunks of sentences, one after the other.
+    """Gold-token log probabilities of all pairs, computed in chunks of sentences.
 
-    The factors of the first ``keep`` sentences are kept; those of the others are computed again in
-    the backward pass.
+    The factors of the first ``keep`` sentences are kept for the backward pass; the others are
+    recomputed.
     """
 
     @staticmethod
@@ -146,7 +146,7 @@ class _PairLogProb(torch.autograd.Function):
         value: Int[Tensor, "shared left"],
         keep: int,
     ) -> Float[Tensor, "shared left right"]:
-        # Under autocast the products run in bf16 here as they would in a Linear.
+        # Under autocast the products run in bf16, as in nn.Linear.
         ctx.autocast = torch.is_autocast_enabled(left.device.type)
         rows = left.shape[1] + right.shape[1]
         dtype = at_least_fp32(left).dtype
@@ -182,7 +182,7 @@ class _PairLogProb(torch.autograd.Function):
                     slope, part = slope.flatten(0, 1), features[chunk].flatten(0, 1)
                     if ctx.autocast:
                         grad_weight[:, :size] += slope.T @ part
-                    else:  # added up by the product itself
+                    else:  # accumulated by the product itself
                         grad_weight[:, :size].addmm_(slope.T, part)
         return grad_left, grad_right, grad_weight, grad_bias, None, None
 
@@ -190,7 +190,7 @@ class _PairLogProb(torch.autograd.Function):
 def factor_of(
     features: Float[Tensor, "*shape fewer"], weight: Float[Tensor, "vocabulary feature"]
 ) -> Float[Tensor, "*shape vocabulary"]:
-    """The right factor, divided by its largest value; :func:`mixed_log_probs` can be given it."""
+    """Compute the scaled right factor, to pass to :func:`mixed_log_probs`."""
     return _shifted(features, weight).exp_()
 
 
@@ -202,15 +202,15 @@ def mixed_log_probs(
     bias: Float[Tensor, " vocabulary"],
     factor: Float[Tensor, "shared right vocabulary"] | None = None,
 ) -> Float[Tensor, "shared left vocabulary"]:
-    """``log Σ_r w_lr p(y | l, r)`` for the whole vocabulary: two matrix products.
+    """Compute ``log Σ_r w_lr p(y | l, r)`` for the whole vocabulary, with two matrix products.
 
     Args:
-        left: features of one factor.
-        right: features of the other.
-        log_weights: of every pair.
+        left: features of the left factor.
+        right: features of the right factor.
+        log_weights: ``log w``, for every pair.
         weight: output embedding.
-        bias: of the vocabulary.
-        factor: the right factor if it is known from before.
+        bias: one per token.
+        factor: the right factor from :func:`factor_of`, if precomputed.
     """
     parts = []
     rows = left.shape[1] + (right.shape[1] if factor is None else 0)
@@ -225,6 +225,12 @@ def mixed_log_probs(
 
 
 def _chunks(features: Tensor, rows: int, bias: Tensor) -> Iterator[slice]:
-    """So many sentences, each with so many rows of logits, as have those of a chunk."""
+    """Return slices of sentences, each with at most the rows of logits of a chunk.
+
+    Args:
+        features: ``(sentence, …)``.
+        rows: rows of logits per sentence.
+        bias: one per token, for the vocabulary size.
+    """
     number = max(1, chunks.chunk_rows(len(bias), features.device) // rows)
     return (slice(start, start + number) for start in range(0, len(features), number))

@@ -1,4 +1,4 @@
-"""Masking of source positions that are padding."""
+"""Masking of padded source positions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 MASKED_LOGIT = -1e4
-"""Logit of a position that does not exist.
+"""Logit of a padded position.
 
-Finite, for −inf turns the gradient of a KL divergence into NaN (0 · −inf), and so far below every
-real logit that its probability is exactly zero in fp32, in fp64 and in bf16.
+It is finite, because −inf turns the gradient of a KL divergence into NaN (0 · −inf), and so far
+below all other logits that its probability is exactly zero in fp32, fp64 and bf16.
 """
 
 
 def mask_logits(
     logits: Float[Tensor, "*shape source"], mask: Bool[Tensor, "*broad source"]
 ) -> Float[Tensor, "*shape source"]:
-    """Logits with :data:`MASKED_LOGIT` wherever ``mask`` is false; ``mask`` is broadcast."""
+    """Set logits to :data:`MASKED_LOGIT` where ``mask`` is false; ``mask`` is broadcast."""
     return logits.masked_fill(~mask, MASKED_LOGIT)

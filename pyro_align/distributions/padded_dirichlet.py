@@ -1,4 +1,4 @@
-"""A Dirichlet over the source positions that exist."""
+"""A Dirichlet distribution with padded coordinates."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import constraints, register_kl
 
 LEAST_COORDINATE = 1e-30
-"""What a density takes for a coordinate of the simplex that has underflowed, or all but: small
-enough to matter for none, large enough that the density's slope stays finite in fp32."""
+"""Minimum to which densities clamp coordinates of the simplex: small enough to be negligible, large
+enough that the gradient of the density is finite in fp32."""
 
 LOG_CONCENTRATION_BOUND = 5.0
-"""Largest absolute logarithm of a concentration that :func:`concentrations` gives."""
+"""Bound of the absolute log concentrations that :func:`concentrations` returns."""
 
 _SINGLE = torch.Size()
 
 
 def concentrations(scores: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Concentrations of a Dirichlet from attention scores: ``exp(5 tanh(score / 5))``.
+    """Map attention scores to Dirichlet concentrations: ``exp(5 tanh(score / 5))``.
 
-    The exponential makes the mean of the Dirichlet what attention is, the softmax of the scores,
-    where these are small; softplus would make it something else. Their common level, on which a
-    softmax does not depend, is the concentration. The bound keeps every concentration between
-    0.0067, where a draw is a corner of the simplex, and 148, where it is all but the mean. It is
-    smooth, for behind a hard clamp a score gets no gradient and never comes back.
+    With the exponential, unlike softplus, the mean of the Dirichlet is the softmax of the scores
+    (for small scores), as in soft attention; adding a constant to all scores changes how
+    concentrated it is. The bound keeps every concentration between 0.0067, where samples are close
+    to a corner of the simplex, and 148, where they are close to the mean. It is smooth, because a
+    score beyond a hard clamp would get no gradient.
     """
     bound = LOG_CONCENTRATION_BOUND
     return (bound * torch.tanh(scores / bound)).exp()
 
 
 class PaddedDirichlet(TorchDistribution):
-    """A Dirichlet on the simplex of those coordinates that are ``inside``; the others are zero.
+    """A Dirichlet on the simplex of the coordinates ``inside``; the others are zero.
 
-    A density is one over the coordinates inside alone. Where there is but one, the distribution is
-    a point mass, of log probability, entropy and divergence zero.
+    The density is over the coordinates inside only. With a single coordinate inside, the
+    distribution is a point mass whose log probability, entropy and KL divergence are zero.
 
     Args:
-        concentration: positive inside; what stands outside is never read.
-        inside: true on real coordinates, at least one in a row; broadcast to ``concentration``.
+        concentration: positive inside; values outside are ignored.
+        inside: true on real coordinates, at least one per row; broadcast to ``concentration``.
     """
 
     arg_constraints: ClassVar = {"concentration": constraints.independent(constraints.positive, 1)}
@@ -58,13 +58,13 @@ class PaddedDirichlet(TorchDistribution):
         validate_args: bool | None = None,
     ):
         self.inside = inside.expand_as(concentration)
-        # With a concentration of one a coordinate adds nothing to any sum but the total.
+        # A coordinate with concentration 1 contributes only to the total.
         self.concentration = concentration.where(self.inside, 1.0)
         shape = concentration.shape
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: object = None) -> PaddedDirichlet:
-        """The same distribution on a broadcast batch shape."""
+        """Return the distribution expanded to a batch shape."""
         shape = torch.Size(batch_shape) + self.event_shape
         return PaddedDirichlet(
             self.concentration.expand(shape), self.inside.expand(shape), validate_args=False
@@ -77,25 +77,25 @@ class PaddedDirichlet(TorchDistribution):
 
     @property
     def mean(self) -> Float[Tensor, "*batch source"]:
-        """Expectation; zero outside."""
+        """Mean; zero outside."""
         return self.concentration.where(self.inside, 0.0) / self.total.unsqueeze(-1)
 
     def rsample(self, sample_shape: Any = _SINGLE) -> Float[Tensor, "*shape source"]:
-        """Draws, exactly zero outside, with implicit reparameterisation (Figurnov et al. 2018)."""
+        """Sample with implicit reparameterisation (Figurnov et al. 2018); exactly zero outside."""
         shape = self._extended_shape(sample_shape)
         return _PathwiseSample.apply(  # type: ignore[no-untyped-call]
             self.concentration.expand(shape), self.inside.expand(shape)
         )
 
     def log_prob(self, value: Float[Tensor, "*shape source"]) -> Float[Tensor, "*shape"]:
-        """Log density; a coordinate below :data:`LEAST_COORDINATE` counts as that."""
+        """Compute the log density, with coordinates clamped at :data:`LEAST_COORDINATE`."""
         if self._validate_args:
             self._validate_sample(value)
         log_value = value.clamp_min(LEAST_COORDINATE).log()
         return ((self.concentration - 1) * log_value).sum(-1) - self._log_normalizer()
 
     def entropy(self) -> Float[Tensor, "*batch"]:
-        """Differential entropy."""
+        """Compute the differential entropy."""
         excess = self.total - self.inside.sum(-1)
         sharpness = ((self.concentration - 1) * self.concentration.digamma()).sum(-1)
         return self._log_normalizer() + excess * self.total.digamma() - sharpness
@@ -106,14 +106,14 @@ class PaddedDirichlet(TorchDistribution):
 
 @register_kl(PaddedDirichlet, PaddedDirichlet)
 def _kl(p: PaddedDirichlet, q: PaddedDirichlet) -> Float[Tensor, "*batch"]:
-    """``KL(p ‖ q)`` of two that have the same coordinates inside."""
+    """Compute ``KL(p ‖ q)`` of two distributions with the same coordinates inside."""
     expected_log = p.concentration.digamma() - p.total.digamma().unsqueeze(-1)
     change = ((p.concentration - q.concentration) * expected_log).sum(-1)
     return change + q._log_normalizer() - p._log_normalizer()
 
 
 class _PathwiseSample(torch.autograd.Function):
-    """Draws whose derivative is that of the marginal Beta of each coordinate, as in torch."""
+    """Dirichlet samples with the pathwise derivative of PyTorch, from each marginal Beta."""
 
     @staticmethod
     def forward(
@@ -121,7 +121,7 @@ class _PathwiseSample(torch.autograd.Function):
         concentration: Float[Tensor, "*shape source"],
         inside: Bool[Tensor, "*shape source"],
     ) -> Float[Tensor, "*shape source"]:
-        # Gamma(a) = Gamma(a + 1) · U^(1/a), in logarithms, for small ones would all underflow.
+        # Gamma(a) = Gamma(a + 1) · U^(1/a), in logarithms: samples with small a would underflow.
         tiny = torch.finfo(concentration.dtype).tiny
         log_power = torch.rand_like(concentration).clamp_min(tiny).log() / concentration
         log_gamma = torch._standard_gamma(concentration + 1).log() + log_power
@@ -134,7 +134,7 @@ class _PathwiseSample(torch.autograd.Function):
     def backward(ctx: Any, grad: Float[Tensor, "*shape source"]) -> tuple[Tensor | None, ...]:
         concentration, inside, sample = ctx.saved_tensors
         total = concentration.where(inside, 0.0).sum(-1, keepdim=True)
-        # A point mass does not move; nor does what lies outside.
+        # A point mass has no derivative, and neither have coordinates outside.
         moves = inside & (inside.sum(-1, keepdim=True) > 1)
         limits = torch.finfo(sample.dtype)
         slope = torch._dirichlet_grad(

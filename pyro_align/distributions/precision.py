@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def at_least_fp32(tensor: Tensor) -> Tensor:
-    """Half precision widened to fp32, anything else as it is.
+    """Convert half precision to fp32 and return other tensors unchanged.
 
-    Under autocast a matrix product comes out in bf16, whose 8 bits of mantissa are too few for a
-    logarithm that is summed over a sentence.
+    Under autocast a matrix product returns bf16, whose 8-bit mantissa is too small for log
+    probabilities that are summed over a sentence.
     """
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor

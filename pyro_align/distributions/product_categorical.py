@@ -1,4 +1,4 @@
-"""A product of two experts over a large vocabulary, all pairs of which are cheap to normalise."""
+"""A product of two experts over a large vocabulary, cheap to normalise for all pairs."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Shape = tuple[int, ...]
 class ProductCategorical(TorchDistribution):
     """``p(y) ∝ exp(w_y · l) exp(w_y · r) exp(b_y)``, from features ``l`` and ``r`` that broadcast.
 
-    It equals ``VocabularyCategorical(l + r, weight, bias)``; of a right expert with fewer features
-    the rest are zero. The difference shows where ``l`` has
-    batch dimensions that ``r`` has not and the other way round, as in enumeration, where ``l`` is
-    of every target position and ``r`` of every source position. The normaliser of every pair is
+    It equals ``VocabularyCategorical(l + r, weight, bias)``, with ``r`` padded with zeros if it has
+    fewer features. It is cheaper if ``l`` has batch dimensions that ``r`` lacks and vice versa, as
+    in enumeration, where ``l`` depends on the target position and ``r`` on the source position. The
+    log normalisers of all pairs,
 
         ``log Σ_v exp(a_v(l)) exp(c_v(r))``,
 
-    one matrix product over the vocabulary: ``T·S·V`` multiplications and ``(T + S)·V``
-    exponentials, rather than a matrix product and a softmax of its own for each of ``T·S`` pairs.
+    are one matrix product over the vocabulary: ``T·S·V`` multiplications and ``(T + S)·V``
+    exponentials, instead of a matrix product and a softmax for each of the ``T·S`` pairs.
 
     Args:
         left: features of one expert, ``(*left, feature)``.
-        right: features of the other, ``(*right, fewer)``, as many or fewer; the fewer, the cheaper.
+        right: features of the other, ``(*right, fewer)``, as many or fewer; fewer are cheaper.
         weight: output embedding, ``(vocabulary, feature)``.
-        bias: one number for every token, ``(vocabulary,)``.
+        bias: one per token, ``(vocabulary,)``.
     """
 
     arg_constraints: ClassVar = {
@@ -72,16 +72,16 @@ class ProductCategorical(TorchDistribution):
 
     @property
     def joint(self) -> VocabularyCategorical:
-        """The same distribution, without regard to what its features are the sum of."""
+        """The same distribution as a categorical over the summed features."""
         right = pad(self.right, (0, self.left.shape[-1] - self.right.shape[-1]))
         return VocabularyCategorical(self.left + right, self.weight, self.bias, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: object = None) -> ProductCategorical:
-        """The same distribution on a broadcast batch shape."""
+        """Return the distribution expanded to a batch shape."""
         batch_shape = torch.Size(batch_shape)
         own = (1,) * (len(batch_shape) - len(self.batch_shape)) + tuple(self.batch_shape)
         left = (1,) * (len(own) + 1 - self.left.dim()) + tuple(self.left.shape)
-        # Only where neither has the dimension: elsewhere it would no longer be told who has it.
+        # Expand only dimensions that neither factor has, so that the others stay separate.
         widened = [
             new if old == 1 else mine
             for new, old, mine in zip(batch_shape, own, left[:-1], strict=True)
@@ -105,14 +105,14 @@ class ProductCategorical(TorchDistribution):
         return self.joint.probs
 
     def log_prob(self, value: Int[Tensor, "*value"]) -> Float[Tensor, "*shape"]:
-        """Log probability of the tokens ``value``, which broadcast against the batch shape."""
+        """Compute the log probability of the tokens ``value``, broadcast to the batch shape."""
         if self._validate_args:
             self._validate_sample(value)
         pairing = _Pairing(self.left.shape, self.right.shape, value.shape)
         if not pairing.pays:
             return self.joint.log_prob(value)
         inputs = (self.left, self.right, self.weight, self.bias, value)
-        # As in VocabularyCategorical: a Function and Pyro's marks do not go together.
+        # As in VocabularyCategorical: a Function would lose the graph of Pyro's provenance tensors.
         left, right, weight, bias, value = detach_provenance(inputs)
         found = pair_log_probs(
             pairing.of_left(left), pairing.of_right(right), weight, bias, pairing.of_value(value)
@@ -124,11 +124,11 @@ class ProductCategorical(TorchDistribution):
         log_weights: Float[Tensor, "*batch"],
         factor: Float[Tensor, "*right vocabulary"] | None = None,
     ) -> Float[Tensor, "*mixed vocabulary"]:
-        """``log Σ_k w_k p_k(y)`` over the last batch dimension, for the whole vocabulary.
+        """Compute ``log Σ_k w_k p_k(y)`` over the last batch dimension, for the whole vocabulary.
 
         Args:
-            log_weights: of the batch's shape.
-            factor: :func:`factor_of` the right features, if it is known from before.
+            log_weights: ``log w``, of the batch shape.
+            factor: :func:`factor_of` the right features, if precomputed.
         """
         pairing = _Pairing(self.left.shape, self.right.shape, ())
         if not pairing.last_is_right:
@@ -144,24 +144,24 @@ class ProductCategorical(TorchDistribution):
         return pairing.restored_left(mixed)
 
     def sample(self, sample_shape: Any = _SINGLE) -> Int[Tensor, "*shape"]:
-        """Token ids of shape ``sample_shape + batch_shape``."""
+        """Sample token ids of shape ``sample_shape + batch_shape``."""
         return self.joint.sample(sample_shape)
 
     def enumerate_support(self, expand: bool = True) -> Int[Tensor, "vocabulary *_"]:
-        """All token ids along a new dimension at the left."""
+        """Return all token ids along a new leftmost dimension."""
         return self.joint.enumerate_support(expand)
 
 
 TokenDistribution = VocabularyCategorical | ProductCategorical
-"""What an emission returns: a distribution over the vocabulary with ``mixture``."""
+"""Return type of an emission: a distribution over the vocabulary with a method ``mixture``."""
 
 
 class _Pairing:
-    """Which batch dimensions two factors share, and which only one of them has.
+    """Splits batch dimensions into those that both factors share and those that only one has.
 
     Args:
-        left: shape of one, its last dimension the features'.
-        right: shape of the other, of as many dimensions.
+        left: shape of the left features, ``(*left, feature)``.
+        right: shape of the right features, with as many dimensions.
         value: shape of the tokens.
     """
 
@@ -176,35 +176,35 @@ class _Pairing:
         self._lefts = [i for i in each if rights[i] == 1 < max(lefts[i], values[i])]
         self._shared = [i for i in each if i not in self._lefts and i not in self._rights]
         self._order = [*self._shared, *self._lefts, *self._rights]
-        # Where one side has a single row, or tokens differ along the other's dimensions, nothing
-        # is gained by pairs.
+        # Pairs are not cheaper if one side has a single row, or if the tokens differ along the
+        # dimensions of the right factor.
         self.pays = min(self._size(self._lefts), self._size(self._rights)) > 1
         self.last_is_right = self._rights == [dim - 1]
 
     def of_left(self, features: Tensor) -> Float[Tensor, "shared left feature"]:
-        """One factor's features."""
+        """Arrange the left features."""
         return self._arranged(features, self._lefts)
 
     def of_right(self, features: Tensor) -> Float[Tensor, "shared right feature"]:
-        """The other's."""
+        """Arrange the right features."""
         return self._arranged(features, self._rights)
 
     def of_value(self, value: Tensor) -> Int[Tensor, "shared left"]:
-        """Tokens, which do not depend on the right factor."""
+        """Arrange the tokens, which do not depend on the right factor."""
         return self._arranged(value.unsqueeze(-1), self._lefts).squeeze(-1)
 
     def of_pairs(self, pairs: Tensor) -> Float[Tensor, "shared left right"]:
-        """Values of the batch's shape."""
+        """Arrange values of the batch shape."""
         sizes = [self._size(dims) for dims in (self._shared, self._lefts, self._rights)]
         return pairs.expand(self.shape).permute(self._order).reshape(sizes)
 
     def restored(self, pairs: Float[Tensor, "shared left right"]) -> Tensor:
-        """Values of all pairs, in the batch's shape."""
+        """Return values of all pairs in the batch shape."""
         ordered = pairs.reshape([self.shape[i] for i in self._order])
         return ordered.permute([self._order.index(i) for i in range(len(self._order))])
 
     def restored_left(self, values: Float[Tensor, "shared left value"]) -> Tensor:
-        """Vectors without the right's dimension, which is the last, in the batch's shape."""
+        """Return vectors in the batch shape without its last dimension, the right factor's."""
         kept = [*self._shared, *self._lefts]
         ordered = values.reshape(*(self.shape[i] for i in kept), values.shape[-1])
         return ordered.permute(*(kept.index(i) for i in range(len(kept))), len(kept))

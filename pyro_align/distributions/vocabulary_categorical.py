@@ -1,4 +1,4 @@
-"""A Categorical over a large vocabulary that computes only the probabilities it is asked for."""
+"""A Categorical over a large vocabulary with chunked log probabilities."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ _SINGLE = torch.Size()
 class VocabularyCategorical(TorchDistribution):
     """``p(y) = softmax(W f + b)_y`` over a vocabulary, from features ``f``.
 
-    It equals ``Categorical(logits=features @ weight.T + bias)``. The difference is the cost of
-    :meth:`log_prob`: the logits are computed in chunks and, where there are many, dropped and
-    computed again in the backward pass, so that memory does not grow with the number of alignments
-    enumerated.
+    It equals ``Categorical(logits=features @ weight.T + bias)`` with less memory: :meth:`log_prob`
+    computes the logits in chunks and, if there are many, recomputes them in the backward pass, so
+    that memory does not grow with the number of enumerated alignments.
 
     Args:
-        features: one vector for every batch position, ``(*batch, feature)``.
+        features: one vector per batch position, ``(*batch, feature)``.
         weight: output embedding, ``(vocabulary, feature)``.
-        bias: one number for every token, ``(vocabulary,)``.
+        bias: one per token, ``(vocabulary,)``.
     """
 
     arg_constraints: ClassVar = {
@@ -60,7 +59,7 @@ class VocabularyCategorical(TorchDistribution):
         return constraints.integer_interval(0, len(self.bias) - 1)
 
     def expand(self, batch_shape: Any, _instance: object = None) -> VocabularyCategorical:
-        """The same distribution on a broadcast batch shape."""
+        """Return the distribution expanded to a batch shape."""
         batch_shape = torch.Size(batch_shape)
         features = self.features.expand(batch_shape + self.features.shape[-1:])
         return VocabularyCategorical(features, self.weight, self.bias, validate_args=False)
@@ -78,7 +77,7 @@ class VocabularyCategorical(TorchDistribution):
         return at_least_fp32(scores).softmax(-1)
 
     def log_prob(self, value: Int[Tensor, "*value"]) -> Float[Tensor, "*shape"]:
-        """Log probability of the tokens ``value``, which broadcast against the batch shape."""
+        """Compute the log probability of the tokens ``value``, broadcast to the batch shape."""
         if self._validate_args:
             self._validate_sample(value)
         shape = torch.broadcast_shapes(value.shape, self.batch_shape)
@@ -89,17 +88,17 @@ class VocabularyCategorical(TorchDistribution):
             self.bias,
             value.expand(shape).reshape(-1),
         )
-        # Pyro marks what depends on a sampled alignment with a tensor subclass, and a Function
-        # that meets the subclass returns a marked tensor whose inner one has lost its graph.
+        # Pyro tracks provenance with a tensor subclass. A Function applied to it returns a tensor
+        # without graph.
         keep = torch.is_grad_enabled() and shape.numel() * len(self.bias) <= chunks.KEPT_ELEMENTS
         flat = _ChunkedLogProb.apply(*detach_provenance(inputs), keep)  # type: ignore[no-untyped-call]
         return track_provenance(flat.reshape(shape), get_provenance(inputs))
 
     def mixture(self, log_weights: Float[Tensor, "*batch"]) -> Float[Tensor, "*mixed vocabulary"]:
-        """``log Σ_k w_k p_k(y)`` over the last batch dimension, for the whole vocabulary.
+        """Compute ``log Σ_k w_k p_k(y)`` over the last batch dimension, for the whole vocabulary.
 
         Args:
-            log_weights: of the batch's shape.
+            log_weights: ``log w``, of the batch shape.
         """
         shape = torch.broadcast_shapes(log_weights.shape, self.batch_shape)
         weights = log_weights.expand(shape).reshape(-1, 1, shape[-1]).exp()
@@ -108,22 +107,22 @@ class VocabularyCategorical(TorchDistribution):
         parts = []
         for part, weight in zip(features.split(rows), weights.split(rows), strict=True):
             probs = at_least_fp32(linear(part, self.weight, self.bias)).softmax(-1)
-            # Mixed as probabilities: one matrix product, half the time of a logsumexp.
+            # As probabilities: one matrix product, which takes half the time of a logsumexp.
             mixed = (weight.to(probs.dtype) @ probs).squeeze(1)
             parts.append(mixed.clamp_min(torch.finfo(mixed.dtype).tiny).log())
         return torch.cat(parts).reshape(*shape[:-1], len(self.bias))
 
     def sample(self, sample_shape: Any = _SINGLE) -> Int[Tensor, "*shape"]:
-        """Token ids of shape ``sample_shape + batch_shape``."""
+        """Sample token ids of shape ``sample_shape + batch_shape``."""
         return dist.Categorical(logits=self.logits).sample(sample_shape)
 
     def enumerate_support(self, expand: bool = True) -> Int[Tensor, "vocabulary *_"]:
-        """All token ids along a new dimension at the left."""
+        """Return all token ids along a new leftmost dimension."""
         return dist.Categorical(logits=self.logits).enumerate_support(expand)
 
 
 class _ChunkedLogProb(torch.autograd.Function):
-    """Gold-token log probabilities of ``softmax(features @ weight.T + bias)``, row by row."""
+    """Gold-token log probabilities of ``softmax(features @ weight.T + bias)``, in chunks."""
 
     @staticmethod
     def forward(
@@ -135,7 +134,7 @@ class _ChunkedLogProb(torch.autograd.Function):
         keep: bool = False,
     ) -> Float[Tensor, " row"]:
         rows = chunks.chunk_rows(len(bias), bias.device)
-        # Under autocast the product runs in bf16 here as it would in a Linear.
+        # Under autocast the product runs in bf16, as in nn.Linear.
         ctx.autocast = torch.is_autocast_enabled(features.device.type)
         log_probs, largest, sums, kept = [], [], [], []
         for part, gold in zip(features.split(rows), value.split(rows), strict=True):
@@ -176,7 +175,7 @@ class _ChunkedLogProb(torch.autograd.Function):
                 grad_features[chunk] = slope @ weight
                 if ctx.autocast:
                     grad_weight += slope.T @ part
-                else:  # added up by the product itself
+                else:  # accumulated by the product itself
                     grad_weight.addmm_(slope.T, part)
                 grad_bias += slope.sum(0)
         return grad_features, grad_weight, grad_bias, None, None

@@ -1,4 +1,4 @@
-"""Attention scorers: how well a source position fits a decoder state, before the softmax."""
+"""Attention scorers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pyro_align.errors import ConfigError
 
 
 class Scorer(nn.Module, ABC):
-    """Scores of source annotations for decoder states.
+    """Base class of attention scorers: unnormalised scores of annotations for decoder states.
 
-    What depends on the source alone is computed once a sentence by :meth:`keys`.
+    The part that depends on the source only is computed once per sentence by :meth:`keys`.
     """
 
     @abstractmethod
     def keys(
         self, annotations: Float[Tensor, "batch source annotation"]
     ) -> Float[Tensor, "batch source key"]:
-        """What of the annotations the scores need."""
+        """Compute the keys of the annotations."""
 
     @abstractmethod
     def forward(
@@ -29,11 +29,11 @@ class Scorer(nn.Module, ABC):
         hidden: Float[Tensor, "batch target hidden"],
         keys: Float[Tensor, "batch source key"],
     ) -> Float[Tensor, "batch target source"]:
-        """Unnormalised scores of every source position for every decoder state."""
+        """Compute the unnormalised score of every source position for every decoder state."""
 
 
 class DotScorer(Scorer):
-    """``h · m`` (Luong et al. 2015, equation 8, *dot*); needs annotations as wide as states."""
+    """``h · m`` (Luong et al. 2015, equation 8, *dot*); annotations and states of equal size."""
 
     def __init__(self, hidden: int, annotation: int, attention_hidden: int):
         super().__init__()
@@ -44,11 +44,11 @@ class DotScorer(Scorer):
             )
 
     def keys(self, annotations: Tensor) -> Tensor:
-        """The annotations as they are."""
+        """Return the annotations unchanged."""
         return annotations
 
     def forward(self, hidden: Tensor, keys: Tensor) -> Tensor:
-        """Inner products."""
+        """Compute ``h · m``."""
         return hidden @ keys.transpose(1, 2)
 
 
@@ -60,12 +60,12 @@ class GeneralScorer(Scorer):
         self.projection = nn.Linear(annotation, hidden, bias=False)
 
     def keys(self, annotations: Tensor) -> Tensor:
-        """``W m``."""
+        """Compute ``W m``."""
         projected: Tensor = self.projection(annotations)
         return projected
 
     def forward(self, hidden: Tensor, keys: Tensor) -> Tensor:
-        """Inner products with the projected annotations."""
+        """Compute ``h · W m``."""
         return hidden @ keys.transpose(1, 2)
 
 
@@ -79,16 +79,16 @@ class MLPScorer(Scorer):
         self.energy = nn.Linear(attention_hidden, 1, bias=False)
 
     def keys(self, annotations: Tensor) -> Tensor:
-        """``U m``."""
+        """Compute ``U m``."""
         projected: Tensor = self.key(annotations)
         return projected
 
     def forward(self, hidden: Tensor, keys: Tensor) -> Tensor:
-        """Energies of the sums."""
+        """Compute ``v · tanh(W h + U m)``."""
         units = torch.tanh(self.query(hidden).unsqueeze(2) + keys.unsqueeze(1))
         energies: Tensor = self.energy(units)
         return energies.squeeze(-1)
 
 
 SCORERS: dict[str, type[Scorer]] = {"dot": DotScorer, "general": GeneralScorer, "mlp": MLPScorer}
-"""Scorers by the name they have in a configuration."""
+"""Scorers by their name in a configuration."""

@@ -1,4 +1,4 @@
-"""Sizes and kinds of the networks that a model is made of."""
+"""Configuration of the networks of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyro_align.constraints import Layers, Rate, Size
 
 
 class NetworkConfig(BaseModel):
-    """Everything that decides the shape of a :class:`SequenceToSequence` but its vocabularies."""
+    """Architecture of a :class:`SequenceToSequence`, except its vocabulary sizes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

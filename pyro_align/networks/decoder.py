@@ -1,7 +1,6 @@
-"""Decoders: target prefix to states ``h_t`` and attention scores.
+"""Decoders: map a target prefix to decoder states ``h_t`` and attention scores.
 
-A decoder runs over a whole target sentence or over a single position with the same code; a
-translation step is a target of length one.
+Training runs a decoder over whole target sentences, beam search over targets of length one.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from pyro_align.networks.recurrence import Cell, ForwardRecurrence, RecurrentSta
 
 @dataclass(frozen=True)
 class Memory:
-    """What decoding needs of a source sentence, computed once.
+    """Encoded source sentences.
 
     Attributes:
         annotations: encoder outputs, zero on padding.
-        keys: the scorer's view of them.
-        values: the emission's view of them.
+        keys: keys of the attention scorer.
+        values: values of the emission.
         mask: true on real positions.
-        factors: the emission's factors, where they have been computed for a search.
+        factors: factors of the emission, if precomputed for beam search.
     """
 
     annotations: Float[Tensor, "batch source annotation"]
@@ -37,7 +36,7 @@ class Memory:
     factors: Float[Tensor, "batch source vocabulary"] | None = None
 
     def select(self, index: Int[Tensor, " row"]) -> Memory:
-        """Rows by index; a row may be taken several times."""
+        """Return rows by index; indices may repeat."""
         return Memory(
             self.annotations[index],
             self.keys[index],
@@ -49,12 +48,12 @@ class Memory:
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Where a decoder stands after a prefix.
+    """State of a decoder after a prefix.
 
     Attributes:
         recurrent: hidden states (and cells, for an LSTM) of every layer.
-        context: expected annotation of the last position; of width zero without input feeding.
-        position: number of target positions read so far.
+        context: expected annotation of the last position; of size zero without input feeding.
+        position: number of target positions processed so far.
     """
 
     recurrent: RecurrentState
@@ -62,22 +61,22 @@ class DecoderState:
     position: int = 0
 
     def select(self, index: Int[Tensor, " row"]) -> DecoderState:
-        """Rows by index; a row may be taken several times."""
+        """Return rows by index; indices may repeat."""
         recurrent = tuple(part[:, index] for part in self.recurrent)
         return DecoderState(recurrent, self.context[index], self.position)
 
 
 class Decoder(nn.Module, ABC):
-    """A recurrent decoder with attention scores.
+    """Base class of recurrent decoders with attention scores.
 
     Args:
         cell: ``lstm`` or ``gru``.
         embedding: size of a target embedding.
-        hidden: units.
+        hidden: number of units.
         layers: number of layers.
         annotation: size of a source annotation.
         scorer: attention scorer.
-        dropout: between layers.
+        dropout: rate between layers.
     """
 
     def __init__(
@@ -102,10 +101,10 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def _context_size(self, annotation: int) -> int:
-        """How much of the last context the decoder reads."""
+        """Return the size of the context that is fed to the decoder."""
 
     def initial(self, memory: Memory) -> DecoderState:
-        """The state before the first token, from the mean annotation."""
+        """Compute the state before the first token from the mean annotation."""
         count = memory.mask.sum(1, keepdim=True)
         mean = memory.annotations.sum(1) / count
         layers = torch.tanh(self.bridge(mean)).unflatten(1, (self.layers, self.hidden))
@@ -117,7 +116,7 @@ class Decoder(nn.Module, ABC):
     def scores(
         self, hidden: Float[Tensor, "batch target hidden"], memory: Memory
     ) -> Float[Tensor, "batch target source"]:
-        """Attention scores in fp32 or better, masked where the source is padding."""
+        """Compute attention scores in fp32 or better, masked on source padding."""
         scores = at_least_fp32(self.scorer(hidden, memory.keys))
         return mask_logits(scores, memory.mask.unsqueeze(1))
 
@@ -130,11 +129,11 @@ class Decoder(nn.Module, ABC):
     ) -> tuple[
         Float[Tensor, "batch target hidden"], Float[Tensor, "batch target source"], DecoderState
     ]:
-        """Decoder states, masked attention scores, and the state after the last position."""
+        """Return decoder states, masked attention scores and the state after the last position."""
 
 
 class PlainDecoder(Decoder):
-    """States depend on the target prefix alone: all positions are computed at once."""
+    """A decoder whose states depend on the target prefix only, all computed at once."""
 
     def _context_size(self, annotation: int) -> int:
         return 0
@@ -142,7 +141,7 @@ class PlainDecoder(Decoder):
     def forward(
         self, embedded: Tensor, state: DecoderState, memory: Memory
     ) -> tuple[Tensor, Tensor, DecoderState]:
-        """One pass over the target."""
+        """Run all positions at once."""
         hidden, recurrent = self.recurrence(embedded, state.recurrent)
         scores = self.scores(hidden, memory)
         position = state.position + embedded.shape[1]
@@ -150,11 +149,11 @@ class PlainDecoder(Decoder):
 
 
 class InputFeedingDecoder(Decoder):
-    """States also read the last position's *expected* context (Luong et al. 2015, section 3.3).
+    """A decoder that is also fed the previous *expected* context (Luong et al. 2015, section 3.3).
 
-    The expectation is under the attention scores, never a sample, so that alignments stay
-    independent given the target (Deng et al. 2018). A model that overrides the prior changes what
-    an alignment is drawn from, not this expectation.
+    The context is the expectation under the attention scores, not a sample, so that alignments
+    stay independent given the target (Deng et al. 2018). A model that overrides the prior does not
+    change this expectation.
     """
 
     def _context_size(self, annotation: int) -> int:
@@ -163,7 +162,7 @@ class InputFeedingDecoder(Decoder):
     def forward(
         self, embedded: Tensor, state: DecoderState, memory: Memory
     ) -> tuple[Tensor, Tensor, DecoderState]:
-        """One position after the other, since each reads the attention of the one before."""
+        """Run position by position, since each needs the context of the previous one."""
         hiddens, all_scores = [], []
         recurrent, context = state.recurrent, state.context
         for position in embedded.split(1, dim=1):

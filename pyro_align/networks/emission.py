@@ -1,4 +1,4 @@
-"""Emissions: the distribution of a target token, given a decoder state and a context."""
+"""Emissions: distributions of a target token given a decoder state and a context."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from pyro_align.distributions import (
 )
 
 GAIN = 6.0
-"""The gain of an emission that has learnt nothing."""
+"""Initial gain of an emission."""
 
 
 class Emission(nn.Module, ABC):
-    """``p(y | z, h)`` from a decoder state and the annotation that the alignment points to.
+    """Base class of emissions ``p(y | z, h)``, given a decoder state and the aligned annotation.
 
-    What depends on an annotation alone is its *value*, of as many numbers as a feature or fewer;
-    every context, picked or expected, is formed from values. Features are multiplied by a gain
-    that is learnt: embeddings begin small, and without it all tokens would stay alike for long.
+    The part that depends on an annotation only is its *value*, of at most the size of a feature;
+    contexts, selected or expected, are computed from values. Features are multiplied by a learnt
+    gain: the embeddings are small at initialisation, and without it all tokens would keep similar
+    probabilities for a long time.
 
     Args:
         annotation: size of a source annotation.
         hidden: size of a decoder state.
-        weight: output embedding ``(vocabulary, feature)``, a parameter, possibly tied to another.
+        weight: output embedding ``(vocabulary, feature)``, a parameter that may be tied.
     """
 
     def __init__(self, annotation: int, hidden: int, weight: Tensor):
@@ -42,14 +43,14 @@ class Emission(nn.Module, ABC):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def value_size(self, feature: int) -> int:
-        """How many numbers a value has, given how many the output embedding of a token has."""
+        """Return the size of a value, given the size of an output embedding."""
         return feature
 
     @abstractmethod
     def values(
         self, annotations: Float[Tensor, "batch source annotation"]
     ) -> Float[Tensor, "batch source value"]:
-        """What the emission reads of every annotation."""
+        """Compute the value of every annotation."""
 
     @abstractmethod
     def forward(
@@ -57,12 +58,12 @@ class Emission(nn.Module, ABC):
         hidden: Float[Tensor, "*#shape hidden"],
         context: Float[Tensor, "*#shape value"],
     ) -> TokenDistribution:
-        """Token distribution for decoder states and contexts (of values), broadcast together."""
+        """Return the token distribution given decoder states and contexts, which broadcast."""
 
     def factors(
         self, values: Float[Tensor, "batch source value"]
     ) -> Float[Tensor, "batch source vocabulary"] | None:
-        """What of the token distributions depends on the source alone, if anything does."""
+        """Compute the factors of the token distributions that depend on the source only, if any."""
         return None
 
 
@@ -70,12 +71,12 @@ class TanhEmission(Emission):
     """``softmax(W_o g tanh(W_c m + W_h h))`` (Luong et al. 2015, equation 5; Deng et al. 2018)."""
 
     def values(self, annotations: Tensor) -> Tensor:
-        """``W_c m``, linear, so that the value of an expected annotation is the expected value."""
+        """Compute ``W_c m``; linear, so the value of a mean annotation is the mean value."""
         projected: Tensor = self.context(annotations)
         return projected
 
     def forward(self, hidden: Tensor, context: Tensor) -> VocabularyCategorical:
-        """A softmax for every context."""
+        """Return a softmax for every context."""
         features = self.gain * torch.tanh(self.query(hidden) + context)
         return VocabularyCategorical(features, self.weight, self.bias)
 
@@ -83,55 +84,56 @@ class TanhEmission(Emission):
 class ProductEmission(Emission):
     """``p(y | m, h) ∝ exp(w_y · g W_h h) exp(w_y · g tanh(W_c m))``: a product of two experts.
 
-    The language model and the aligned source word each have their say of a token; what is lost
-    against :class:`TanhEmission` is that one may change what the other says. In return a sum over
-    alignments costs little more than soft attention, see :class:`ProductCategorical`.
+    One expert depends on the decoder state, the other on the aligned source word. Unlike in
+    :class:`TanhEmission` they do not interact, but a sum over alignments costs little more than
+    soft attention, see :class:`ProductCategorical`.
 
-    The source's expert reads a part of ``w_y``: a quarter costs a quarter, and learns as well.
+    The source expert uses a quarter of the features of ``w_y``, which costs a quarter and trains
+    equally well.
     """
 
     def value_size(self, feature: int) -> int:
-        """A quarter, but not so few that words cannot be told apart."""
+        """Return a quarter of the size of a feature, but at least 32 if there are as many."""
         return min(feature, max(32, feature // 4))
 
     def values(self, annotations: Tensor) -> Tensor:
-        """``g tanh(W_c m)``."""
+        """Compute ``g tanh(W_c m)``."""
         return self.gain * torch.tanh(self.context(annotations))
 
     def factors(self, values: Tensor) -> Tensor:
-        """The aligned word's factor for every token."""
+        """Compute the factor of the source expert for every token."""
         return factor_of(values, self.weight)
 
     def forward(self, hidden: Tensor, context: Tensor) -> ProductCategorical:
-        """One factor for every state, one for every context."""
+        """Return the product of a factor per state and a factor per context."""
         return ProductCategorical(self.gain * self.query(hidden), context, self.weight, self.bias)
 
 
 EMISSIONS: dict[str, type[Emission]] = {"tanh": TanhEmission, "product": ProductEmission}
-"""Emissions by the name they have in a configuration."""
+"""Emissions by their name in a configuration."""
 
 
 def expected(
     values: Float[Tensor, "batch source feature"], weights: Float[Tensor, "*shape source"]
 ) -> Float[Tensor, "*picked feature"]:
-    """The mean of the values under weights ``(…, batch, target, source)``."""
+    """Return the mean of the values under weights ``(…, batch, target, source)``."""
     return weights.to(values.dtype) @ values
 
 
 def pick(
     values: Float[Tensor, "batch source feature"], alignment: Int[Tensor, "*shape"]
 ) -> Float[Tensor, "*picked feature"]:
-    """The value that each alignment points to.
+    """Select the value at each alignment.
 
     Args:
         values: of every source position.
-        alignment: source positions. Its last two dimensions are ``(batch, target)``, or ``(1, 1)``
-            where all sentences and positions are aligned alike, as in enumeration; those to the
-            left are particles or enumerated.
+        alignment: source positions. The last two dimensions are ``(batch, target)``, or ``(1, 1)``
+            if all sentences and positions have the same alignment, as in enumeration; dimensions
+            to the left are particles or enumeration.
 
     Returns:
-        ``(*alignment.shape[:-2], batch, target or 1, feature)``. The backward pass adds up in an
-        order that does not depend on threads, which indexing with two tensors would not promise.
+        ``(*alignment.shape[:-2], batch, target or 1, feature)``. The backward pass is
+        deterministic, unlike that of indexing with two tensors.
     """
     if alignment.shape[-2:] == (1, 1):
         chosen = values.index_select(1, alignment.flatten()).transpose(0, 1)

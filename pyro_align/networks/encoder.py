@@ -1,4 +1,4 @@
-"""Encoders: source embeddings to annotations."""
+"""Encoders: map source embeddings to annotations."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pyro_align.networks.recurrence import BidirectionalRecurrence, Cell
 
 
 class Encoder(nn.Module):
-    """Bidirectional LSTM or GRU (Bahdanau et al. 2015, section 3.2).
+    """A bidirectional LSTM or GRU (Bahdanau et al. 2015, section 3.2).
 
     Args:
         cell: ``lstm`` or ``gru``.
         embedding: size of a source embedding.
-        hidden: units each direction.
+        hidden: number of units per direction.
         layers: number of layers.
-        dropout: between layers.
+        dropout: rate between layers.
     """
 
     def __init__(self, cell: Cell, embedding: int, hidden: int, layers: int, dropout: float):
@@ -29,6 +29,6 @@ class Encoder(nn.Module):
         embedded: Float[Tensor, "batch source embedding"],
         lengths: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch source annotation"]:
-        """Annotations, zero on padding; ``lengths`` on the CPU."""
+        """Compute annotations, zero on padding; ``lengths`` must be on the CPU."""
         outputs: Tensor = self.recurrence(embedded, lengths)
         return outputs

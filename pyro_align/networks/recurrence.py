@@ -16,14 +16,14 @@ _CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GR
 
 
 class BidirectionalRecurrence(nn.Module):
-    """A bidirectional network over padded sentences that never reads the padding.
+    """A bidirectional network over padded sentences whose outputs do not depend on the padding.
 
     Args:
         cell: ``lstm`` or ``gru``.
-        input_size: size of one input vector.
-        hidden: units each direction; an output has ``2 * hidden``.
+        input_size: size of an input vector.
+        hidden: number of units per direction; outputs have size ``2 * hidden``.
         layers: number of layers.
-        dropout: between layers.
+        dropout: rate between layers.
     """
 
     def __init__(self, cell: Cell, input_size: int, hidden: int, layers: int, dropout: float):
@@ -36,13 +36,16 @@ class BidirectionalRecurrence(nn.Module):
         inputs: Float[Tensor, "batch length input"],
         lengths: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch length output"]:
-        """Outputs of both directions side by side, zero on padding; ``lengths`` on the CPU."""
+        """Compute outputs of both directions, concatenated and zero on padding.
+
+        ``lengths`` must be on the CPU.
+        """
         return (self._packed if inputs.is_cuda else self._reversed)(inputs, lengths)
 
     def _packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Both directions at once, as cuDNN computes them."""
+        """Run both directions at once with cuDNN."""
         lengths, order = lengths.sort(descending=True)
-        # Sorted here: PyTorch would wait for the device when it moves the order there.
+        # Sorted here, because pack_padded_sequence would synchronise with the GPU.
         back = order.argsort().to(inputs.device, non_blocking=True)
         ordered = inputs.index_select(0, order.to(inputs.device, non_blocking=True))
         packed = pack_padded_sequence(ordered, lengths, batch_first=True)
@@ -54,10 +57,10 @@ class BidirectionalRecurrence(nn.Module):
         return padded.index_select(0, back)
 
     def _reversed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Each direction by itself, the backward one over reversed sentences.
+        """Run each direction separately, the backward direction over reversed sentences.
 
-        Neither then meets padding before the sentence is over. On a CPU a packed network keeps
-        its steps apart for the backward pass: a training step takes half as long again.
+        Padding then comes after the sentence in both directions. On a CPU a training step with
+        packed sequences takes one and a half times as long.
         """
         count, width = inputs.shape[:2]
         place, length = torch.arange(width), lengths.unsqueeze(1)
@@ -70,7 +73,7 @@ class BidirectionalRecurrence(nn.Module):
 
         def directed(layer: nn.RNNBase, vectors: Tensor, weights: tuple[Tensor, ...]) -> Tensor:
             zero = vectors.new_zeros(1, count, layer.hidden_size)
-            settings = (weights, True, 1, 0.0, self.training, False, True)  # as nn.LSTM gives them
+            settings = (weights, True, 1, 0.0, self.training, False, True)  # as in nn.LSTM
             if isinstance(layer, nn.LSTM):
                 return torch.lstm(vectors, (zero, zero), *settings)[0]
             return torch.gru(vectors, zero, *settings)[0]
@@ -87,9 +90,9 @@ class BidirectionalRecurrence(nn.Module):
 
 
 class ForwardRecurrence(nn.Module):
-    """A left-to-right network that can be run whole or resumed from a state.
+    """A left-to-right network that can be resumed from a state.
 
-    Args: as :class:`BidirectionalRecurrence`.
+    For the arguments see :class:`BidirectionalRecurrence`.
     """
 
     def __init__(self, cell: Cell, input_size: int, hidden: int, layers: int, dropout: float):
@@ -99,14 +102,14 @@ class ForwardRecurrence(nn.Module):
         self.cell = cell
 
     def initial(self, hidden: Float[Tensor, "layer batch hidden"]) -> RecurrentState:
-        """A state that starts from ``hidden``; an LSTM's cells start at zero."""
+        """Return the state with the given hidden states; LSTM cells are zero."""
         return (hidden, torch.zeros_like(hidden)) if self.cell == "lstm" else (hidden,)
 
     def forward(
         self, inputs: Float[Tensor, "batch length input"], state: RecurrentState
     ) -> tuple[Float[Tensor, "batch length hidden"], RecurrentState]:
-        """Outputs at every position and the state after the last."""
-        # Of a single position, preparing a whole sequence would take up to half of the time.
+        """Compute outputs at every position and the state after the last."""
+        # For a single position the overhead of a sequence takes up to half of the time.
         run = self._step if inputs.shape[1] == 1 else self._run
         outputs, after = inputs, []
         for number, layer in enumerate(self.layers):
@@ -120,7 +123,7 @@ class ForwardRecurrence(nn.Module):
     def _run(
         self, layer: nn.RNNBase, inputs: Tensor, state: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One layer over a whole sequence."""
+        """Run one layer over a whole sequence."""
         before = tuple(each.unsqueeze(0) for each in state)
         outputs, after = layer(inputs, before if self.cell == "lstm" else before[0])
         return outputs, tuple(
@@ -130,7 +133,7 @@ class ForwardRecurrence(nn.Module):
     def _step(
         self, layer: nn.RNNBase, inputs: Tensor, state: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One layer at a single position."""
+        """Run one layer at a single position."""
         (weights,) = layer.all_weights
         after: tuple[Tensor, ...]
         if self.cell == "lstm":
@@ -143,8 +146,10 @@ class ForwardRecurrence(nn.Module):
 def _layers(
     cell: Cell, input_size: int, hidden: int, layers: int, *, bidirectional: bool
 ) -> nn.ModuleList:
-    """One network a layer: between the layers of one, cuDNN draws dropout from a stream of its own,
-    which no seed reaches after its first use."""
+    """Create one single-layer network per layer.
+
+    cuDNN draws dropout between layers from its own random state, which cannot be reseeded.
+    """
     sizes = [input_size, *[hidden * (1 + bidirectional)] * (layers - 1)]
     return nn.ModuleList(
         _CELLS[cell](size, hidden, batch_first=True, bidirectional=bidirectional) for size in sizes

@@ -1,4 +1,4 @@
-"""The networks of a model, put together: from a batch to decoder states and attention scores."""
+"""Encoder-decoder networks: map a batch to decoder states and attention scores."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["Memory", "SequenceToSequence", "States"]
 
 @dataclass(frozen=True)
 class States:
-    """What a model computes before any alignment is drawn, shared by model, guide and baseline.
+    """Decoder states and attention scores, shared by model, guide and baseline.
 
     Attributes:
-        memory: the source sentence.
-        hidden: decoder states ``h_t``, which have read ``y_<t``.
-        scores: attention scores; padding is masked. A model's ``prior`` is computed from them.
+        memory: encoded source sentences.
+        hidden: decoder states ``h_t``, which depend on ``y_<t``.
+        scores: attention scores, masked on padding. A model's ``prior`` is computed from them.
         positions: 0-based target position of each state.
     """
 
@@ -46,9 +46,9 @@ class SequenceToSequence(nn.Module):
     """Embeddings, encoder, decoder, scorer and emission.
 
     Args:
-        config: sizes and kinds.
-        source_vocabulary: number of source pieces.
-        target_vocabulary: number of target pieces.
+        config: architecture.
+        source_vocabulary: size of the source vocabulary.
+        target_vocabulary: size of the target vocabulary.
 
     Attributes:
         feature_sizes: sizes of a source and of a target feature, see :meth:`features`.
@@ -56,7 +56,7 @@ class SequenceToSequence(nn.Module):
         annotation_size: size of a source annotation.
 
     Raises:
-        ConfigError: if embeddings are to be tied that differ in size.
+        ConfigError: if all embeddings are tied but the vocabularies differ in size.
     """
 
     def __init__(self, config: NetworkConfig, source_vocabulary: int, target_vocabulary: int):
@@ -65,7 +65,7 @@ class SequenceToSequence(nn.Module):
         if tie == "all" and source_vocabulary != target_vocabulary:
             raise ConfigError(
                 f"tie_embeddings = 'all' needs one joint vocabulary, but the source has "
-                f"{source_vocabulary} pieces and the target {target_vocabulary}: set "
+                f"{source_vocabulary} tokens and the target {target_vocabulary}: set "
                 f"vocabulary.joint = true, or network.tie_embeddings = 'output'"
             )
         decoder_class: type[Decoder] = InputFeedingDecoder if config.input_feeding else PlainDecoder
@@ -110,7 +110,7 @@ class SequenceToSequence(nn.Module):
         mask: Bool[Tensor, "batch source"],
         lengths: Int[Tensor, " batch"],
     ) -> Memory:
-        """Read source sentences; ``lengths`` on the CPU."""
+        """Encode source sentences; ``lengths`` must be on the CPU."""
         embedded = self.dropout(self.source_embedding(source))
         annotations = self.dropout(self.encoder(embedded, lengths))
         read = torch.cat([annotations, embedded], -1) if self.config.lexical else annotations
@@ -124,9 +124,11 @@ class SequenceToSequence(nn.Module):
     def decode(
         self, tokens: Int[Tensor, "batch target"], state: DecoderState, memory: Memory
     ) -> tuple[States, DecoderState]:
-        """Read target tokens, from a state on; returns what every position knows of its token.
+        """Run the decoder over target tokens, starting from a state.
 
-        Position ``t`` of the result has read ``tokens[:, : t + 1]`` and predicts what follows.
+        Returns:
+            The states, of which position ``t`` depends on ``tokens[:, : t + 1]`` and predicts the
+            next token; and the decoder state after the last token.
         """
         embedded = self.dropout(self.target_embedding(tokens))
         hidden, scores, after = self.decoder(embedded, state, memory)
@@ -136,18 +138,18 @@ class SequenceToSequence(nn.Module):
     def features(
         self, batch: Batch
     ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
-        """Embeddings of the source and of the target tokens: what guides and baselines read."""
+        """Return embeddings of the source and target tokens, for guides and baselines."""
         return self.source_embedding(batch.source), self.target_embedding(batch.target)
 
     def new_features(self) -> TokenFeatures:
-        """A module that computes features of the same sizes, with weights of its own."""
+        """Create a module that computes features of the same sizes with separate weights."""
         return TokenFeatures(self.source_embedding, self.target_embedding)
 
     def forward(self, batch: Batch) -> States:
-        """Teacher forcing: states and scores for every target position of a batch.
+        """Compute states and scores for every target position under teacher forcing.
 
-        In training ``word_dropout`` hides tokens from the decoder (Bowman et al. 2016), so that
-        it has to ask the source.
+        In training mode ``word_dropout`` replaces decoder inputs by the unknown token (Bowman et
+        al. 2016), so that the decoder relies more on the source.
         """
         memory = self.encode(batch.source, batch.source_mask, batch.source_lengths)
         tokens = batch.target_input
@@ -162,8 +164,8 @@ class TokenFeatures(nn.Module):
     """Embeddings of source and target tokens.
 
     Args:
-        source: an embedding with the sizes of the source side.
-        target: an embedding with the sizes of the target side.
+        source: an embedding whose sizes the source embedding copies.
+        target: an embedding whose sizes the target embedding copies.
     """
 
     def __init__(self, source: nn.Embedding, target: nn.Embedding):
@@ -175,7 +177,7 @@ class TokenFeatures(nn.Module):
     def forward(
         self, batch: Batch
     ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
-        """Features of the source and of the target tokens."""
+        """Return features of the source and target tokens."""
         return self.source(batch.source), self.target(batch.target)
 
 

@@ -1,4 +1,4 @@
-"""Divergences of categoricals, against torch's where that is finite, and where it is not."""
+"""KL divergence of categoricals, against PyTorch's and where that is not finite."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch.distributions import kl_divergence as torch_kl_divergence
 from pyro_align.distributions import categorical_kl, kl_divergence, mask_logits
 
 
-def test_it_is_torchs_where_both_are_positive():
+def test_equals_pytorch_for_positive_probabilities():
     q, p = (dist.Categorical(logits=torch.randn(3, 4, 5).double()) for _ in range(2))
     torch.testing.assert_close(kl_divergence(q, p), torch_kl_divergence(q, p))
     moved = categorical_kl(q.logits.movedim(-1, 0), p.logits.movedim(-1, 0), dim=0)
     torch.testing.assert_close(moved, torch_kl_divergence(q, p))
 
 
-def test_other_distributions_are_torchs():
+def test_other_distributions_use_pytorch():
     q, p = dist.Normal(0.0, 1.0), dist.Normal(1.0, 2.0)
     assert kl_divergence(q, p) == torch_kl_divergence(q, p)
     with pytest.raises(NotImplementedError):
         kl_divergence(q, dist.StudentT(3.0))
 
 
-def test_a_prior_that_underflows_has_a_finite_divergence():
+def test_kl_is_finite_if_the_prior_underflows():
     p = dist.Categorical(logits=torch.tensor([0.0, -500.0]))
     q = dist.Categorical(logits=torch.zeros(2))
     assert p.probs[1] == 0
@@ -36,7 +36,7 @@ def test_a_prior_that_underflows_has_a_finite_divergence():
 
 
 @pytest.mark.parametrize("masked", ["large", "infinite"])
-def test_masked_positions_count_for_nothing(masked):
+def test_masked_positions_contribute_nothing(masked):
     mask = torch.tensor([True, True, False])
 
     def masking(logits):
@@ -57,7 +57,7 @@ def test_masked_positions_count_for_nothing(masked):
         torch.testing.assert_close(grad, wanted)
 
 
-def test_it_is_infinite_where_the_prior_is_zero():
+def test_kl_is_infinite_if_the_prior_is_zero():
     log_q, log_p = torch.tensor([0.5, 0.5]).log(), torch.tensor([1.0, 0.0]).log()
     assert categorical_kl(log_q, log_p).isinf()
     assert categorical_kl(log_p, log_q).item() == pytest.approx(math.log(2))

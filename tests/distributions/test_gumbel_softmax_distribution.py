@@ -1,4 +1,4 @@
-"""Relaxed one-hot vectors against torch's, and against numerical integration."""
+"""Gumbel-softmax distributions against PyTorch's and numerical integration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def padded(logits=LOGITS):
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
-def test_the_density_is_torchs_and_padding_is_no_part_of_it(temperature):
+def test_density_equals_pytorch_without_the_padding(temperature):
     theirs = RelaxedOneHotCategorical(torch.tensor(temperature, dtype=torch.float64), logits=LOGITS)
     value = theirs.sample((5,))
     expected = theirs.log_prob(value)
@@ -35,8 +35,8 @@ def test_the_density_is_torchs_and_padding_is_no_part_of_it(temperature):
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.5])
-def test_the_density_integrates_to_one_and_the_draws_have_it(temperature):
-    """Of two categories: Gauss–Legendre on the logit of the first."""
+def test_density_integrates_to_one_and_matches_the_samples(temperature):
+    """For two categories, by Gauss–Legendre quadrature on the logit of the first."""
     nodes, weights = (torch.as_tensor(a) for a in np.polynomial.legendre.leggauss(300))
     nodes, weights = 40 * nodes, 40 * weights
     value = torch.stack([nodes, torch.zeros_like(nodes)], -1).log_softmax(-1)
@@ -53,7 +53,7 @@ def test_the_density_integrates_to_one_and_the_draws_have_it(temperature):
 
 
 @pytest.mark.parametrize("kind", [GumbelSoftmax, StraightThroughGumbelSoftmax])
-def test_draws_lie_in_the_simplex_of_what_has_a_probability(kind):
+def test_samples_are_on_the_simplex_and_zero_on_padding(kind):
     value = kind(0.7, padded()).rsample((100,))
     assert (value[..., 3] == 0).all()
     assert_close(value.sum(-1), torch.ones(100, 2, dtype=torch.float64))
@@ -66,7 +66,7 @@ def test_draws_lie_in_the_simplex_of_what_has_a_probability(kind):
     assert torch.isfinite(grad).all()
 
 
-def test_infinite_logits_are_outside_too():
+def test_infinite_logits_are_excluded():
     logits = torch.tensor([0.0, 1.0, -torch.inf])
     for kind in (GumbelSoftmax, StraightThroughGumbelSoftmax):
         fn = kind(0.5, logits)
@@ -76,8 +76,8 @@ def test_infinite_logits_are_outside_too():
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 5.0])
-def test_straight_through_draws_have_the_categorical_frequencies(temperature):
-    """At every temperature: the greatest of the noisy logits is a draw of the Categorical."""
+def test_straight_through_samples_follow_the_categorical(temperature):
+    """The argmax of the noisy logits is a sample of the Categorical at every temperature."""
     fn = StraightThroughGumbelSoftmax(temperature, LOGITS)
     value = fn.sample((24, 4000))
     assert ((value == 0) | (value == 1)).all()
@@ -87,15 +87,15 @@ def test_straight_through_draws_have_the_categorical_frequencies(temperature):
     assert_close(fn.log_prob(value), expected.expand_as(value).gather(-1, chosen).squeeze(-1))
 
 
-def test_relaxed_draws_tend_to_one_hot_ones_of_these_frequencies():
+def test_relaxed_samples_tend_to_one_hot_samples():
     value = GumbelSoftmax(0.001, LOGITS).sample((24, 4000))
     assert (value.max(-1).values > 0.99).double().mean() > 0.98
     nearest = torch.nn.functional.one_hot(value.argmax(-1), 3).double()
     assert_unbiased(nearest.mean(1).reshape(24, -1), LOGITS.softmax(-1).reshape(-1))
 
 
-def test_the_gradient_is_that_of_the_same_noise_moved():
-    """Finite differences with common random numbers; straight-through has the relaxed one's."""
+def test_gradient_matches_finite_differences_with_common_noise():
+    """Straight-through samples have the gradient of the relaxed samples."""
     leaf = LOGITS.clone().requires_grad_()
     slopes = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 
@@ -114,7 +114,7 @@ def test_the_gradient_is_that_of_the_same_noise_moved():
             assert_close(grad[i, j], slope, rtol=1e-6, atol=1e-8)
 
 
-def test_expansion_keeps_kind_and_temperature():
+def test_expand_keeps_class_and_temperature():
     wide = StraightThroughGumbelSoftmax(0.4, LOGITS).expand((5, 2))
     assert isinstance(wide, StraightThroughGumbelSoftmax)
     assert wide.temperature == 0.4

@@ -12,7 +12,7 @@ WORDS, STATES, NULL = 4, 3, 0.2
 
 
 def parts(seed: int, batch: int = 2, states: int = STATES, words: int = WORDS):
-    """Log probabilities of the first state, of the next ones, and of words, in float64."""
+    """Log probabilities of the first state, of transitions and of words, in float64."""
     generator = torch.Generator().manual_seed(seed)
 
     def logs(*shape):
@@ -28,12 +28,12 @@ def mixture(initial, transition, table, length, mask=None) -> MarkovMixture:
 
 
 def chains(length: int):
-    """All ways to draw ``length`` words: for each position whether from null, and the state."""
+    """All chains of ``length`` words: for each position the state and whether it is null."""
     return itertools.product(itertools.product((True, False), range(STATES)), repeat=length)
 
 
 def probability(initial, transition, table, value, chain) -> float:
-    """Probability of the words and a chain, multiplied up as the generative process says."""
+    """Joint probability of the words and a chain, by the generative process."""
     result, last = 1.0, None
     for word, (null, state) in zip(value, chain, strict=True):
         if last is None:
@@ -49,7 +49,7 @@ def probability(initial, transition, table, value, chain) -> float:
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_against_the_sum_over_all_chains(length):
+def test_log_prob_and_posterior_match_the_sum_over_all_chains(length):
     initial, transition, table = parts(length)
     value = torch.randint(WORDS, (2, length), generator=torch.Generator().manual_seed(1))
     made = mixture(initial, transition, table, length)
@@ -74,7 +74,7 @@ def test_against_the_sum_over_all_chains(length):
         torch.testing.assert_close(found.moves[row], moved / total)
 
 
-def test_probabilities_of_all_sentences_add_up_to_one():
+def test_probabilities_of_all_sentences_sum_to_one():
     made = mixture(*parts(5, batch=1), 3)
     values = torch.tensor(list(itertools.product(range(WORDS), repeat=3)))
     total = made.expand((len(values),)).log_prob(values).exp().sum()
@@ -95,7 +95,7 @@ def test_padding_changes_nothing():
     assert not found.states[1, 2:].any()
 
 
-def test_a_state_beyond_the_sentence_is_never_taken():
+def test_masked_states_have_zero_probability():
     initial, transition, table = parts(7)
     initial[:, 2] = transition[:, :, 2] = -torch.inf
     initial, transition = initial.log_softmax(-1), transition.log_softmax(-1)
@@ -108,7 +108,7 @@ def test_a_state_beyond_the_sentence_is_never_taken():
     )
 
 
-def test_nothing_underflows_in_long_sentences():
+def test_long_sentences_do_not_underflow():
     initial, transition, table = (each.float() for each in parts(8))
     value = torch.randint(WORDS, (2, 400), generator=torch.Generator().manual_seed(2))
     rare = table - 60.0
@@ -129,7 +129,7 @@ def test_nothing_underflows_in_long_sentences():
     assert low.posterior(value).states.sum(-1).allclose(torch.ones(2, 400))
 
 
-def test_the_same_as_a_chain_of_pyro_sites():
+def test_equals_a_chain_of_pyro_sites():
     initial, transition, table = parts(9, batch=1)
     value = torch.tensor([2, 0, 3, 1])
 
@@ -158,7 +158,7 @@ def test_the_same_as_a_chain_of_pyro_sites():
     assert svi.evaluate_loss() == pytest.approx(-made.log_prob(value[None]).item(), abs=1e-9)
 
 
-def test_samples_have_the_probabilities_of_their_words():
+def test_sample_frequencies_match_the_probabilities():
     made = mixture(*parts(10, batch=1), 2)
     pyro.set_rng_seed(0)
     number = 40_000

@@ -25,7 +25,7 @@ def test_a_mask_is_broadcast_over_target_positions():
     assert (masked == MASKED_LOGIT).sum() == 3
 
 
-def test_the_gradient_of_a_divergence_is_finite_and_zero_on_padding():
+def test_gradient_of_kl_is_finite_and_zero_on_padding():
     mask = torch.tensor([[True, True, False]])
     q, p = (torch.randn(1, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
     divergence = torch.distributions.kl_divergence(

@@ -1,4 +1,4 @@
-"""The padded Dirichlet against torch's, and against numerical integration."""
+"""The padded Dirichlet against PyTorch's and numerical integration."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_density_divergence_and_entropy_by_integration(size):
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_pathwise_gradients_by_integration(size):
-    """The mean of ``∇ g(z)`` over draws is ``∇ ∫ p g``, for a nonlinear ``g``."""
+    """The mean of ``∇ g(z)`` over samples is ``∇ ∫ p g``, for a nonlinear ``g``."""
     (p, _), (leaf, _) = padded_pair(size)
     slopes = torch.tensor([3.0, -1.0, 2.0, 0.5], dtype=torch.float64)[: size + 1]
 
@@ -223,7 +223,7 @@ def test_a_concentration_that_is_none_is_refused():
         PaddedDirichlet(torch.tensor([1.0, -1.0]), torch.tensor([True, True]), validate_args=True)
 
 
-def test_concentrations_are_bounded_and_their_gradient_never_ends():
+def test_concentrations_are_bounded_with_a_nonzero_gradient():
     scores = torch.linspace(-12, 12, 49, dtype=torch.float64).requires_grad_()
     values = concentrations(scores)
     assert (values.diff() > 0).all()

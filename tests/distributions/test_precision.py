@@ -19,6 +19,6 @@ def test_half_precision_is_widened(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_what_is_wide_enough_is_the_same_tensor(dtype):
+def test_wider_types_are_returned_unchanged(dtype):
     tensor = torch.zeros(2, dtype=dtype)
     assert at_least_fp32(tensor) is tensor

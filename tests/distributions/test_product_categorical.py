@@ -1,4 +1,4 @@
-"""A product of two experts is the softmax of summed logits, at a lower cost."""
+"""A product of two experts equals the softmax of summed logits, at a lower cost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHAPES = [
 
 @pytest.fixture(params=["kept", "again", "rows", "some"])
 def memory(request, monkeypatch):
-    """Factors kept for the backward pass, or computed again, one sentence at a time, or some."""
+    """Keep or recompute the factors, for one sentence at a time or several."""
     if request.param != "kept":
         kept = 2 * (3 + 6) * VOCABULARY if request.param == "some" else 0
         monkeypatch.setattr(chunks, "KEPT_ELEMENTS", kept)
@@ -71,7 +71,7 @@ def taken(log_probs, value):
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("fewer", [FEWER, FEATURE])
 @pytest.mark.parametrize(("left", "right", "shape"), SHAPES)
-def test_log_prob_and_gradients_are_those_of_a_softmax(left, right, shape, fewer):
+def test_log_prob_and_gradients_equal_those_of_a_softmax(left, right, shape, fewer):
     inputs, value = arguments(left, right, fewer=fewer), tokens(shape)
     ours = ProductCategorical(*inputs).log_prob(value)
     theirs = taken(by_hand(*inputs), value)
@@ -99,14 +99,14 @@ def apart():
     left, right = torch.zeros(2, 3, VOCABULARY), torch.zeros(4, 2, 1, VOCABULARY)
     left[..., :3], left[..., 3:] = 80.0, -80.0
     right[..., :3], right[..., 3:] = -80.0, 80.0
-    # A compromise that beats both, by little.
+    # A token between the two that is slightly more probable than both.
     left[..., 5], right[..., 5] = 1.0, 0.5
     weight, bias = torch.eye(VOCABULARY), torch.linspace(-1, 1, VOCABULARY)
     return tuple(each.requires_grad_() for each in (left, right, weight, bias))
 
 
 @pytest.mark.usefixtures("memory")
-def test_experts_that_disagree_by_more_than_fp32_holds():
+def test_log_prob_if_all_products_underflow_in_fp32():
     inputs = apart()
     a, c = (each.detach() for each in inputs[:2])
     naive = (a - 80).exp() @ (c - 80).exp().mT
@@ -124,7 +124,7 @@ def test_experts_that_disagree_by_more_than_fp32_holds():
         torch.testing.assert_close(grad.double(), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_experts_that_disagree_are_mixed():
+def test_mixture_if_all_products_underflow_in_fp32():
     left, right, weight, bias = apart()
     by_position = right.permute(1, 2, 0, 3)  # sentence, 1, alignment, feature
     distribution = ProductCategorical(left.unsqueeze(2), by_position, weight, bias)
@@ -167,7 +167,7 @@ def test_mixture(left, right):
 
 
 class LargestTensor(TorchDispatchMode):
-    """Remembers the largest number of elements any operation returned."""
+    """Records the largest number of elements that any operation returned."""
 
     elements = 0
 
@@ -179,7 +179,7 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_nothing_is_as_large_as_all_pairs_by_the_vocabulary():
+def test_no_tensor_has_the_size_of_all_pairs_times_the_vocabulary():
     inputs = arguments((4, 9), (8, 4, 1))
     with LargestTensor() as largest:
         ProductCategorical(*inputs, validate_args=False).log_prob(tokens((4, 9))).sum().backward()
@@ -212,24 +212,24 @@ def test_expand(shape):
     assert wide.sample((2,)).shape == (2, *shape)
 
 
-def test_expand_where_neither_has_the_dimension():
+def test_expand_a_dimension_that_neither_factor_has():
     inputs = arguments((4, 1), (6, 1, 1))
     wide = ProductCategorical(*inputs).expand((6, 4, 3))
     value = tokens((4, 3))
     torch.testing.assert_close(wide.log_prob(value), taken(by_hand(*inputs), value))
 
 
-def test_sampled_tokens_have_their_probabilities():
+def test_sample_frequencies_match_the_probabilities():
     draws = 20_000
     distribution = ProductCategorical(*arguments((2, 1), (1, 3)))
     torch.manual_seed(0)
     counts = torch.nn.functional.one_hot(distribution.sample((draws,)), VOCABULARY).sum(0)
-    # 42 frequencies, each within 5 standard errors: a false alarm once in 40,000.
+    # 42 frequencies within 5 standard errors each: one false alarm in 40,000 runs.
     p = distribution.probs
     assert ((counts / draws - p).abs() < 5 * (p * (1 - p) / draws).sqrt()).all()
 
 
-def test_pyro_is_told_what_the_probability_depends_on():
+def test_provenance_is_tracked():
     left, right, weight, bias = arguments()
     marked = track_provenance(right, frozenset({"alignment"}))
     value = tokens((4, 3))
@@ -242,12 +242,12 @@ def test_pyro_is_told_what_the_probability_depends_on():
 
 
 @pytest.mark.parametrize("value", [-1, VOCABULARY])
-def test_a_token_outside_the_vocabulary_is_refused(value):
+def test_a_token_outside_the_vocabulary_is_rejected(value):
     with pytest.raises(ValueError, match="support"):
         ProductCategorical(*arguments(), validate_args=True).log_prob(torch.tensor(value))
 
 
-def test_it_is_the_vocabulary_categorical_of_the_sum():
+def test_equals_the_vocabulary_categorical_of_the_sum():
     left, right, weight, bias = arguments()
     joint = ProductCategorical(left, right, weight, bias).joint
     assert isinstance(joint, VocabularyCategorical)

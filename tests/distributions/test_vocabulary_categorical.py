@@ -1,4 +1,4 @@
-"""The chunked Categorical is Pyro's Categorical, at a lower cost."""
+"""The chunked Categorical equals Pyro's Categorical, at a lower cost."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SHAPES = [
 
 @pytest.mark.usefixtures("chunk")
 @pytest.mark.parametrize(("batch_shape", "shape"), SHAPES)
-def test_log_prob_and_gradients_are_those_of_categorical(batch_shape, shape):
+def test_log_prob_and_gradients_equal_those_of_categorical(batch_shape, shape):
     inputs, value = arguments(batch_shape), tokens(shape)
     ours = VocabularyCategorical(*inputs).log_prob(value)
     theirs = stock(*inputs).log_prob(value)
@@ -116,7 +116,7 @@ def test_expand():
     assert wide.sample((2,)).shape == (2, 6, 4, 3)
 
 
-def test_sampled_tokens_have_their_probabilities():
+def test_sample_frequencies_match_the_probabilities():
     draws = 20_000
     distribution = VocabularyCategorical(*arguments(requires_grad=False))
     counts = torch.nn.functional.one_hot(distribution.sample((draws,)), VOCABULARY).sum(0)
@@ -127,15 +127,15 @@ def test_sampled_tokens_have_their_probabilities():
 
 
 @pytest.mark.parametrize("value", [-1, VOCABULARY])
-def test_a_token_outside_the_vocabulary_is_refused(value):
+def test_a_token_outside_the_vocabulary_is_rejected(value):
     distribution = VocabularyCategorical(*arguments(), validate_args=True)
     with pytest.raises(ValueError, match="support"):
         distribution.log_prob(torch.full((4, 3), value))
 
 
 @pytest.mark.parametrize("tracked", [0, 1, 2])
-def test_provenance_and_gradient_both_survive(tracked):
-    """A Function that meets Pyro's tensor subclass silently cuts its output's graph."""
+def test_provenance_and_gradient_are_both_kept(tracked):
+    """A Function applied to Pyro's tensor subclass silently returns a tensor without graph."""
     inputs, value = list(arguments()), tokens((4, 3))
     plain = VocabularyCategorical(*inputs).log_prob(value)
     marked = list(inputs)
@@ -153,7 +153,7 @@ def test_provenance_and_gradient_both_survive(tracked):
         torch.testing.assert_close(grad, expected)
 
 
-def test_a_marked_token_marks_its_probability():
+def test_provenance_of_the_token_is_tracked():
     value = track_provenance(tokens((4, 3)), frozenset({"tokens"}))
     assert get_provenance(VocabularyCategorical(*arguments()).log_prob(value)) == {"tokens"}
 
@@ -163,7 +163,7 @@ def test_without_provenance_the_result_is_a_plain_tensor():
 
 
 @pytest.mark.parametrize("features_dtype", [torch.float32, torch.bfloat16])
-def test_under_autocast_the_result_is_fp32_and_near(features_dtype):
+def test_log_prob_under_autocast_is_fp32_and_close(features_dtype):
     features, weight, bias = arguments((40, 3), torch.float32)
     features = features.detach().to(features_dtype).requires_grad_()
     value = tokens((40, 3))
@@ -173,7 +173,7 @@ def test_under_autocast_the_result_is_fp32_and_near(features_dtype):
         logits = distribution.logits
     assert log_prob.dtype == logits.dtype == torch.float32
     exact = stock(features.float(), weight, bias).log_prob(value)
-    # bf16 keeps 8 bits: products of size up to 10 are right to about 0.05.
+    # bf16 has 8 bits of mantissa: products up to 10 are accurate to about 0.05.
     torch.testing.assert_close(log_prob, exact, rtol=0, atol=0.1)
     torch.testing.assert_close(
         log_prob, logits.gather(-1, value.unsqueeze(-1)).squeeze(-1), rtol=1e-5, atol=1e-5
@@ -187,7 +187,7 @@ def test_under_autocast_the_result_is_fp32_and_near(features_dtype):
 
 
 class LargestTensor(TorchDispatchMode):
-    """Remember the number of elements of the largest tensor that any operation made."""
+    """Record the number of elements of the largest tensor that any operation returned."""
 
     def __init__(self):
         super().__init__()

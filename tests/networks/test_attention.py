@@ -1,4 +1,4 @@
-"""Scorers against the papers' formulas, written out position by position."""
+"""Scorers against the formulas of the papers, position by position."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HIDDEN, ANNOTATION, ATTENTION = 4, 4, 3
 
 
 def by_hand(name, scorer, h, m):
-    """Score of one state for one annotation, from numbers alone."""
+    """Score of one annotation for one state, by the formula."""
     if name == "dot":
         return sum(a * b for a, b in zip(h, m, strict=True))
     if name == "general":
@@ -30,7 +30,7 @@ def by_hand(name, scorer, h, m):
 
 
 @pytest.mark.parametrize("name", sorted(SCORERS))
-def test_scores_are_the_formula(name):
+def test_scores_match_the_formula(name):
     scorer = randomise(SCORERS[name](HIDDEN, ANNOTATION, ATTENTION))
     hidden = torch.randn(2, 3, HIDDEN, dtype=torch.float64)
     annotations = torch.randn(2, 5, ANNOTATION, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The tanh emission and the contexts it is given, against plain loops."""
+"""Emissions and contexts against plain loops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def linear(matrix, vector, bias=None):
 
 
 def token_probs(emission, h, m):
-    """``softmax(W_o g tanh(W_c m + W_h h))`` from numbers alone."""
+    """``softmax(W_o g tanh(W_c m + W_h h))``, by the formula."""
     gain = emission.gain.item()
     context = linear(emission.context.weight.tolist(), m)
     query = linear(emission.query.weight.tolist(), h, emission.query.bias.tolist())
@@ -35,7 +35,7 @@ def token_probs(emission, h, m):
 
 
 def product_probs(emission, h, m):
-    """``exp(w_y · g W_h h) exp(w_y · g tanh(W_c m)) exp(b_y)``, normalised, from numbers alone."""
+    """``exp(w_y · g W_h h) exp(w_y · g tanh(W_c m)) exp(b_y)``, normalised, by the formula."""
     gain = emission.gain.item()
     value = [gain * math.tanh(x) for x in linear(emission.context.weight.tolist(), m)]
     query = [
@@ -78,14 +78,14 @@ def gold_probs(model, batch):
     return log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)[batch.target_mask].exp()
 
 
-def test_the_marginal_is_the_sum_over_alignments():
+def test_marginal_is_the_sum_over_alignments():
     model, batch = tiny_model(CategoricalModel), padded(random_batch(), source=1, target=1)
     expected = plain_loops(model.networks, batch, soft=False)
     torch.testing.assert_close(gold_probs(model, batch), torch.tensor(expected).double())
 
 
 @pytest.mark.parametrize("lexical", [False, True])
-def test_the_marginal_of_two_experts_is_the_sum_over_alignments(lexical):
+def test_marginal_of_two_experts_is_the_sum_over_alignments(lexical):
     model = tiny_model(CategoricalModel, emission="product", lexical=lexical)
     batch = padded(random_batch(), source=1, target=1)
     embeddings = model.networks.source_embedding.weight.tolist()
@@ -104,8 +104,8 @@ def test_the_marginal_of_two_experts_is_the_sum_over_alignments(lexical):
     torch.testing.assert_close(gold_probs(model, batch), torch.tensor(found).double())
 
 
-def test_the_value_of_a_picked_annotation_is_the_picked_value_only():
-    """Of two experts, soft attention reads the expected value, not the expected annotation's."""
+def test_product_emission_uses_the_mean_of_the_values():
+    """Soft attention uses the expected value, not the value of the expected annotation."""
     model, batch = tiny_model(SoftModel, emission="product"), random_batch()
     states = model.states(batch)
     emission = model.networks.emission
@@ -122,7 +122,7 @@ def test_soft_attention_emits_from_the_expected_annotation():
     torch.testing.assert_close(gold_probs(model, batch), torch.tensor(expected).double())
 
 
-def test_values_of_a_mean_are_the_mean_of_values():
+def test_tanh_values_are_linear():
     emission = tiny_networks().emission
     annotations = torch.randn(2, 4, 6, dtype=torch.float64)
     weights = torch.randn(2, 1, 4, dtype=torch.float64).softmax(-1)
@@ -144,7 +144,7 @@ def test_states_and_contexts_are_broadcast():
 @pytest.mark.parametrize(
     "shape", [(2, 3), (1, 3), (2, 1), (1, 1), (4, 1, 1), (6, 2, 3), (5, 6, 2, 3), (5, 6, 1, 1)]
 )
-def test_pick_takes_the_value_that_each_alignment_points_to(shape):
+def test_pick_selects_the_value_of_each_alignment(shape):
     values = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     alignment = torch.randint(4, shape)
     picked = pick(values, alignment)

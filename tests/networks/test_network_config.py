@@ -1,4 +1,4 @@
-"""The configuration of networks."""
+"""Network configuration."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from pyro_align.networks import NetworkConfig
         {"hiden": 3},
     ],
 )
-def test_what_cannot_be_built_is_refused(settings):
+def test_invalid_settings_are_rejected(settings):
     with pytest.raises(ValidationError, match=next(iter(settings))):
         NetworkConfig(**settings)
 
 
-def test_a_configuration_does_not_change():
+def test_a_configuration_is_immutable():
     with pytest.raises(ValidationError, match="frozen"):
         NetworkConfig().embedding = 3
 
 
-def test_dot_attention_needs_states_as_wide_as_annotations():
+def test_dot_attention_needs_equal_sizes():
     with pytest.raises(ConfigError, match=r"decoder_hidden \(5\).*\(6\).*'general'"):
         tiny_networks(attention="dot", decoder_hidden=5, encoder_hidden=3)
     tiny_networks(attention="dot", decoder_hidden=6, encoder_hidden=3)
@@ -56,6 +56,6 @@ def test_tied_matrices_are_one_parameter(tie, matrices):
     assert len(set(map(id, views))) == matrices
     assert sum(any(p is view for view in views) for p in networks.parameters()) == matrices
     assert networks.emission.weight.shape == (9, 6 if tie == "none" else 5)
-    # What is tied stays tied through a copy to another type.
+    # Tied matrices stay tied after a conversion to another type.
     moved = networks.float()
     assert (moved.emission.weight is moved.target_embedding.weight) == (tie != "none")

@@ -1,4 +1,4 @@
-"""Padding a batch further changes nothing, for any network."""
+"""Additional padding does not change the results of any network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def close(ours, theirs):
 
 
 def check(model, batch, wide, rows):
-    """Everything about ``batch`` equals what ``wide`` says in its first ``rows`` sentences."""
+    """Assert that results on ``batch`` equal those on the first ``rows`` sentences of ``wide``."""
     source, target = batch.source.shape[1], batch.target.shape[1]
     states, wide_states = model.states(batch), model.states(wide)
     mask, source_mask = (
@@ -39,7 +39,7 @@ def check(model, batch, wide, rows):
         wide_states.scores.softmax(-1)[:rows, :target, :source][mask],
         states.scores.softmax(-1)[mask],
     )
-    # No probability on padding, whichever side of it.
+    # No probability on source padding.
     hidden = ~wide.source_mask.unsqueeze(1).expand_as(wide_states.scores)
     assert (wide_states.scores.softmax(-1)[hidden] == 0).all()
 
@@ -74,7 +74,7 @@ def test_more_padding_changes_nothing_for_a_product_emission(kind, lexical):
 
 @pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
 @pytest.mark.parametrize("feeding", [False, True])
-def test_a_longer_neighbour_changes_nothing(kind, feeding):
+def test_a_longer_sentence_in_the_batch_changes_nothing(kind, feeding):
     model = tiny_model(kind, input_feeding=feeding)
     short = random_batch((3, 2), (2, 4))
     sources = [row[m].tolist() for row, m in zip(short.source, short.source_mask, strict=True)]
@@ -84,7 +84,7 @@ def test_a_longer_neighbour_changes_nothing(kind, feeding):
 
 
 @pytest.mark.parametrize("feeding", [False, True])
-def test_each_sentence_is_alone(feeding):
+def test_sentences_are_independent(feeding):
     model, batch = tiny_model(input_feeding=feeding), random_batch()
     total = sum(
         evidence(
@@ -99,8 +99,8 @@ def test_each_sentence_is_alone(feeding):
     close(evidence(model, batch), total)
 
 
-def test_what_stands_in_the_padding_is_never_read():
-    """Other ids behind the mask change nothing: it is the mask that counts, not the id."""
+def test_token_ids_on_padding_are_ignored():
+    """Only the mask determines what is padding, not the token id."""
     model, batch = tiny_model(), padded(random_batch(), source=2, target=2)
     filled = Batch(
         source=batch.source.masked_fill(~batch.source_mask, 6),

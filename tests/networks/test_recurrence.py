@@ -1,4 +1,4 @@
-"""Recurrent networks that never read padding and can be resumed."""
+"""Recurrent networks ignore padding and can be resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CELLS = ["lstm", "gru"]
 
 
 def stock(network, bidirectional):
-    """One torch network with all the layers, of the same weights."""
+    """One multi-layer PyTorch network with the same weights."""
     kind = type(network.layers[0])
     first = network.layers[0]
     whole = kind(
@@ -32,7 +32,7 @@ def stock(network, bidirectional):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_bidirectional_network_reads_each_sentence_alone(cell, layers):
+def test_bidirectional_outputs_do_not_depend_on_other_sentences(cell, layers):
     network = BidirectionalRecurrence(cell, 4, 3, layers, dropout=0.0).double()
     lengths = torch.tensor([2, 5, 1])
     inputs = torch.randn(3, 7, 4, dtype=torch.float64)
@@ -62,7 +62,7 @@ def test_a_forward_network_can_be_resumed(cell, layers):
         torch.testing.assert_close(resumed, expected)
 
 
-def test_the_cells_of_an_lstm_start_at_zero():
+def test_lstm_cells_are_zero_initially():
     hidden = torch.randn(1, 2, 3)
     state = ForwardRecurrence("lstm", 4, 3, 1, 0.0).initial(hidden)
     assert torch.equal(state[0], hidden)
@@ -71,7 +71,7 @@ def test_the_cells_of_an_lstm_start_at_zero():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_packed_or_reversed_is_the_same(cell):
+def test_packed_and_reversed_runs_agree(cell):
     network = BidirectionalRecurrence(cell, 4, 3, 2, dropout=0.0).double()
     lengths = torch.tensor([2, 5, 1, 5])
     inputs = torch.randn(4, 7, 4, dtype=torch.float64, requires_grad=True)
@@ -85,7 +85,7 @@ def test_packed_or_reversed_is_the_same(cell):
         torch.testing.assert_close(packed, reversed_)
 
 
-def test_dropout_between_the_layers_in_training_alone():
+def test_dropout_between_layers_only_in_training_mode():
     network = BidirectionalRecurrence("lstm", 4, 3, 2, dropout=0.5)
     inputs, lengths = torch.randn(2, 5, 4), torch.tensor([5, 3])
     assert not torch.equal(network(inputs, lengths), network(inputs, lengths))

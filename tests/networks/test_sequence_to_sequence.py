@@ -17,7 +17,7 @@ def encode(networks, batch):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("feeding", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_decoding_step_by_step_is_teacher_forcing(cell, feeding, layers):
+def test_decoding_step_by_step_equals_teacher_forcing(cell, feeding, layers):
     networks = tiny_networks(
         cell=cell, input_feeding=feeding, decoder_layers=layers, encoder_layers=layers
     )
@@ -35,8 +35,8 @@ def test_decoding_step_by_step_is_teacher_forcing(cell, feeding, layers):
 @pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("feeding", [False, True])
-def test_selected_rows_go_on_as_the_rows_they_come_from(kind, cell, feeding):
-    """What a beam search does: hypotheses are reordered, dropped and doubled at every step."""
+def test_selected_rows_continue_like_their_originals(kind, cell, feeding):
+    """Beam search reorders, drops and duplicates hypotheses at every step."""
     model = tiny_model(kind, cell=cell, input_feeding=feeding, decoder_layers=2)
     networks, batch = model.networks, random_batch()
     forced = model.next_token(networks(batch))
@@ -53,7 +53,7 @@ def test_selected_rows_go_on_as_the_rows_they_come_from(kind, cell, feeding):
 
 
 @pytest.mark.parametrize("feeding", [False, True])
-def test_a_state_knows_the_past_alone(feeding):
+def test_states_depend_on_the_past_only(feeding):
     networks, batch = tiny_networks(input_feeding=feeding), random_batch((3, 4), (4, 4))
     before = networks(batch)
     batch.target[:, 2] = torch.tensor([5, 6]) + (batch.target[:, 2] == torch.tensor([5, 6])).long()
@@ -76,7 +76,7 @@ def test_input_feeding_feeds_the_expected_context():
         torch.testing.assert_close(state.context[row], expected)
 
 
-def test_the_first_state_comes_from_the_mean_annotation():
+def test_initial_state_is_computed_from_the_mean_annotation():
     networks, batch = tiny_networks(decoder_layers=2), padded(random_batch(), source=2)
     memory = encode(networks, batch)
     hidden, cell = networks.decoder.initial(memory).recurrent
@@ -95,7 +95,7 @@ def test_annotations_are_zero_on_padding():
     assert (annotations[batch.source_mask] != 0).all()
 
 
-def test_dropout_acts_in_training_alone():
+def test_dropout_only_in_training_mode():
     networks, batch = tiny_networks(dropout=0.5, encoder_layers=2, decoder_layers=2), random_batch()
     first, second = networks(batch), networks(batch)
     assert not torch.equal(first.hidden, second.hidden)
@@ -107,7 +107,7 @@ def test_dropout_acts_in_training_alone():
     assert torch.equal(without(batch).hidden, first.hidden)
 
 
-def test_the_embedding_of_padding_is_zero_and_gets_no_gradient():
+def test_padding_embedding_is_zero_without_gradient():
     networks = type(tiny_networks())(tiny_networks(tie_embeddings="none").config, 9, 9)
     batch = padded(random_batch(), source=1, target=2)
     for embedding in (networks.source_embedding, networks.target_embedding):
@@ -139,7 +139,7 @@ def test_word_dropout_hides_target_words_from_the_decoder_in_training():
     hidden = in_training != batch.target_input
     assert (in_training[hidden] == UNK).all()
     assert not hidden[:, 0].any()  # the beginning of a sentence says nothing
-    # 2,000 draws: a share of 1/2 within 5 standard errors, a false alarm once in a million.
+    # 2,000 samples: a fraction of 1/2 within 5 standard errors, one false alarm in a million runs.
     assert abs(hidden[:, 1:].double().mean().item() - 0.5) < 5 * 0.5 / 2000**0.5
 
 
