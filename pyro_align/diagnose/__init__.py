@@ -1,4 +1,4 @@
-"""Diagnosis of a model and guide: what each objective's gradient would be worth, and its cost."""
+"""Diagnosis of a model and guide: noise, bias and cost of the gradients of each objective."""
 
 from pyro_align.diagnose.figure import check_figure, draw_figure, write_figure
 from pyro_align.diagnose.measure import REPEATS, diagnose

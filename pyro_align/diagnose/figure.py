@@ -1,4 +1,4 @@
-"""A diagnosis as a figure."""
+"""Figure of a diagnosis."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 _NOISE, _BIAS, _TIME = "#0072b2", "#d55e00", "#8c8c8c"
 _NOTHING = 1e-5
-"""Noise below it is rounding."""
+"""Noise below this is rounding error."""
 
 _ROW, _MARGIN = 0.34, 1.5
-"""Inches."""
+"""Heights in inches."""
 
 
 def draw_figure(diagnosis: Diagnosis, title: str = "") -> Figure:
-    """Noise and bias of each objective's gradients, on logarithmic axes, and time of a step.
+    """Plot noise and bias of the gradients of each objective, on log axes, and time per step.
 
-    Noise that is zero is written out, and a bias shown where it is more than noise.
+    Zero noise is labelled, and only a significant bias is shown.
     """
     frame = diagnosis.to_frame()
     parts = [name for name in ("guide", "model") if frame[f"{name}_signal"].notna().any()]
@@ -78,7 +78,7 @@ def write_figure(diagnosis: Diagnosis, path: Path, title: str = "") -> None:
 
 
 def _gradient(ax: Axes, frame: DataFrame, name: str) -> None:
-    """Noise and bias of the gradient for one program."""
+    """Plot noise and bias of the gradient for one program."""
     rows = np.arange(len(frame))
     noise, noise_error, bias, bias_error = (
         frame[f"{name}_{measure}"].to_numpy(dtype=float)
@@ -91,8 +91,8 @@ def _gradient(ax: Axes, frame: DataFrame, name: str) -> None:
     positive = noise > _NOTHING
     found = np.array([biased is True for biased in frame[f"{name}_biased"]])
     series = (
-        (noise, noise_error, positive, "o", _NOISE, "noise of one draw"),
-        (bias, bias_error, found, "D", _BIAS, "bias, where there is one"),
+        (noise, noise_error, positive, "o", _NOISE, "noise of one sample"),
+        (bias, bias_error, found, "D", _BIAS, "bias, if significant"),
     )
     for value, error, shown, marker, color, text in series:
         if shown.any():
@@ -112,7 +112,7 @@ def _gradient(ax: Axes, frame: DataFrame, name: str) -> None:
         )
     points = np.concatenate([noise[positive], bias[found]])
     if points.size:
-        # Two decades or more, for less gets no labels of a logarithmic axis.
+        # At least two decades, because shorter logarithmic axes get no labels.
         middle = math.sqrt(points.min() * points.max())
         half = max(10.0, 1.5 * math.sqrt(points.max() / points.min()))
         ax.set_xlim(middle / half, middle * half)
@@ -123,17 +123,17 @@ def _gradient(ax: Axes, frame: DataFrame, name: str) -> None:
 
 
 def _bars(value: Floats, error: Floats) -> Floats:
-    """Error bars as long to either side on a logarithmic axis."""
+    """Return error bars that are symmetric on a logarithmic axis."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack([value * error / (value + error), error])
 
 
 def _seconds(ax: Axes, frame: DataFrame) -> None:
-    """Time of a step."""
+    """Plot the time per step."""
     milliseconds = 1000 * frame["seconds"].to_numpy(dtype=float)
     bars = ax.barh(np.arange(len(frame)), milliseconds, height=0.6, color=_TIME)
     ax.bar_label(bars, fmt="%.3g", padding=3, fontsize="small")
     ax.margins(x=0.15)
     ax.grid(axis="x", color="0.92")
     ax.set_xlabel("milliseconds")
-    ax.set_title("time of a step", fontsize="medium", loc="left")
+    ax.set_title("time per step", fontsize="medium", loc="left")

@@ -1,4 +1,4 @@
-"""Measuring objectives on a batch: noise and bias of their gradients, time, memory."""
+"""Measurement of objectives on a batch: noise and bias of gradients, time and memory."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from pyro_align.posterior.draws import draw
 from pyro_align.posterior.enumeration import SimplexScores
 
 REPEATS = 48
-"""Draws of every gradient: about a minute for a small model and sixteen sentences on a CPU."""
+"""Default number of samples per gradient; a small model with 16 sentences takes about a minute."""
 
 LEAST_REPEATS = 8
-"""With fewer the standard errors are too rough to tell a bias by."""
+"""Minimum number of samples: with fewer, standard errors are too inaccurate to detect a bias."""
 
 LEARNING_RATE = 0.01
-"""Of a baseline that is fitted before it is used."""
+"""Learning rate for fitting a learnt baseline before the measurement."""
 
 
 def diagnose(
@@ -52,34 +52,35 @@ def diagnose(
     seed: int = 0,
     progress: Callable[[str], None] = lambda name: None,
 ) -> Diagnosis:
-    """How noisy, how biased and how dear the gradients are that objectives give on a batch.
+    """Measure noise, bias and cost of the gradient estimates of objectives on a batch.
 
-    The gradient is that of the loss summed over the batch, for all parameters of the guide, and of
-    the model. Its reference is the gradient of what the objective is to maximise, enumerated: the
-    evidence lower bound for most, for reweighted wake-sleep its wake-phase updates under the exact
-    posterior. Importance-weighted bounds and alignments on a simplex have none: there the mean of
-    the draws stands in for it, and nothing is known of a bias.
+    The gradient is that of the loss summed over the batch, for all parameters of the guide and of
+    the model. It is compared with a reference computed by enumeration: the gradient of the function
+    that the objective maximises, which is the evidence lower bound for most objectives; for
+    reweighted wake-sleep, the wake-phase updates under the exact posterior. Importance-weighted
+    bounds and alignments on the simplex have no reference: the mean of the samples is used instead,
+    and the bias is unknown.
 
-    Modules are in evaluation mode meanwhile, for a dropout mask is noise of another kind. What a
-    baseline learns it learns beforehand, in ``repeats`` steps on this same batch, so that a learnt
-    one looks rather better here than in training. Weights, ``.grad``, modes, objectives and the
-    global random state are left as they were.
+    Modules are in evaluation mode during the measurement, so that dropout adds no noise. A learnt
+    baseline is first fitted with ``repeats`` steps on the same batch, so that it performs somewhat
+    better than in training. Weights, ``.grad``, modes, objectives and the global random state are
+    restored.
 
     Args:
         model: a Pyro program over a batch, with the site ``tokens``.
-        guide: a Pyro program over a batch. Where programs are no modules, their parameters are
-            what they ask ``pyro.param`` and ``pyro.module`` for.
-        batch: sentence pairs, on the programs' device.
-        objectives: by name; None for all that fit, see
-            :func:`~pyro_align.diagnose.fitting_objectives`. Those that refuse the programs are
-            told in the result.
-        repeats: draws of every gradient, 8 or more. Sixteen vectors of the size of all parameters
-            are held.
-        seed: of the draws; every objective starts from it.
-        progress: told the name of the objective to be measured next.
+        guide: a Pyro program over a batch. The parameters of programs that are not modules are
+            those of their ``pyro.param`` and ``pyro.module`` statements.
+        batch: sentence pairs, on the device of the programs.
+        objectives: objectives by name; None for all compatible ones, see
+            :func:`~pyro_align.diagnose.fitting_objectives`. Objectives that reject the programs
+            are listed in the result.
+        repeats: number of samples per gradient, 8 or more. Sixteen vectors of the size of all
+            parameters are kept in memory.
+        seed: random seed, set for every objective.
+        progress: called with the name of the objective to be measured next.
 
     Raises:
-        ConfigError: for too few ``repeats``.
+        ConfigError: if ``repeats`` is too small.
         IncompatibleError: if nothing can be measured.
     """
     if repeats < LEAST_REPEATS:
@@ -106,8 +107,8 @@ def diagnose(
             except IncompatibleError as error:
                 skipped[name] = str(error)
     if not found:
-        refusals = "; ".join(skipped.values()) or "no objective is known for them"
-        raise IncompatibleError(f"no objective takes this model and guide: {refusals}")
+        reasons = "; ".join(skipped.values()) or "there is none for their latent variables"
+        raise IncompatibleError(f"no objective supports this model and guide: {reasons}")
     memory = "peak" if device.type == "cuda" else "kept"
     return Diagnosis(len(batch), repeats, positions, effective, found, skipped, memory)
 
@@ -128,13 +129,13 @@ class _Bench:
         }
         if not any(self.parameters.values()):
             raise IncompatibleError(
-                "neither model nor guide has parameters that are trained: a program says what "
-                "they are with pyro.param, pyro.module, or by being a module"
+                "neither model nor guide has trainable parameters: declare them with pyro.param or "
+                "pyro.module, or make the program a module"
             )
         self._references: dict[str, dict[str, Tensor]] = {}
 
     def measure(self, objective: Objective) -> ObjectiveDiagnosis:
-        """One objective; random numbers go on from where they are."""
+        """Measure one objective with the current random state."""
         objective = copy.deepcopy(objective)
         learnt = objective.module(self.model)
         extra = [] if learnt is None else list(learnt.parameters())
@@ -145,7 +146,7 @@ class _Bench:
         def step() -> dict[str, Tensor]:
             return self._gradients(loss(), extra)
 
-        step()  # once, slowly, with all of Pyro's checks
+        step()  # once with Pyro's validation, which is slow
         with _unchecked():
             memory = self._memory(loss, step)
             if learnt is not None:
@@ -174,7 +175,7 @@ class _Bench:
         return [name for name, parameters in self.parameters.items() if parameters]
 
     def _gradients(self, loss: Tensor, extra: Iterable[Tensor] = ()) -> dict[str, Tensor]:
-        """Gradients for guide and model; for ``extra`` as well, as training has to take them."""
+        """Compute gradients for guide and model, and, as in training, for ``extra``."""
         parts = [self.parameters[name] for name in self._names]
         sizes = [sum(parameter.numel() for parameter in part) for part in parts]
         everything = flat_gradient(loss, [*chain(*parts), *extra])
@@ -186,7 +187,7 @@ class _Bench:
         return self._references[name]
 
     def _learn(self, module: nn.Module, loss: Callable[[], Tensor]) -> None:
-        """Fit what an objective learns itself, by its own part of the loss."""
+        """Fit the objective's own parameters with its part of the loss."""
         parameters = list(module.parameters())
         if not parameters and not list(module.buffers()):
             return
@@ -201,7 +202,7 @@ class _Bench:
             optimizer.step()
 
     def _memory(self, loss: Callable[[], Tensor], step: Callable[[], Any]) -> int:
-        """Bytes of a step: its peak on a GPU, what is kept for the backward pass on a CPU."""
+        """Return bytes per step: peak on a GPU, saved for the backward pass on a CPU."""
         device = self.batch.target.device
         if device.type != "cuda":
             return kept_bytes(loss, chain(*self.parameters.values()))
@@ -220,14 +221,14 @@ class _Bench:
 
 @contextmanager
 def _unchecked() -> Iterator[None]:
-    """Without Pyro's checks, as in training after the first step."""
+    """Switch Pyro's validation off, as training does after the first step."""
     checks = ("distributions_pyro", "distributions_torch", "poutine", "infer")
     with pyro.settings.context(**{f"validate_{name}": False for name in checks}):
         yield
 
 
 def _parameters(program: Any, batch: Batch) -> list[Tensor]:
-    """What is trained of a program, each once."""
+    """Return the trainable parameters of a program without duplicates."""
     if isinstance(program, nn.Module):
         return [parameter for parameter in program.parameters() if parameter.requires_grad]
     with torch.no_grad(), poutine.trace(param_only=True) as captured:
@@ -239,7 +240,7 @@ def _parameters(program: Any, batch: Batch) -> list[Tensor]:
 
 
 def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float | None]:
-    """Posterior of the batch, means over target tokens, and the effective sample size."""
+    """Return means over the target tokens of the batch and the effective sample size."""
     scores = score_positions(model, guide, batch)
     tokens = batch.num_targets
     names = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy")
@@ -255,7 +256,7 @@ def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float
 
 
 def _effective(model: Any, guide: Any, batch: Batch, scores: PositionScores) -> Tensor | None:
-    """Effective sample size of every target position, a fraction of the draws."""
+    """Return the effective sample size per target position, as a fraction of the samples."""
     if scores.log_guide is None:
         return None
     if not isinstance(scores, SimplexScores):

@@ -1,4 +1,4 @@
-"""The objectives that fit a model and guide, and what the gradient of each is an estimate of."""
+"""Objectives that are compatible with a model and guide, and their reference gradients."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from pyro_align.inference.program import Latent
 from pyro_align.registry import OBJECTIVES
 
 LEAVE_ONE_OUT = (2, 3, 4)
-"""Numbers of samples that the baseline ``leave-one-out`` is shown with."""
+"""Numbers of samples with which the baseline ``leave-one-out`` is measured."""
 
 
 def fitting_objectives(
     model: Any, guide: Any, batch: Batch, own: tuple[str, Mapping[str, Any]] | None = None
 ) -> dict[str, Objective]:
-    """An objective of every known kind that fits, by :func:`label`; one for each baseline.
+    """Create all registered objectives that are compatible, by :func:`label`; one per baseline.
 
     Args:
         model: a Pyro program.
         guide: a Pyro program.
-        batch: a batch, run to see what ``alignment`` is in programs that do not say.
-        own: name and options of the objective in use; it is among them, and others of its kind
-            get its options too.
+        batch: a batch to run programs on that have no attribute ``latent``.
+        own: name and options of the objective in use; it is included, and other objectives of the
+            same class get its options.
     """
     pair = latents(model, guide, batch)
     own_name, own_options = own or ("", {})
@@ -58,7 +58,7 @@ def fitting_objectives(
 
 
 def _variants(kind: type[Any], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Options for every baseline."""
+    """Yield the options for every baseline."""
     if kind is not ScoreFunctionELBO:
         return
     for baseline, cls in BASELINES.items():
@@ -69,7 +69,7 @@ def _variants(kind: type[Any], options: Mapping[str, Any]) -> Iterator[dict[str,
 
 
 def label(name: str, objective: Objective) -> str:
-    """What to call an objective: its name, its baseline, its number of samples above one."""
+    """Return the label of an objective: name, baseline, and number of samples if above one."""
     kept = getattr(objective, "baseline", None)
     baseline = [each for each, cls in BASELINES.items() if type(kept) is cls]
     samples = [f"K={objective.num_particles}"] if objective.num_particles > 1 else []
@@ -77,7 +77,7 @@ def label(name: str, objective: Objective) -> str:
 
 
 def latents(model: Any, guide: Any, batch: Batch) -> tuple[Latent, Latent]:
-    """What ``alignment`` is in model and guide: what they say, else what a run of each shows."""
+    """Return the kind of ``alignment`` in model and guide: their ``latent``, else from a run."""
     return _latent(model, batch), _latent(guide, batch)
 
 
@@ -96,11 +96,11 @@ def _latent(program: Any, batch: Batch) -> Latent:
 def target(
     objective: Objective, model: Any, guide: Any, batch: Batch
 ) -> tuple[str, Callable[[], Tensor] | None]:
-    """What an objective's gradient is to estimate: its name, and its negative, by enumeration.
+    """Return name and loss of the function whose gradient an objective estimates.
 
-    That is the evidence lower bound for all but those that follow something else on purpose. None
-    in the place of the function is where the sum over alignments is no sum, on a simplex, or one
-    over all K-tuples of them, or where nothing is estimated.
+    This is the evidence lower bound for most objectives. The loss is computed by enumeration; it is
+    None if that is impossible (alignments on the simplex, sums over all K-tuples of alignments) or
+    if the objective is exact.
     """
     if isinstance(objective, ReweightedWakeSleep):
         return "wake phase", lambda: wake_phase(model, guide, batch)
@@ -120,9 +120,9 @@ def target(
 
 
 def wake_phase(model: Any, guide: Any, batch: Batch) -> Tensor:
-    """``−Σ_t Σ_s p(s | y) (log p(y, s) + log q(s))``, the exact posterior held fixed.
+    """Compute ``−Σ_t Σ_s p(s | y) (log p(y, s) + log q(s))`` with the exact posterior held fixed.
 
-    Its gradient is what reweighted wake-sleep has in expectation for infinitely many samples.
+    Its gradient is the limit of the reweighted wake-sleep gradient for infinitely many samples.
     """
     batch = batch.sharing()
     model_trace, guide_trace = (enumerated_trace(each, batch) for each in (model, guide))
@@ -136,7 +136,7 @@ def wake_phase(model: Any, guide: Any, batch: Batch) -> Tensor:
 
 
 def _categorical(guide: Callable[..., Any]) -> Callable[..., Any]:
-    """The guide with a relaxed alignment replaced by the Categorical that it relaxes."""
+    """Replace a relaxed alignment of the guide by the Categorical that it relaxes."""
     return _Unrelaxed()(guide)
 
 

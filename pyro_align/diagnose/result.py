@@ -1,4 +1,4 @@
-"""What a diagnosis found."""
+"""Results of a diagnosis."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _MEASURES = {
     "detectable": "relative_detectable",
     "biased": "biased",
 }
-"""Column of a frame to attribute of :class:`GradientStatistics`."""
+"""Maps columns of the data frame to attributes of :class:`GradientStatistics`."""
 
 
 @dataclass(frozen=True)
 class ObjectiveDiagnosis:
-    """One objective, on the batch.
+    """Measurements of one objective.
 
     Attributes:
-        target: what its gradient is to estimate.
-        enumerated: whether the reference is the target's gradient, by enumeration; else it is the
-            mean of the draws, and nothing is known of a bias.
+        target: name of the function whose gradient is estimated.
+        enumerated: whether the reference is the gradient of the target, by enumeration; else it is
+            the mean of the samples, and the bias is unknown.
         guide: statistics of the guide's gradient; None for a guide without parameters.
         model: statistics of the model's gradient; None for a model without parameters.
-        seconds: median time of a step, forward and backward.
-        memory: bytes that a step needs, as :attr:`Diagnosis.memory` says.
+        seconds: median time per step, forward and backward.
+        memory: bytes per step, see :attr:`Diagnosis.memory`.
     """
 
     target: str
@@ -47,18 +47,18 @@ class ObjectiveDiagnosis:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What each objective's gradient is worth for a model and guide, and what it costs.
+    """Noise, bias and cost of the gradients of each objective for a model and guide.
 
     Attributes:
-        sentences: sentence pairs of the batch.
-        repeats: draws of every gradient.
-        positions: log evidence, bound, divergences and entropies, means over target tokens.
-        effective_sample_size: of importance weights, as a fraction of the draws, mean over target
-            tokens; None without a guide's alignment.
-        objectives: by name.
-        skipped: objectives that refused the programs, with what they said.
-        memory: what is measured: the ``peak`` of a step on a GPU, on a CPU what is ``kept`` from
-            the forward for the backward pass, where no allocator tells more.
+        sentences: number of sentence pairs of the batch.
+        repeats: number of samples per gradient.
+        positions: log evidence, bound, KL divergences and entropies, means over target tokens.
+        effective_sample_size: of the importance weights, as a fraction of the samples, mean over
+            target tokens; None if the guide has no alignment.
+        objectives: measurements by name.
+        skipped: error messages of objectives that rejected the programs, by name.
+        memory: kind of memory measured: ``peak`` of a step on a GPU; ``kept`` for the backward pass
+            on a CPU, where the peak is not available.
     """
 
     sentences: int
@@ -70,12 +70,12 @@ class Diagnosis:
     memory: str
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an objective; what is not known is missing.
+        """Return a table with one row per objective; unknown values are missing.
 
-        The columns ``guide_…`` and ``model_…`` are, for either gradient, ``signal``, the norm of
-        the reference, with ``signal_error``; ``noise_to_signal``, ``bias`` and their standard
-        errors, and ``detectable``, the least bias that would have shown, all divided by the
-        signal; and ``biased``. ``seconds`` and ``bytes`` are of a step.
+        The columns ``guide_…`` and ``model_…`` are, for either gradient: ``signal``, the norm of
+        the reference, and ``signal_error``; ``noise_to_signal``, ``bias``, their standard errors
+        and ``detectable``, the smallest bias that would be detected, all divided by the signal; and
+        ``biased``. ``seconds`` and ``bytes`` are per step.
         """
         frame = pd.DataFrame.from_dict(
             {name: _row(found) for name, found in self.objectives.items()}, orient="index"
@@ -83,7 +83,7 @@ class Diagnosis:
         return frame.rename_axis("objective")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; what is not known is left out."""
+        """Return plain values for JSON, without unknown values."""
         return {
             "sentences": self.sentences,
             "repeats": self.repeats,

@@ -1,4 +1,4 @@
-"""Measuring a model and guide on parallel text: likelihood, posterior, translation, alignment."""
+"""Evaluation of a model and guide: likelihood, posterior, translation and alignment."""
 
 from pyro_align.evaluation.positions import evaluate_positions
 from pyro_align.evaluation.result import Evaluation, Measure, PositionMeans

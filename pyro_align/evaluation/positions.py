@@ -1,4 +1,4 @@
-"""Measuring a model and guide on parallel text, position by position."""
+"""Evaluation of a model and guide per target position."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def evaluate_positions(
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Likelihood, posterior and, with gold links, alignment error of every sentence pair.
+    """Compute likelihood, posterior and, with gold links, alignment error on sentence pairs.
 
     Args:
         model: a Pyro program over a batch, in evaluation mode.
         guide: a Pyro program over a batch, in evaluation mode.
         text: the sentence pairs.
         vocabularies: of source and target.
-        gold: links of each pair; None for those that the text itself has, if any.
-        batch_tokens: padded size of a batch.
-        max_length: longest side of a pair, in pieces.
-        device: where model and guide are.
-        progress: told how many pairs are done.
+        gold: gold links of each pair; None to use those of the text itself, if any.
+        batch_tokens: maximum number of tokens per batch, including padding.
+        max_length: maximum length of either side of a pair, in tokens.
+        device: device of model and guide.
+        progress: called with the number of pairs done.
 
     Raises:
-        DataError: for text or gold links that cannot be used.
+        DataError: if text or gold links are invalid.
     """
     pairs, links, corpus = check_text(text, vocabularies, gold, max_length)
     totals: dict[str, float] = {}
@@ -94,7 +94,7 @@ def _links(
     pair: SentencePair,
     vocabularies: tuple[Vocabulary, Vocabulary],
 ) -> frozenset[Link]:
-    """Best links between words, from the padded probabilities of one sentence's pieces."""
+    """Return the best word links from the padded token probabilities of a sentence."""
     _, sources = vocabularies[0].words(pair.source)
     _, targets = vocabularies[1].words(pair.target)
     matrix = probabilities[: len(targets), : len(sources)]

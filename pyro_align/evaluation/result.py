@@ -1,4 +1,4 @@
-"""What an evaluation found, and how it shows itself."""
+"""Results of an evaluation."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class PositionMeans:
-    """Means over target tokens, in nats a token; None where the programs do not have it.
+    """Means in nats per target token; None if model or guide do not define the quantity.
 
     Attributes:
-        tokens: number of target tokens, the sentence ends counted.
+        tokens: number of target tokens, including sentence ends.
         latent: whether there are latent alignments; false for soft attention.
-        estimated: whether evidence and bound are estimates, from draws of alignments that cannot be
-            enumerated; see :class:`~pyro_align.posterior.SimplexScores`.
-        log_evidence: log ``p(y_t | x, y_<t)``, alignments marginalised out.
+        estimated: whether evidence and bound are estimated from samples, for alignments that cannot
+            be enumerated; see :class:`~pyro_align.posterior.SimplexScores`.
+        log_evidence: ``log p(y_t | x, y_<t)``, with alignments marginalised out.
         elbo: evidence lower bound.
-        kl: divergence of the guide from the prior.
-        gap: divergence of the guide from the exact posterior.
-        prior_entropy: entropy of the prior (of the attention, for soft attention).
+        kl: KL divergence of the guide from the prior.
+        gap: KL divergence of the guide from the exact posterior.
+        prior_entropy: entropy of the prior (of the attention weights, for soft attention).
         posterior_entropy: entropy of the exact posterior.
     """
 
@@ -41,17 +41,17 @@ class PositionMeans:
 
     @property
     def perplexity(self) -> float:
-        """Perplexity a token (of the target vocabulary's pieces)."""
+        """Perplexity per target token (subword)."""
         return math.exp(-self.log_evidence)
 
 
 class Measure(NamedTuple):
-    """A line of an evaluation's table.
+    """A row of the table of an evaluation.
 
     Attributes:
-        name: what was measured.
-        value: what it came to.
-        digits: how many of them to show behind the point.
+        name: name of the quantity.
+        value: its value.
+        digits: number of decimals to show.
         note: unit, signature or interval.
     """
 
@@ -63,14 +63,14 @@ class Measure(NamedTuple):
 
 @dataclass
 class Evaluation:
-    """What one evaluation found. In a notebook it shows itself as a table.
+    """Results of an evaluation, displayed as a table in notebooks.
 
     Attributes:
         sentences: number of sentence pairs.
         positions: means over target tokens.
-        error_rates: alignment error rate by what the links were read from: ``posterior``,
-            ``guide``, ``prior`` (for soft attention, its attention weights).
-        translation: scores of the translations, if there were any.
+        error_rates: alignment error rate by the distribution that the links are decoded from:
+            ``posterior``, ``guide``, ``prior`` (for soft attention, the attention weights).
+        translation: scores of the translations, if any.
     """
 
     sentences: int
@@ -79,7 +79,7 @@ class Evaluation:
     translation: TranslationScores | None = None
 
     def measures(self) -> list[Measure]:
-        """What was measured, in the order it is shown; what was not is left out."""
+        """Return the rows of the table in order, without quantities that were not measured."""
         means, unit = self.positions, "nats a piece"
         prior = "prior" if means.latent else "attention"
         if means.estimated:
@@ -118,7 +118,7 @@ class Evaluation:
         ]
 
     def to_frame(self) -> DataFrame:
-        """A table with one row a measure, called by its name: ``value`` and ``note``."""
+        """Return a table with one row per quantity and the columns ``value`` and ``note``."""
         import pandas as pd
 
         rows = [(one.name, one.value, one.note) for one in self.measures()]
@@ -130,7 +130,7 @@ class Evaluation:
         return frame.to_html()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; what was not measured is left out."""
+        """Return plain values for JSON, without quantities that were not measured."""
         means = {name: value for name, value in vars(self.positions).items() if value is not None}
         result: dict[str, Any] = {
             "sentences": self.sentences,

@@ -1,4 +1,4 @@
-"""Text to evaluate on, checked."""
+"""Reading and validating text for evaluation."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pyro_align.corpus.links import SEEMS_FROM_ONE
 from pyro_align.errors import DataError
 
 MAX_LENGTH = 1000
-"""Longest side of a pair, in pieces, that is evaluated unless told otherwise."""
+"""Default maximum length of either side of a pair, in tokens."""
 
 
 class SentencePairs(NamedTuple):
-    """Sentence pairs side by side.
+    """Parallel lists of sentences.
 
     Attributes:
         sources: source sentences.
         targets: their translations.
-        gold: links between the words of each pair; None where there are none.
+        gold: gold links between the words of each pair; None if there are none.
     """
 
     sources: list[str]
@@ -39,20 +39,20 @@ class SentencePairs(NamedTuple):
 
     @classmethod
     def read(cls, text: ParallelText, gold: Path | None, most: int | None = None) -> SentencePairs:
-        """The first pairs of a text, with the links of a file or else its own.
+        """Read the first pairs of a text, with gold links.
 
         Args:
             text: the sentence pairs.
-            gold: file of their links; None for those that the text itself has, if any.
-            most: how many pairs to take; None for all.
+            gold: file of gold links; None to use those of the text itself, if any.
+            most: maximum number of pairs; None for all.
 
         Raises:
-            DataError: for text or links that cannot be read.
+            DataError: if text or links are invalid.
         """
         pairs = list(islice(text, most))
         links = None
         if gold is not None:
-            # Read to the end, where it is known from which number positions count.
+            # Read all, because only then it is known whether positions count from 0 or 1.
             links = list(LinkFile(gold, sentences=text.count()))[:most]
         return cls([p.source for p in pairs], [p.target for p in pairs], _gold(pairs, text, links))
 
@@ -63,10 +63,10 @@ def check_text(
     gold: Iterable[GoldLinks] | None,
     max_length: int,
 ) -> tuple[list[SentencePair], list[GoldLinks] | None, IndexedCorpus]:
-    """Pairs, links and ids of a text to evaluate on; arguments as :func:`evaluate_positions`.
+    """Return pairs, gold links and token ids of a text; arguments as :func:`evaluate_positions`.
 
     Raises:
-        DataError: for text or gold links that cannot be used.
+        DataError: if text or gold links are invalid.
     """
     pairs = list(text)
     return pairs, _gold(pairs, text, gold), _encoded(pairs, text, vocabularies, max_length)
@@ -75,13 +75,17 @@ def check_text(
 def _gold(
     pairs: list[SentencePair], text: ParallelText, gold: Iterable[GoldLinks] | None
 ) -> list[GoldLinks] | None:
-    """Links of each pair, checked; those of the text itself where no others are given."""
+    """Return validated gold links of each pair; those of the text itself if none are given."""
     if gold is None:
         return _own_links(pairs, text)
     path = gold.path if isinstance(gold, LinkFile) else Path("gold links")
     links = list(gold)
     if len(links) != len(pairs):
-        raise DataError(f"{len(links)} lines of gold links for {len(pairs)} sentence pairs", path)
+        raise DataError(
+            f"{len(links)} lines of gold links for {len(pairs)} sentence pairs: there must be one "
+            f"line per pair",
+            path,
+        )
     remedy = "positions count from 0, source first"
     if isinstance(gold, LinkFile) and gold.form == "pharaoh":
         remedy += f"; if they count from 1, {gold.read_as('talp')}"
@@ -98,8 +102,8 @@ def _own_links(pairs: list[SentencePair], text: ParallelText) -> list[GoldLinks]
         return None
     if len(given) < len(pairs):
         raise DataError(
-            f"no links, but {len(given)} of {len(pairs)} pairs have some: give links for every "
-            "pair (an empty third column, or an empty list, where there are none) or for none",
+            f"no links, but {len(given)} of {len(pairs)} pairs have links: give links for every "
+            "pair (an empty third column, or an empty list, if it has none) or for no pair",
             text.source_path,
             pairs[links.index(None)].line,
         )
@@ -124,7 +128,7 @@ def _encoded(
     for pair, source, target in zip(pairs, sources, targets, strict=True):
         if max(len(source), len(target)) > max_length:
             raise DataError(
-                f"a sentence of {max(len(source), len(target))} pieces, and at most {max_length} "
+                f"a sentence of {max(len(source), len(target))} tokens, but at most {max_length} "
                 f"can be evaluated: split it, or raise --max-length (data.max_length for a fit)",
                 text.source_path if len(source) > max_length else text.target_path,
                 pair.line,

@@ -1,4 +1,4 @@
-"""Measures of alignments and translations."""
+"""Metrics of alignments and translations."""
 
 import lazy_loader
 

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from pyro_align.corpus.links import GoldLinks, Link
 
 _BATCH = 1_000_000
-"""Rows that the bootstrap draws at once, to bound its memory."""
+"""Rows that the bootstrap resamples at once, to bound its memory."""
 
 
 @dataclass
 class AlignmentErrorRate:
-    """Counts of links, a row a sentence pair, and the rates that follow from their sums.
+    """Precision, recall and alignment error rate (AER) from link counts per sentence pair.
 
-    With ``A`` the predicted, ``S`` the sure and ``P ⊇ S`` the possible links of *all* pairs
-    (Och & Ney 2003, section 5.1; the counts are summed before any division):
+    With the predicted links ``A``, the sure links ``S`` and the possible links ``P ⊇ S`` of *all*
+    pairs (Och & Ney 2003, section 5.1; counts are summed before division):
 
     - ``precision = |A ∩ P| / |A|``
     - ``recall = |A ∩ S| / |S|``
     - ``error_rate = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|)``
 
-    Without a denominator nothing was got wrong: precision is 1 where nothing is predicted, recall
-    is 1 where nothing is sure, and the error rate is 0 where both hold.
+    If a denominator is zero: precision is 1 without predicted links, recall is 1 without sure
+    links, and the error rate is 0 without either.
 
     Attributes:
         counts: ``|A|``, ``|S|``, ``|A ∩ S|`` and ``|A ∩ P|`` of each pair.
@@ -36,7 +36,7 @@ class AlignmentErrorRate:
     counts: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def update(self, predicted: Iterable[Link], gold: GoldLinks) -> None:
-        """Count one sentence pair; a link predicted twice counts once."""
+        """Add one sentence pair; duplicate links are counted once."""
         links = set(predicted)
         hits = len(links & gold.sure), len(links & gold.possible)
         self.counts.append((len(links), len(gold.sure), *hits))
@@ -63,13 +63,13 @@ class AlignmentErrorRate:
 
     @property
     def precision(self) -> float:
-        """Share of the predicted links that are possible."""
+        """Fraction of the predicted links that are possible."""
         predicted = self.predicted
         return self.predicted_possible / predicted if predicted else 1.0
 
     @property
     def recall(self) -> float:
-        """Share of the sure links that are predicted."""
+        """Fraction of the sure links that are predicted."""
         sure = self.sure
         return self.predicted_sure / sure if sure else 1.0
 
@@ -82,11 +82,11 @@ class AlignmentErrorRate:
     def interval(
         self, level: float = 0.95, *, samples: int = 1000, seed: int = 0
     ) -> tuple[float, float]:
-        """Percentile bootstrap confidence interval of :attr:`error_rate`.
+        """Compute a percentile bootstrap confidence interval of :attr:`error_rate`.
 
-        Sentence pairs are resampled with replacement, and the error rate of each resampled corpus
-        is computed (:func:`scipy.stats.bootstrap`; Koehn 2004 for translation). The interval
-        covers the choice of test sentences, not that of a seed in training.
+        Resamples sentence pairs with replacement and computes the error rate of each resampled
+        corpus (:func:`scipy.stats.bootstrap`; Koehn 2004 for translation). The interval reflects
+        the choice of test sentences, not that of the training seed.
 
         Args:
             level: confidence level, above 0 and below 1.
@@ -94,16 +94,16 @@ class AlignmentErrorRate:
             seed: seed of the resampling; the same seed gives the same interval.
 
         Raises:
-            ValueError: if no sentence pair is counted, or ``level`` is not between 0 and 1.
+            ValueError: if there are no sentence pairs, or ``level`` is not between 0 and 1.
         """
         if not self.counts or not 0 < level < 1:
             raise ValueError(
                 f"an interval needs sentence pairs and a level between 0 and 1, got "
                 f"{len(self.counts)} pairs and {level}"
             )
-        if len(self.counts) == 1:  # every resampled corpus is the same one
+        if len(self.counts) == 1:  # all resampled corpora are equal
             return self.error_rate, self.error_rate
-        # Takes half a second to import.
+        # Imported here because it takes half a second.
         from scipy.stats import bootstrap
 
         found = bootstrap(
@@ -120,7 +120,7 @@ class AlignmentErrorRate:
         return float(found.low), float(found.high)
 
     def to_dict(self) -> dict[str, float | list[float]]:
-        """Plain values, for JSON: error rate, its interval, precision and recall."""
+        """Return plain values for JSON: error rate, its interval, precision and recall."""
         return {
             "aer": self.error_rate,
             "aer_interval": list(self.interval()),
@@ -139,7 +139,7 @@ def _error_rates(
     predicted_possible: NDArray[Any],
     axis: int = -1,
 ) -> NDArray[np.float64]:
-    """Error rates of many corpora, whose sentence pairs lie along an axis."""
+    """Compute the error rates of many corpora, with sentence pairs along ``axis``."""
     total = (predicted + sure).sum(axis)
     right = (predicted_sure + predicted_possible).sum(axis)
     return np.where(total > 0, 1.0 - right / np.maximum(total, 1), 0.0)

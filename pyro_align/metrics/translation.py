@@ -1,4 +1,4 @@
-"""BLEU and chrF, through sacreBLEU."""
+"""BLEU and chrF, computed by sacreBLEU."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pyro_align.errors import reject_string
 
 @dataclass(frozen=True)
 class TranslationScores:
-    """Corpus scores between 0 and 100, with sacreBLEU's account of how they were computed.
+    """Corpus scores between 0 and 100, with sacreBLEU's signatures.
 
-    Scores are comparable where their signatures are equal, and only there.
+    Scores are comparable only if their signatures are equal.
     """
 
     bleu: float
@@ -28,21 +28,21 @@ def translation_scores(hypotheses: Sequence[str], references: Sequence[str]) -> 
     """Score detokenised translations: cased BLEU with 13a tokenisation, and chrF2.
 
     Args:
-        hypotheses: one translation a sentence.
-        references: one reference for each.
+        hypotheses: one translation per sentence.
+        references: one reference per translation.
 
     Raises:
-        ValueError: if there are none, or not as many of one as of the other.
+        ValueError: if there are none, or their numbers differ.
         UserError: if one of them is a string.
     """
     reject_string("hypotheses", hypotheses)
     reject_string("references", references)
     if not references or len(hypotheses) != len(references):
         raise ValueError(
-            f"{len(hypotheses)} translations and {len(references)} references: scoring takes one "
-            "reference a translation, and at least one"
+            f"{len(hypotheses)} translations and {len(references)} references: scoring needs one "
+            "reference per translation, and at least one"
         )
-    # force: no warning about text that looks tokenised; the signature tells what was done.
+    # force: no warning about text that looks tokenised.
     bleu, chrf = BLEU(force=True), CHRF()
     return TranslationScores(
         bleu=bleu.corpus_score(hypotheses, [references]).score,

@@ -1,4 +1,4 @@
-"""Beam search over the *marginal* next-token distribution, batched over sentences."""
+"""Beam search over the marginal distribution of the next token, batched over sentences."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from pyro_align.translation.hypotheses import FinishedHypotheses, Hypothesis
 
 @dataclass(frozen=True)
 class _Live:
-    """Unfinished translations: a row each, those of one sentence next to each other, best first.
+    """Unfinished hypotheses, one per row, grouped by sentence and sorted best first.
 
     Attributes:
-        sentence: of each row.
-        rank: of each row among its sentence's.
-        log_probability: of each row's tokens.
-        tokens: ``BOS`` and what follows.
-        state: decoder state before the last token is read.
-        memory: the source, a row each.
+        sentence: sentence index of each row.
+        rank: rank of each row within its sentence.
+        log_probability: log probability of the tokens of each row.
+        tokens: ``BOS`` and the tokens so far.
+        state: decoder state before the last token.
+        memory: encoded source of each row.
         present: sentences that still have rows.
-        sources: their sources, for the emission; beams of a sentence share it.
+        sources: their encoded sources, for the emission; hypotheses of a sentence share one.
     """
 
     sentence: Int[Tensor, " row"]
@@ -46,27 +46,27 @@ class _Live:
 
 
 class BeamSearch:
-    """Searches the translation ``y`` with the best ``log p(y | x) / ((5 + |y|) / 6) ** α``.
+    """Beam search for the translation ``y`` that maximises ``log p(y | x) / ((5 + |y|) / 6) ** α``.
 
     Tokens are scored by ``p(y_t | x, y_<t)`` with alignments marginalised out. At every step each
     sentence keeps its ``beam`` most probable continuations. A continuation that ends in ``EOS``
-    is finished and leaves the beam, which is one narrower from then on. A sentence's search stops
-    when its beam is empty, or when no unfinished translation can still be among the ``n_best``:
-    a log probability ``ℓ ≤ 0`` only falls as tokens are added, so that no completion within the
-    length limit ``L`` scores above ``ℓ / ((5 + L) / 6) ** α``, for any ``α ≥ 0``. At the limit
-    every unfinished translation is closed with ``EOS``. ``PAD`` and ``BOS`` are never emitted.
+    is finished and reduces the beam by one. The search of a sentence stops when its beam is empty,
+    or when no unfinished hypothesis can still be among the ``n_best``: a log probability ``ℓ ≤ 0``
+    only decreases as tokens are added, so that no completion within the length limit ``L`` scores
+    above ``ℓ / ((5 + L) / 6) ** α``, for any ``α ≥ 0``. At the limit every unfinished hypothesis
+    is completed with ``EOS``. ``PAD`` and ``BOS`` are never generated.
 
-    The search is deterministic, and needs the model in eval mode to be so.
+    The search is deterministic and requires the model to be in evaluation mode.
 
     Args:
-        model: the model; the search runs where its parameters are.
-        beam: number of translations kept at a time; 1 is greedy search.
-        length_penalty: the exponent ``α`` of Wu et al. 2016 (the paper's 1); 0 for none.
+        model: the model; the search runs on the device of its parameters.
+        beam: number of hypotheses kept per sentence; 1 is greedy search.
+        length_penalty: the exponent ``α`` of Wu et al. 2016 (1 in Deng et al. 2018); 0 for none.
         top_k: marginalise over the K most probable source positions only; None for all.
-        max_length_ratio: with ``max_length_offset`` the length limit of a translation in tokens,
-            ``EOS`` counted: ``⌈ratio · |x| + offset⌉``.
-        max_length_offset: see there.
-        n_best: number of translations returned a sentence, at most ``beam``.
+        max_length_ratio: with ``max_length_offset`` the maximum length of a translation in tokens,
+            including ``EOS``: ``⌈ratio · |x| + offset⌉``.
+        max_length_offset: see ``max_length_ratio``.
+        n_best: number of translations returned per sentence, at most ``beam``.
 
     Raises:
         ConfigError: if a number is out of its range.
@@ -93,7 +93,7 @@ class BeamSearch:
             raise ConfigError(f"top_k must be at least 1, got {top_k}")
         if not 0 <= max_length_ratio < math.inf or max_length_offset < 1:
             raise ConfigError(
-                "a length limit takes a ratio of 0 or more and an offset of at least 1, got "
+                "max_length_ratio must be 0 or more and max_length_offset at least 1, got "
                 f"{max_length_ratio} and {max_length_offset}"
             )
         self.model = model
@@ -106,15 +106,15 @@ class BeamSearch:
 
     @torch.no_grad()
     def search(self, sources: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
-        """Translate source ids, each sentence ending in ``EOS``.
+        """Translate sentences of source ids, each ending in ``EOS``.
 
         Returns:
-            For each sentence its ``n_best`` translations, best first and all different; fewer
-            only where the search met fewer.
+            For each sentence its ``n_best`` distinct translations, best first; fewer if the search
+            found fewer.
 
         Raises:
             ValueError: if the model is in training mode, or a source is empty.
-            RunError: if the model's probabilities are not numbers.
+            RunError: if the model's probabilities are not finite.
         """
         if self.model.training:
             raise ValueError("the model is in training mode: call model.eval() before a search")
@@ -126,14 +126,14 @@ class BeamSearch:
         finished = FinishedHypotheses(
             limits, self.beam, self.n_best, self.length_penalty, like=live.log_probability
         )
-        # Pyro would look through all weights at every step for what is asked once, below.
+        # Validation would check all weights at every step; one check below is enough.
         with pyro.validation_enabled(False):
             while len(live.sentence):
                 live = self._step(live, finished)
         if not bool(finished.count.all()):
             raise RunError(
-                "the model's probabilities are not numbers, so that a sentence has no translation: "
-                "its weights are damaged or its training diverged; take an earlier checkpoint"
+                "the model's probabilities are not finite, so that a sentence has no translation: "
+                "the weights are damaged or training diverged; use an earlier checkpoint"
             )
         return finished.ranked()
 
@@ -142,7 +142,7 @@ class BeamSearch:
         device = networks.target_embedding.weight.device
         lengths = torch.tensor([len(source) for source in sources])
         if not bool((lengths > 0).all()):
-            raise ValueError("a source without ids: each needs at least its EOS")
+            raise ValueError("a source is empty: each needs at least EOS")
         source = pad_sequence(
             [torch.as_tensor(source) for source in sources], batch_first=True, padding_value=PAD
         ).to(device)
@@ -161,7 +161,7 @@ class BeamSearch:
         )
 
     def _step(self, live: _Live, finished: FinishedHypotheses) -> _Live:
-        """Read the last tokens, choose the next, and put the finished away."""
+        """Decode the last tokens, choose the next ones, and store finished hypotheses."""
         states, state = self.model.networks.decode(live.tokens[:, -1:], live.state, live.memory)
         log_probs = self._next_token(live, states)
         log_probs[:, [PAD, BOS]] = -torch.inf
@@ -170,7 +170,7 @@ class BeamSearch:
             log_probs[:, :EOS].masked_fill_(closing.unsqueeze(1), -torch.inf)
             log_probs[:, EOS + 1 :].masked_fill_(closing.unsqueeze(1), -torch.inf)
 
-        # The best of each row, then, side by side, the best of each sentence.
+        # First the best tokens of each row, then the best continuations of each sentence.
         best = log_probs.topk(min(self.beam, log_probs.shape[1]), dim=1)
         width = best.values.shape[1]
         grid = log_probs.new_full((len(finished.limits), self.beam, width), -torch.inf)
@@ -202,7 +202,7 @@ class BeamSearch:
             log_probability=log_probability[sentence, place],
             tokens=tokens[sentence, place],
             state=state.select(parent),
-            # Rows of one sentence share their source: often there is nothing to move.
+            # Rows of a sentence share the source, so that often nothing needs to be copied.
             memory=live.memory if same else live.memory.select(parent),
             present=present,
             sources=live.sources
@@ -211,13 +211,13 @@ class BeamSearch:
         )
 
     def _next_token(self, live: _Live, states: States) -> Float[Tensor, "row vocabulary"]:
-        """Log probabilities of the next token.
+        """Compute log probabilities of the next token.
 
-        The beams of a sentence take the place of target positions: what depends on the source alone
-        is then computed once for all of them.
+        The hypotheses of a sentence are passed as target positions, so that everything that depends
+        on the source only is computed once for all of them.
         """
         shape = (len(live.present), int(live.rank.max()) + 1)
-        if len(live.rank) == math.prod(shape):  # all of them as wide
+        if len(live.rank) == math.prod(shape):  # equally many hypotheses per sentence
             hidden, scores = (
                 each.reshape(*shape, each.shape[-1]) for each in (states.hidden, states.scores)
             )

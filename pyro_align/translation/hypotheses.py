@@ -16,9 +16,9 @@ class Hypothesis:
     """A finished translation.
 
     Attributes:
-        tokens: target ids, ``EOS`` at the end.
+        tokens: target ids, ending in ``EOS``.
         score: ``log_probability`` divided by the length penalty.
-        log_probability: ``log p(tokens | source)`` in nats, alignments summed out.
+        log_probability: ``log p(tokens | source)`` in nats, with alignments summed out.
     """
 
     tokens: tuple[int, ...]
@@ -27,7 +27,10 @@ class Hypothesis:
 
 
 def length_penalty(length: float, alpha: float) -> float:
-    """``((5 + length) / 6) ** alpha`` (Wu et al. 2016, equation 14); ``length`` counts ``EOS``."""
+    """Return ``((5 + length) / 6) ** alpha`` (Wu et al. 2016, equation 14).
+
+    ``length`` includes ``EOS``.
+    """
     return float(((5 + length) / 6) ** alpha)
 
 
@@ -35,11 +38,11 @@ class FinishedHypotheses:
     """The finished translations of each sentence of a batch, as tensors.
 
     Args:
-        limits: for each sentence the most tokens a translation may have.
-        beam: most translations a sentence can have.
-        n_best: how many of them are wanted.
+        limits: maximum number of tokens of a translation, for each sentence.
+        beam: maximum number of translations per sentence.
+        n_best: number of translations to return per sentence.
         alpha: exponent of the length penalty.
-        like: a log probability, for its type.
+        like: a tensor with the type and device of log probabilities.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class FinishedHypotheses:
         log_probability: Float[Tensor, "sentence beam"],
         tokens: Int[Tensor, "row length"],
     ) -> None:
-        """Add the entries where ``ended`` is true; ``tokens`` has a row for each, in order."""
+        """Add the entries where ``ended`` is true; ``tokens`` has one row for each, in order."""
         sentence, rank = ended.nonzero(as_tuple=True)
         place = self.count[sentence] + ended.cumsum(1)[sentence, rank] - 1
         length = tokens.shape[1]
@@ -74,16 +77,17 @@ class FinishedHypotheses:
         self.count += ended.sum(1)
 
     def beatable(self, log_probability: Float[Tensor, " sentence"]) -> Bool[Tensor, " sentence"]:
-        """Whether a prefix of that log probability may still grow into one of the ``n_best``.
+        """Return whether a prefix with this log probability may still become one of the ``n_best``.
 
-        Log probabilities are negative and only fall with every token, so that the best score a
-        prefix can come to is its own log probability under the length limit's penalty.
+        Log probabilities are negative and decrease with every token, so that the score of a
+        completion is at most the log probability of the prefix divided by the penalty of the
+        length limit.
         """
         worst = self._scores.topk(self._n_best, dim=1).values[:, -1]
         return log_probability / self._limit_penalty > worst
 
     def ranked(self) -> list[list[Hypothesis]]:
-        """The ``n_best`` of each sentence, best first; fewer where there are fewer."""
+        """Return up to ``n_best`` translations per sentence, best first."""
         order = self._scores.argsort(dim=1, descending=True, stable=True)[:, : self._n_best]
         tokens = self._tokens.take_along_dim(order.unsqueeze(2), 1).tolist()
         scores = self._scores.take_along_dim(order, 1).tolist()

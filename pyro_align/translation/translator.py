@@ -1,4 +1,4 @@
-"""`Translator`: lines of text in, translations out, in order and in bounded memory."""
+"""`Translator`: translate a stream of lines in order and with bounded memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ScoredText:
     """One translation of a line.
 
     Attributes:
-        text: detokenised.
-        score: what translations are ranked by, see :class:`BeamSearch`.
-        log_probability: in nats, ``EOS`` included.
+        text: detokenised text.
+        score: the score that translations are ranked by, see :class:`BeamSearch`.
+        log_probability: in nats, including ``EOS``.
     """
 
     text: str
@@ -30,12 +30,12 @@ class ScoredText:
 
 @dataclass(frozen=True)
 class Translation:
-    """What became of one line.
+    """The translations of one line.
 
     Attributes:
-        line: its 1-based number.
-        hypotheses: its translations, best first; none for an empty line.
-        unknown: whether the vocabulary knows nothing of it, so that the translation is a guess.
+        line: 1-based line number.
+        hypotheses: translations, best first; none for an empty line.
+        unknown: whether all tokens of the line are unknown, so that the translation is a guess.
     """
 
     line: int
@@ -55,11 +55,11 @@ class Translator:
         search: the beam search, with the model.
         source_vocabulary: vocabulary of the lines.
         target_vocabulary: vocabulary of the translations.
-        max_source: most pieces a line may have, ``EOS`` counted.
-        batch_tokens: most source pieces searched at a time, padding counted; a longer line is
-            searched alone.
-        window: lines read ahead and sorted by length. It bounds the memory, and how long one
-            waits for the first translation.
+        max_source: maximum number of tokens per line, including ``EOS``.
+        batch_tokens: maximum number of source tokens per batch, including padding; a longer line
+            is translated alone.
+        window: number of lines that are read ahead and sorted by length. It bounds the memory and
+            the delay of the first translation.
 
     Raises:
         ConfigError: if a number is below 1.
@@ -87,19 +87,18 @@ class Translator:
         self.window = window
 
     def translate(self, lines: Iterable[str], path: Path | None = None) -> Iterator[Translation]:
-        """Translate lines, one :class:`Translation` each, in order.
+        """Translate lines in order, one :class:`Translation` each.
 
-        A line without a word stays empty. A line that the vocabulary knows nothing of is
-        translated and marked.
+        A line without words stays empty. A line of unknown tokens only is translated and marked.
 
         Args:
             lines: the text, without line ends.
-            path: where it comes from, to name in errors.
+            path: source of the text, named in errors.
 
         Raises:
             UserError: if ``lines`` is one string.
-            DataError: if a line is too long, with its number. What was read in earlier windows
-                has been translated by then.
+            DataError: if a line is too long; the message has its number. Lines of earlier windows
+                are translated before.
         """
         reject_string("lines", lines)
         return self._translate_stream(iter(lines), path)
@@ -117,7 +116,7 @@ class Translator:
         for number, ids in enumerate(encoded, start=first):
             if len(ids) > self.max_source:
                 raise DataError(
-                    f"{len(ids)} pieces in a line, and at most {self.max_source} can be "
+                    f"the line has {len(ids)} tokens, but at most {self.max_source} can be "
                     "translated: split it into sentences, or raise --max-length (max_source in "
                     "Python)",
                     path,
@@ -141,7 +140,7 @@ class Translator:
             )
 
     def _batches(self, sentences: dict[int, list[int]]) -> Iterator[list[int]]:
-        """Keys of sentences of like length, longest first, so many as the budget allows."""
+        """Yield batches of sentences of similar length, longest first, within the token budget."""
         batch: list[int] = []
         for index in sorted(sentences, key=lambda index: -len(sentences[index])):
             # The first of a batch is its longest.

@@ -1,4 +1,4 @@
-"""Diagnoses against enumeration of every draw, and on every kind of program."""
+"""Diagnoses against enumeration of all samples, and on every kind of program."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def one(objective, *programs, batch, **options):
     return found.objectives["it"]
 
 
-def test_noise_is_that_of_every_draw_there_is():
-    """A single target position: the score function has one gradient for each alignment."""
+def test_noise_matches_enumeration_of_all_samples():
+    """With one target position the score function has one gradient per alignment."""
     model, guide = pair()
     batch = random_batch((3,), (1,))
     objective = ScoreFunctionELBO(baseline="none")
@@ -72,7 +72,7 @@ def test_noise_is_that_of_every_draw_there_is():
         assert statistics.biased is False
 
 
-def test_what_is_unbiased_and_less_noisy():
+def test_unbiased_estimators_and_variance_reduction():
     model, guide = pair()
     batch = padded(random_batch((3, 2), (3, 2)), source=1, target=1)
     kinds = {
@@ -96,7 +96,7 @@ def test_what_is_unbiased_and_less_noisy():
 
 @pytest.mark.parametrize("kind", [EnumeratedELBO, ScoreFunctionELBO])
 def test_a_bias_is_flagged_with_its_size(kind):
-    """Half of the divergence left out: the bias is half of its gradient."""
+    """Omits half of the KL divergence, so that the bias is half of its gradient."""
     model, guide = pair()
     batch = random_batch((3, 2), (3, 2))
     objective = kind()
@@ -114,7 +114,7 @@ def test_a_bias_is_flagged_with_its_size(kind):
     assert found.relative_bias_error < 0.2 * expected
 
 
-def test_reweighted_wake_sleep_is_held_against_its_own_updates():
+def test_reweighted_wake_sleep_is_compared_with_its_exact_updates():
     world, batch = World(3, 4), random_batch((SOURCE,) * 3, (4, 2, 3))
     p, q, likelihood = world.parts(batch)
     joint = p + likelihood
@@ -134,7 +134,7 @@ def test_reweighted_wake_sleep_is_held_against_its_own_updates():
     assert few.guide.noise > 3 * many.guide.noise
 
 
-def test_of_the_run_itself():
+def test_diagnosis_of_a_run():
     model, guide = pair()
     batch = padded(random_batch(), source=1, target=1)
     found = diagnose(model, guide, batch, {"it": EnumeratedELBO()}, repeats=8)
@@ -155,7 +155,7 @@ def test_of_the_run_itself():
     assert exact.positions.gap == pytest.approx(0, abs=1e-12)
 
 
-def test_all_that_fits_is_tried():
+def test_all_compatible_objectives_are_measured():
     model, guide = pair()
     names = []
     found = diagnose(model, guide, random_batch((2,), (2,)), repeats=8, progress=names.append)
@@ -183,7 +183,7 @@ def test_all_that_fits_is_tried():
     assert row["seconds"] == kept.seconds
 
 
-def test_options_of_the_objective_in_use():
+def test_options_of_the_objective_in_use_are_kept():
     model, guide = pair()
     batch = random_batch((2,), (2,))
 
@@ -198,7 +198,7 @@ def test_options_of_the_objective_in_use():
     assert kinds["enumerated"].free_bits == 0
 
 
-def test_free_bits_are_part_of_what_is_estimated():
+def test_free_bits_are_part_of_the_target():
     model, guide = pair()
     batch = random_batch((3, 2), (3, 2))
     objective = ScoreFunctionELBO(baseline="soft-attention", free_bits=0.1)
@@ -210,7 +210,7 @@ def test_free_bits_are_part_of_what_is_estimated():
 
 
 @pytest.mark.parametrize("straight_through", [False, True])
-def test_gumbel_softmax_is_held_against_the_bound_of_its_categorical(straight_through):
+def test_gumbel_softmax_is_compared_with_the_bound_of_its_categorical(straight_through):
     model = tiny_model()
     guide = tiny_guide(model, GumbelGuide, straight_through=straight_through)
     batch = random_batch((3, 2), (3, 2))
@@ -243,7 +243,7 @@ def test_a_simplex_is_not_enumerated():
 @pytest.mark.parametrize(
     ("kind", "objective"), [(SoftModel, "likelihood"), (CategoricalModel, "exact")]
 )
-def test_without_a_guide_there_is_time_and_memory(kind, objective):
+def test_time_and_memory_are_measured_without_a_guide(kind, objective):
     model = tiny_model(kind)
     found = diagnose(model, NoGuide(model), random_batch(), repeats=8)
     it = found.objectives[objective]
@@ -256,7 +256,7 @@ def test_without_a_guide_there_is_time_and_memory(kind, objective):
 
 
 @pytest.mark.parametrize(("k", "is_biased"), [(1, True), (9, False)])
-def test_top_k_is_held_against_the_exact_marginal(k, is_biased):
+def test_top_k_is_compared_with_the_exact_marginal(k, is_biased):
     model = tiny_model()
     found = one(TopKMarginal(k=k), model, NoGuide(model), batch=random_batch(), repeats=8)
     assert (found.target, found.enumerated) == ("log evidence", True)
@@ -279,7 +279,7 @@ def test_a_guide_without_parameters():
 
 
 def plain_model(batch):
-    """A program that is no module and says nothing of itself."""
+    """A program that is not a module and has no attribute ``latent``."""
     prior = pyro.param("prior", lambda: torch.randn(batch.source.shape[1]).double())
     emission = pyro.param("emission", lambda: torch.randn(4, 9).double())
     with alignment_plates(batch):
@@ -317,7 +317,7 @@ def test_plain_programs():
 
 
 class Third(nn.Module):
-    """A guide of another package's, the model among its children."""
+    """A guide of another package, with the model among its children."""
 
     def __init__(self, model):
         super().__init__()
@@ -330,7 +330,7 @@ class Third(nn.Module):
             pyro.sample("alignment", dist.Categorical(logits=self.bias * place))
 
 
-def test_the_models_parameters_are_not_the_guides():
+def test_the_models_parameters_are_excluded_from_the_guides():
     model = tiny_model()
     guide, batch = Third(model), random_batch((3, 3), (2, 2))
     found = one(EnumeratedELBO(), model, guide, batch=batch, repeats=8)
@@ -339,7 +339,7 @@ def test_the_models_parameters_are_not_the_guides():
     assert found.guide.signal == pytest.approx(slope)
 
 
-def test_nothing_is_changed_and_the_seed_decides():
+def test_diagnosis_is_reproducible_and_changes_nothing():
     model, guide = pair(dropout=0.5)
     batch = random_batch((3, 2), (2, 2))
     model.train()
@@ -360,7 +360,7 @@ def test_nothing_is_changed_and_the_seed_decides():
     assert one(EnumeratedELBO(), model, guide, batch=batch, repeats=8).model.noise == 0
 
 
-def test_baselines_that_learn_have_learnt():
+def test_learnt_baselines_are_fitted_first():
     model, guide = pair()
     batch = random_batch((3, 2), (3, 2))
     none, average, network = (
@@ -370,16 +370,16 @@ def test_baselines_that_learn_have_learnt():
     assert network < average < none
 
 
-def test_refusals():
+def test_invalid_requests_are_rejected():
     model, guide = pair()
     batch = random_batch((2,), (2,))
     with pytest.raises(ConfigError, match="8 repeats or more, got 7"):
         diagnose(model, guide, batch, repeats=7)
-    with pytest.raises(IncompatibleError, match=r"no objective takes.*RelaxedELBO takes"):
+    with pytest.raises(IncompatibleError, match=r"no objective supports.*RelaxedELBO needs"):
         diagnose(model, guide, batch, {"relaxed": RelaxedELBO()}, repeats=8)
-    with pytest.raises(IncompatibleError, match="no objective is known"):
+    with pytest.raises(IncompatibleError, match="there is none for their latent variables"):
         diagnose(*pair(SoftModel), batch)
     for parameter in (*model.parameters(), *guide.parameters()):
         parameter.requires_grad_(False)
-    with pytest.raises(IncompatibleError, match="neither model nor guide has parameters"):
+    with pytest.raises(IncompatibleError, match="neither model nor guide has trainable parameters"):
         diagnose(model, guide, batch)

@@ -1,4 +1,4 @@
-"""Evaluation against loops over single tokens, and a case worked out by hand."""
+"""Evaluation against loops over single tokens and a case computed by hand."""
 
 import math
 
@@ -29,7 +29,7 @@ def text():
 
 
 def one_by_one(run, text):
-    """Sums over target tokens from one sentence and one alignment at a time."""
+    """Sums over target tokens, by loops over sentences and alignments."""
     sums = dict.fromkeys(
         ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy"), 0.0
     )
@@ -65,7 +65,7 @@ def one_by_one(run, text):
 
 
 @torch.no_grad()
-def test_means_are_those_of_one_token_at_a_time(run, text):
+def test_means_equal_those_of_single_tokens(run, text):
     tokens, expected = one_by_one(run, text)
     found = run.evaluate(text, translate=False)
     assert found.positions.tokens == tokens
@@ -99,7 +99,7 @@ def test_the_size_of_batches_does_not_matter(run, text, batch_tokens):
 
 @pytest.fixture(scope="module")
 def words():
-    """Vocabularies in which every word of the case by hand is one piece."""
+    """Vocabularies in which every word of the hand-computed case is one token."""
     german, english = "aa bb cc", "xx yy zz"
     return Vocabulary.train([german] * 9, 14, "bpe"), Vocabulary.train([english] * 9, 14, "bpe")
 
@@ -143,7 +143,7 @@ class ByHand:
                 pyro.sample("tokens", dist.Categorical(logits=logits), obs=batch.target)
 
 
-def test_a_case_by_hand(tmp_path, words):
+def test_a_hand_computed_case(tmp_path, words):
     """Two sentences: «aa bb» – «xx yy» and «cc» – «zz», each with its sentence end."""
     assert [len(words[0].encode(word)) for word in ("aa", "bb", "cc")] == [2, 2, 2]
     assert [len(words[1].encode(word)) for word in ("xx", "yy", "zz")] == [2, 2, 2]
@@ -186,7 +186,7 @@ def test_a_case_by_hand(tmp_path, words):
     assert guide.error_rate == pytest.approx(1 - (2 + 2) / (3 + 3))
 
 
-def test_links_of_the_text_itself_are_gold(tmp_path, run):
+def test_links_of_the_text_are_used_as_gold_links(tmp_path, run):
     path = tmp_path / "linked.jsonl"
     line = '{"source": "ein hund", "target": "a dog", "links": "0-0 1-1"}\n'
     path.write_text(line * 2, encoding="utf-8")
@@ -201,13 +201,13 @@ def test_links_of_the_text_itself_are_gold(tmp_path, run):
     ("name", "content", "match"),
     [
         ("x.jsonl", '{"source": "a", "target": "b"}\n', r"x\.jsonl:3: no links, but 2 of 3 pairs"),
-        ("x.tsv", "a b\tc d\n", r"x\.tsv:3: no links, but 2 of 3 pairs have some"),
+        ("x.tsv", "a b\tc d\n", r"x\.tsv:3: no links, but 2 of 3 pairs have links"),
         ("x.tsv", "a b\tc d\t\n", None),
         ("one.tsv", "a b\tc d\t1-1\n", r"one\.tsv: no link has position 0 on either side"),
     ],
 )
-def test_links_of_the_text_that_cannot_be_used(tmp_path, run, name, content, match):
-    """No error rate is left out, or computed of other links than were meant, without a word."""
+def test_invalid_links_of_the_text_are_rejected(tmp_path, run, name, content, match):
+    """Invalid links raise an error instead of a missing or wrong error rate."""
     vocabularies = (run.source_vocabulary, run.target_vocabulary)
     linked = {
         "x.jsonl": '{"source": "a", "target": "b", "links": "0-0"}\n' * 2,
@@ -239,7 +239,7 @@ def test_gold_links_that_count_from_one(tmp_path, run):
         check_text(three, vocabularies, LinkFile(gold, "pharaoh"), 100)
 
 
-def test_translation_scores_are_sacrebleus(run, text):
+def test_translation_scores_equal_sacrebleu(run, text):
     found = run.evaluate(text)
     hypotheses = list(run.translate([pair.source for pair in text], beam=5))
     references = [pair.target for pair in text]
@@ -259,7 +259,7 @@ def test_long_text(tmp_path, run):
     pairs = [*sentence_pairs(2, 1), ("ein " * 30, "a " * 30)]
     text = ParallelText.open(write_text(tmp_path, "long", pairs))
     with pytest.raises(
-        DataError, match=r"long\.de:3: a sentence of \d+ pieces.*at most 20.*--max-l"
+        DataError, match=r"long\.de:3: a sentence of \d+ tokens.*at most 20.*--max-l"
     ):
         run.evaluate(text, max_length=20)
     assert run.evaluate(text).sentences == 3
@@ -268,7 +268,7 @@ def test_long_text(tmp_path, run):
         run.evaluate(short_source, max_length=20)
 
 
-def test_gold_links_must_fit(run, text):
+def test_gold_links_that_do_not_match_are_rejected(run, text):
     vocabularies = (run.source_vocabulary, run.target_vocabulary)
     with pytest.raises(DataError, match="1 lines of gold links for 6 sentence pairs"):
         check_text(text, vocabularies, [parse_links("0-0")], 100)
@@ -283,7 +283,7 @@ def test_unknown_words_are_scored(tmp_path, run):
     assert math.isfinite(run.evaluate(text).positions.perplexity)
 
 
-def test_whether_figures_are_estimates(run, text):
+def test_estimated_values_are_marked(run, text):
     assert not run.evaluate(text, translate=False).positions.estimated
     model = DirichletModel(run.model.networks).eval()
     vocabularies = (run.source_vocabulary, run.target_vocabulary)

@@ -19,7 +19,7 @@ def rate(*pairs):
     return counts
 
 
-def test_one_pair_by_hand():
+def test_one_hand_computed_pair():
     gold = GoldLinks(sure=frozenset({(0, 0), (1, 2)}), possible=frozenset({(2, 1)}))
     # A: one sure, one possible, one wrong.
     counts = rate([{(0, 0), (2, 1), (2, 2)}, gold])
@@ -36,7 +36,7 @@ def test_counts_are_summed_before_dividing():
     assert counts.error_rate == pytest.approx(1 - (1 + 1) / (4 + 2))
 
 
-def test_a_repeated_link_counts_once():
+def test_duplicate_links_are_counted_once():
     gold = GoldLinks(frozenset({(0, 0), (1, 1)}))
     assert rate([[(0, 0), (0, 0)], gold]) == rate([[(0, 0)], gold])
 
@@ -75,14 +75,14 @@ def test_against_counting_cell_by_cell(sentences):
 
 
 @given(link_sets, link_sets)
-def test_without_merely_possible_links_it_is_one_minus_f1(predicted, sure):
+def test_error_rate_is_one_minus_f1_if_all_links_are_sure(predicted, sure):
     counts = rate([predicted, GoldLinks(sure)])
     if counts.precision + counts.recall > 0 and predicted and sure:
         f1 = 2 * counts.precision * counts.recall / (counts.precision + counts.recall)
         assert counts.error_rate == pytest.approx(1 - f1)
 
 
-def test_as_public_scorers_say():
+def test_rates_match_public_scorers():
     """Precision, recall and AER of scripts/aer.py in github.com/lilt/alignment-scripts 1f3efe5.
 
     NLTK 3.10.4, ``alignment_error_rate``, gives the same error rate.
@@ -106,8 +106,8 @@ WRONG = ({(0, 1)}, GoldLinks(frozenset({(0, 0)})))
 MIXED = ({(0, 0), (2, 2)}, GoldLinks(frozenset({(0, 0)}), frozenset({(1, 1)})))
 
 
-def test_the_interval_is_that_of_all_drawn_corpora():
-    """Three pairs: each of the 27 corpora that can be drawn is as probable as any other."""
+def test_interval_matches_all_resampled_corpora():
+    """Three pairs give 27 equally probable resampled corpora."""
     pairs = (RIGHT, WRONG, MIXED)
     rates = sorted(
         rate(*chosen).error_rate for chosen in itertools.product(pairs, repeat=len(pairs))
@@ -120,7 +120,7 @@ def test_the_interval_is_that_of_all_drawn_corpora():
         assert high == pytest.approx(rates[int(27 * (1 + level) / 2)])
 
 
-def test_the_interval_narrows_and_holds_the_rate():
+def test_interval_narrows_and_contains_the_rate():
     few, many = rate(*[RIGHT, WRONG, MIXED] * 5), rate(*[RIGHT, WRONG, MIXED] * 200)
     widths = []
     for counts in (few, many):
@@ -133,8 +133,8 @@ def test_the_interval_narrows_and_holds_the_rate():
     assert many.interval(seed=1) == many.interval(seed=1) != many.interval(seed=2)
 
 
-def test_the_interval_covers_as_it_says():
-    """Of many corpora of 60 pairs, about 90 % have a 90 % interval around the true rate."""
+def test_interval_has_its_nominal_coverage():
+    """About 90 % of many corpora of 60 pairs have a 90 % interval that contains the true rate."""
     random = np.random.default_rng(0)
     pairs = (RIGHT, WRONG, MIXED)
     truth = rate(*pairs).error_rate
@@ -158,7 +158,7 @@ def test_the_interval_does_not_depend_on_the_batches(monkeypatch):
     assert counts.interval(samples=200) == whole
 
 
-def test_no_interval():
+def test_interval_rejects_invalid_input():
     with pytest.raises(ValueError, match="0 pairs"):
         rate().interval()
     with pytest.raises(ValueError, match="level"):

@@ -32,12 +32,12 @@ def test_bleu_by_hand():
     assert scores.bleu == pytest.approx(expected)
 
 
-def test_case_counts_and_punctuation_is_split():
+def test_bleu_is_cased_and_splits_punctuation():
     assert translation_scores(["a b c d e."], ["a b c d e ."]).bleu == pytest.approx(100)
     assert translation_scores(["A b c d e ."], ["a b c d e ."]).bleu < 100
 
 
 @pytest.mark.parametrize(("hypotheses", "references"), [([], []), (["a"], ["a", "b"])])
-def test_refuses_what_cannot_be_scored(hypotheses, references):
-    with pytest.raises(ValueError, match="one reference a translation"):
+def test_mismatched_references_are_rejected(hypotheses, references):
+    with pytest.raises(ValueError, match="one reference per translation"):
         translation_scores(hypotheses, references)

@@ -24,7 +24,7 @@ VARIANTS = {
     "soft": (SoftModel, {"input_feeding": True, "cell": "gru"}),
 }
 TOKENS = (1, 4, 5, 6)
-"""What may stand before EOS in a vocabulary of 7: all but PAD and BOS."""
+"""Tokens that may precede EOS in a vocabulary of 7: all but PAD and BOS."""
 
 
 @pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
@@ -34,7 +34,7 @@ def model(request):
 
 
 def varied(kind=CategoricalModel, seed=0, **settings):
-    """A model whose sentences end at all lengths, and whose attention matters."""
+    """A model that generates sentences of all lengths and depends on its attention."""
     made = kind(tiny_networks(vocabulary=7, **settings))
     randomise(made, seed, scale=1.2)
     with torch.no_grad():
@@ -43,13 +43,13 @@ def varied(kind=CategoricalModel, seed=0, **settings):
 
 
 def log_probability(model, source, target):
-    """Teacher-forced ``log p(target | source)``, every alignment enumerated by the program."""
+    """Teacher-forced ``log p(target | source)``, by enumeration of the alignments."""
     batch = Batch.from_ids([source], [target])
     return score_positions(model, None, batch).log_evidence.sum().item()
 
 
 def everything(model, source, limit, alpha):
-    """Scores of all sentences of at most ``limit`` tokens, EOS counted, best first."""
+    """Scores of all sentences of at most ``limit`` tokens, including EOS, best first."""
     scored = []
     for length in range(limit):
         sentences = [(*words, EOS) for words in itertools.product(TOKENS, repeat=length)]
@@ -64,7 +64,7 @@ def everything(model, source, limit, alpha):
 
 
 def assert_same(one, other):
-    """The same translations in the same order, scores equal up to rounding."""
+    """Assert equal translations in the same order, with scores equal up to rounding."""
     assert [[h.tokens for h in found] for found in one] == [
         [h.tokens for h in found] for found in other
     ]
@@ -73,7 +73,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_a_wide_beam_finds_the_best_of_all(model, alpha):
+def test_a_wide_beam_finds_the_best_translations(model, alpha):
     limit = 4
     count = sum(len(TOKENS) ** length for length in range(limit))
     search = BeamSearch(
@@ -94,7 +94,7 @@ def test_a_wide_beam_finds_the_best_of_all(model, alpha):
 
 @pytest.mark.parametrize("n_best", [1, 3])
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
-def test_stopping_early_loses_nothing(alpha, n_best, monkeypatch):
+def test_early_stopping_does_not_change_the_result(alpha, n_best, monkeypatch):
     options = {"beam": 4, "n_best": n_best, "length_penalty": alpha, "max_length_offset": 5}
     steps = []
     step = BeamSearch._step
@@ -112,7 +112,7 @@ def test_stopping_early_loses_nothing(alpha, n_best, monkeypatch):
         steps.clear()
 
 
-def test_stopping_early_saves_steps(monkeypatch):
+def test_early_stopping_saves_steps(monkeypatch):
     model = varied()
     with torch.no_grad():
         model.networks.emission.bias[EOS] += 50.0
@@ -120,11 +120,11 @@ def test_stopping_early_saves_steps(monkeypatch):
     step = BeamSearch._step
     monkeypatch.setattr(BeamSearch, "_step", lambda *a: steps.append(1) or step(*a))
     BeamSearch(model, beam=4).search(SOURCES)
-    # Nothing else comes near the empty sentence, though the limit is 10 tokens and more.
+    # No other hypothesis comes close to the empty sentence, and the limit is at least 10 tokens.
     assert len(steps) == 1
 
 
-def test_a_beam_of_one_takes_the_most_probable_token_each_time(model):
+def test_a_beam_of_one_is_greedy_search(model):
     limit = 9
     search = BeamSearch(model, beam=1, max_length_ratio=0.0, max_length_offset=limit)
     for source, (found,) in zip(SOURCES, search.search(SOURCES), strict=True):
@@ -140,7 +140,7 @@ def test_a_beam_of_one_takes_the_most_probable_token_each_time(model):
         assert found.tokens == tuple(tokens)
 
 
-def test_log_probability_is_that_of_teacher_forcing(model):
+def test_log_probability_equals_teacher_forcing(model):
     for alpha in (0.0, 1.5):
         search = BeamSearch(model, beam=4, n_best=4, length_penalty=alpha)
         for source, found in zip(SOURCES, search.search(SOURCES), strict=True):
@@ -151,7 +151,7 @@ def test_log_probability_is_that_of_teacher_forcing(model):
                 assert hypothesis.score == pytest.approx(total / ((5 + length) / 6) ** alpha)
 
 
-def test_a_sentence_does_not_see_its_neighbours(model):
+def test_sentences_of_a_batch_are_independent(model):
     search = BeamSearch(model, beam=3, n_best=3)
     together = search.search(SOURCES)
     alone = [search.search([source])[0] for source in SOURCES]
@@ -170,14 +170,14 @@ def test_n_best_are_sorted_and_distinct(model):
             assert not {PAD, BOS, EOS} & set(hypothesis.tokens[:-1])
 
 
-def test_fewer_best_are_the_first_of_more():
+def test_n_best_does_not_change_the_order():
     model = varied()
     three = BeamSearch(model, beam=5, n_best=3, length_penalty=0.0).search(SOURCES)
     five = BeamSearch(model, beam=5, n_best=5, length_penalty=0.0).search(SOURCES)
     assert_same(three, [found[:3] for found in five])
 
 
-def test_all_source_positions_are_the_exact_marginal():
+def test_top_k_of_all_positions_is_the_exact_marginal():
     model = varied()
     exact = BeamSearch(model, beam=3, n_best=3).search(SOURCES)
     longest = max(map(len, SOURCES))
@@ -186,7 +186,7 @@ def test_all_source_positions_are_the_exact_marginal():
 
 
 @pytest.mark.parametrize("emission", ["tanh", "product"])
-def test_top_k_scores_by_the_renormalised_best_positions(emission):
+def test_top_k_scores_with_the_renormalised_positions(emission):
     model = varied(emission=emission)
     source = SOURCES[2]
     (found,) = BeamSearch(model, top_k=2).search([source])[0]
@@ -205,7 +205,7 @@ def test_top_k_scores_by_the_renormalised_best_positions(emission):
     assert found.log_probability != pytest.approx(log_probability(model, source, found.tokens))
 
 
-def test_the_length_limit_closes_what_is_unfinished(model):
+def test_the_length_limit_completes_unfinished_hypotheses(model):
     with torch.no_grad():
         model.networks.emission.bias[EOS] -= 50.0
     search = BeamSearch(model, beam=3, n_best=3, max_length_ratio=1.5, max_length_offset=2)
@@ -218,7 +218,7 @@ def test_the_length_limit_closes_what_is_unfinished(model):
             assert hypothesis.log_probability == pytest.approx(total)
 
 
-def test_the_shortest_limit_leaves_the_empty_translation():
+def test_the_shortest_limit_gives_the_empty_translation():
     search = BeamSearch(varied(), beam=3, n_best=3, max_length_ratio=0.0, max_length_offset=1)
     assert [[h.tokens for h in found] for found in search.search(SOURCES)] == [[(EOS,)]] * 5
 
@@ -250,21 +250,21 @@ def test_no_sources_no_translations():
     assert BeamSearch(varied()).search([]) == []
 
 
-def test_refuses_an_empty_source():
-    with pytest.raises(ValueError, match="at least its EOS"):
+def test_an_empty_source_is_rejected():
+    with pytest.raises(ValueError, match="at least EOS"):
         BeamSearch(varied()).search([[4, EOS], []])
 
 
-def test_refuses_training_mode():
+def test_training_mode_is_rejected():
     with pytest.raises(ValueError, match="eval"):
         BeamSearch(tiny_model().train()).search(SOURCES)
 
 
-def test_refuses_a_model_that_diverged():
+def test_a_diverged_model_is_rejected():
     model = varied()
     with torch.no_grad():
         model.networks.emission.bias[4] = torch.nan
-    with pytest.raises(RunError, match="not numbers"):
+    with pytest.raises(RunError, match="not finite"):
         BeamSearch(model).search(SOURCES)
 
 
@@ -281,6 +281,6 @@ def test_refuses_a_model_that_diverged():
         {"max_length_offset": 0},
     ],
 )
-def test_refuses_numbers_out_of_range(options):
+def test_options_out_of_range_are_rejected(options):
     with pytest.raises(ConfigError):
         BeamSearch(tiny_model(), **options)

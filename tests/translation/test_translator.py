@@ -35,7 +35,7 @@ def translator(search, vocabularies):
     return Translator(search, *vocabularies)
 
 
-def test_lines_are_those_of_searching_one_by_one(translator, search, vocabularies):
+def test_translations_equal_those_of_single_searches(translator, search, vocabularies):
     source, target = vocabularies
     for line, translation in zip(LINES, translator.translate(LINES), strict=True):
         if not line.strip():
@@ -55,13 +55,15 @@ def test_lines_are_numbered_in_order(search, vocabularies):
 
 @pytest.mark.parametrize("window", [1, 2, 5, 100])
 @pytest.mark.parametrize("batch_tokens", [1, 12, 1000])
-def test_batches_and_windows_change_nothing(translator, search, vocabularies, window, batch_tokens):
+def test_batching_does_not_change_the_result(
+    translator, search, vocabularies, window, batch_tokens
+):
     other = Translator(search, *vocabularies, window=window, batch_tokens=batch_tokens)
     texts = [translation.text for translation in other.translate(LINES)]
     assert texts == [translation.text for translation in translator.translate(LINES)]
 
 
-def test_a_batch_keeps_within_its_budget(search, vocabularies, monkeypatch):
+def test_batches_are_within_the_token_budget(search, vocabularies, monkeypatch):
     sizes = []
     real = search.search
     monkeypatch.setattr(
@@ -89,12 +91,12 @@ def test_a_stream_is_read_one_window_ahead(search, vocabularies):
         assert len(read) <= number + 2
 
 
-def test_a_line_of_unknown_pieces_is_translated_and_marked(translator):
+def test_a_line_of_unknown_tokens_is_translated_and_marked(translator):
     marks = [translation.unknown for translation in translator.translate(LINES)]
     assert marks == [False] * (len(LINES) - 1) + [True]
 
 
-def test_a_line_that_is_too_long_is_refused_by_its_number(search, vocabularies, tmp_path):
+def test_a_line_that_is_too_long_is_rejected_with_its_number(search, vocabularies, tmp_path):
     translator = Translator(search, *vocabularies, max_source=30, window=2)
     lines = [*GERMAN[:2], "", "hund " * 40, GERMAN[0]]
     translations = translator.translate(lines, tmp_path / "in.de")
@@ -106,13 +108,13 @@ def test_a_line_that_is_too_long_is_refused_by_its_number(search, vocabularies, 
         list(translator.translate(lines))
 
 
-def test_a_line_of_just_the_most_pieces_is_translated(search, vocabularies):
+def test_a_line_of_maximum_length_is_translated(search, vocabularies):
     pieces = len(vocabularies[0].encode(GERMAN[2]))
     translator = Translator(search, *vocabularies, max_source=pieces)
     assert len(list(translator.translate([GERMAN[2]]))) == 1
 
 
-def test_one_string_is_refused_before_anything_is_translated(translator):
+def test_a_single_string_is_rejected(translator):
     with pytest.raises(UserError, match=r"lines is one string: .*\['der Hund'\]"):
         translator.translate("der Hund")
 
@@ -122,6 +124,6 @@ def test_no_lines(translator):
 
 
 @pytest.mark.parametrize("name", ["max_source", "batch_tokens", "window"])
-def test_refuses_numbers_out_of_range(search, vocabularies, name):
+def test_options_out_of_range_are_rejected(search, vocabularies, name):
     with pytest.raises(ConfigError, match=name):
         Translator(search, *vocabularies, **{name: 0})
