@@ -46,10 +46,10 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         if prior["is_observed"]:
             return observed_terms(model_trace)
         joint, rest = log_joint(model_trace, self.max_plate_nesting)
+        # Equals TraceEnum_ELBO, which synchronises with a GPU.
+        positions = scale_and_mask(joint.logsumexp(0), prior["scale"], prior["mask"])
+        evidence = positions.sum() + rest
         if "alignment" not in guide_trace:
-            # Equals TraceEnum_ELBO, which synchronises with a GPU.
-            positions = scale_and_mask(joint.logsumexp(0), prior["scale"], prior["mask"])
-            evidence = positions.sum() + rest
             return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))
 
         site = guide_trace.nodes["alignment"]
@@ -60,7 +60,7 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
 
         gap = total(categorical_kl(log_q, joint.detach().log_softmax(0), dim=0))
         own = own_parameters(guide, guide_trace, model, model_trace)
-        bound = total(joint.logsumexp(0)) + rest - _gradient_alone(gap, own)
+        bound = evidence - _gradient_alone(gap, own)
         with torch.no_grad():
             kl = total(categorical_kl(log_q, log_p, dim=0))
         return Terms(-bound, bound.detach() + kl, kl)

@@ -71,6 +71,11 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
         """Estimate the terms from K alignments per position."""
         model_trace, guide_trace = self._traces(model, guide, args, kwargs)
         site, prior = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
+        if not torch.equal(*(torch.as_tensor(each["scale"]) for each in (prior, site))):
+            raise IncompatibleError(
+                f"{type(self).__name__} scales a bound as a whole, but the model's scale is "
+                f"{prior['scale']} and the guide's {site['scale']}: apply poutine.scale to both"
+            )
         shape = (self.num_particles, *site["fn"].batch_shape[-MAX_PLATE_NESTING:])
         emission, rest = _observations(model_trace, site)
         log_prior, log_guide, log_emission = (

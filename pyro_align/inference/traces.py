@@ -29,6 +29,11 @@ def traces(elbo: Any, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[A
     name = type(elbo).__name__
     for program, trace in ((model, model_trace), (guide, guide_trace)):
         refuse_other_sites(trace, program, name)
+    if guide_trace.observation_nodes:
+        raise IncompatibleError(
+            f"{name} would ignore the observed site or factor {guide_trace.observation_nodes[0]!r} "
+            f"of {program_name(guide)}: use a stock ELBO such as pyro.infer.TraceGraph_ELBO"
+        )
     if is_observed(model_trace) and ALIGNMENT in guide_trace:
         raise IncompatibleError(
             f"{program_name(model)} observes the site {ALIGNMENT!r}, but {program_name(guide)} "

@@ -41,7 +41,7 @@ class AlignmentModel(Program):
             TypeError: if the subclass overrides it.
         """
         super().__init_subclass__(**kwargs)
-        if "states" in vars(cls):
+        if cls.states is not AlignmentModel.states:
             raise TypeError(
                 f"{cls.__name__} overrides states(batch), which beam search does not call: "
                 f"override prior(states) to change the distribution of alignments, or pass other "

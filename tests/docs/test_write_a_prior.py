@@ -71,3 +71,12 @@ def test_an_override_of_states_is_refused():
         class Shifted(AlignmentModel):
             def states(self, batch):
                 return dist.Delta(batch.target)
+
+    class Mixin:
+        def states(self, batch):
+            return dist.Delta(batch.target)
+
+    with pytest.raises(TypeError, match=r"Inherits overrides states\(batch\)"):
+
+        class Inherits(Mixin, AlignmentModel):
+            pass

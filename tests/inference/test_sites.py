@@ -214,6 +214,32 @@ def test_baselines_work_with_a_scaled_model(baseline):
     assert half == pytest.approx(0.5 * objective.loss(model, guide, BATCH))
 
 
+def test_a_scaled_guide_leaves_the_models_gradient_alone():
+    model, guide = categorical()
+    alone = ExactMarginal().differentiable_loss(model, NoGuide(model), BATCH)
+    beside = ExactMarginal().differentiable_loss(model, poutine.scale(guide, 0.5), BATCH)
+    torch.testing.assert_close(gradient(beside, model), gradient(alone, model))
+
+
+@pytest.mark.parametrize("objective", [ImportanceWeightedBound, VIMCO, ReweightedWakeSleep])
+def test_importance_weights_are_scaled_as_a_whole_or_refused(objective):
+    model, guide = categorical()
+    with pytest.raises(IncompatibleError, match=r"model's scale is 0\.5 and the guide's 1\.0"):
+        objective(samples=2).loss(poutine.scale(model, 0.5), guide, BATCH)
+
+
+@each(EVERY)
+def test_a_factor_in_the_guide_is_refused_by_name(objective, pair):
+    model, guide = pair()
+
+    def weighted(batch):
+        pyro.factor("weight", torch.tensor(3.0), has_rsample=True)
+        return guide(batch)
+
+    with pytest.raises(IncompatibleError, match=r"'weight' of weighted"):
+        objective().loss(model, weighted, BATCH)
+
+
 def test_a_model_without_the_attributes_of_a_baseline_is_rejected_in_one_line():
     def bare(batch):
         return None
