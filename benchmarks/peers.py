@@ -121,10 +121,10 @@ class Theirs:
         return seconds, tokens
 
 
-def environment(folder: Path) -> Path:
-    """Make JoeyNMT's environment; its Python."""
+def environment(folder: Path, *further: str) -> Path:
+    """Make JoeyNMT's environment, with further packages; its Python."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES]
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES, *further]
     subprocess.run(pip, check=True, stdout=sys.stderr)
     return folder / "bin" / "python"
 

@@ -19,6 +19,7 @@ PACKAGES = [
         "metrics",
         "models",
         "networks",
+        "nn",
         "posterior",
         "training",
         "translation",

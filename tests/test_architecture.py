@@ -30,7 +30,9 @@ LAYERS = (
     },
     {"training", "posterior", "translation", "alignment", "hmm", "registry", "config", "settings"},
     {"models", "guides"},
-    {"inference", "networks", "distributions", "metrics"},
+    {"inference", "networks", "metrics"},
+    {"nn"},
+    {"distributions"},
     {"corpus", "batch", "compression", "constraints", "errors", "files", "folders", "outline"},
 )
 """From the top down: a part imports from its own layer and from those below."""
@@ -107,6 +109,30 @@ def breaches(importer: str, parts: set[str]) -> list[str]:
 def test_imports_run_one_way(path):
     importer = part(path.relative_to(ROOT).with_suffix("").parts)
     assert not breaches(importer, imports(path) - {""})
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "nn").glob("*.py")), ids=lambda path: path.name)
+def test_nn_is_plain_pytorch(path):
+    """Its layers serve models outside the package: no Pyro, no batch of the package."""
+    assert imports(path) <= {"distributions", "errors"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert "pyro" not in outside(tree)
+
+
+def outside(tree: ast.Module) -> set[str]:
+    """Top-level names of the packages that a module imports."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_imports_of_pyro_are_seen():
+    assert "pyro" in outside(ast.parse("def late():\n    from pyro.infer import SVI"))
+    assert "pyro" not in outside(ast.parse("from pyro_align.distributions import at_least_fp32"))
 
 
 def test_no_two_parts_import_each_other():

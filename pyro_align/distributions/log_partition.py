@@ -5,8 +5,8 @@ and then uses the first columns of ``W``), the normalisers ``Z_lr = Σ_v exp(a_l
 one matrix product. Each factor is first divided by its largest value. If the two factors have their
 mass on different tokens, all products may still underflow in fp32; in double precision, which
 reaches e⁻⁷⁰⁰, this needs logits that differ by hundreds. On a CPU the sums are therefore checked
-and recomputed in double precision if necessary; on a GPU, where a check would synchronise, they are
-always computed in double precision.
+and recomputed in double precision if necessary; on a GPU, where a check would synchronise, and in a
+compiled graph, which cannot branch on values, they are always computed in double precision.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Factors:
     ) -> _Factors:
         """Compute from features and tokens, in double precision if fp32 is not sufficient."""
         a, c = _shifted(left, weight, bias), _shifted(right, weight)
-        if left.device.type == "cpu":
+        if left.device.type == "cpu" and not torch.compiler.is_compiling():
             factors = cls._exponentiated(a, c, value)
             if not bool((factors.sums < SMALLEST).any()):
                 return factors
@@ -164,7 +164,11 @@ class _PairLogProb(torch.autograd.Function):
     def backward(ctx: Any, grad: Float[Tensor, "shared left right"]) -> tuple[Tensor | None, ...]:
         left, right, weight, bias, value, *kept = ctx.saved_tensors
         grad_left, grad_right = torch.empty_like(left), torch.empty_like(right)
-        grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        # Sums over chunks, in fp32 also for parameters in half precision.
+        grad_weight, grad_bias = (
+            torch.zeros_like(each, dtype=torch.promote_types(each.dtype, torch.float32))
+            for each in (weight, bias)
+        )
         with torch.autocast(left.device.type, enabled=ctx.autocast):
             rows = left.shape[1] + right.shape[1]
             for i, chunk in enumerate(_chunks(left, rows, bias)):
@@ -178,12 +182,14 @@ class _PairLogProb(torch.autograd.Function):
                     slopes, (left, right), (grad_left, grad_right), strict=True
                 ):
                     size = features.shape[-1]
+                    slope = slope.to(weight.dtype)
                     grad_features[chunk] = slope @ weight[:, :size]
                     slope, part = slope.flatten(0, 1), features[chunk].flatten(0, 1)
-                    if ctx.autocast:
+                    if ctx.autocast or part.dtype != grad_weight.dtype:
                         grad_weight[:, :size] += slope.T @ part
                     else:  # accumulated by the product itself
                         grad_weight[:, :size].addmm_(slope.T, part)
+        grad_weight, grad_bias = grad_weight.to(weight.dtype), grad_bias.to(bias.dtype)
         return grad_left, grad_right, grad_weight, grad_bias, None, None
 
 

@@ -14,7 +14,9 @@ below all other logits that its probability is exactly zero in fp32, fp64 and bf
 
 
 def mask_logits(
-    logits: Float[Tensor, "*shape source"], mask: Bool[Tensor, "*broad source"]
+    logits: Float[Tensor, "*shape source"],
+    mask: Bool[Tensor, "*broad source"],
+    value: float = MASKED_LOGIT,
 ) -> Float[Tensor, "*shape source"]:
-    """Set logits to :data:`MASKED_LOGIT` where ``mask`` is false; ``mask`` is broadcast."""
-    return logits.masked_fill(~mask, MASKED_LOGIT)
+    """Set logits to a finite ``value`` where ``mask`` is false; ``mask`` is broadcast."""
+    return logits.masked_fill(~mask, value)

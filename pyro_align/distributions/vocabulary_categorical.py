@@ -108,7 +108,8 @@ class VocabularyCategorical(TorchDistribution):
         for part, weight in zip(features.split(rows), weights.split(rows), strict=True):
             probs = at_least_fp32(linear(part, self.weight, self.bias)).softmax(-1)
             # As probabilities: one matrix product, which takes half the time of a logsumexp.
-            mixed = (weight.to(probs.dtype) @ probs).squeeze(1)
+            with torch.autocast(probs.device.type, enabled=False):
+                mixed = (weight.to(probs.dtype) @ probs).squeeze(1)
             parts.append(mixed.clamp_min(torch.finfo(mixed.dtype).tiny).log())
         return torch.cat(parts).reshape(*shape[:-1], len(self.bias))
 
@@ -157,8 +158,11 @@ class _ChunkedLogProb(torch.autograd.Function):
         features, weight, bias, value, largest, sums, *kept = ctx.saved_tensors
         rows = chunks.chunk_rows(len(bias), bias.device)
         grad_features = torch.empty_like(features)
-        grad_weight = torch.zeros_like(weight)
-        grad_bias = torch.zeros_like(bias)
+        # Sums over chunks, in fp32 also for parameters in half precision.
+        grad_weight, grad_bias = (
+            torch.zeros_like(each, dtype=torch.promote_types(each.dtype, torch.float32))
+            for each in (weight, bias)
+        )
         grad = grad.unsqueeze(-1)
         share = -grad / sums
         with torch.autocast(features.device.type, enabled=ctx.autocast):
@@ -172,10 +176,11 @@ class _ChunkedLogProb(torch.autograd.Function):
                     scores = at_least_fp32(linear(part, weight, bias))
                     slope = scores.sub_(largest[chunk]).exp_().mul_(share[chunk])
                 slope.scatter_add_(-1, gold, grad[chunk])
+                grad_bias += slope.sum(0)
+                slope = slope.to(weight.dtype)
                 grad_features[chunk] = slope @ weight
-                if ctx.autocast:
+                if ctx.autocast or part.dtype != grad_weight.dtype:
                     grad_weight += slope.T @ part
                 else:  # accumulated by the product itself
                     grad_weight.addmm_(slope.T, part)
-                grad_bias += slope.sum(0)
-        return grad_features, grad_weight, grad_bias, None, None
+        return grad_features, grad_weight.to(weight.dtype), grad_bias.to(bias.dtype), None, None

@@ -15,6 +15,7 @@ from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.program import Program
 from pyro_align.inference.sharing import shared
 from pyro_align.networks import SequenceToSequence, States
+from pyro_align.nn import expected
 
 
 class AlignmentModel(Program):
@@ -104,5 +105,5 @@ class AlignmentModel(Program):
 
         This is soft attention.
         """
-        weights = self.prior(states).probs.to(states.memory.values.dtype)
-        return self.networks.emission(states.hidden, weights @ states.memory.values)
+        context = expected(states.memory.values, self.prior(states).probs)
+        return self.networks.emission(states.hidden, context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pyro
-import torch
 from jaxtyping import Float, Int
 from pyro.nn import pyro_method
 from torch import Tensor
@@ -12,7 +11,8 @@ from pyro_align.batch import Batch
 from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
-from pyro_align.networks import States, expected, pick
+from pyro_align.networks import States
+from pyro_align.nn import expected, pick
 
 
 class CategoricalModel(AlignmentModel):
@@ -52,17 +52,10 @@ class CategoricalModel(AlignmentModel):
         self, states: States, top_k: int | None = None
     ) -> Float[Tensor, "batch target vocabulary"]:
         """Compute ``log Σ_s p(z_t = s) p(y_t | z_t = s)`` over all or the K best positions."""
-        log_weights, memory = self.prior(states).logits, states.memory
-        values, factors = memory.values.unsqueeze(1), memory.factors
-        if top_k is not None and top_k < log_weights.shape[-1]:
-            best, positions = log_weights.topk(top_k, dim=-1)
-            best = best.log_softmax(-1)
-            if factors is None:
-                log_weights, values = best, values.take_along_dim(positions.unsqueeze(-1), 2)
-            else:  # reuse the precomputed factors of all positions
-                nothing = torch.full_like(log_weights, -torch.inf)
-                log_weights = nothing.scatter(-1, positions, best)
-        emission = self.networks.emission(states.hidden.unsqueeze(2), values)
-        if factors is None:
-            return emission.mixture(log_weights)
-        return emission.mixture(log_weights, factors.unsqueeze(1))
+        return self.networks.emission.log_mixture(
+            states.hidden,
+            states.memory.values,
+            self.prior(states).logits,
+            top_k=top_k,
+            factors=states.memory.factors,
+        )

@@ -12,7 +12,8 @@ from pyro_align.batch import Batch
 from pyro_align.distributions import PaddedDirichlet, TokenDistribution, concentrations
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
-from pyro_align.networks import States, expected
+from pyro_align.networks import States
+from pyro_align.nn import expected
 
 
 class DirichletModel(AlignmentModel):

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from pyro_align.distributions import at_least_fp32, mask_logits
-from pyro_align.networks.attention import Scorer
 from pyro_align.networks.recurrence import Cell, ForwardRecurrence, RecurrentState
+from pyro_align.nn import Scorer, expected
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,7 @@ class InputFeedingDecoder(Decoder):
             step = torch.cat([position, context.unsqueeze(1)], dim=-1)
             hidden, recurrent = self.recurrence(step, recurrent)
             scores = self.scores(hidden, memory)
-            weights = scores.softmax(-1).to(memory.annotations.dtype)
-            context = (weights @ memory.annotations).squeeze(1)
+            context = expected(memory.annotations, scores.softmax(-1)).squeeze(1)
             hiddens.append(hidden)
             all_scores.append(scores)
         after = DecoderState(recurrent, context, state.position + embedded.shape[1])

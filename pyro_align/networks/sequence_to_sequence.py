@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from pyro_align.batch import BOS, PAD, UNK, Batch
 from pyro_align.errors import ConfigError
-from pyro_align.networks.attention import SCORERS
 from pyro_align.networks.config import NetworkConfig
 from pyro_align.networks.decoder import (
     Decoder,
@@ -19,8 +18,8 @@ from pyro_align.networks.decoder import (
     Memory,
     PlainDecoder,
 )
-from pyro_align.networks.emission import EMISSIONS
 from pyro_align.networks.encoder import Encoder
+from pyro_align.nn import EMISSIONS, SCORERS
 
 __all__ = ["Memory", "SequenceToSequence", "States"]
 

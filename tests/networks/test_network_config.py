@@ -34,7 +34,7 @@ def test_a_configuration_is_immutable():
 
 
 def test_dot_attention_needs_equal_sizes():
-    with pytest.raises(ConfigError, match=r"decoder_hidden \(5\).*\(6\).*'general'"):
+    with pytest.raises(ConfigError, match=r"\(5 features\).*\(6\).*decoder_hidden.*'general'"):
         tiny_networks(attention="dot", decoder_hidden=5, encoder_hidden=3)
     tiny_networks(attention="dot", decoder_hidden=6, encoder_hidden=3)
 

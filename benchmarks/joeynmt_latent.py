@@ -1,0 +1,95 @@
+"""A latent head in a model of JoeyNMT: its own validation loss at equal steps, and the step's cost.
+
+    PYRO_ALIGN_DATA=… python benchmarks/joeynmt_latent.py --save
+
+Multi30k German–English, one thread. Three models of JoeyNMT 2.3.0 are trained on the same batches,
+in turns of one step: as it is (soft attention), with a second head of `pyro_align.nn` whose
+alignment is summed out, and with the same head and emission where the head is soft, so that what
+the emission gives and what the latent alignment gives can be told apart. The loss is JoeyNMT's own,
+`model(return_type="loss")`, on the validation set. JoeyNMT and this package
+run in an environment of their own, made in a temporary folder unless --python names one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+from common import machine, markdown, save
+from peers import RECIPE, environment, ids_of
+
+from pyro_align.config import Config
+from pyro_align.corpus import ParallelText
+from pyro_align.run import Run
+from pyro_align.training import index
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=400, help="steps of training for each model")
+    parser.add_argument("--every", type=int, default=100, help="steps between validations")
+    parser.add_argument("--python", type=Path, help="of an environment that has JoeyNMT")
+    parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--save", action="store_true", help="write results/joeynmt_latent.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        python = options.python or environment(folder / "joeynmt", str(ROOT))
+        config = Config.load(RECIPE, options.extra)
+        run = Run.create(config, folder / "run", echo=lambda line: None)
+        vocabularies = (run.source_vocabulary, run.target_vocabulary)
+        train, valid = (
+            index(ParallelText.open(files), vocabularies, config.data)
+            for files in (config.data.train, config.data.valid)
+        )
+        network = config.network
+        given = {
+            "embedding": network.embedding,
+            "encoder_hidden": network.encoder_hidden,
+            "decoder_hidden": network.decoder_hidden,
+            "layers": network.encoder_layers,
+            "dropout": network.dropout,
+            "vocabularies": [len(each) for each in vocabularies],
+            "learning_rate": config.training.learning_rate,
+            "clip": config.training.clip,
+            "every": options.every,
+            "train": ids_of(train, config, options.steps),
+            "valid": ids_of(valid, config, len(valid)),
+        }
+        (folder / "given.json").write_text(json.dumps(given))
+        side = Path(__file__).with_name("joeynmt_latent_side.py")
+        done = subprocess.run(
+            [python, "-W", "ignore", side, folder / "given.json"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    report = f"{markdown(table(json.loads(done.stdout), options.every))}\n\n{machine('one thread')}"
+    print(report)
+    if options.save:
+        save("joeynmt_latent", "A latent head in JoeyNMT 2.3.0", report)
+
+
+def table(found: dict[str, dict], every: int) -> pd.DataFrame:
+    """Validation loss by steps, and the cost of a step."""
+    own = next(iter(found.values()))["step"]
+    return pd.DataFrame(
+        {
+            "model": name,
+            "parameters": f"{each['parameters']:,}",
+            **{f"loss after {i * every}": f"{loss:.3f}" for i, loss in enumerate(each["losses"])},
+            "step, ms": f"{1000 * each['step']:.0f}",
+            "to JoeyNMT's": f"{each['step'] / own:.2f}x",
+        }
+        for name, each in found.items()
+    )
+
+
+if __name__ == "__main__":
+    main()

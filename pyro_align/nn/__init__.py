@@ -1,0 +1,6 @@
+"""Latent attention for any PyTorch model: plain ``nn.Module``s, scorers and emissions."""
+
+import lazy_loader
+
+# Names are imported on first use: torch takes seconds to import.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
