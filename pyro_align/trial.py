@@ -25,6 +25,7 @@ from pyro_align.inference import Objective
 from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import score_positions
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
+from pyro_align.translation import BeamSearch
 
 VOCABULARY = 20
 """Pieces of both sides of the trial's networks."""
@@ -102,6 +103,7 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
             f"model {_name(model)}: next_token returns the shape {tuple(log_probs.shape)}, "
             f"expected {expected}: (sentences, positions, target vocabulary)"
         )
+    _check_search(model, batch)
     with _explained(f"validation fails with {names}", type(guide), type(model)):
         scores = score_positions(model, guide, batch)
     if model.latent == "simplex":  # next_token stands for an integral that has no closed form
@@ -113,6 +115,32 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
             f"model {_name(model)}: next_token gives a small batch the log probability "
             f"{searched.sum():.4f}, but forward {scores.log_evidence.sum():.4f} with alignments "
             f"summed out: take the prior from self.prior(states) and the same emission in both"
+        )
+
+
+def _check_search(model: Any, batch: Batch) -> None:
+    """A beam search gives a translation the probability that it has when it is read at once."""
+    training = model.training
+    model.eval()
+    sources = [
+        row[:length].tolist()
+        for row, length in zip(batch.source, batch.source_lengths, strict=True)
+    ]
+    with _explained(f"model {_name(model)}: beam search fails", type(model)), torch.no_grad():
+        found = BeamSearch(model, beam=2, n_best=2, max_length_ratio=1.0).search(sources)
+        best = [hypotheses[-1] for hypotheses in found]
+        read = Batch.from_ids(sources, [each.tokens for each in best], noise=batch.noise)
+        log_probs = model.next_token(model.states(read))
+    model.train(training)
+    of_tokens = log_probs.gather(-1, read.target.unsqueeze(-1)).squeeze(-1)
+    at_once = of_tokens.masked_fill(~read.target_mask, 0.0).sum(1)
+    searched = at_once.new_tensor([each.log_probability for each in best])
+    if not torch.allclose(searched, at_once, rtol=1e-3, atol=1e-3):
+        raise ConfigError(
+            f"model {_name(model)}: beam search gives a translation the log probability "
+            f"{searched[0]:.4f}, but next_token {at_once[0]:.4f} if it is given all positions at "
+            f"once: take target positions from states.positions, not from the shape of "
+            f"states.scores"
         )
 
 

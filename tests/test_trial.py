@@ -118,6 +118,13 @@ class TwoPriors(CategoricalModel):
             return pyro.sample("tokens", self.emission(states, alignment), obs=batch.target)
 
 
+class CountsFromZero(CategoricalModel):
+    def prior(self, states):
+        target, source = states.scores.shape[-2:]
+        distance = torch.arange(source) - torch.arange(target).unsqueeze(-1)
+        return dist.Categorical(logits=states.scores - distance**2)
+
+
 class NothingObserved(CategoricalModel):
     def forward(self, batch):
         states = self.states(batch)
@@ -145,6 +152,7 @@ GUIDE_MISTAKES = {
 MODEL_MISTAKES = {
     "ShortPrediction": r"next_token returns the shape \(2, 1, 20\), expected \(2, 5, 20\)",
     "TwoPriors": r"next_token gives .* but forward .* take the prior from self\.prior\(states\)",
+    "CountsFromZero": r"beam search gives .* but next_token .* take .* from states\.positions",
     "NothingObserved": r"model NothingObserved has no site 'tokens'; it has none: call pyro",
 }
 
