@@ -170,8 +170,6 @@ def derived(config: Config, folder: Path, changes: Mapping[str, Any]) -> Config:
                 f"{key} cannot be changed from {folder} on: the weights and vocabularies of that "
                 f"run are kept, and they fit what it was made with; start a new run to change it"
             )
-        if key == "data.synthetic":
-            raise ConfigError(f"{key}: the built-in corpus is the one that {folder} has")
     found = with_own_code(config, folder).changed({"training.freeze_model": False, **changes})
     old, new = config.data, found.data
     if "data.gold" not in changes and (new.test or new.valid) != (old.test or old.valid):

@@ -83,7 +83,7 @@ class DataConfig(Table):
     train: list[ExpandedPath] | None = Field(
         None,
         description="training text: source and target file, or one .tsv or .jsonl; plain or "
-        "compressed",
+        "compressed; default: the built-in corpus",
     )
     valid: list[ExpandedPath] | None = Field(None, description="validation text, given as train")
     test: list[ExpandedPath] | None = Field(
@@ -91,12 +91,6 @@ class DataConfig(Table):
     )
     gold: ExpandedPath | None = Field(
         None, description="links of the test text; the ending says their format"
-    )
-    synthetic: int = Field(
-        8000,
-        gt=0,
-        le=10_000_000,
-        description="pairs of the built-in corpus, used where train is not given",
     )
     max_length: int = Field(
         256, gt=1, le=2**20, description="longest side of a pair, in pieces with EOS"
@@ -196,7 +190,7 @@ class TrainingConfig(Table):
 class Config(Table):
     """A whole fit."""
 
-    seed: Seed = Field(1, description="seed of weights, samples, batches and the built-in corpus")
+    seed: Seed = Field(1, description="seed of weights, samples and batches")
     data: DataConfig = DataConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     network: NetworkConfig = NetworkConfig()

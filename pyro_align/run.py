@@ -19,6 +19,7 @@ from pyro_align.components import (
 )
 from pyro_align.config import Component, Config
 from pyro_align.corpus import GoldLinks, IndexedCorpus, LinkFile, ParallelText, Vocabulary
+from pyro_align.corpus.demo import demo_text
 from pyro_align.corpus.lines import check_rereadable
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.evaluation import (
@@ -43,7 +44,6 @@ from pyro_align.run_folder import (
     prepare_from,
     read_facts,
     refuse_other_text,
-    synthetic_text,
     texts,
     write_status,
 )
@@ -294,7 +294,7 @@ class Run(RunDisplay):
         """The text to evaluate a finished fit on, and the file of its gold links, if any."""
         data = self.config.data
         if data.train is None:
-            return synthetic_text(self.path, "test"), self.path / "data" / "test.links"
+            return demo_text(self.path / "data", "test"), self.path / "data" / "test.links"
         return ParallelText.open(data.test or data.valid or []), data.gold
 
     def test_pairs(

@@ -13,6 +13,7 @@ import pyro_align
 from pyro_align import training  # imports torch when a name of it is used
 from pyro_align.config import Config
 from pyro_align.corpus import ParallelText
+from pyro_align.corpus.demo import demo_text, write_demo
 from pyro_align.errors import RunError
 from pyro_align.files import atomic_write
 
@@ -30,10 +31,8 @@ Echo = Callable[[str], None]
 
 def prepare(config: Config, folder: Path, echo: Echo) -> None:
     """Fill a folder with all that a fit begins with: text, vocabularies trained on it, facts."""
-    from pyro_align.corpus import synthetic
-
     if config.data.train is None:
-        synthetic.write(config.data.synthetic, config.seed, folder / "data")
+        write_demo(folder / "data")
     _write_facts(config, folder)
     source, target = training.make_vocabularies(config.vocabulary, texts(config, folder)["train"])
     echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
@@ -129,13 +128,9 @@ def texts(config: Config, folder: Path) -> dict[str, ParallelText]:
     """Training and validation text; the built-in corpus lies in the run's folder."""
     data = config.data
     if data.train is None or data.valid is None:
-        return {"train": synthetic_text(folder, "train"), "valid": synthetic_text(folder, "val")}
+        demo = folder / "data"
+        return {"train": demo_text(demo, "train"), "valid": demo_text(demo, "val")}
     return {"train": ParallelText.open(data.train), "valid": ParallelText.open(data.valid)}
-
-
-def synthetic_text(folder: Path, part: str) -> ParallelText:
-    """``train``, ``val`` or ``test`` of the built-in corpus."""
-    return ParallelText.open([folder / "data" / f"{part}.{side}" for side in ("de", "en")])
 
 
 def refuse_other_text(config: Config, folder: Path, mend: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gzip
 import multiprocessing
 import os
 import random
@@ -10,12 +11,14 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pyro_align.config import Config
+from pyro_align.corpus import demo
 from pyro_align.run import Run
 
 if multiprocessing.parent_process() is None:
@@ -64,6 +67,17 @@ def write_corpus(folder: Path, train: int = 60, valid: int = 12) -> dict[str, li
         "train": write_text(folder, "train", sentence_pairs(train, 1)),
         "valid": write_text(folder, "valid", sentence_pairs(valid, 2)),
     }
+
+
+def short_demo(folder: Path, train: int = 20, held_out: int = 6) -> dict[str, Path]:
+    """The first pairs of each part of the built-in corpus, to set in ``demo.FILES``."""
+    files = {}
+    for part, file in demo.FILES.items():
+        with gzip.open(file, "rt", encoding="utf-8") as whole:
+            lines = islice(whole, train if part == "train" else held_out)
+            files[part] = folder / f"{part}.tsv"
+            files[part].write_text("".join(lines), encoding="utf-8")
+    return files
 
 
 SETTINGS: dict[str, Any] = {

@@ -16,6 +16,7 @@ from runs import (
     sentence_pairs,
     shared_corpus,
     shared_run,
+    short_demo,
     silent,
     tiny_config,
     write_corpus,
@@ -24,7 +25,7 @@ from runs import (
 from safetensors.torch import load_file
 
 import pyro_align
-from pyro_align.corpus import ParallelText
+from pyro_align.corpus import ParallelText, demo
 from pyro_align.errors import ConfigError, IncompatibleError, RunError
 from pyro_align.inference import ScoreFunctionELBO
 from pyro_align.run import Run
@@ -290,19 +291,13 @@ def test_code_of_ones_own_goes_along(tmp_path):
 
 
 def test_the_built_in_corpus_is_copied(tmp_path, monkeypatch):
-    written = []
-
-    def write(pairs, seed, directory):
-        written.append(pairs)
-        directory.mkdir()
-        for name, count in (("train", 20), ("val", 6), ("test", 6)):
-            write_text(directory, name, sentence_pairs(count, len(name)))
-            (directory / f"{name}.links").write_text("0-0 1-1\n" * count)
-
-    monkeypatch.setattr("pyro_align.corpus.synthetic.write", write)
-    old = fitted(tiny_config({}, network__cell="gru", training__max_steps=1), tmp_path / "old")
+    config = tiny_config({}, vocabulary__size=60, network__cell="gru", training__max_steps=1)
+    with monkeypatch.context() as short:
+        short.setattr(demo, "FILES", short_demo(tmp_path))
+        old = fitted(config, tmp_path / "old")
     run = old.swap_guide("transformer", seed=9, echo=silent)
-    assert len(written) == 1
+    for file in (old.path / "data").iterdir():
+        assert (run.path / "data" / file.name).read_bytes() == file.read_bytes()
     shutil.rmtree(old.path)
     run.fit(echo=silent)
     text, gold = run.test_text()
@@ -353,7 +348,6 @@ REFUSED = {
     ),
     "a model": ({"guide": "amortized", "model__name": "soft"}, ConfigError, r"model\.name"),
     "a vocabulary": ({"guide": "amortized", "vocabulary__size": 9}, ConfigError, "vocabulary"),
-    "another corpus": ({"guide": "amortized", "data__synthetic": 9}, ConfigError, "built-in"),
     "a guide that does not fit": ({"guide": "amortized-dirichlet"}, IncompatibleError, "simplex"),
     "an objective that does not fit": (
         {"guide": "amortized", "objective": "gumbel-softmax"},

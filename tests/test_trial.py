@@ -275,7 +275,6 @@ def test_the_command_line_prints_the_line(own, tmp_path):
         ({"training.learning_rate": float("inf")}, "training.learning_rate: .*finite number"),
         ({"training.epochs": 10**11}, "training.epochs: .*less than 2147483648"),
         ({"training.devices": 10**11}, "training.devices: .*less than or equal to 4096"),
-        ({"data.synthetic": 10**11}, "data.synthetic: .*less than or equal to 10000000"),
         ({"vocabulary.size": 10**11}, "vocabulary.size: .*less than or equal to 1000000"),
     ],
 )

@@ -23,15 +23,14 @@ from pyro_align.report import write_report
 from pyro_align.run import Run
 
 IMAGES = Path(__file__).parents[1] / "images"
-PAIRS, EPOCHS = 4000, 4
+EPOCHS = 4
 SENTENCE = 2
 """Which one of the test text the pictures show."""
 
 
 def fitted(folder: Path, *settings: str) -> Run:
     """A run on the built-in corpus."""
-    sizes = [f"data.synthetic={PAIRS}", f"training.epochs={EPOCHS}"]
-    config = Config.load(recipe("demo"), [*sizes, *settings])
+    config = Config.load(recipe("demo"), [f"training.epochs={EPOCHS}", *settings])
     return Run.create(config, folder).fit()
 
 

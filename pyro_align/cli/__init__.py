@@ -20,7 +20,6 @@ COMMANDS = {
     "compare": "pyro_align.cli.compare:compare",
     "diagnose": "pyro_align.cli.diagnose:diagnose",
     "inspect": "pyro_align.cli.inspect:inspect",
-    "data": "pyro_align.cli.data:data",
     "list": "pyro_align.cli.list:list_names",
     "settings": "pyro_align.cli.settings:settings",
 }

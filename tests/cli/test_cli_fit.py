@@ -12,18 +12,17 @@ from click.testing import CliRunner
 from runs import (
     checkpoint,
     copied,
-    sentence_pairs,
     settings,
     shared_corpus,
     shared_run,
+    short_demo,
     toml,
     write_corpus,
-    write_text,
 )
 
 import pyro_align
 from pyro_align.cli import main
-from pyro_align.config import Config, recipe
+from pyro_align.corpus import demo
 from pyro_align.errors import OutputError
 from pyro_align.files import atomic_write
 from pyro_align.inference import EnumeratedELBO
@@ -328,19 +327,9 @@ def test_killed_and_resumed(tmp_path):
 
 
 def test_the_built_in_corpus(tmp_path, monkeypatch):
-    written = []
-
-    def write(pairs, seed, directory):
-        written.append((pairs, seed))
-        directory.mkdir()
-        for name, count in (("train", 20), ("val", 6), ("test", 6)):
-            write_text(directory, name, sentence_pairs(count, len(name)))
-            (directory / f"{name}.links").write_text("0-0 1-1\n" * count)
-
-    monkeypatch.setattr("pyro_align.corpus.synthetic.write", write, raising=False)
-    result = call("fit", *fit_flags(), "--seed", 4)
+    monkeypatch.setattr(demo, "FILES", short_demo(tmp_path))
+    result = call("fit", *fit_flags(vocabulary__size=60))
     assert result.exit_code == 0, result.output
-    assert written == [(Config.load(recipe("demo")).data.synthetic, 4)]
     assert "AER of the posterior" in result.stdout
     run = pyro_align.load(tmp_path / "runs" / "demo-categorical")
     assert run.config.guide.name == "corrected-prior"

@@ -94,7 +94,6 @@ def test_every_path_of_every_command_is_checked(command, parameter):
         ("inspect run file file --out no/report.html", "there is no folder no"),
         ("inspect run file file --out -", "standard output is not supported here"),
         ("diagnose run --plot folder", "is a folder"),
-        ("data synthetic --out -", "give its name"),
         ("score - -", "either LINKS or GOLD"),
     ],
 )

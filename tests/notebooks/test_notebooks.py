@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import WORKPLACE
+from runs import WORKPLACE, short_demo
 
 nbformat = pytest.importorskip("nbformat", reason="notebooks are not run: pip install nbformat")
 nbclient = pytest.importorskip("nbclient", reason="notebooks are not run: pip install nbclient")
@@ -22,22 +22,28 @@ kernelspec = pytest.importorskip(
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 SIZES = {
-    "first_fit": {"PAIRS": 60, "EPOCHS": 1, "SENTENCES": 3, "BEAM": 1},
-    "swap_a_guide": {"PAIRS": 60, "EPOCHS": 1, "GUIDE_EPOCHS": 1, "SENTENCES": 10},
+    "first_fit": {"STEPS": 3, "SENTENCES": 3, "BEAM": 1},
+    "swap_a_guide": {"STEPS": 3, "GUIDE_STEPS": 3, "SENTENCES": 10},
     "prior_against_posterior": {
         "RUN": None,
         "TEXT": None,
         "GOLD": None,
-        "PAIRS": 60,
-        "EPOCHS": 1,
+        "STEPS": 3,
         "SENTENCES": 12,
         "FIGURES": 1,
     },
-    "diagnosing_gradients": {"PAIRS": 60, "EPOCHS": 1, "SENTENCES": 2, "DRAWS": 8},
+    "diagnosing_gradients": {"STEPS": 3, "SENTENCES": 2, "DRAWS": 8},
 }
 """What the first cell of each notebook sets, at the size of a test."""
 
-STRICT = "import warnings; warnings.simplefilter('error')"
+SHORT = """
+import warnings
+from pathlib import Path
+from pyro_align.corpus import demo
+warnings.simplefilter("error")
+demo.FILES.update({part: Path(f"{part}.tsv").resolve() for part in demo.FILES})
+"""
+"""What a notebook starts with in a test: warnings are errors, the built-in corpus is short."""
 
 
 def read(name: str) -> Any:
@@ -71,7 +77,8 @@ def run_small(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, found: s
     notebook = read(name)
     assert notebook.cells[1].metadata.tags == ["parameters"]
     notebook.cells[1].source = "\n".join(f"{key} = {value}" for key, value in SIZES[name].items())
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
+    short_demo(folder, train=60, held_out=20)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(SHORT))
     last = f"import json, sys\nprint(json.dumps([sys.executable, {found}]))"
     notebook.cells.append(nbformat.v4.new_code_cell(last))
     client = nbclient.NotebookClient(
@@ -143,7 +150,7 @@ def test_first_fit(tmp_path, monkeypatch):
     )
     evidence, elbo, gap, sentences, rates, shown, units, has_gold, kept = found
     assert evidence - elbo == pytest.approx(gap, rel=1e-2, abs=1e-4)
-    assert sentences == 500
+    assert sentences == 20
     assert rates == ["guide", "posterior", "prior"]
     assert (shown, units, has_gold, kept) == (3, "words", True, True)
     (view,) = data(notebook, "view", "text/html")

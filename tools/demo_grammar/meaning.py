@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, Literal
 
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import lexicon
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.lexicon import English, German, Lexeme
+from demo_grammar import english_forms as en
+from demo_grammar import lexicon
+from demo_grammar import morphology as de
+from demo_grammar.lexicon import English, German, Lexeme
 
 Token = tuple[str, tuple[Hashable, ...]]
 """A word and what made it."""

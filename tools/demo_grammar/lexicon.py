@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Generic, TypeVar
 
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic import words
+from demo_grammar import english_forms as en
+from demo_grammar import morphology as de
+from demo_grammar import words
 
 German = TypeVar("German", covariant=True)
 English = TypeVar("English", covariant=True)

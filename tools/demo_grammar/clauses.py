@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Final, Literal
 
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import lexicon
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.lexicon import Frame, Verb
-from pyro_align.corpus.synthetic.meaning import (
+from demo_grammar import english_forms as en
+from demo_grammar import lexicon
+from demo_grammar import morphology as de
+from demo_grammar.lexicon import Frame, Verb
+from demo_grammar.meaning import (
     MODALS,
     Clause,
     Coordination,
@@ -30,7 +30,7 @@ from pyro_align.corpus.synthetic.meaning import (
     RelativePronoun,
     Tense,
 )
-from pyro_align.corpus.synthetic.phrases import (
+from demo_grammar.phrases import (
     ALL,
     BARE,
     EVERY,

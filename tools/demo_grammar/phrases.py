@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, TypeVar
 
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import lexicon
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.lexicon import English, German, Lexeme, Preposition
-from pyro_align.corpus.synthetic.meaning import (
+from demo_grammar import english_forms as en
+from demo_grammar import lexicon
+from demo_grammar import morphology as de
+from demo_grammar.lexicon import English, German, Lexeme, Preposition
+from demo_grammar.meaning import (
     AdjectiveWord,
     Adverbial,
     Coordination,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import lexicon
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.clauses import (
+from demo_grammar import english_forms as en
+from demo_grammar import lexicon
+from demo_grammar import morphology as de
+from demo_grammar.clauses import (
     Clauses,
     Time,
     frame,
@@ -17,7 +17,7 @@ from pyro_align.corpus.synthetic.clauses import (
     plain_verbs,
     verbs_of,
 )
-from pyro_align.corpus.synthetic.meaning import (
+from demo_grammar.meaning import (
     Clause,
     FixedWord,
     Mood,
@@ -29,7 +29,7 @@ from pyro_align.corpus.synthetic.meaning import (
     Subordinate,
     Tense,
 )
-from pyro_align.corpus.synthetic.phrases import EVERY, THE, A, refer
+from demo_grammar.phrases import EVERY, THE, A, refer
 
 _WHO: Final = (("wer", "wen", "wem"), "who")
 _WHAT: Final = (("was", "was", "was"), "what")

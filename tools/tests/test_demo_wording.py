@@ -3,7 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_meanings import (
+from demo_grammar import english_forms as en
+from demo_grammar import lexicon, render
+from demo_grammar import morphology as de
+from demo_grammar.german_phrases import phrase
+from demo_grammar.lexicon import Preposition
+from demo_grammar.meaning import (
+    MODALS,
+    Coordination,
+    ModalWord,
+    Mood,
+    Negation,
+    Predicate,
+    Prepositional,
+    Profession,
+    QuestionPronoun,
+    RelativeClause,
+    RelativePronoun,
+    Sentence,
+    Subordinate,
+    Word,
+)
+from demo_grammar.phrases import BARE, NO, NOT_A, THE, A
+from demo_meanings import (
     PERFECT,
     adjective,
     clause,
@@ -21,28 +43,6 @@ from synthetic_meanings import (
 )
 
 from pyro_align.corpus.links import parse_links
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import lexicon, render
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.german_phrases import phrase
-from pyro_align.corpus.synthetic.lexicon import Preposition
-from pyro_align.corpus.synthetic.meaning import (
-    MODALS,
-    Coordination,
-    ModalWord,
-    Mood,
-    Negation,
-    Predicate,
-    Prepositional,
-    Profession,
-    QuestionPronoun,
-    RelativeClause,
-    RelativePronoun,
-    Sentence,
-    Subordinate,
-    Word,
-)
-from pyro_align.corpus.synthetic.phrases import BARE, NO, NOT_A, THE, A
 
 
 def separable():

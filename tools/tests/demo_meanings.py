@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import lexicon
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.meaning import (
+from demo_grammar import english_forms as en
+from demo_grammar import lexicon
+from demo_grammar import morphology as de
+from demo_grammar.meaning import (
     Clause,
     Determiner,
     Name,
@@ -14,7 +14,7 @@ from pyro_align.corpus.synthetic.meaning import (
     Tense,
     Word,
 )
-from pyro_align.corpus.synthetic.phrases import THE
+from demo_grammar.phrases import THE
 
 PRESENT = ("present", "present")
 PERFECT = ("perfect", "past")

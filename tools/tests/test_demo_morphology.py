@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic import lexicon
-from pyro_align.corpus.synthetic import morphology as de
+from demo_grammar import english_forms as en
+from demo_grammar import lexicon
+from demo_grammar import morphology as de
 
 GERMAN = {verb.infinitive: verb for lexeme in lexicon.VERBS for verb in lexeme.german}
 ENGLISH = {

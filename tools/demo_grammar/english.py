@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from pyro_align.corpus.synthetic import english_forms as en
-from pyro_align.corpus.synthetic.meaning import (
+from demo_grammar import english_forms as en
+from demo_grammar.meaning import (
     Clause,
     Coordination,
     FixedWord,

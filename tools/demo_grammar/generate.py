@@ -1,17 +1,16 @@
-"""Sentence pairs from a seed, one at a time or as files."""
+"""Sentence pairs from the name of a random stream."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from demo_grammar import english, german
+from demo_grammar.grammar import Grammar
+from demo_grammar.meaning import Sentence, Token
 from pyro_align.corpus.links import Link
-from pyro_align.corpus.synthetic import english, german
-from pyro_align.corpus.synthetic.grammar import Grammar
-from pyro_align.corpus.synthetic.meaning import Sentence, Token
 
 SHORTEST: Final = 4
 """Fewest words of a sentence on either side, punctuation included."""
@@ -69,13 +68,3 @@ def meanings(stream: str) -> Iterator[tuple[Sentence, SyntheticPair]]:
 def draw(stream: str) -> Iterator[SyntheticPair]:
     """Endless pairs; a stream's name decides which."""
     return (pair for _, pair in meanings(stream))
-
-
-def generate(pairs: int, seed: int) -> Iterator[SyntheticPair]:
-    """Draw pairs; the first of many are the same as those of fewer.
-
-    Args:
-        pairs: how many.
-        seed: any integer; the pairs depend on it alone, on every platform.
-    """
-    return itertools.islice(draw(f"training {seed}"), pairs)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.meaning import (
+from demo_grammar import morphology as de
+from demo_grammar.meaning import (
     Coordination,
     FixedWord,
     Name,

@@ -4,7 +4,7 @@ A random *meaning* (a tree of nodes) is worded in both languages. Words carry th
 them, and words that share a node are linked: no link is ever guessed from positions.
 """
 
-from pyro_align.corpus.synthetic.files import HELD_OUT, write
-from pyro_align.corpus.synthetic.generate import SyntheticPair, generate, render
+from demo_grammar.corpus import make, to_tsv, write
+from demo_grammar.generate import SyntheticPair, meanings, render
 
-__all__ = ["HELD_OUT", "SyntheticPair", "generate", "render", "write"]
+__all__ = ["SyntheticPair", "make", "meanings", "render", "to_tsv", "write"]

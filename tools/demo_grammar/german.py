@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyro_align.corpus.synthetic import morphology as de
-from pyro_align.corpus.synthetic.german_phrases import (
+from demo_grammar import morphology as de
+from demo_grammar.german_phrases import (
     COMMA,
     Tokens,
     fixed,
@@ -12,7 +12,7 @@ from pyro_align.corpus.synthetic.german_phrases import (
     prepositional,
     standard,
 )
-from pyro_align.corpus.synthetic.meaning import (
+from demo_grammar.meaning import (
     Clause,
     FixedWord,
     Mood,
