@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Literal, final
 
 import sentencepiece
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from pyro_align.batch import BOS, EOS, PAD, UNK
 from pyro_align.corpus.words import split_words
@@ -20,6 +23,9 @@ from pyro_align.files import atomic_write
 _SAMPLE = 1_000_000
 """Sentences that training looks at, drawn evenly from larger corpora: more of them change few
 pieces and cost memory."""
+
+_PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
+"""Numbers of the fields of a sentencepiece model (``sentencepiece_model.proto``)."""
 
 _THREADS = 4
 """Fixed, since sentencepiece adds floats up in an order that depends on it."""
@@ -231,17 +237,11 @@ def _training_error(error: RuntimeError, size: int, words: int) -> Exception:
 
 
 def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcessor:
-    damaged = DataError(
-        "not a sentencepiece model, or cut off; copy it anew or train another", path
-    )
     processor = sentencepiece.SentencePieceProcessor()
-    try:
-        processor.load_from_serialized_proto(model)
-        whole = {1, 2, 3} <= _fields(model)
-    except (RuntimeError, IndexError):
-        raise damaged from None
-    if not whole:
-        raise damaged
+    if not _is_whole(model) or not processor.load_from_serialized_proto(model):
+        raise DataError(
+            "not a sentencepiece model, or cut off; copy it anew or train another", path
+        )
     ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
     if ids != (PAD, UNK, BOS, EOS):
         raise DataError(
@@ -259,6 +259,21 @@ def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcess
     return processor
 
 
+def _is_whole(model: bytes) -> bool:
+    """Whether the bytes are a sentencepiece model with all its parts.
+
+    The processor reads a file that is cut off between two pieces as a smaller vocabulary; the
+    normaliser, which is written after the pieces, is then missing.
+    """
+    # Not `sentencepiece_model_pb2`, which refuses a protobuf that is older than the one it was
+    # generated with, and so excludes packages that need an older one.
+    try:
+        fields = UnknownFieldSet(Empty.FromString(model))
+    except DecodeError:
+        return False
+    return {_PIECES, _TRAINER, _NORMALIZER} <= {field.field_number for field in fields}
+
+
 def _keeps_spaces(processor: sentencepiece.SentencePieceProcessor) -> bool:
     """Whether two words that are encoded one by one are decoded with a space between."""
     pieces = (
@@ -269,29 +284,3 @@ def _keeps_spaces(processor: sentencepiece.SentencePieceProcessor) -> bool:
     )
     word = next((piece for piece in pieces if piece.isalnum()), "a")
     return " " in processor.decode([*processor.encode(word), *processor.encode(word)]).strip()
-
-
-def _fields(model: bytes) -> set[int]:
-    """Numbers of the top-level fields of a serialised model: 1 pieces, 2 trainer, 3 normaliser.
-
-    A file cut off between two pieces still parses, as a smaller vocabulary; but the normaliser,
-    which is written last, is not there.
-    """
-    fields: set[int] = set()
-    position = 0
-    while position < len(model):
-        key, position = _varint(model, position)
-        length, position = _varint(model, position)
-        fields.add(key >> 3)
-        position += length
-    return fields
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        value |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return value, position
