@@ -1,4 +1,4 @@
-"""Word alignment of sentence pairs: decoding, two directions made one, formats, many files."""
+"""Word alignment of sentence pairs: decoding, symmetrisation, output formats, sharded input."""
 
 from pyro_align.alignment.aligner import SYMMETRISE, AlignedPair, Aligner, Tables, links_of
 from pyro_align.alignment.cluster import align_shards_on_ray

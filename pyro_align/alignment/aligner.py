@@ -1,4 +1,4 @@
-"""`Aligner`: sentence pairs in, links between their words out, in order and in bounded memory."""
+"""`Aligner`: align a stream of sentence pairs in order and with bounded memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
 
 SYMMETRISE = "grow-diag-final-and"
-"""How two directions are made one, unless told otherwise."""
+"""Default symmetrisation."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,27 @@ class AlignedPair:
 
 
 class Tables(Protocol):
-    """Alignment probabilities of the words of sentence pairs, as :class:`WordTables` has them.
+    """Interface of models that compute word alignment probabilities, such as :class:`WordTables`.
 
     Attributes:
-        unit: what sentences are made of for them, for errors: ``pieces`` or ``words``.
+        unit: unit of sentence lengths in errors: ``tokens`` or ``words``.
     """
 
     unit: str
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
-        """Sentence pairs made ready; each has ids as ``source`` and ``target``, and a ``width``."""
+        """Encode sentence pairs; each result has ids ``source`` and ``target``, and a ``width``."""
 
     def __call__(self, pairs: Sequence[Any]) -> list[WordAlignment]:
-        """The table of each pair; all are computed at once."""
+        """Compute the table of each pair in one batch."""
 
 
 def too_long(
     side: str, length: int, unit: str, most: int, path: Path | None, line: int
 ) -> DataError:
-    """The error for a sentence that is too long to be aligned."""
+    """Return the error for a sentence that is too long to be aligned."""
     return DataError(
-        f"the {side} sentence has {length} {unit}, and at most {most} can be aligned: split it, "
+        f"the {side} sentence has {length} {unit}, but at most {most} can be aligned: split it, "
         "empty it, or raise --max-length",
         path,
         line,
@@ -63,12 +63,13 @@ def too_long(
 def links_of(
     tables: Sequence[WordAlignment], decode: Decoder, symmetrise: Symmetrisation
 ) -> dict[Link, float]:
-    """Links of a sentence pair and their probabilities.
+    """Return the links of a sentence pair and their probabilities.
 
     Args:
-        tables: of target words to source words; of source words to target words, if any.
-        decode: what chooses links from a table.
-        symmetrise: how two directions are made one.
+        tables: tables of the forward direction (target words to source words) and of the reverse
+            direction, if any.
+        decode: selects links from a table.
+        symmetrise: combines two directions.
     """
     if len(tables) == 2:
         return symmetrise(tables[0], tables[1], decode)
@@ -82,13 +83,13 @@ class Aligner:
     Args:
         forward: tables of the model that reads source and predicts target sentences.
         reverse: tables of a model that reads target and predicts source sentences, if any.
-        decode: what chooses links from a table.
-        symmetrise: how two directions are made one.
-        batch_tokens: most positions computed at a time: pairs times the longest side of any, in
-            pieces; a longer pair is computed alone.
-        max_length: most pieces a side may have, ``EOS`` counted.
-        window: pairs read ahead and sorted by length. It bounds the memory, and how long one
-            waits for the first links.
+        decode: selects links from a table.
+        symmetrise: combines two directions.
+        batch_tokens: maximum number of positions per batch: pairs times the longest side, in
+            tokens; a longer pair is computed alone.
+        max_length: maximum number of tokens per side, including ``EOS``.
+        window: number of pairs that are read ahead and sorted by length. It bounds the memory and
+            the delay of the first links.
     """
 
     def __init__(
@@ -111,15 +112,14 @@ class Aligner:
         self.window = window
 
     def align(self, pairs: Iterable[Pair], path: Path | None = None) -> Iterator[AlignedPair]:
-        """Align pairs, one :class:`AlignedPair` each, in order; one with an empty side has no link.
+        """Align pairs in order, one :class:`AlignedPair` each, without links if a side is empty.
 
         Args:
             pairs: the sentence pairs.
-            path: where they come from, to name in errors.
+            path: source of the pairs, named in errors.
 
         Raises:
-            DataError: if a sentence is too long. What was read in earlier windows has been aligned
-                by then.
+            DataError: if a sentence is too long. Pairs of earlier windows are aligned before.
         """
         stream = iter(pairs)
         while window := list(islice(stream, self.window)):
@@ -155,7 +155,7 @@ class Aligner:
             raise too_long(side, encoded.width, self.forward.unit, self.max_length, path, pair.line)
 
     def _batches(self, widths: list[int]) -> Iterator[list[int]]:
-        """Places of pairs of like width, widest first, so many as the budget allows."""
+        """Yield batches of pairs of similar width, widest first, within the token budget."""
         batch: list[int] = []
         for place in sorted(range(len(widths)), key=lambda place: -widths[place]):
             # The first of a batch is its widest.

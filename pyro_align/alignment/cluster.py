@@ -1,4 +1,4 @@
-"""The same on a cluster: files of a folder, aligned by the workers of Ray Data."""
+"""Alignment of the files of a folder by the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyro_align.alignment.shards import AlignShard, Results, align_each, align_s
 from pyro_align.errors import ConfigError, RunError
 
 OBJECT_STORE = 100 * 2**20
-"""Bytes of the object store of a Ray that is started here; only names of files go through it."""
+"""Bytes of the object store of a local Ray instance, through which only file names pass."""
 
 
 def align_shards_on_ray(
@@ -27,28 +27,29 @@ def align_shards_on_ray(
     workers: int | None = None,
     on_gpu: bool | None = False,
 ) -> dict[Path, str]:
-    """As :func:`~pyro_align.alignment.align_shards`, by workers of a Ray cluster.
+    """Align files like :func:`~pyro_align.alignment.align_shards`, with workers of a Ray cluster.
 
-    Each worker loads what aligns once, and has a CPU or a GPU for itself. A file whose worker is
-    killed is begun again by the next that is free. The nodes have this package, and see the
-    folders under the same absolute paths. A connection to Ray that is open already is used.
+    Each worker loads the aligner once and has a CPU or a GPU of its own. A file whose worker is
+    killed is restarted by the next free worker. All nodes need this package, and must see the
+    folders under the same absolute paths. An existing connection to Ray is reused.
 
     Args:
-        load: makes what writes the links of one file; called by each worker, so it is pickled.
+        load: returns the function that writes the links of one file; called by each worker, so it
+            must be picklable.
         source: the folder of sentence pairs.
         target: the folder of links.
-        echo: told in a line what became of each file, in the order in which they end.
-        address: of the cluster, as ``ray.init`` takes it; ``local`` starts Ray on this machine.
-        workers: how many at most; by default one for each CPU, or GPU, of the cluster.
-        on_gpu: whether each worker has a GPU; None for yes if the cluster has any.
+        echo: called with one line per file, in the order of completion.
+        address: address of the cluster for ``ray.init``; ``local`` starts Ray on this machine.
+        workers: maximum number of workers; default one per CPU, or GPU, of the cluster.
+        on_gpu: whether each worker uses a GPU; None to use GPUs if the cluster has any.
 
     Returns:
-        The files that failed, and why.
+        The files that failed, with the reason.
 
     Raises:
-        ConfigError: if Ray is not installed, the cluster is not to be had, or has no GPU.
-        RunError: if a worker cannot begin.
-        DataError: if ``source`` is no folder, or there is no file in it.
+        ConfigError: if Ray is not installed, or the cluster cannot be reached or has no GPU.
+        RunError: if a worker cannot start.
+        DataError: if ``source`` is not a folder or contains no files.
     """
     # Workers have another current folder.
     source, target = source.absolute(), target.absolute()
@@ -60,10 +61,10 @@ def align_shards_on_ray(
             echo(f"workers on Ray: {size}")
             pool = ray.data.ActorPoolStrategy(
                 size=size,
-                # One that is killed has nothing else in hand.
+                # So that a killed worker loses one file only.
                 max_tasks_in_flight_per_actor=1,
             )
-            # A block a file, and so a task: what became of it is told at once.
+            # One block, and so one task, per file: results arrive as soon as a file is done.
             numbers = ray.data.from_items(
                 [{"number": number} for number in range(len(shards))],
                 override_num_blocks=len(shards),
@@ -77,8 +78,8 @@ def align_shards_on_ray(
             except ray.exceptions.RayError as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise RunError(
-                    f"a worker of Ray cannot go on: {reason}; every node needs pyro-align, and the "
-                    "run and both folders under the same paths. What is done is kept"
+                    f"a Ray worker failed: {reason}; every node needs pyro-align, and the run and "
+                    "both folders under the same paths. Completed files are kept"
                 ) from error
 
     return align_each(by_workers, source, target, echo)
@@ -101,10 +102,10 @@ class _Worker:
 
 
 def _chip(resources: dict[str, float], on_gpu: bool | None) -> tuple[dict[str, int], int]:
-    """What a worker has for itself, as Ray Data takes it, and how many of that there are."""
+    """Return the resources of a worker, for Ray Data, and how many workers the cluster can hold."""
     gpus = int(resources.get("GPU", 0))
     if on_gpu and not gpus:
-        raise ConfigError("the Ray cluster has no GPU: take --device cpu")
+        raise ConfigError("the Ray cluster has no GPU: use --device cpu")
     if gpus and on_gpu is not False:
         return {"num_gpus": 1}, gpus
     return {"num_cpus": 1}, max(1, int(resources.get("CPU", 1)))
@@ -112,7 +113,7 @@ def _chip(resources: dict[str, float], on_gpu: bool | None) -> tuple[dict[str, i
 
 @contextmanager
 def _connected(address: str, workers: int | None) -> Iterator[Any]:
-    """Ray, connected to a cluster for as long as the context lasts unless it is already."""
+    """Connect Ray to a cluster within the context, unless it is connected already."""
     try:
         import ray
         import ray.data
@@ -142,9 +143,9 @@ def _connected(address: str, workers: int | None) -> Iterator[Any]:
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"--ray {address}: no Ray cluster is to be had there ({reason}); one that is there may "
-            "want its token (RAY_AUTH_TOKEN); `ray start --head` starts one, and --ray local one "
-            "for this call on this machine"
+            f"--ray {address}: cannot connect to a Ray cluster ({reason}); it may need a token "
+            "(RAY_AUTH_TOKEN). `ray start --head` starts a cluster, and --ray local starts one "
+            "on this machine for this command"
         ) from error
     try:
         with _quiet(ray):
@@ -155,7 +156,7 @@ def _connected(address: str, workers: int | None) -> Iterator[Any]:
 
 @contextmanager
 def _mute() -> Iterator[None]:
-    """Nothing on standard error, from native code neither; errors are raised all the same."""
+    """Suppress standard error, including that of native code; exceptions are not affected."""
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -168,7 +169,7 @@ def _mute() -> Iterator[None]:
 
 @contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
-    """Without progress bars and traces on the screen; Ray keeps its logs in its own folder."""
+    """Suppress Ray's progress bars and console logs; its log files are kept."""
     context = ray.data.DataContext.get_current()
     screens = [
         handler

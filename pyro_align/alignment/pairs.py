@@ -1,4 +1,4 @@
-"""Sentence pairs to align, from files or a stream: every line counts, an empty one too."""
+"""Sentence pairs to align, from files or a stream; empty lines are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Side = Literal["source", "target"]
 """One side of a sentence pair."""
 
 BAR = "|||"
-"""The word between source and target in a file of both."""
+"""Separator of source and target in a combined file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Pair:
     """One sentence and its translation; either may be empty.
 
     Attributes:
-        source: source sentence, as it stands in the text.
-        target: target sentence, as it stands in the text.
+        source: source sentence, unchanged.
+        target: target sentence, unchanged.
         line: 1-based line number.
     """
 
@@ -37,25 +37,25 @@ class Pair:
 
     @property
     def is_empty(self) -> bool:
-        """Whether a side has no word, so that there is nothing to align."""
+        """Whether either side has no words."""
         return not (split_words(self.source) and split_words(self.target))
 
 
 @dataclass(frozen=True)
 class PairText:
-    """Sentence pairs, read anew by each iteration, in constant memory.
+    """Sentence pairs, read from their files at each iteration, with constant memory.
 
-    A stream or a pipe can be iterated once only; see :meth:`rereadable`.
+    A stream or a pipe can be iterated only once; see :meth:`rereadable`.
 
-    Unlike :class:`~pyro_align.corpus.ParallelText`, which is text to learn from, it keeps empty
-    lines and empty sides.
+    Unlike :class:`~pyro_align.corpus.ParallelText`, the text for training, it keeps empty lines and
+    empty sides.
 
     Attributes:
         inputs: two files (source, target); or one ``.tsv`` (source, target; further columns are
-            left), one ``.jsonl`` (objects with ``source`` and ``target``), or one other file or
-            an open binary stream with lines ``source ||| target`` or source and target between a
-            tab. All may be compressed with gzip, xz or bzip2.
-        files: what is read: the inputs, or copies of them.
+            ignored), one ``.jsonl`` (objects with ``source`` and ``target``), or another file or
+            an open binary stream with lines ``source ||| target``, or source and target separated
+            by a tab. All may be compressed with gzip, xz or bzip2.
+        files: the files that are read: the inputs, or copies of them.
     """
 
     inputs: tuple[Path | BinaryIO, ...]
@@ -63,10 +63,10 @@ class PairText:
 
     @classmethod
     def open(cls, inputs: Sequence[Path | BinaryIO]) -> PairText:
-        """Describe the text, once the files are found to be there.
+        """Create the text after checking that its files exist.
 
         Raises:
-            DataError: if there are not one or two, or a file is missing.
+            DataError: if there are not one or two inputs, or a file is missing.
         """
         reject_string("inputs", inputs)
         if len(inputs) not in (1, 2) or (
@@ -82,10 +82,10 @@ class PairText:
         return cls(tuple(inputs), tuple(inputs))
 
     def rereadable(self, folder: Path) -> PairText:
-        """The same text, which can be iterated any number of times.
+        """Return the same text in a form that can be iterated any number of times.
 
         Args:
-            folder: where copies are kept of what can be read only once, such as a pipe.
+            folder: folder for copies of inputs that can be read only once, such as pipes.
         """
         files = []
         for number, file in enumerate(self.files):
@@ -116,7 +116,7 @@ class PairText:
         """Stream the pairs.
 
         Raises:
-            DataError: with file and line, for text that cannot be used.
+            DataError: if the text is invalid; the message names file and line.
         """
         if len(self.inputs) == 2:
             return self._from_two()
@@ -150,9 +150,9 @@ def _between_bars(text: str, path: Path | None, line: int) -> tuple[str, str]:
     if words.count(BAR) == 1:
         if "\t" in text:
             raise DataError(
-                f"both {BAR} and a tab are in {text[:60]!r}, and either could part source and "
-                "target: replace the tabs by spaces, or end the file's name in .tsv if it is the "
-                "tab",
+                f"{text[:60]!r} contains both {BAR} and a tab, and either could separate source "
+                "and target: replace the tabs by spaces, or rename the file to .tsv if the tab is "
+                "the separator",
                 path,
                 line,
             )
@@ -162,8 +162,8 @@ def _between_bars(text: str, path: Path | None, line: int) -> tuple[str, str]:
         source, _, target = text.partition("\t")
         return source, target
     raise DataError(
-        f"expected source {BAR} target, or source and target with one tab between, got "
-        f"{text[:60]!r}; two separate files are given one after the other",
+        f"expected source {BAR} target, or source and target separated by one tab, got "
+        f"{text[:60]!r}; to align two separate files, pass both",
         path,
         line,
     )
@@ -173,7 +173,7 @@ def _between_tabs(text: str, path: Path | None, line: int) -> tuple[str, str]:
     source, tab, rest = text.partition("\t")
     if not tab:
         raise DataError(
-            f"expected source and target with a tab between, got {text[:60]!r}", path, line
+            f"expected source and target separated by a tab, got {text[:60]!r}", path, line
         )
     return source, rest.partition("\t")[0]
 
@@ -182,7 +182,7 @@ def _json_object(text: str, path: Path | None, line: int) -> tuple[str, str]:
     try:
         record = json.loads(text)
         source, target = record["source"], record["target"]
-        # Half a surrogate pair, which JSON may hold, is no text.
+        # Rejects lone surrogates, which JSON may contain.
         (source + target).encode()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(

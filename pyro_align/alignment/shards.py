@@ -1,4 +1,4 @@
-"""Many files, each aligned into one of its own; what is done stays done."""
+"""Alignment of many files, each into its own output file, resumable."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from pyro_align.errors import DataError, RunError, UserError
 from pyro_align.files import atomic_write, delete_abandoned
 
 SUFFIX = ".links"
-"""What the name of a file of links adds to the name of the file of sentence pairs."""
+"""Suffix that is appended to the name of an input file for its file of links."""
 
 ATTEMPTS = 3
-"""How often a file is begun in one call; what began it before must have been killed."""
+"""Maximum number of attempts per file in one call, if the processes are killed."""
 
 AlignShard = Callable[[Path, TextIO], None]
 """Writes the links of one file of sentence pairs."""
 
 Results = Generator[tuple[Path, str | None], None, None]
-"""Each file as soon as it is done with, and why it failed, if it did."""
+"""Each file as soon as it is finished, with the reason if it failed."""
 
 
 def align_shards(
     align: AlignShard, source: Path, target: Path, echo: Callable[[str], None]
 ) -> dict[Path, str]:
-    """Align each file of a folder into a file of the same name and :data:`SUFFIX`.
+    """Align each file of a folder into a file with the same name plus :data:`SUFFIX`.
 
-    A file of links appears when it is complete. A file that has one is skipped, so that a second
-    call continues where a first one failed or was killed. A file that cannot be aligned does not
-    stop the others.
+    An output file appears only when it is complete. Files whose output exists are skipped, so that
+    a second call continues where the first one failed or was killed. If a file fails, the others
+    are still aligned.
 
     Args:
         align: writes the links of one file of sentence pairs.
-        source: the folder of sentence pairs; hidden files and links in it are left.
-        target: the folder of links, made if need be.
-        echo: told in a line what became of each file.
+        source: the folder of sentence pairs; hidden files and link files in it are ignored.
+        target: the folder of links, created if necessary.
+        echo: called with one line per file.
 
     Returns:
-        The files that failed, and why.
+        The files that failed, with the reason.
 
     Raises:
-        DataError: if ``source`` is no folder, or there is no file in it.
+        DataError: if ``source`` is not a folder or contains no files.
     """
 
     def one_by_one(shards: Sequence[Path]) -> Results:
@@ -59,13 +59,13 @@ def align_each(
     target: Path,
     echo: Callable[[str], None],
 ) -> dict[Path, str]:
-    """As :func:`align_shards`, whoever aligns the files and in whatever order.
+    """Run :func:`align_shards` with any strategy of aligning the files, such as in parallel.
 
     Args:
         align_all: aligns files with :func:`align_shard`; not called if all are done.
         source: the folder of sentence pairs.
         target: the folder of links.
-        echo: told in a line what became of each file.
+        echo: called with one line per file.
     """
     shards = _shards(source)
     target.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def align_each(
 
 
 def align_shard(align: AlignShard, shard: Path, target: Path) -> str | None:
-    """Align one file, unless its links are there.
+    """Align one file, unless its file of links exists.
 
     Args:
         align: writes the links.
@@ -101,7 +101,7 @@ def align_shard(align: AlignShard, shard: Path, target: Path) -> str | None:
         target: the folder of links.
 
     Returns:
-        Why it failed, if it did.
+        The reason if it failed, else None.
     """
     links = _links(shard, target)
     if links.exists():
@@ -109,9 +109,9 @@ def align_shard(align: AlignShard, shard: Path, target: Path) -> str | None:
     try:
         with _attempt(shard, links), atomic_write(links, "t") as file:
             align(shard, file)
-    except UserError as error:  # names file and line itself
+    except UserError as error:  # the message already names file and line
         return str(error)
-    except Exception as error:  # whatever it is, the other files are to be done
+    except Exception as error:  # the other files must still be aligned
         return f"{shard}: {type(error).__name__}: {error}"
     return None
 
@@ -125,7 +125,7 @@ def _shards(source: Path) -> list[Path]:
         if path.is_file() and path.suffix != SUFFIX and not path.name.startswith(".")
     )
     if not shards:
-        raise DataError("there is no file of sentence pairs in this folder", source)
+        raise DataError("the folder contains no files of sentence pairs", source)
     return shards
 
 
@@ -135,7 +135,7 @@ def _links(shard: Path, target: Path) -> Path:
 
 @contextmanager
 def _attempt(shard: Path, links: Path) -> Iterator[None]:
-    """Count attempts by empty files, which only a process that is killed leaves behind.
+    """Count attempts with empty marker files, which remain only if a process is killed.
 
     Raises:
         RunError: if :data:`ATTEMPTS` processes were killed.
@@ -152,13 +152,13 @@ def _attempt(shard: Path, links: Path) -> Iterator[None]:
             mark.unlink(missing_ok=True)
         return
     raise RunError(
-        f"{shard}: what aligned it was killed {ATTEMPTS} times, perhaps for want of memory: split "
-        "the file, or the sentences that are very long"
+        f"{shard}: the process that aligned it was killed {ATTEMPTS} times, perhaps because it ran "
+        "out of memory: split the file, or its longest sentences"
     )
 
 
 def _clean(target: Path) -> None:
-    """Delete what killed processes left."""
+    """Delete the temporary files of killed processes."""
     delete_abandoned(target)
     for mark in target.glob(f".*{SUFFIX}.[1-{ATTEMPTS}]"):
         mark.unlink(missing_ok=True)

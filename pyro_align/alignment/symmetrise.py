@@ -1,9 +1,9 @@
-"""Symmetrisation: one set of links from those of two directions.
+"""Symmetrisation: combination of the links of two directions.
 
-The heuristics are those of Och & Ney 2003 and Koehn et al. 2003, 2005, and give what Moses'
-``symal`` gives, whose order of visits decides where they leave it open: links in order of target,
-then source position; neighbours along the axes before diagonal ones; a link added while a sweep
-runs is visited by that same sweep if it lies ahead.
+The heuristics are those of Och & Ney 2003 and Koehn et al. 2003, 2005. Results equal those of
+``symal`` in Moses, including the order of visits, which the papers leave open: links are visited in
+the order of target, then source positions; neighbours along the axes before diagonal neighbours; a
+link that is added during a sweep is visited in the same sweep if it comes later in the order.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pyro_align.corpus import Link
 from pyro_align.posterior import WordAlignment
 
 Heuristic = Callable[[Set[Link], Set[Link]], frozenset[Link]]
-"""Links (source, target) from those of the forward direction, in which a target word chooses source
-words, and those of the reverse one, in which a source word chooses target words."""
+"""Combines the links (source, target) of the forward direction, in which a source word is selected
+for each target word, and of the reverse direction."""
 
 _AXES = ((0, -1), (-1, 0), (0, 1), (1, 0))
 _DIAGONALS = ((-1, -1), (1, -1), (-1, 1), (1, 1))
@@ -36,30 +36,30 @@ def union(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
 
 
 def grow_diag(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
-    """The intersection, and what of the union grows from it.
+    """The intersection, extended by neighbouring links of the union.
 
-    As long as there are any, links of the union are added that touch one that is there, diagonally
-    too, and have a word that no link has yet.
+    Repeatedly adds links of the union that are adjacent, also diagonally, to an existing link and
+    have at least one word without a link.
     """
     return frozenset(_grown(forward, reverse).links)
 
 
 def grow_diag_final(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
-    """:func:`grow_diag`, then the other links that have a word without link."""
+    """:func:`grow_diag`, then the remaining links with at least one word without a link."""
     grown = _grown(forward, reverse)
     grown.finish(forward, reverse, lambda source, target: not (source and target))
     return frozenset(grown.links)
 
 
 def grow_diag_final_and(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
-    """:func:`grow_diag`, then the other links of which neither word has a link."""
+    """:func:`grow_diag`, then the remaining links with both words without a link."""
     grown = _grown(forward, reverse)
     grown.finish(forward, reverse, lambda source, target: not (source or target))
     return frozenset(grown.links)
 
 
 class _Links:
-    """Links so far, and which words they cover."""
+    """A set of links and the words that they cover."""
 
     def __init__(self, links: Set[Link]):
         self.links = set(links)
@@ -76,7 +76,7 @@ class _Links:
     ) -> None:
         """Add the remaining links of the forward, then of the reverse direction, if admitted.
 
-        ``admits`` is told whether the source and the target word of a link are covered.
+        ``admits`` is called with whether the source and the target word of a link are covered.
         """
         for direction in (forward - reverse, reverse - forward):
             for source, target in sorted(direction, key=_by_target):
@@ -109,7 +109,7 @@ def _grown(forward: Set[Link], reverse: Set[Link]) -> _Links:
 
 
 def _neighbours(here: tuple[int, int], links: Set[Link]) -> list[Link]:
-    """The links that touch one, which is given by target and source."""
+    """Return the links adjacent to the link ``here``, given as (target, source)."""
     target, source = here
     around = ((source + left, target + up) for left, up in (*_AXES, *_DIAGONALS))
     return [link for link in around if link in links]
@@ -120,26 +120,26 @@ def _by_target(link: Link) -> tuple[int, int]:
 
 
 class Symmetrisation(ABC):
-    """Links with probabilities from the tables of two directions."""
+    """Base class of methods that combine the tables of two directions into links."""
 
     @abstractmethod
     def __call__(
         self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
     ) -> dict[Link, float]:
-        """Links (source, target) with their probabilities.
+        """Return links (source, target) with their probabilities.
 
         Args:
             forward: of target words to source words.
             reverse: of source words to target words.
-            decode: what chooses links from one table.
+            decode: selects links from a table.
         """
 
 
 @final
 class ByLinks(Symmetrisation):
-    """Each direction decoded by itself, then a heuristic on the two sets of links.
+    """Decodes each direction separately and combines the links with a heuristic.
 
-    A link's probability is the mean of what the two directions give it.
+    The probability of a link is the mean of its probabilities in the two directions.
     """
 
     def __init__(self, heuristic: Heuristic):
@@ -148,7 +148,7 @@ class ByLinks(Symmetrisation):
     def __call__(
         self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
     ) -> dict[Link, float]:
-        """Links with their probabilities."""
+        """Return links with their probabilities."""
         turned = frozenset((source, target) for target, source in decode(reverse))
         mean = (forward.weights + reverse.weights.T) / 2
         return with_probabilities(self.heuristic(decode(forward), turned), mean.T.tolist())
@@ -156,21 +156,21 @@ class ByLinks(Symmetrisation):
 
 @final
 class ByProduct(Symmetrisation):
-    """The two tables multiplied, then decoded: see :func:`~.decoding.agreement`.
+    """Multiplies the two tables and decodes the product, see :func:`~.decoding.agreement`.
 
-    A link's probability is the product.
+    The probability of a link is the product of its probabilities in the two directions.
     """
 
     def __call__(
         self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
     ) -> dict[Link, float]:
-        """Links with their probabilities."""
+        """Return links with their probabilities."""
         both = agreement(forward, reverse)
         return with_probabilities(decode(both), both.weights.T.tolist())
 
 
 def with_probabilities(links: Set[Link], probabilities: list[list[float]]) -> dict[Link, float]:
-    """Links in order, each with its probability in a table by source and target word."""
+    """Return sorted links with their probabilities from a table indexed by source and target."""
     return {(source, target): probabilities[source][target] for source, target in sorted(links)}
 
 

@@ -1,4 +1,4 @@
-"""Word tables: what a trained model says about the alignment of each pair of words."""
+"""Word tables: word alignment probabilities of a trained model."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pyro_align.errors import IncompatibleError
 from pyro_align.posterior import PositionScores, WordAlignment, merge_pieces, score_positions
 
 ORIGINS = ("posterior", "guide", "prior")
-"""What alignment probabilities can be read from, the best first."""
+"""Distributions that alignment probabilities can be taken from, in order of preference."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A sentence pair as pieces.
+    """A sentence pair as token ids.
 
     Attributes:
-        source: ids of the source, ``EOS`` at the end.
-        source_index: for each of them the 0-based word it is part of, −1 for ``EOS``.
-        source_words: number of words.
-        target: ids of the target, and so on.
-        target_index: as ``source_index``.
-        target_words: as ``source_words``.
+        source: source token ids, ending in ``EOS``.
+        source_index: 0-based word index of each source token, −1 for ``EOS``.
+        source_words: number of source words.
+        target: target token ids, ending in ``EOS``.
+        target_index: 0-based word index of each target token, −1 for ``EOS``.
+        target_words: number of target words.
     """
 
     source: list[int]
@@ -41,25 +41,24 @@ class Encoded:
 
     @property
     def width(self) -> int:
-        """Pieces of the longer side."""
+        """Number of tokens of the longer side."""
         return max(len(self.source), len(self.target))
 
 
 @final
 class WordTables:
-    """Alignment probabilities between words, by a model and its guide.
+    """Word alignment probabilities under a model and its guide.
 
     Args:
         model: Pyro program over a batch, in evaluation mode, on ``device``.
-        guide: Pyro program over a batch, likewise.
-        vocabularies: of what the model reads and of what it predicts.
-        origin: one of :data:`ORIGINS`: the exact posterior, the guide, or the prior (of a model
-            without latent alignment, its attention weights). None for the first of them that the
-            programs have.
-        device: where model and guide are.
+        guide: Pyro program over a batch, in evaluation mode, on ``device``.
+        vocabularies: of source and target of the model.
+        origin: one of :data:`ORIGINS`: the exact posterior, the guide, or the prior (the attention
+            weights of a model without latent alignment). None for the first that is available.
+        device: device of model and guide.
     """
 
-    unit = "pieces"
+    unit = "tokens"
 
     def __init__(
         self,
@@ -77,21 +76,21 @@ class WordTables:
         self.device = device
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
-        """Pieces of sentence pairs; many at once are much faster than one by one."""
+        """Encode sentence pairs as tokens; much faster for many pairs at once."""
         source, target = self.vocabularies
         sources = _pieces([pair[0] for pair in pairs], source)
         targets = _pieces([pair[1] for pair in pairs], target)
         return [Encoded(*one, *other) for one, other in zip(sources, targets, strict=True)]
 
     def __call__(self, pairs: Sequence[Encoded]) -> list[WordAlignment]:
-        """The table of each pair, on the CPU; all pairs are computed at once.
+        """Compute the table of each pair in one batch, and return them on the CPU.
 
         Raises:
-            IncompatibleError: if the programs do not have the wanted origin.
+            IncompatibleError: if the programs do not have the requested origin.
         """
         sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
         batch = Batch.from_ids(sources, targets, noise=Noise(0))
-        # No guide is run that is not read.
+        # The guide is run only if it is needed.
         guide = None if self.origin in ("posterior", "prior") else self.guide
         scores = score_positions(self.model, guide, batch.to(self.device))
         probabilities = self._read(scores).exp().float().cpu()
@@ -114,7 +113,7 @@ class WordTables:
                 return log_probabilities
         there = [name for name in ORIGINS if getattr(scores, f"log_{name}") is not None]
         raise IncompatibleError(
-            f"there is no {self.origin} to read links from; this model and guide have: "
+            f"this model and guide have no {self.origin} to read links from; available: "
             f"{', '.join(there)}"
         )
 
@@ -122,7 +121,7 @@ class WordTables:
 def _pieces(
     sentences: Sequence[str], vocabulary: Vocabulary
 ) -> Iterator[tuple[list[int], list[int], int]]:
-    """Ids, words of the ids, and number of words of each sentence; see ``Vocabulary.words``."""
+    """Yield token ids, their word indices and the number of words of each sentence."""
     split = [split_words(sentence) for sentence in sentences]
     distinct = list(dict.fromkeys(chain.from_iterable(split)))
     ids = dict(zip(distinct, vocabulary.encode_all(distinct, add_eos=False), strict=True))

@@ -1,4 +1,4 @@
-"""Links of a text by the word aligner that is fitted to it."""
+"""Alignment of a text with a word aligner that is fitted to it."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def align_text(
     directions: int = 2,
     echo: Callable[[str], None] = print,
 ) -> Iterator[AlignedPair]:
-    """Fit hidden Markov aligners to a text, and give its links.
+    """Fit hidden Markov aligners to a text and yield its links.
 
     Args:
         text: the sentence pairs.
-        settings: of the aligner.
-        decode: what chooses links from probabilities.
-        symmetrise: how two directions are made one.
-        max_length: most words a side may have. Time grows with the third power of the number of
-            words, memory with the second.
-        save: a folder to keep the aligner in, to be made.
-        directions: 2, or 1 for source to target alone.
-        echo: told in a line how each pass went.
+        settings: settings of the aligner.
+        decode: selects links from probabilities.
+        symmetrise: combines two directions.
+        max_length: maximum number of words per side. Time grows with the third power of the number
+            of words, memory with the second.
+        save: a new folder to save the aligner to, or None.
+        directions: 2, or 1 for source to target only.
+        echo: called with one line per pass.
 
     Raises:
-        RunError: if the folder is in the way.
-        DataError: for text that cannot be used, or a side that is too long.
+        RunError: if the folder exists.
+        DataError: if the text is invalid or a side is too long.
     """
     if save is not None and save.exists():
         raise RunError(f"{save} exists: choose another --save")
@@ -63,7 +63,7 @@ def align_text(
 
 
 def _checked(text: PairText, max_length: int) -> Iterator[tuple[str, str]]:
-    """Source and target of the pairs that have words on both sides."""
+    """Yield source and target of the pairs that have words on both sides."""
     for pair in text:
         if pair.is_empty:
             continue

@@ -1,6 +1,6 @@
-"""Links as text: Pharaoh, TALP, NAACL and JSON lines.
+"""Output formats of links: Pharaoh, TALP, NAACL and JSON lines.
 
-What each looks like stands in :mod:`pyro_align.corpus.links`, which reads them back.
+The formats are described in :mod:`pyro_align.corpus.links`, which reads them.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from pyro_align.alignment.aligner import AlignedPair
 from pyro_align.errors import ConfigError
 
 Writer = Callable[[AlignedPair], str]
-"""The text of a sentence pair's links, line ends included."""
+"""Formats the links of a sentence pair as text, including line ends."""
 
 
 def pharaoh(aligned: AlignedPair) -> str:
-    """A line ``0-0 2-1``; an empty one without links."""
+    """Format as a line ``0-0 2-1``; empty without links."""
     return " ".join(f"{source}-{target}" for source, target in aligned.links) + "\n"
 
 
 def pharaoh_with_probabilities(aligned: AlignedPair) -> str:
-    """A line ``0-0:0.9312 2-1:0.5107``; an empty one without links."""
+    """Format as a line ``0-0:0.9312 2-1:0.5107``; empty without links."""
     links = aligned.links.items()
     return " ".join(f"{source}-{target}:{p:.4f}" for (source, target), p in links) + "\n"
 
 
 def talp(aligned: AlignedPair) -> str:
-    """A line ``1-1 3-2``; an empty one without links."""
+    """Format as a line ``1-1 3-2``; empty without links."""
     return " ".join(f"{source + 1}-{target + 1}" for source, target in aligned.links) + "\n"
 
 
 def naacl(aligned: AlignedPair) -> str:
-    """A line ``7 1 1 S`` a link, in sentence pair 7; none without links."""
+    """Format as one line ``7 1 1 S`` per link, in sentence pair 7."""
     line = aligned.pair.line
     return "".join(f"{line} {source + 1} {target + 1} S\n" for source, target in aligned.links)
 
 
 def naacl_with_probabilities(aligned: AlignedPair) -> str:
-    """A line ``7 1 1 S 0.9312`` a link, its probability as the format's confidence."""
+    """Format as one line ``7 1 1 S 0.9312`` per link, with the probability as confidence."""
     line, links = aligned.pair.line, aligned.links.items()
     return "".join(f"{line} {source + 1} {target + 1} S {p:.4f}\n" for (source, target), p in links)
 
 
 def jsonl(aligned: AlignedPair) -> str:
-    """A line with an object: ``source``, ``target``, ``links`` and their ``probabilities``."""
+    """Format as a JSON object with ``source``, ``target``, ``links`` and ``probabilities``."""
     record = {
         "source": aligned.pair.source,
         "target": aligned.pair.target,
@@ -66,17 +66,18 @@ _WRITERS: dict[tuple[str, bool], Writer] = {
 
 
 def writer(form: str, *, probabilities: bool = False) -> Writer:
-    """What writes links in a format.
+    """Return the function that writes links in a format.
 
     Args:
         form: one of :data:`pyro_align.corpus.FORMATS`.
-        probabilities: with the probability of each link; JSON lines have it always.
+        probabilities: whether to write the probability of each link; JSON lines always do.
 
     Raises:
-        ConfigError: if the format has no place for probabilities.
+        ConfigError: if the format cannot represent probabilities.
     """
     if (form, probabilities) not in _WRITERS:
         raise ConfigError(
-            f"{form} has no place for probabilities: take pharaoh, naacl or jsonl, or leave them"
+            f"the format {form} has no probabilities: use pharaoh, naacl or jsonl, or leave them "
+            "out"
         )
     return _WRITERS[form, probabilities]

@@ -1,4 +1,4 @@
-"""The hidden Markov word aligner: a Bayesian model of one text, fitted in both directions."""
+"""Hidden Markov word aligner, fitted to a text in both directions."""
 
 from pyro_align.hmm.agreement import product, project
 from pyro_align.hmm.classes import Classes, spelled_alike

@@ -1,4 +1,4 @@
-"""`Classes`: words by their beginnings, so that forms of a word share what is learnt of it."""
+"""`Classes`: word classes by prefix, so that the forms of a word share parameters."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor
 from pyro_align.corpus import split_words
 
 NULL = 0
-"""Id of no word: padding, and the source of target words that are drawn from nothing."""
+"""Id of padding and of the null word."""
 
 
 @final
 class Classes:
-    """Ids of the classes of words; words that begin alike, case aside, are of one class.
+    """Ids of word classes; words with the same lower-cased prefix are in one class.
 
-    Inflected forms of a rare word are as good as one word when little text is there to learn from.
+    With little text, treating the inflected forms of a rare word as one word is more accurate.
 
     Args:
-        prefix: number of characters that are looked at.
-        names: the classes there are, from id 1.
+        prefix: number of characters of the prefix.
+        names: existing classes, with ids from 1.
     """
 
     def __init__(self, prefix: int, names: Iterable[str] = ()):
@@ -31,20 +31,20 @@ class Classes:
         self._ids = {name: number for number, name in enumerate(names, start=1)}
 
     def __len__(self) -> int:
-        """Number of ids, that of no word counted."""
+        """Number of ids, including :data:`NULL`."""
         return 1 + len(self._ids)
 
     @property
     def names(self) -> list[str]:
-        """The classes in the order of their ids, from 1."""
+        """Class names in the order of their ids, from 1."""
         return list(self._ids)
 
     def copy(self) -> Classes:
-        """The same classes, to which others may be added."""
+        """Return a copy, to which classes can be added."""
         return Classes(self.prefix, self._ids)
 
     def add(self, sentence: str) -> list[int]:
-        """Ids of the words of a sentence; a new class gets the next id."""
+        """Return the ids of the words of a sentence, adding new classes."""
         return [
             self._ids.setdefault(word[: self.prefix], len(self._ids) + 1)
             for word in split_words(sentence.lower())
@@ -54,10 +54,10 @@ class Classes:
 def spelled_alike(
     source: Classes, target: Classes, pairs: Int[Tensor, "n 2"]
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-    """Which pairs of classes are equal strings, and which are equal but for one character.
+    """Find pairs of classes whose names are equal or differ in one character.
 
-    The latter become equal when one character is taken out of each string of more than three, or of
-    the longer one.
+    Two names differ in one character if they become equal when a character is removed from each
+    name of more than three characters, or from one of the two.
 
     Args:
         source: classes of the first column.
@@ -65,13 +65,13 @@ def spelled_alike(
         pairs: ids.
 
     Returns:
-        1 or 0 for each pair, twice; no pair is both.
+        Two indicators (0 or 1) per pair: equal, and different in one character; never both.
     """
     known: dict[str, int] = {}
     mine, others = (_variants(classes, known) for classes in (source, target))
     equal = torch.empty(len(pairs), dtype=torch.int8)
     near = torch.empty(len(pairs), dtype=torch.int8)
-    # In blocks, since all strings of a pair are compared with each other.
+    # In blocks, because all variants of a pair are compared with each other.
     for block in range(0, len(pairs), 1 << 20):
         part = pairs[block : block + (1 << 20)]
         first, second = mine[part[:, 0]], others[part[:, 1]]
@@ -83,9 +83,9 @@ def spelled_alike(
 
 
 def _variants(classes: Classes, known: dict[str, int]) -> Int[Tensor, "n v"]:
-    """For each class its string and, of more than three characters, that without one of them.
+    """Return for each class its name and, if longer than three, the name without each character.
 
-    Strings are numbered by ``known``; −1 stands for none. Row 0 is no word.
+    Strings are numbered by ``known``; −1 is padding. Row 0 is :data:`NULL`.
     """
     rows = torch.full((len(classes), 1 + classes.prefix), -1)
     for row, name in enumerate(classes.names, start=1):

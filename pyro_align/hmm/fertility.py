@@ -1,4 +1,4 @@
-"""`Fertility`: how many target words a source word is linked to, a prior on whole alignments."""
+"""`Fertility`: a prior on the number of links per source word."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from torch import Tensor
 @final
 @dataclass(frozen=True)
 class Fertility:
-    r"""Probabilities of the number of links of a source word: none, or one and then some more.
+    r"""Distribution of the number of links of a source word: zero, or one plus a geometric number.
 
     .. math::
         ψ(0) = π, \qquad ψ(k) = (1 - π)(1 - ρ) ρ^{k - 1} \quad (k ≥ 1)
 
-    The probability of an alignment is multiplied by ``ψ`` of each source word's number of links. A
-    chain knows no such numbers, so this is inferred by mean field: the score of a link gets what it
-    is expected to add, given how probable the links of the *other* target words are.
+    The probability of an alignment is multiplied by ``ψ`` of the number of links of each source
+    word. The chain does not represent these numbers, so that inference is by mean field: the score
+    of a link is increased by its expected contribution, given the probabilities of the links of the
+    *other* target words.
 
     Attributes:
         none: ``π``, the probability that a source word has no link.
-        more: ``ρ``, the probability of another link after each one.
-        power: that ``ψ`` is raised to, so that the prior says more or less.
+        more: ``ρ``, the probability of each further link.
+        power: exponent of ``ψ``, the strength of the prior.
     """
 
     none: float
@@ -34,26 +35,26 @@ class Fertility:
 
     @classmethod
     def learn(cls, words: float, bare: float, links: float, power: float = 1.0) -> Fertility:
-        """From expected numbers, under uniform priors.
+        """Estimate from expected counts, with uniform priors.
 
         Args:
-            words: source words.
-            bare: those without a link.
-            links: links of all.
-            power: see above.
+            words: number of source words.
+            bare: number of source words without a link.
+            links: number of links.
+            power: exponent of ``ψ``.
         """
         more = (links - (words - bare) + 1.0) / (links + 2.0)
         return cls((bare + 1.0) / (words + 2.0), more, power)
 
     def scores(self, links: Float[Tensor, "b t s"]) -> Float[Tensor, "b t s"]:
-        r"""What each link is expected to add to the log probability of the numbers of links.
+        r"""Return the expected contribution of each link to the log probability under the prior.
 
         .. math::
             E\left[\log \frac{ψ(k + 1)}{ψ(k)}\right]
             = \log ρ + p(k = 0) \log \frac{(1 - π)(1 - ρ)}{π ρ}
 
-        times the power, where ``k``, the number of links of other target words to the same source
-        word, is taken as a Poisson variable.
+        times ``power``, where ``k``, the number of links of other target words to the same source
+        word, is approximated by a Poisson variable.
 
         Args:
             links: probabilities of links.

@@ -1,4 +1,4 @@
-"""Fitting: collapsed variational inference of a text's alignments, both directions agreeing."""
+"""Fitting: collapsed variational inference of the alignments of a text."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from pyro_align.posterior import WordAlignment
 Echo = Callable[[str], None]
 
 MERGED = 1 << 22
-"""Codes of pairs of words, some of them alike, that wait until they are merged."""
+"""Number of word-pair codes, with duplicates, that are collected before they are merged."""
 
 
 @final
 class FittedText:
-    """Models of one direction or two, and the alignments of the text they were fitted to.
+    """Models of one or two directions and the alignments of the text they were fitted to.
 
     Attributes:
-        models: source to target, then target to source, if it was fitted too.
+        models: source to target, then target to source if there are two directions.
         classes: of source and target words.
-        settings: what they were fitted with.
+        settings: settings of the fit.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class FittedText:
         return len(self._text)
 
     def __getitem__(self, pair: int) -> list[WordAlignment]:
-        """Alignment of a sentence pair, by number from 0, in each direction."""
+        """Return the alignment of a sentence pair (numbered from 0) in each direction."""
         batch, row, source, target = self._text.place(pair)
         sizes = (source, target), (target, source)
         return [
@@ -74,12 +74,12 @@ def fit(
 ) -> FittedText:
     r"""Fit hidden Markov alignment models to a text, and align the text.
 
-    The tables of the lexicon are integrated out, and alignments are inferred by a structured form
-    of collapsed variational inference of order zero (CVB0: Asuncion et al. 2009; for hidden Markov
-    models Wang & Blunsom 2013): for each sentence, :math:`q(z)` is the exact posterior of the chain
-    under the counts that all *other* words expect, then counts are renewed. So a word that occurs
-    once is no evidence for its own translation; that it is makes rare words collect links in
-    maximum likelihood.
+    The parameters of the lexicon are integrated out, and alignments are inferred by structured
+    zero-order collapsed variational inference (CVB0: Asuncion et al. 2009; for hidden Markov models
+    Wang & Blunsom 2013): for each sentence, :math:`q(z)` is the exact posterior of the chain given
+    the expected counts of all *other* words; then the counts are updated. A word that occurs once
+    therefore gives no evidence for its own translation, which in maximum likelihood makes rare
+    words collect links.
 
     After the first passes links are counted as far as *both* directions expect them, by the product
     of their posteriors (Liang, Taskar & Klein 2006) unless the settings say otherwise. From the
@@ -88,20 +88,20 @@ def fit(
     Args:
         pairs: sentence pairs with words on both sides; read once.
         settings: sizes, priors and numbers of passes.
-        scratch: a folder for the text, 4 bytes a word, and for posteriors between passes, about 4
-            bytes for each pair of words that are in a sentence pair. In memory are a batch and the
-            lexicons, whose size is the number of pairs of words that occur together.
-        directions: 2, or 1 for source to target alone, without agreement.
-        echo: told in a line how each pass went.
-        path: where the pairs come from, to name in errors.
+        scratch: a folder for temporary files: 4 bytes per word of the text, and posteriors with
+            about 4 bytes per pair of words of each sentence pair. In memory are one batch and the
+            lexicons, whose size is the number of co-occurring word pairs.
+        directions: 2, or 1 for source to target only, without agreement.
+        echo: called with one line per pass.
+        path: source of the pairs, named in errors.
 
     Raises:
-        DataError: if there is no pair.
+        DataError: if there are no pairs.
     """
     classes = Classes(settings.prefix), Classes(settings.prefix)
     text = ClassText(pairs, classes, scratch)
     if not len(text):
-        raise DataError("there is no pair with words on both sides", path)
+        raise DataError("no sentence pair has words on both sides", path)
     models = _models(text, classes, settings, directions)
     shapes = [text.shape(number) for number in range(text.batches)]
     store = PosteriorStore(scratch / "posteriors", shapes, directions)

@@ -1,4 +1,4 @@
-"""`Lexicon`: which words are translations of which, a Dirichlet for each source word."""
+"""`Lexicon`: word translation probabilities with a Dirichlet prior for each source word."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from pyro_align.hmm.classes import NULL, Classes, spelled_alike
 def pair_codes(
     source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"], width: int
 ) -> Int[Tensor, "*b t s"]:
-    """A number for each pair of words; ``width`` is the number of ids of target words."""
+    """Return a code for each pair of words; ``width`` is the number of target ids."""
     return source.unsqueeze(-2) * width + target.unsqueeze(-1)
 
 
 @final
 class Lexicon:
-    r"""Probabilities of target words given a source word, their tables integrated out.
+    r"""Probabilities of target words given a source word, with the parameters integrated out.
 
-    The table of a source word ``e`` has a Dirichlet prior, :math:`θ_e \sim \text{Dir}(a_e)`. With
-    the expected numbers ``n`` of links seen elsewhere, a word is predicted with
+    The distribution of a source word ``e`` has a Dirichlet prior,
+    :math:`θ_e \sim \text{Dir}(a_e)`. With the expected link counts ``n``, the predictive
+    probability is
 
     .. math::
         p(f | e) = \frac{n_{ef} + a_{ef}}{\sum_{f'} n_{ef'} + a_{ef'}}.
 
-    Pairs of words that occur together in the text are stored, all others have no count. Words that
-    are drawn from nothing have their frequencies.
+    Only pairs of words that co-occur in a sentence pair are stored; all others have count zero. The
+    null word generates target words by their frequencies.
 
     Args:
         source: classes of source words.
         target: classes of target words.
-        keys: codes of the pairs that occur together, in order, as ``pair_codes`` gives them.
-        frequency: how often each target word occurs.
-        sparsity: pseudo-count of every pair: the smaller, the fewer translations a word has.
-        spelling: pseudo-count of a pair that is spelled the same, and four times that of a pair
-            that is so but for one character: names, numbers, cognates.
+        keys: sorted codes of co-occurring pairs, see :func:`pair_codes`.
+        frequency: frequency of each target word.
+        sparsity: pseudo-count of every pair; smaller values give fewer translations per word.
+        spelling: additional pseudo-count of pairs with the same spelling (names, numbers,
+            cognates); pairs that differ in one character get a quarter of it.
     """
 
     def __init__(
@@ -68,12 +69,12 @@ class Lexicon:
     def places(
         self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
     ) -> Int[Tensor, "*b t s"]:
-        """Where pairs of words are stored; of a pair that is not, anywhere."""
+        """Return the indices at which pairs are stored; arbitrary for pairs that are not stored."""
         places = torch.searchsorted(self.keys, pair_codes(source, target, self.width))
         return places.clamp_max_(len(self.keys) - 1)
 
     def learn(self, counts: Float[Tensor, " n"]) -> None:
-        """Take over expected numbers of links, one for each stored pair."""
+        """Set the expected link counts, one per stored pair."""
         self.counts = counts
         self.totals = torch.zeros_like(self.totals).index_add_(0, self.sources, counts)
 
@@ -85,10 +86,10 @@ class Lexicon:
         prior_total: Float[Tensor, " e"],
         frequency: Float[Tensor, " f"],
     ) -> None:
-        """Take over what another lexicon has learnt, whose classes are the first of these.
+        """Copy the counts of another lexicon, whose classes are the first classes of this one.
 
-        The arguments are its attributes. Of pairs that it did not see there is the prior alone;
-        their pseudo-counts are not added to the sums of the source words it knows.
+        The arguments are its attributes. Pairs that it does not have keep the prior only; their
+        pseudo-counts are not added to the totals of the source words that it has.
         """
         words = self.keys % self.width
         known = (self.sources < len(totals)) & (words < len(frequency))
@@ -106,14 +107,13 @@ class Lexicon:
         own: Float[Tensor, "*b t s"] | None = None,
         places: Int[Tensor, "*b t s"] | None = None,
     ) -> Float[Tensor, "*b t one_more"]:
-        """Log probabilities of target words: drawn from nothing (first), or from source words.
+        """Return log probabilities of target words given the null word (first) and source words.
 
         Args:
             source: ids of source words, 0 for padding.
             target: ids of target words, 0 for padding.
-            own: expected numbers of links of these very words, which are part of the counts and are
-                left out, so that no word is its own evidence.
-            places: where the pairs are stored, if :meth:`places` has been asked already.
+            own: expected link counts of these same words, to subtract from the counts.
+            places: result of :meth:`places`, if already computed.
         """
         places = self.places(source, target) if places is None else places
         known = self.keys[places] == pair_codes(source, target, self.width)
@@ -125,12 +125,12 @@ class Lexicon:
         prior = self.prior[places].masked_fill_(~known, self.sparsity)
         word = links.add_(prior).log_()
         word = word - words.add(self.prior_total[source].unsqueeze(-2)).log_()
-        # One is added to all frequencies, so that no word is impossible.
+        # Add-one smoothing, so that no word has probability zero.
         null = (self.frequency[target] + 1.0) / (self.frequency.sum() + self.width - 1)
         return torch.cat([null.log().unsqueeze(-1), word], dim=-1)
 
     def table(self, source: Int[Tensor, "*b"]) -> Float[Tensor, "*b v"]:
-        """Probabilities of all target words, given source words; of padding, drawn from nothing."""
+        """Return probabilities of all target words given source words; for id 0, the null word."""
         different, place = source.unique(return_inverse=True)
         rows = torch.full((len(different), self.width), self.sparsity)
         for row, word in enumerate(different.tolist()):

@@ -1,4 +1,4 @@
-"""`Observed`: a batch of sentence pairs in one direction, its chains ready to be inferred."""
+"""`Observed`: a batch of sentence pairs in one direction, prepared for inference."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pyro_align.hmm.model import HiddenMarkovModel, Words
 @final
 @dataclass(frozen=True)
 class Observed:
-    """A batch in one direction, with all that is needed to infer its chains.
+    """A batch in one direction, with everything needed to infer its chains.
 
     Attributes:
         words: the sentence pairs.
-        places: where the lexicon stores their pairs of words.
-        chain: how source positions follow each other.
-        scores: log probabilities of target words, drawn from nothing (first) or from source words.
-        bonus: what priors on whole alignments add to the scores of links, if there are any.
+        places: indices of the word pairs in the lexicon.
+        chain: the Markov chain over source positions.
+        scores: log probabilities of target words given the null word (first) and source words.
+        bonus: contribution of the fertility prior to the scores of links, if any.
     """
 
     words: Words
@@ -34,13 +34,13 @@ class Observed:
     bonus: Float[Tensor, "b t s"] | None = None
 
     def posterior(self, shift: Float[Tensor, "b t s"] | None = None) -> ChainPosterior:
-        """What the words, and priors on whole alignments, say about the chains.
+        """Compute the posterior of the chains given the words and the fertility prior.
 
-        Its ``log_prob`` is that of the words where scores are not added to, and else the evidence
-        lower bound: the sum over chains, less what is expected of what was added.
+        Its ``log_prob`` is the log probability of the words if nothing is added to the scores, and
+        else a lower bound: the log sum over chains minus the expectation of the added terms.
 
         Args:
-            shift: to be added to the scores of links, too.
+            shift: further terms to add to the scores of links.
         """
         added = [each for each in (self.bonus, shift) if each is not None]
         if not added:
@@ -56,13 +56,13 @@ class Observed:
 def observe(
     models: Sequence[HiddenMarkovModel], words: Words, own: Sequence[Tensor] | None
 ) -> list[Observed]:
-    """A batch in each direction, under what all *other* words say.
+    """Prepare a batch in each direction, using the counts of all *other* words.
 
     Args:
-        models: of source to target, then of target to source if there are two.
+        models: source to target, then target to source if there are two.
         words: the sentence pairs.
-        own: states of these very words in each direction, which are part of what the models have
-            learnt; None if they have learnt nothing yet.
+        own: state probabilities of these same words in each direction, to subtract from the counts
+            of the models; None before the first pass.
     """
     result = []
     for direction, model in enumerate(models):

@@ -1,4 +1,4 @@
-"""Passes over a text: alignments are inferred, and the models learn from them."""
+"""Passes over a text: inference of the alignments and update of the models."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def renew(
     settings: Settings,
     number: int,
 ) -> list[float]:
-    """A pass over the text, from which the models learn.
+    """Run one pass over the text and update the models.
 
     Args:
-        models: of source to target, then of target to source if there are two.
+        models: source to target, then target to source if there are two.
         text: the sentence pairs.
-        store: states that the pass before inferred, replaced by those of this one.
-        settings: what is learnt in which pass.
-        number: of the pass, from 0.
+        store: states of the previous pass, replaced by those of this pass.
+        settings: settings of the fit.
+        number: number of the pass, from 0.
 
     Returns:
-        Perplexity a target word of each direction, or what it is at most.
+        Perplexity per target word of each direction, or an upper bound of it.
     """
     markov = number >= settings.independent
     tallies = [Tally(model, settings.jump_prior) for model in models]
@@ -50,7 +50,7 @@ def renew(
         states = [each.states for each in found]
         if agree and settings.agreement == "product":
             states = product(*states)
-        # Rounded as they are stored: what is left out later is what was counted.
+        # Rounded as stored, so that exactly the added counts are subtracted in the next pass.
         states = store.write(batch, states)
         for tally, seen, each, counted in zip(tallies, observed, found, states, strict=True):
             tally.add(seen, each, counted)
@@ -63,14 +63,14 @@ def renew(
 
 @final
 class Tally:
-    """What a pass over a text counts in one direction.
+    """Expected counts of a pass over a text in one direction.
 
     Args:
-        model: what is to learn of it.
-        jump_prior: pseudo-count of each width of a jump.
+        model: the model to update.
+        jump_prior: pseudo-count of each jump width.
 
     Attributes:
-        log_prob: of all target words, or what it is at least.
+        log_prob: log probability of all target words, or a lower bound of it.
     """
 
     def __init__(self, model: HiddenMarkovModel, jump_prior: float):
@@ -84,12 +84,12 @@ class Tally:
     def add(
         self, seen: Observed, found: ChainPosterior, states: Float[Tensor, "b t one_more"]
     ) -> None:
-        """Count a batch.
+        """Add the counts of a batch.
 
         Args:
             seen: the batch.
-            found: its chains, whose jumps are counted.
-            states: probabilities of its states, whose links are counted.
+            found: posterior of its chains, for the jump counts.
+            states: state probabilities, for the link counts.
         """
         links, source = states[..., 1:], seen.words.source
         self._counts.index_add_(0, seen.places.reshape(-1), links.reshape(-1))
@@ -104,11 +104,11 @@ class Tally:
         self.log_prob += found.log_prob.sum().item()
 
     def learn(self, *, jumps: bool, fertility: float) -> None:
-        """Hand what was counted to the model.
+        """Update the model with the counts.
 
         Args:
-            jumps: whether it learns the weights of jumps.
-            fertility: power of the prior on numbers of links; with 0 it learns none.
+            jumps: whether to update the jump weights.
+            fertility: exponent of the fertility prior; 0 for no prior.
         """
         self._model.lexicon.learn(self._counts)
         if jumps:

@@ -1,4 +1,4 @@
-"""Saving an aligner, and aligning text with one that was saved."""
+"""Saving and loading of aligners."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pyro_align.posterior import WordAlignment
 from pyro_align.training.weights import tensor_digest
 
 FILE = "aligner.safetensors"
-"""The file of an aligner in its folder; settings and classes are in its header."""
+"""File name of an aligner in its folder; the header contains settings and classes."""
 
 _TENSORS = ("keys", "counts", "totals", "prior_total", "frequency")
 
@@ -34,7 +34,7 @@ def save_aligner(
     classes: tuple[Classes, Classes],
     settings: Settings,
 ) -> None:
-    """Write an aligner to a folder, which is made if it does not exist.
+    """Write an aligner to a folder, which is created if it does not exist.
 
     Raises:
         OutputError: if the folder or the file cannot be written.
@@ -52,16 +52,16 @@ def save_aligner(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot be created: {error.strerror}") from error
     with atomic_write(folder / FILE) as file:
         file.write(save(tensors, notes))
 
 
 def load_aligner(folder: Path) -> list[SavedTables]:
-    """The directions of a saved aligner: source to target, then target to source if it has that.
+    """Load the directions of an aligner: source to target, then target to source if saved.
 
     Raises:
-        RunError: if there is none, or it cannot be read or is damaged.
+        RunError: if the file is missing, unreadable or damaged.
     """
     path = folder / FILE
     try:
@@ -83,7 +83,7 @@ def load_aligner(folder: Path) -> list[SavedTables]:
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
-        raise RunError(f"{path} is no saved aligner, or damaged: {error}") from error
+        raise RunError(f"{path} is not a saved aligner, or is damaged: {error}") from error
 
 
 def _part(tensors: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
@@ -92,12 +92,12 @@ def _part(tensors: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tens
 
 @dataclass(frozen=True)
 class EncodedWords:
-    """A sentence pair as ids of classes, and the model for the window it was read in.
+    """A sentence pair as ids of word classes, with a model of the words of its window.
 
     Attributes:
         source: ids of source words.
         target: ids of target words.
-        model: knows the words of the window.
+        model: model whose lexicon has the words of the window.
     """
 
     source: list[int]
@@ -106,20 +106,20 @@ class EncodedWords:
 
     @property
     def width(self) -> int:
-        """Words of the longer side."""
+        """Number of words of the longer side."""
         return max(len(self.source), len(self.target))
 
 
 @final
 class SavedTables:
-    """Alignment probabilities between the words of new text, by an aligner that is not fitted on.
+    """Word alignment probabilities of new text under a saved aligner, without further fitting.
 
-    Words that are new to it have no known translation but what is spelled alike.
+    For words that were not in the fitted text only the spelling is used.
 
     Args:
-        tensors: of one direction.
-        classes: of what it reads and of what it predicts.
-        settings: what it was fitted with.
+        tensors: saved tensors of one direction.
+        classes: of source and target of this direction.
+        settings: settings of the fit.
     """
 
     unit = "words"
@@ -132,7 +132,7 @@ class SavedTables:
         self._settings = settings
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[EncodedWords]:
-        """Sentence pairs as ids, with a lexicon of the words they have."""
+        """Encode sentence pairs, with a lexicon of their words."""
         source, target = (each.copy() for each in self._classes)
         ids = [(source.add(one), target.add(other)) for one, other in pairs]
         found = {one * len(target) + other for pair in ids for one in pair[0] for other in pair[1]}
@@ -150,7 +150,7 @@ class SavedTables:
         return [EncodedWords(one, other, model) for one, other in ids]
 
     def __call__(self, pairs: Sequence[EncodedWords]) -> list[WordAlignment]:
-        """The table of each pair; all pairs, which are of one window, are computed at once."""
+        """Compute the table of each pair in one batch; all pairs must be of the same window."""
         words = Words.from_ids([pair.source for pair in pairs], [pair.target for pair in pairs])
         states = pairs[0].model.target(words).posterior(words.target).states
         return [

@@ -1,4 +1,4 @@
-"""`PosteriorStore`: alignment probabilities of a whole text, on disk."""
+"""`PosteriorStore`: alignment probabilities of a text on disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor
 
 @final
 class PosteriorStore:
-    """Probabilities of the states of each position, batch by batch, in half precision.
+    """State probabilities of each position, by batch, in half precision.
 
     Args:
         path: the file.
-        shapes: sentences, source and target words of each batch.
-        directions: 1, or 2 to store those of target words, then those of source words.
+        shapes: numbers of sentences, source words and target words of each batch.
+        directions: 1 (target words), or 2 (target words, then source words).
     """
 
     def __init__(self, path: Path, shapes: Sequence[tuple[int, int, int]], directions: int):
@@ -30,18 +30,18 @@ class PosteriorStore:
         self._file = np.memmap(path, dtype=np.float16, mode="w+", shape=(int(self._ends[-1]),))
 
     def write(self, batch: int, states: Sequence[Float[Tensor, "b t one_more"]]) -> list[Tensor]:
-        """Store what was inferred of a batch in each direction; returns what :meth:`read` will."""
+        """Store the states of a batch in each direction, and return them as :meth:`read` does."""
         flat = torch.cat([each.reshape(-1) for each in states]).half()
         self._file[self._ends[batch] : self._ends[batch + 1]] = flat.numpy()
         return self._split(batch, flat)
 
     def read(self, batch: int) -> list[Float[Tensor, "b t one_more"]]:
-        """What was stored last of a batch, in each direction."""
+        """Return the stored states of a batch in each direction."""
         part = self._file[self._ends[batch] : self._ends[batch + 1]]
         return self._split(batch, torch.from_numpy(np.array(part)))
 
     def read_row(self, batch: int, row: int) -> list[Float[Tensor, "t one_more"]]:
-        """What was stored last of one sentence pair of a batch."""
+        """Return the stored states of one sentence pair of a batch."""
         found = []
         begin = int(self._ends[batch])
         for (_, t, s), size in zip(self._shapes[batch], self._sizes[batch], strict=True):

@@ -1,4 +1,4 @@
-"""`ClassText`: a text as ids of classes of words, in batches of sentences of like length."""
+"""`ClassText`: a text as ids of word classes, in batches of sentences of similar length."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pyro_align.hmm.classes import Classes
 from pyro_align.hmm.model import Words
 
 CELLS = 100_000
-"""Pairs of words, padding counted, whose alignment is computed at a time."""
+"""Maximum number of word pairs per batch, including padding."""
 
 
 @final
 class ClassText:
-    """Sentence pairs as ids, four bytes a word on disk; in memory there are 28 bytes a pair.
+    """Sentence pairs as ids, using 4 bytes per word on disk and 28 bytes per pair in memory.
 
     Args:
-        pairs: sentence pairs with words on both sides; read once.
-        classes: of source and target words; new ones are added.
-        scratch: a folder for the ids.
+        pairs: sentence pairs with words on both sides; iterated once.
+        classes: of source and target words; new classes are added.
+        scratch: folder for the ids.
 
     Attributes:
         words: number of target words, then of source words.
@@ -48,7 +48,7 @@ class ClassText:
         source, target = sides = [np.frombuffer(length, dtype=np.int32) for length in lengths]
         self._ends = [np.append(0, side.cumsum(dtype=np.int64)) for side in sides]
         self.words = [int(end[-1]) for end in reversed(self._ends)]
-        # A file without a byte cannot be mapped.
+        # An empty file cannot be memory-mapped.
         self._ids = [np.memmap(path, np.int32, "r") for path in paths] if len(source) else []
         self._order = np.lexsort((source, target))
         self._bounds, widest = [0], 0
@@ -71,20 +71,20 @@ class ClassText:
         return len(self._bounds) - 1
 
     def place(self, pair: int) -> tuple[int, int, int, int]:
-        """Batch and row of a sentence pair, and its numbers of source and target words."""
+        """Return batch and row of a sentence pair, and its numbers of source and target words."""
         position = int(self._positions[pair])
         batch = bisect_right(self._bounds, position) - 1
         source, target = (int(end[pair + 1] - end[pair]) for end in self._ends)
         return batch, position - self._bounds[batch], source, target
 
     def shape(self, number: int) -> tuple[int, int, int]:
-        """Sentences, longest source and longest target of a batch."""
+        """Return the number of sentences and the maximum source and target length of a batch."""
         pairs = self._pairs(number)
         source, target = (int((end[pairs + 1] - end[pairs]).max()) for end in self._ends)
         return len(pairs), source, target
 
     def batch(self, number: int) -> Words:
-        """A batch by its number."""
+        """Return a batch by its number."""
         pairs = self._pairs(number)
         return Words.from_ids(
             *(
@@ -94,5 +94,5 @@ class ClassText:
         )
 
     def _pairs(self, number: int) -> NDArray[np.int64]:
-        """Numbers of the sentence pairs of a batch."""
+        """Return the numbers of the sentence pairs of a batch."""
         return self._order[self._bounds[number] : self._bounds[number + 1]]

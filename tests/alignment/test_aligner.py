@@ -87,7 +87,7 @@ def test_the_default_origin_is_the_best_there_is(run):
         pieces = chosen.encode([("ein hund", "a dog")])
         torch.testing.assert_close(chosen(pieces)[0].weights, given(pieces)[0].weights)
         assert chosen.origin == origin
-    with pytest.raises(IncompatibleError, match=r"there is no posterior .*: prior"):
+    with pytest.raises(IncompatibleError, match=r"have no posterior .*: prior"):
         WordTables(soft, NoGuide(soft), vocabularies, origin="posterior")(pieces)
 
 
@@ -139,7 +139,7 @@ def test_reading_is_no_further_ahead_than_the_window(run):
 def test_too_long(run):
     long = Pair("ein", "a " * 30, 7)
     aligner = Aligner(tables(run), max_length=20)
-    with pytest.raises(DataError, match=r":7: the target sentence has \d+ pieces, and at most 20"):
+    with pytest.raises(DataError, match=r":7: the target sentence has \d+ tokens, but at most 20"):
         list(aligner.align([long]))
     assert listed(Aligner(tables(run)), [long])[0]
 

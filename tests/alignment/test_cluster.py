@@ -188,7 +188,9 @@ def test_no_cluster(tmp_path, monkeypatch, address, reason):
     monkeypatch.setitem(sys.modules, "ray.data", SimpleNamespace())
     monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
     pairs = write(tmp_path / "pairs")
-    with pytest.raises(ConfigError, match=rf"--ray {address}: no Ray cluster .*{reason}\)"):
+    with pytest.raises(
+        ConfigError, match=rf"--ray {address}: cannot connect to a Ray cluster .*{reason}\)"
+    ):
         align_shards_on_ray(never, pairs, tmp_path / "out", print, address=address)
 
 

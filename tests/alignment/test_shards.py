@@ -114,7 +114,7 @@ def test_a_file_that_kills_whoever_aligns_it(tmp_path, folder):
     told = []
     failed = align_each(killed_thrice, folder, out, told.append)
     assert list(failed) == [folder / "d"]
-    assert f"{folder / 'd'}: what aligned it was killed 3 times" in failed[folder / "d"]
+    assert f"{folder / 'd'}: the process that aligned it was killed 3 times" in failed[folder / "d"]
     assert told == ["1/4 d: failed"]
     assert contents(out) == {}
     # The next call is a new beginning.
@@ -151,5 +151,5 @@ def test_no_shards(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         align_shards(Upper(), tmp_path / "none", tmp_path, str)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no file of sentence pairs"):
+    with pytest.raises(DataError, match="no files of sentence pairs"):
         align_shards(Upper(), tmp_path / "empty", tmp_path, str)

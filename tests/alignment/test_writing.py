@@ -41,7 +41,7 @@ def test_json_lines():
 @pytest.mark.parametrize("probabilities", [False, True])
 def test_what_is_written_is_read_back(tmp_path, form, probabilities):
     if (form, probabilities) == ("talp", True):
-        with pytest.raises(ConfigError, match="talp has no place for probabilities"):
+        with pytest.raises(ConfigError, match="talp has no probabilities"):
             writer(form, probabilities=True)
         return
     path = tmp_path / f"x.{form}"

@@ -426,7 +426,7 @@ def test_word_aligner_refuses_a_long_line_by_default(tmp_path):
     source, target = tmp_path / "in.de", tmp_path / "in.en"
     source.write_text("ein\n\nein\n")
     target.write_text("a\n" + "a " * 1001 + "\n" + "a " * 1001 + "\n")
-    message = f"{target}:3: the target sentence has 1001 words, and at most 1000 can be aligned"
+    message = f"{target}:3: the target sentence has 1001 words, but at most 1000 can be aligned"
     refused(message, "--train", source, target, text=None)
 
 
@@ -447,9 +447,9 @@ def test_word_aligner_refuses(tmp_path):
     message = f"in.de:{first}: the source sentence has "
     for aligner in ("--train", save):
         refused(message, aligner, *files, "--max-length", 3, text=None)
-        refused("words, and at most 3", aligner, *files, "--max-length", 3, text=None)
+        refused("words, but at most 3", aligner, *files, "--max-length", 3, text=None)
     (save / "aligner.safetensors").write_bytes(b"nothing")
-    refused("no saved aligner, or damaged", save, *files, text=None)
+    refused("not a saved aligner, or is damaged", save, *files, text=None)
     (tmp_path / "bad.tsv").write_text("ein\ta\nein a\n")
     out = tmp_path / "links"
     refused("bad.tsv:2: expected", "--train", tmp_path / "bad.tsv", "--out", out, text=None)

@@ -56,11 +56,11 @@ def test_what_is_no_aligner(tmp_path):
     content = path.read_bytes()
     for broken in (b"", content[:50], content[:-50], content.replace(b"prefix", b"suffix")):
         path.write_bytes(broken)
-        with pytest.raises(RunError, match="no saved aligner, or damaged"):
+        with pytest.raises(RunError, match="not a saved aligner, or is damaged"):
             load_aligner(tmp_path / "aligner")
     (tmp_path / "file").write_text("")
     fitted = fit(PAIRS, Settings(), tmp_path, echo=silent)
-    with pytest.raises(OutputError, match="cannot be made: Not a directory"):
+    with pytest.raises(OutputError, match="cannot be created: Not a directory"):
         save_aligner(tmp_path / "file" / "x", fitted.models, fitted.classes, fitted.settings)
 
 
@@ -75,5 +75,5 @@ def test_every_byte_of_an_aligner_counts(tmp_path):
         spoiled = bytearray(content)
         spoiled[place] ^= 1 << place % 8
         path.write_bytes(spoiled)
-        with pytest.raises(RunError, match="no saved aligner, or damaged"):
+        with pytest.raises(RunError, match="not a saved aligner, or is damaged"):
             load_aligner(tmp_path / "aligner")
