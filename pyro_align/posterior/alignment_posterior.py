@@ -1,4 +1,4 @@
-"""`AlignmentPosterior`: the alignment posteriors of sentence pairs, to be looked at."""
+"""`AlignmentPosterior`: alignment posteriors of sentence pairs, as tables and figures."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class AlignmentPosterior(Sequence[SentencePosterior]):
     """Prior, guide and exact posterior of sentence pairs: a sequence of :class:`SentencePosterior`.
 
-    From ``run.posterior(sources, targets)`` or :func:`posterior_of`. In a notebook it shows itself.
-    A slice is an :class:`AlignmentPosterior` too; its tables number the sentences from 0 again.
+    Created by ``run.posterior(sources, targets)`` or :func:`posterior_of`, and displayed in
+    notebooks. A slice is an :class:`AlignmentPosterior` too, with sentences numbered from 0.
 
     Args:
-        sentences: of the sentence pairs.
-        title: what model and guide are called.
-        units: what a token is.
+        sentences: posteriors of the sentence pairs.
+        title: name of model and guide.
+        units: unit of a token.
     """
 
     def __init__(
@@ -62,38 +62,38 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Which of ``prior``, ``guide``, ``posterior`` every sentence has."""
+        """Those of ``prior``, ``guide`` and ``posterior`` that all sentences have."""
         return tuple(kind for kind in KINDS if all(kind in one.kinds for one in self))
 
     def words(self) -> AlignmentPosterior:
-        """The same with pieces merged to words, see :meth:`SentencePosterior.to_words`.
+        """Merge subwords to words, see :meth:`SentencePosterior.to_words`.
 
         Raises:
-            UserError: if it is not known which words the tokens are pieces of.
+            UserError: if the words of the tokens are not known.
         """
         if self.units == "words":
             return self
         return AlignmentPosterior((one.to_words() for one in self), self.title, "words")
 
     def to_frame(self) -> DataFrame:
-        """A table with one row a (sentence, target position, source position).
+        """Return a table with one row per (sentence, target position, source position).
 
         Columns: ``sentence`` (from 0), ``target_position``, ``target_token``, ``source_position``,
         ``source_token``, the probabilities ``prior``, ``guide`` and ``posterior`` of aligning that
-        target to that source token, and ``gold``: ``sure``, ``possible`` or ``none``. What is not
-        there, such as ``guide`` without a guide, is missing (NaN).
+        target to that source token, and ``gold``: ``sure``, ``possible`` or ``none``. Undefined
+        values, such as ``guide`` without a guide, are missing (NaN).
         """
         from pyro_align.posterior.frames import cells
 
         return cells(self._some())
 
     def positions_frame(self) -> DataFrame:
-        """A table with one row a (sentence, target position), quantities in nats.
+        """Return a table with one row per (sentence, target position), quantities in nats.
 
         Columns: ``sentence``, ``target_position``, ``target_token``, ``log_evidence``, ``elbo``,
         the divergences ``kl`` (KL(guide ‖ prior)), ``gap`` (KL(guide ‖ exact posterior)),
         ``prior_gap`` (KL(prior ‖ exact posterior)) and ``information`` (KL(exact posterior ‖
-        prior)), ``prior_entropy``, ``guide_entropy``, ``posterior_entropy``. What is not there is
+        prior)), ``prior_entropy``, ``guide_entropy``, ``posterior_entropy``. Undefined values are
         missing.
         """
         from pyro_align.posterior.frames import positions
@@ -101,47 +101,48 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         return positions(self._some())
 
     def sentences_frame(self) -> DataFrame:
-        """A table with one row a sentence: :meth:`positions_frame`, summed over target positions.
+        """Return a table with one row per sentence: sums of :meth:`positions_frame`, in nats.
 
-        Columns: ``sentence``, ``source`` and ``target`` (tokens between spaces), ``source_tokens``,
-        ``target_tokens`` (sentence ends counted), and the sums, in nats.
+        Columns: ``sentence``, ``source`` and ``target`` (tokens joined by spaces),
+        ``source_tokens``, ``target_tokens`` (including sentence ends), and the sums.
         """
         from pyro_align.posterior.frames import totals
 
         return totals(self._some())
 
     def calibration(self, kind: str = "posterior", bins: int = 10) -> DataFrame:
-        """How often the most probable source token is right, by how probable it is.
+        """Return accuracy by confidence of the most probable source token (calibration).
 
-        Of every target token that is no sentence end, in sentences with gold links: right is a
-        sure or possible link, or the source's sentence end for a token without gold links.
+        Includes all target tokens except sentence ends, in sentences with gold links. An alignment
+        is correct if it is a sure or possible link, or if it is the source's sentence end and the
+        token has no gold links.
 
         Args:
             kind: ``prior``, ``guide`` or ``posterior``.
-            bins: of equal width from 0 to 1; a bin holds its upper edge.
+            bins: number of bins of equal width from 0 to 1; a bin includes its upper edge.
 
         Returns:
-            One row a bin: ``lower``, ``upper``, ``tokens`` in it, their mean ``confidence`` and
-            their ``accuracy``, both missing where it is empty.
+            One row per bin: ``lower``, ``upper``, number of ``tokens``, their mean ``confidence``
+            and ``accuracy``, both missing if the bin is empty.
 
         Raises:
-            UserError: without gold links, or without such a kind.
+            UserError: if there are no gold links or no such kind.
         """
         from pyro_align.posterior.frames import calibration
 
         return calibration(self._some(), kind, bins)
 
     def calibration_error(self, kind: str = "posterior", bins: int = 10) -> float:
-        """Expected calibration error: mean distance of accuracy from confidence over tokens.
+        """Return the expected calibration error: mean |accuracy − confidence| over tokens.
 
-        Of the bins of :meth:`calibration`, whose arguments and errors it has.
+        Computed from the bins of :meth:`calibration`; same arguments and errors.
         """
         table = self.calibration(kind, bins)
         distance = (table["accuracy"] - table["confidence"]).abs()
         return float((table["tokens"] * distance).sum() / table["tokens"].sum())
 
     def to_xarray(self) -> Any:
-        """All sentences as one ``xarray.Dataset``, padded with NaN; needs ``xarray``.
+        """Convert all sentences to one ``xarray.Dataset``, padded with NaN; needs ``xarray``.
 
         Dimensions ``sentence``, ``target``, ``source``; coordinates ``target_token`` and
         ``source_token``, empty on padding; variables as the fields of :class:`SentencePosterior`.
@@ -154,21 +155,21 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         return dataset(self._some(), self.title)
 
     def to_arviz(self, kind: str | None = None, draws: int = 500, seed: int = 0) -> Any:
-        """Draws of the alignments for ArviZ: prior and posterior, and the tokens they are of.
+        """Sample alignments from prior and posterior and return them as ArviZ data.
 
         Groups ``prior`` and ``posterior`` with the variable ``alignment``, in one chain:
-        ``[chain, draw, sentence, target]`` source positions, and ``[…, source]`` weights where
-        alignments lie on the simplex (Dirichlet), NaN on padding; ``observed_data`` with the target
-        and ``constant_data`` with the source tokens. All draws are independent.
+        ``[chain, draw, sentence, target]`` source positions, or ``[…, source]`` weights for
+        alignments on the simplex (Dirichlet), NaN on padding; ``observed_data`` with the target
+        and ``constant_data`` with the source tokens. All samples are independent.
 
         Args:
-            kind: which distribution is drawn from as the posterior: ``posterior`` or ``guide``;
-                None for the exact posterior if there is one, else the guide.
-            draws: how many.
-            seed: of the random numbers; the same one gives the same draws.
+            kind: distribution to sample as the posterior: ``posterior`` or ``guide``; None for the
+                exact posterior if available, else the guide.
+            draws: number of samples.
+            seed: random seed.
 
         Returns:
-            An ``arviz.InferenceData``; an ``xarray.DataTree`` from version 1 of ArviZ on.
+            An ``arviz.InferenceData``; an ``xarray.DataTree`` for ArviZ 1 and later.
 
         Raises:
             UserError: if ArviZ is not installed, or there is no such distribution.
@@ -195,18 +196,18 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
     ) -> Figure:
         """Plot heatmaps of one sentence pair: a row per target token, a column per source token.
 
-        Sure gold links are framed, possible ones in dashes. Characters that no installed font has
-        are shown as □.
+        Sure gold links have solid frames, possible links dashed frames. Characters that no
+        installed font has are shown as □.
 
         Args:
-            sentence: which one.
-            kind: ``prior``, ``guide`` or ``posterior``, or several, side by side; None for all
-                there are.
-            path: also write it there, as PNG, SVG or PDF by its ending.
-            ends: draw the sentence ends ``</s>`` too.
+            sentence: number of the sentence pair, from 0.
+            kind: ``prior``, ``guide`` or ``posterior``, or several, side by side; None for all that
+                are available.
+            path: file to write the figure to, as PNG, SVG or PDF by its suffix.
+            ends: whether to draw the sentence ends ``</s>``.
 
         Raises:
-            UserError: for a kind or sentence that is not there, or a path that cannot be written.
+            UserError: if kind or sentence do not exist, or the path cannot be written.
         """
         from pyro_align.posterior.figure import HEADINGS, Panel, draw, write
 
@@ -221,17 +222,17 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         return figure
 
     def sentence(self, number: int) -> SentencePosterior:
-        """One sentence pair; a negative number counts from the end.
+        """Return one sentence pair; negative numbers count from the end.
 
         Raises:
-            ConfigError: if there is none of that number.
+            ConfigError: if the number is out of range.
         """
         if not -len(self) <= number < len(self):
             raise ConfigError(f"no sentence {number}: there are {len(self)}, counted from 0")
         return self.sentences[number]
 
     def to_html(self, path: Path | str) -> None:
-        """Write the interactive view to one HTML file that needs nothing but a browser.
+        """Write the interactive view to a self-contained HTML file.
 
         Raises:
             UserError: if it cannot be written.
@@ -252,7 +253,7 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
             frame.to_csv(file, index=False)
 
     def save(self, path: Path | str) -> None:
-        """Write all of it to one file, whole or not at all; ``.npz`` is its natural ending.
+        """Save to one ``.npz`` file, atomically.
 
         Raises:
             UserError: if it cannot be written.
@@ -263,10 +264,10 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
 
     @classmethod
     def load(cls, path: Path | str) -> AlignmentPosterior:
-        """Read what :meth:`save` wrote.
+        """Load a file written by :meth:`save`.
 
         Raises:
-            UserError: if it is missing, damaged, something else or of a newer version.
+            UserError: if the file is missing, damaged, of another format or of a newer version.
         """
         from pyro_align.posterior.storage import read
 

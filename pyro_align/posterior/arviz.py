@@ -1,4 +1,4 @@
-"""Draws of alignments for ArviZ."""
+"""Samples of alignments as ArviZ data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyro_align.posterior.sentence import SentencePosterior
 def inference_data(
     sentences: Sequence[SentencePosterior], title: str, kind: str, draws: int, seed: int
 ) -> Any:
-    """See ``AlignmentPosterior.to_arviz``.
+    """Implement ``AlignmentPosterior.to_arviz``.
 
     Raises:
         UserError: if ArviZ is not installed.
@@ -26,7 +26,7 @@ def inference_data(
         xarray: Any = importlib.import_module("xarray")
     except ModuleNotFoundError:
         raise UserError("to_arviz needs ArviZ: pip install arviz") from None
-    # A seed for every sentence and group: draws of one tell nothing about another.
+    # Separate seeds per sentence and group, so that their samples are independent.
     seeds = np.random.SeedSequence(seed).generate_state(2 * len(sentences)).reshape(2, -1)
     names = tokens(sentences)
     groups = {
@@ -39,7 +39,7 @@ def inference_data(
     }
     groups["observed_data"] = xarray.Dataset({"target_tokens": names["target_token"]})
     groups["constant_data"] = xarray.Dataset({"source_tokens": names["source_token"]})
-    # From version 1 on ArviZ has no container of its own.
+    # ArviZ 1 uses xarray.DataTree.
     if hasattr(arviz, "InferenceData"):
         return arviz.InferenceData(**groups)
     return xarray.DataTree.from_dict(groups)
@@ -48,7 +48,7 @@ def inference_data(
 def _alignment(
     sentences: Sequence[SentencePosterior], kind: str, draws: int, seeds: Sequence[int]
 ) -> tuple[tuple[str, ...], Any]:
-    """Dimensions and padded draws of all sentences, in one chain."""
+    """Return dimensions and padded samples of all sentences, in one chain."""
     rows = max(len(one.target) for one in sentences)
     columns = max(len(one.source) for one in sentences)
     found = [one.samples(kind, draws, each) for one, each in zip(sentences, seeds, strict=True)]

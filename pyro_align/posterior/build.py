@@ -1,4 +1,4 @@
-"""Alignment posteriors of Pyro programs, and of the text they are run on."""
+"""Alignment posteriors from Pyro programs and batches or text."""
 
 from __future__ import annotations
 
@@ -149,11 +149,11 @@ def posterior_of_text(
 
 
 def every_batch(corpus: IndexedCorpus, tokens: int) -> Iterator[tuple[list[int], Batch]]:
-    """All of a corpus once, to be measured: which pairs, and the batch of them; widest first.
+    """Yield all batches of a corpus once, with the indices of their pairs; widest first.
 
     Args:
         corpus: the pairs.
-        tokens: most positions in a batch; a pair that is wider has one of its own.
+        tokens: maximum number of positions per batch; a wider pair has its own batch.
     """
     widest = int(max(corpus.source_lengths.max(), corpus.target_lengths.max()))
     buckets = BucketBatches(
@@ -181,7 +181,7 @@ def _pairs(
     gold: Sequence[GoldLinks] | None,
     max_length: int,
 ) -> Iterator[_Pair]:
-    """Ids and words of every pair."""
+    """Yield ids and words of every pair."""
     for name, lines in (("sources", sources), ("targets", targets)):
         reject_string(name, lines)
     if len(sources) != len(targets):
@@ -238,7 +238,7 @@ class _Arrays:
         )
 
     def cut(self, row: int, target: int, source: int) -> dict[str, Any]:
-        """Those of one sentence, without padding."""
+        """Return the arrays of one sentence, without padding."""
         return {
             **{
                 name: matrix[row, :target, :source].copy() for name, matrix in self.matrices.items()
@@ -248,7 +248,7 @@ class _Arrays:
 
 
 def _concentration(program: Any, batch: Batch) -> Float[Tensor, "batch target source"] | None:
-    """Concentrations of a program's alignments, if these have a Dirichlet distribution."""
+    """Return the concentrations of a program's alignments, or None if they are not Dirichlet."""
     device = batch.target.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []), poutine.block():
         site = poutine.trace(program).get_trace(batch).nodes["alignment"]

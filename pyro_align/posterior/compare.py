@@ -1,4 +1,4 @@
-"""Where alignment posteriors of the same sentences differ."""
+"""Comparison of alignment posteriors of the same sentences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def compare(*posteriors: AlignmentPosterior, by: str | None = None) -> DataFrame:
-    """A table of every target position, those first where the posteriors disagree most.
+    """Return a table of all target positions, sorted by disagreement, largest first.
 
     Columns: ``sentence``, ``target_position``, ``target_token``; for each kind that all have
     ``prior_divergence``, ``guide_divergence``, ``posterior_divergence``: the Jensen–Shannon
@@ -64,14 +64,14 @@ def compare(*posteriors: AlignmentPosterior, by: str | None = None) -> DataFrame
 
 
 def jensen_shannon(matrices: Sequence[Floats]) -> NDArray[np.float64]:
-    """Jensen–Shannon divergence of each row of matrices of probabilities, in nats."""
+    """Compute the Jensen–Shannon divergence of each row of probability matrices, in nats."""
     stack = np.stack(matrices).astype(np.float64)
     mean = np.mean([entropy(matrix) for matrix in stack], axis=0)
     return np.maximum(entropy(stack.mean(0)) - mean, 0.0)
 
 
 def distinct_titles(posteriors: Sequence[AlignmentPosterior]) -> list[str]:
-    """Titles of posteriors, numbered where two are equal."""
+    """Return the titles of posteriors, numbered if they are not distinct."""
     titles = [each.title for each in posteriors]
     if len(set(titles)) == len(titles):
         return titles
@@ -79,10 +79,10 @@ def distinct_titles(posteriors: Sequence[AlignmentPosterior]) -> list[str]:
 
 
 def check_same_sentences(posteriors: Sequence[AlignmentPosterior]) -> None:
-    """Check that there are several posteriors, of the same sentences in the same tokens.
+    """Check that there are at least two posteriors with the same sentences and tokens.
 
     Raises:
-        UserError: if not; it names the first sentence that differs.
+        UserError: if not; the message names the first sentence that differs.
     """
     if len(posteriors) < 2:
         raise UserError(

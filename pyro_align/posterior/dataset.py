@@ -14,7 +14,7 @@ from pyro_align.posterior.storage import MATRICES, POSITIONS
 
 
 def dataset(sentences: Sequence[SentencePosterior], title: str) -> Any:
-    """See ``AlignmentPosterior.to_xarray``.
+    """Implement ``AlignmentPosterior.to_xarray``.
 
     Raises:
         UserError: if xarray is not installed.
@@ -36,7 +36,7 @@ def dataset(sentences: Sequence[SentencePosterior], title: str) -> Any:
 
 
 def tokens(sentences: Sequence[SentencePosterior]) -> dict[str, tuple[tuple[str, str], Any]]:
-    """Coordinates ``target_token`` and ``source_token``, empty on padding."""
+    """Return the coordinates ``target_token`` and ``source_token``, empty on padding."""
     found = {}
     for side in ("target", "source"):
         given = [getattr(one, side) for one in sentences]
@@ -49,7 +49,7 @@ def tokens(sentences: Sequence[SentencePosterior]) -> dict[str, tuple[tuple[str,
 
 
 def padded(value: Any, shape: tuple[int, ...]) -> Any:
-    """An array of that shape, NaN where the value does not reach; all NaN without one."""
+    """Pad a value with NaN to a shape; all NaN if it is None."""
     array = np.full(shape, np.nan)
     if value is not None:
         array[tuple(map(slice, value.shape))] = value

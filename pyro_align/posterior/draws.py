@@ -1,4 +1,4 @@
-"""Draws of alignments that cannot be enumerated, with what importance sampling needs of them."""
+"""Samples of alignments that cannot be enumerated, for importance sampling."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.traces import refuse_other_sites
 
 DRAWS = 20
-"""Alignments drawn for every target position."""
+"""Number of alignments sampled per target position."""
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Alignments drawn from a proposal: the guide, or the prior where there is none.
+    """Samples from a proposal: the guide, or the prior if there is no guide.
 
     Attributes:
-        log_prior: log density of the draws under the prior.
-        log_proposal: log density of the draws under the proposal.
+        log_prior: log density of the samples under the prior.
+        log_proposal: log density of the samples under the proposal.
         log_likelihood: log probability of the gold token.
         prior_mean: mean of the prior.
         proposal_mean: mean of the proposal.
@@ -45,7 +45,7 @@ class Draws:
 def draw(
     model: Callable[[Batch], Any], guide: Callable[[Batch], Any] | None, batch: Batch
 ) -> Draws:
-    """Run guide and model with :data:`DRAWS` alignments a position, the same ones every time."""
+    """Run guide and model with :data:`DRAWS` samples per position, using a fixed seed."""
     plate = pyro.plate("draws", DRAWS, dim=-1 - MAX_PLATE_NESTING)
     device = batch.target.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

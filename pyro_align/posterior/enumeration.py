@@ -1,4 +1,4 @@
-"""Prior, guide and exact posterior of every target position, read off the programs' traces."""
+"""Prior, guide and exact posterior of every target position, from traces of the programs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from pyro_align.posterior.draws import draw
 class PositionScores:
     """Log probabilities, in nats, of every alignment of every target position of a batch.
 
-    Sums over alignments leave padded source positions out; what has a value a target position is
-    zero where that position is padding. A quantity that the pair of programs does not have is
-    None: without a guide's ``alignment`` there is no ``log_guide``, ``kl``, ``gap`` and ``elbo``;
-    without a model's ``alignment`` there is no emission and no posterior either.
+    Sums over alignments exclude padded source positions; quantities per target position are zero on
+    padding. A quantity that the pair of programs does not define is None: ``log_guide``, ``kl``,
+    ``gap`` and ``elbo`` if the guide has no ``alignment``; also the emission and the posterior if
+    the model has no ``alignment``.
 
     Attributes:
-        log_prior: ``log p(z_t = s | x, y_<t)``. Where the model has no ``alignment``, the
-            logarithm of its attention weights, which are no probabilities of anything.
+        log_prior: ``log p(z_t = s | x, y_<t)``. If the model has no ``alignment``, the logarithm
+            of its attention weights, which are not probabilities of a latent variable.
         log_emission: ``log p(y_t | z_t = s, x, y_<t)`` of the gold token.
         log_guide: ``log q(z_t = s | x, y)``.
-        log_evidence: ``log p(y_t | x, y_<t)``, alignments summed out.
+        log_evidence: ``log p(y_t | x, y_<t)``, with alignments summed out.
         source_mask: true on real source positions.
         target_mask: true on real target positions.
     """
@@ -54,14 +54,14 @@ class PositionScores:
 
     @property
     def kl(self) -> Float[Tensor, "batch target"] | None:
-        """``KL(q ‖ p)``, the divergence of the guide from the prior."""
+        """``KL(q ‖ p)``, the KL divergence of the guide from the prior."""
         if self.log_emission is None or self.log_guide is None:
             return None
         return self._expectation(self.log_guide, self.log_guide - self.log_prior)
 
     @property
     def gap(self) -> Float[Tensor, "batch target"] | None:
-        """``KL(q ‖ p(z | x, y))``: how far the guide is from the exact posterior."""
+        """``KL(q ‖ p(z | x, y))``, the KL divergence of the guide from the exact posterior."""
         log_posterior = self.log_posterior
         if log_posterior is None or self.log_guide is None:
             return None
@@ -75,7 +75,7 @@ class PositionScores:
 
     @property
     def prior_gap(self) -> Float[Tensor, "batch target"] | None:
-        """``KL(p(z | x, y_<t) ‖ p(z | x, y))``: the gap of the prior, were it the guide."""
+        """``KL(p(z | x, y_<t) ‖ p(z | x, y))``, the gap of the prior used as the guide."""
         log_posterior = self.log_posterior
         if log_posterior is None:
             return None
@@ -83,7 +83,7 @@ class PositionScores:
 
     @property
     def information(self) -> Float[Tensor, "batch target"] | None:
-        """``KL(p(z | x, y) ‖ p(z | x, y_<t))``: what the token says about its alignment."""
+        """``KL(p(z | x, y) ‖ p(z | x, y_<t))``, the information of a token on its alignment."""
         log_posterior = self.log_posterior
         if log_posterior is None:
             return None
@@ -103,7 +103,7 @@ class PositionScores:
     def _expectation(self, log_weights: Tensor, values: Tensor) -> Float[Tensor, "batch target"]:
         weights = log_weights.exp()
         counted = self.source_mask.unsqueeze(1) & self.target_mask.unsqueeze(2) & (weights > 0)
-        # Not a product with zero: a value may be infinite where its weight is zero.
+        # Not multiplied by zero: a value may be infinite where its weight is zero.
         return (weights * values).where(counted, 0.0).sum(-1)
 
 
@@ -114,14 +114,14 @@ class SimplexScores(PositionScores):
     The integral over them has no closed form. ``log_evidence`` is estimated by importance sampling
     with :data:`~pyro_align.posterior.draws.DRAWS` draws of the guide, of the prior if there is
     none. Its expectation is a lower bound of the log evidence, not below the ELBO (Burda et al.
-    2016), so that a perplexity from it is too high if anything. ``gap``, its difference from
-    ``elbo``, is an estimate as well and may come out negative. ``log_prior`` and ``log_guide`` are
-    the logarithms of the mean alignments; there is no emission and no posterior.
+    2016), so that the estimated perplexity is an upper bound in expectation. ``gap``, the
+    difference from ``elbo``, is an estimate too and may be negative. ``log_prior`` and
+    ``log_guide`` are the logarithms of the mean alignments; there is no emission and no posterior.
 
     Attributes:
         divergence: ``KL(q ‖ p)`` in closed form; None without a guide.
-        bound: the evidence lower bound, its likelihood a mean over the same draws; None without a
-            guide.
+        bound: evidence lower bound, with the likelihood averaged over the same samples; None
+            without a guide.
     """
 
     divergence: Float[Tensor, "batch target"] | None
@@ -147,13 +147,13 @@ class SimplexScores(PositionScores):
 def score_positions(
     model: Callable[[Batch], Any], guide: Callable[[Batch], Any] | None, batch: Batch
 ) -> PositionScores:
-    """Run model and guide on a batch, every alignment enumerated, or drawn on a simplex.
+    """Run model and guide on a batch and compute prior, guide and posterior by enumeration.
 
-    Any Pyro programs will do that have the sites ``alignment`` and ``tokens`` within the plates
-    ``sentences`` (dim −2) and ``positions`` (dim −1), with one alignment a source position. No
-    random number is drawn. A model that declares ``latent = "simplex"`` cannot be enumerated: it
-    gets :class:`SimplexScores`, from draws of one fixed seed that leave the global random state as
-    it was. Put modules with dropout in eval mode.
+    The programs can be any Pyro programs with the sites ``alignment`` and ``tokens`` in the plates
+    ``sentences`` (dim −2) and ``positions`` (dim −1), and one alignment per source position. The
+    result is deterministic. A model with ``latent = "simplex"`` cannot be enumerated: the result is
+    then :class:`SimplexScores`, from samples with a fixed seed; the global random state is not
+    changed. Modules with dropout should be in evaluation mode.
 
     Args:
         model: the model. If it has no site ``alignment`` it must have the methods
@@ -179,7 +179,7 @@ def score_positions(
     has_guide = guide_trace is not None and "alignment" in guide_trace
     log_guide = enumerated_log_probs(guide_trace, "alignment", batch) if has_guide else None
     log_emission = enumerated_log_probs(model_trace, "tokens", batch)
-    # Without a latent alignment the emission is the same for all, and the evidence already.
+    # Without a latent alignment the emission is the same for all and equals the evidence.
     log_evidence = (log_prior + log_emission).logsumexp(-1) if latent else log_emission[..., 0]
     return PositionScores(
         log_prior=log_prior,
@@ -192,7 +192,7 @@ def score_positions(
 
 
 def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
-    """Scores of a model with alignments on the simplex."""
+    """Estimate the scores of a model with alignments on the simplex."""
     has_guide = guide is not None and getattr(guide, "latent", None) != "none"
     drawn = draw(model, guide if has_guide else None, batch.sharing())
     weights = drawn.log_prior + drawn.log_likelihood - drawn.log_proposal
@@ -215,7 +215,7 @@ def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
 
 
 def _attention(model: Any, batch: Batch) -> Float[Tensor, "b t s"]:
-    """Logarithm of the attention weights of a model without latent alignment."""
+    """Return log attention weights of a model without latent alignment."""
     if not (hasattr(model, "states") and hasattr(model, "prior")):
         raise IncompatibleError(
             f"{program_name(model)} has neither a site 'alignment' nor the methods states(batch) "

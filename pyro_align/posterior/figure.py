@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 FORMATS = (".png", ".svg", ".pdf")
-"""What a figure can be written as, by the file's ending."""
+"""Supported file formats of figures, by suffix."""
 
 HEADINGS = {
     "prior": r"prior $p(z_t\,|\,x, y_{<t})$",
     "guide": r"guide $q(z_t\,|\,x, y)$",
     "posterior": r"exact posterior $p(z_t\,|\,x, y)$",
 }
-"""Above a heatmap."""
+"""Headings of heatmaps."""
 
 _CELL, _SMALLEST, _WIDEST, _TALLEST = 0.3, 2.4, 15.0, 12.0
-"""Inches: largest side of a cell, least side of a heatmap, and most of all heatmaps together."""
+"""Inches: maximum cell size, minimum heatmap size, and maximum total width and height."""
 
 _LETTER, _SMALL_LETTER = 9.0, 5.0
-"""Points: labels, where there is room, and where there is not."""
+"""Font sizes of labels in points: maximum and minimum."""
 
 _GOLD = "#d55e00"
 
@@ -114,10 +114,10 @@ def draw(panels: Sequence[Panel], title: str = "", *, ends: bool = True) -> Figu
 
 
 def check_figure(path: Path) -> None:
-    """Refuse a path that no figure can be written to.
+    """Check that a figure can be written to a path.
 
     Raises:
-        ConfigError: if it ends otherwise, or its folder is not there.
+        ConfigError: if the suffix is not supported, or the folder does not exist.
     """
     if path.suffix not in FORMATS:
         raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
@@ -126,7 +126,7 @@ def check_figure(path: Path) -> None:
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Write a figure to a file; text in SVG and PDF stays text.
+    """Write a figure to a file; text in SVG and PDF is kept as text.
 
     Raises:
         ConfigError: see :func:`check_figure`.
@@ -152,7 +152,7 @@ def _heatmap(ax: Axes, matrix: Floats, *, lines: bool) -> AxesImage:
 
 
 def _gold(ax: Axes, sentence: SentencePosterior) -> None:
-    """Frame the gold links; the first of each sort is named for the legend."""
+    """Draw frames around gold links; the first of each kind has a label for the legend."""
     if sentence.gold is None:
         return
     sure, possible = sentence.gold.sure, sentence.gold.possible - sentence.gold.sure

@@ -1,4 +1,4 @@
-"""Links: which words of a sentence pair belong together, read off alignment probabilities."""
+"""Word links from alignment probabilities."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pyro_align.posterior.words import WordAlignment
 
 
 def best_links(words: WordAlignment) -> frozenset[Link]:
-    """The most probable source word of every target word, as links (source, target) from 0.
+    """Return the most probable source word of every target word, as links (source, target) from 0.
 
-    A target word stays unlinked where ``null`` is more probable than every source word, or where
-    it has no probability at all. Of equally probable source words the first is taken.
+    A target word has no link if ``null`` is more probable than every source word, or if all its
+    probabilities are zero. Ties are resolved in favour of the first source word.
     """
     if not words.weights.numel():
         return frozenset()
@@ -22,7 +22,7 @@ def best_links(words: WordAlignment) -> frozenset[Link]:
 
 
 def threshold_links(words: WordAlignment, threshold: float) -> frozenset[Link]:
-    """All links (source, target) that are at least as probable as ``threshold``.
+    """Return all links (source, target) with a probability of at least ``threshold``.
 
     Raises:
         ConfigError: if ``threshold`` is not above 0 and at most 1.

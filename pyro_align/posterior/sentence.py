@@ -1,4 +1,4 @@
-"""`SentencePosterior`: what model and guide believe about the alignment of one sentence pair."""
+"""`SentencePosterior`: prior, guide and posterior of the alignment of one sentence pair."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from pyro_align.posterior.words import WordAlignment, merge_pieces
 Floats = NDArray[np.floating[Any]]
 
 Units = Literal["pieces", "words"]
-"""What a token is."""
+"""Unit of a token."""
 
 KINDS = ("prior", "guide", "posterior")
-"""Distributions of an alignment, in the order they are shown."""
+"""Distributions of an alignment, in display order."""
 
 SENTENCE_END = "</s>"
-"""The last token of a side, which stands for no word: what aligns to it aligns to nothing."""
+"""Last token of a side, which is not a word: a token aligned to it has no link."""
 
 SUMS = ("log_evidence", "elbo", "kl", "gap", "prior_gap", "information")
-"""Quantities of a target position that add up over positions."""
+"""Quantities per target position that are summed over positions."""
 
 ENTROPIES = ("prior_entropy", "guide_entropy", "posterior_entropy")
-"""Entropies of a target position, in the order of :data:`KINDS`."""
+"""Entropies per target position, in the order of :data:`KINDS`."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,14 @@ class SentencePosterior:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Which of :data:`KINDS` there are."""
+        """Those of :data:`KINDS` that are available."""
         return tuple(kind for kind in KINDS if getattr(self, kind) is not None)
 
     def matrix(self, kind: str) -> Floats:
-        """Probabilities of one kind, ``[target, source]``.
+        """Return the probabilities of one kind, ``[target, source]``.
 
         Raises:
-            ConfigError: if there is no such kind here.
+            ConfigError: if the kind is not available.
         """
         if kind not in self.kinds:
             raise ConfigError(
@@ -138,15 +138,15 @@ class SentencePosterior:
         return None if self.guide is None else entropy(self.guide)
 
     def best_links(self, kind: str, threshold: float | None = None) -> frozenset[Link]:
-        """Links (source, target) between tokens, the sentence ends left out.
+        """Return links (source, target) between tokens, excluding sentence ends.
 
         Args:
             kind: one of :attr:`kinds`.
-            threshold: take every link at least as probable; None for the most probable source
-                token of each target token, none where that is the sentence end.
+            threshold: minimum probability of a link; None for the most probable source token of
+                each target token, without a link if that is the sentence end.
 
         Raises:
-            ConfigError: for a kind that is not there, or a threshold that is no probability.
+            ConfigError: if the kind is not available, or the threshold is not a probability.
         """
         matrix = torch.tensor(self.matrix(kind))[: inner(self.target)]
         columns = inner(self.source)
@@ -154,19 +154,19 @@ class SentencePosterior:
         return best_links(alignment) if threshold is None else threshold_links(alignment, threshold)
 
     def samples(self, kind: str, n: int, seed: int) -> NDArray[Any]:
-        """Alignments drawn independently; the same seed gives the same.
+        """Sample independent alignments.
 
         Args:
             kind: one of :attr:`kinds`.
-            n: number of draws.
-            seed: of the random numbers.
+            n: number of samples.
+            seed: random seed.
 
         Returns:
-            Source positions, ``[n, target]`` of integers; where alignments lie on the simplex
-            (Dirichlet), points of it, ``[n, target, source]`` of floats.
+            Source positions, integers of shape ``[n, target]``; for alignments on the simplex
+            (Dirichlet), floats of shape ``[n, target, source]``.
 
         Raises:
-            ConfigError: if there is no such kind here.
+            ConfigError: if the kind is not available.
         """
         matrix = self.matrix(kind)
         random = np.random.default_rng(seed)
@@ -178,17 +178,16 @@ class SentencePosterior:
         return np.minimum((cumulative <= height).sum(-1), len(self.source) - 1)
 
     def credible_interval(self, kind: str, level: float = 0.95) -> tuple[Floats, Floats]:
-        """Lower and upper bound of each weight of a Dirichlet, ``[target, source]`` each.
+        """Return lower and upper bounds of the weights of a Dirichlet, ``[target, source]`` each.
 
-        The interval is the central one: as much probability lies below it as above. A weight of a
-        Dirichlet by itself has a Beta distribution.
+        The interval is central (equal-tailed), from the Beta marginal of each weight.
 
         Args:
             kind: ``prior`` or ``guide``.
-            level: probability within, between 0 and 1.
+            level: probability of the interval, between 0 and 1.
 
         Raises:
-            ConfigError: if that kind is no Dirichlet, or the level no probability.
+            ConfigError: if the kind is not a Dirichlet, or the level is not a probability.
         """
         if not 0 < level < 1:
             raise ConfigError(f"a level is a probability between 0 and 1, got {level}")
@@ -199,23 +198,23 @@ class SentencePosterior:
                 f"weight is a probability itself (or belongs to merged words)"
             )
         alone = np.asarray(concentration, dtype=np.float64)
-        # Summed without the weight itself: with one source position nothing may remain of it.
+        # Not total minus own: rounding would leave a rest with a single source position.
         others = alone @ (1 - np.eye(alone.shape[1]))
         tail = (1 - level) / 2
         return _beta_quantile(tail, alone, others), _beta_quantile(1 - tail, alone, others)
 
     def to_words(self) -> SentencePosterior:
-        """The alignment of the words that the tokens are pieces of.
+        """Merge subword tokens to words.
 
-        Probabilities are summed over the pieces of a source word and averaged over those of a
-        target word; a target word without pieces has a row of zeros. ``log_evidence``, ``elbo``,
-        ``kl``, ``gap``, ``prior_gap`` and ``information`` are summed over the pieces of a target
-        word, so that sums over the sentence stay what they were; entropies are those of the merged
-        rows. The sentence ends remain, at the end of either side. Concentrations are gone: a mean
-        of several Dirichlets is none.
+        Probabilities are summed over the tokens of a source word and averaged over those of a
+        target word; a target word without tokens has a row of zeros. ``log_evidence``, ``elbo``,
+        ``kl``, ``gap``, ``prior_gap`` and ``information`` are summed over the tokens of a target
+        word, so that sums over the sentence do not change; entropies are those of the merged rows.
+        Sentence ends are kept. Concentrations are dropped, because a mean of Dirichlets is not a
+        Dirichlet.
 
         Raises:
-            UserError: if it is not known which words the tokens are pieces of.
+            UserError: if the words of the tokens are not known.
         """
         if self.words is None:
             raise UserError(
@@ -257,19 +256,19 @@ class SentencePosterior:
 
 
 def entropy(matrix: Floats) -> NDArray[np.float64]:
-    """Entropy of every row, in nats."""
+    """Compute the entropy of every row, in nats."""
     weights = np.asarray(matrix, dtype=np.float64)
     logs = np.log(weights, out=np.zeros_like(weights), where=weights > 0)
     return np.abs(-(weights * logs).sum(-1))
 
 
 def inner(tokens: tuple[str, ...]) -> int:
-    """Number of tokens without the sentence end."""
+    """Return the number of tokens without the sentence end."""
     return len(tokens) - (tokens[-1:] == (SENTENCE_END,))
 
 
 def _grouped(words: tuple[str, ...], index: tuple[int, ...]) -> tuple[tuple[str, ...], list[int]]:
-    """Words and their numbers, the sentence end counted as one more."""
+    """Return words and word indices, with the sentence end as an additional word."""
     if -1 not in index:
         return words, list(index)
     return (*words, SENTENCE_END), [len(words) if word < 0 else word for word in index]

@@ -309,9 +309,9 @@ def test_train_one_direction(tmp_path):
 
 def test_training_that_cannot_begin(tmp_path):
     files = write_text(tmp_path, "in", [("", "a"), ("ein", " ")])
-    refused("no pair with words on both sides", "--train", *files)
+    refused("no sentence pair has words on both sides", "--train", *files)
     save = tmp_path / "runs"
-    refused("no pair with words on both sides", "--train", *files, "--save", save)
+    refused("no sentence pair has words on both sides", "--train", *files, "--save", save)
     refused("training.epochs", "--train", "--neural", *files, "--epochs", 0)
     assert not save.exists()
     refused(

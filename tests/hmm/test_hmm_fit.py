@@ -203,5 +203,5 @@ def test_progress_is_told_and_a_text_without_pairs_refused(tmp_path):
     fit(PAIRS, Settings.fast(), tmp_path, echo=told.append)
     assert len(told) == 3
     assert all(line.startswith(f"pass {n} of 3: perplexity ") for n, line in enumerate(told, 1))
-    with pytest.raises(DataError, match=r"in\.txt: there is no pair"):
+    with pytest.raises(DataError, match=r"in\.txt: no sentence pair has words"):
         fit([], Settings(), tmp_path, echo=silent, path=tmp_path / "in.txt")
