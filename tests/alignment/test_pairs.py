@@ -95,7 +95,7 @@ def test_sides_of_different_length(tmp_path, lines):
     assert caught.value.path == paths[lines.index(min(lines))]
 
 
-def test_what_is_no_text(tmp_path):
+def test_invalid_text_is_rejected(tmp_path):
     path = tmp_path / "x"
     path.write_text("")
     assert not list(PairText.open([path]))
@@ -146,7 +146,7 @@ def test_a_file_is_not_copied(tmp_path):
     assert not list((tmp_path / "scratch").iterdir())
 
 
-def test_a_pipe_is_refused_as_text_to_learn_from_and_evaluate_on(tmp_path):
+def test_a_pipe_is_rejected_for_training_and_evaluation(tmp_path):
     (tmp_path / "a.en").write_text("a\n")
     with pytest.raises(DataError, match=r"/dev/fd/\d+: a pipe .*read only once"):
         ParallelText.open([pipe(b"ein\n"), tmp_path / "a.en"])

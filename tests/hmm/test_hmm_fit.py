@@ -198,7 +198,7 @@ def test_a_word_that_occurs_once_does_not_collect_links(tmp_path):
     assert forward.weights[2].argmax() == 1
 
 
-def test_progress_is_told_and_a_text_without_pairs_refused(tmp_path):
+def test_progress_is_reported_and_a_text_without_pairs_is_rejected(tmp_path):
     told = []
     fit(PAIRS, Settings.fast(), tmp_path, echo=told.append)
     assert len(told) == 3

@@ -48,7 +48,7 @@ def test_one_direction(tmp_path):
     assert len(load_aligner(tmp_path / "aligner")) == 1
 
 
-def test_what_is_no_aligner(tmp_path):
+def test_files_that_are_not_aligners_are_rejected(tmp_path):
     with pytest.raises(RunError, match="cannot be read"):
         load_aligner(tmp_path)
     kept(tmp_path / "aligner", tmp_path)

@@ -43,7 +43,7 @@ def test_predictions_are_those_of_dirichlet_and_categorical():
     torch.testing.assert_close(found[1, :2, 0], null[[3, 0]])
 
 
-def test_a_word_is_no_evidence_for_itself():
+def test_own_counts_are_subtracted():
     own = torch.tensor([[[0.75, 0.25]]])
     found = learnt().log_probs(torch.tensor([[1, 2]]), torch.tensor([[1]]), own).exp()[0, 0, 1:]
     counts, prior = expected()

@@ -152,7 +152,7 @@ def test_words_and_gold():
         posterior_of(model, None, BATCH, SOURCES, TARGETS, gold=[plain[0], plain[0], outside])
 
 
-def test_wrong_tokens():
+def test_mismatched_tokens_are_rejected():
     model = tiny_model()
     with pytest.raises(UserError, match="source tokens of 2 sentences, but the batch has 3"):
         posterior_of(model, None, BATCH, SOURCES[:2], TARGETS)

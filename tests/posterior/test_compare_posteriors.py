@@ -89,7 +89,7 @@ def test_words():
     assert table["gap: 2 x"].tolist() == [2, 9, 1]
 
 
-def test_other_sentences_are_refused():
+def test_different_sentences_are_rejected():
     three = some()
     with pytest.raises(UserError, match="nothing to compare with"):
         compare(three)

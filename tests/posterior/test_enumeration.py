@@ -204,7 +204,7 @@ def test_half_precision_is_widened():
     assert scores.log_prior.dtype == scores.log_evidence.dtype == torch.float32
 
 
-def test_refuses_what_cannot_be_enumerated():
+def test_alignments_that_cannot_be_enumerated_are_rejected():
     def continuous(batch):
         pyro.sample("alignment", dist.Normal(0.0, 1.0))
 
@@ -212,7 +212,7 @@ def test_refuses_what_cannot_be_enumerated():
         score_positions(continuous, None, BATCH)
 
 
-def test_refuses_a_model_without_any_alignment():
+def test_a_model_without_alignment_is_rejected():
     def unaligned(batch):
         sentences, positions, masking = plates(batch)
         with sentences, positions, masking:

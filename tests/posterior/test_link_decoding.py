@@ -36,7 +36,7 @@ def test_sentences_without_words():
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.5, float("nan")])
-def test_refuses_what_is_no_probability(threshold):
+def test_invalid_thresholds_are_rejected(threshold):
     with pytest.raises(ConfigError, match="threshold"):
         threshold_links(EXAMPLE, threshold)
 

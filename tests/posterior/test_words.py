@@ -45,6 +45,6 @@ def test_by_hand():
     assert_close(words.null, torch.tensor([0.35]))
 
 
-def test_refuses_an_index_of_another_length():
+def test_an_index_of_another_length_is_rejected():
     with pytest.raises(ValueError, match="word positions"):
         merge_pieces(torch.ones(2, 3), [0, -1], [0, -1], 1, 1)
