@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 NAME = re.compile(r"<code>(pyro_align\.[\w.]+|[A-Z]\w*(?:\.\w+)?)</code>(?!</a>)")
-HOMES = ("batch", "models", "guides", "inference", "networks", "distributions", "posterior")
+HOMES = ("batch", "models", "guides", "inference", "networks", "nn", "distributions", "posterior")
 """Where a class that is named without its module may come from."""
 
 

@@ -15,7 +15,16 @@ from support import random_batch, tiny_model
 
 PUBLIC = [
     importlib.import_module(f"pyro_align.{name}")
-    for name in ("batch", "models", "guides", "inference", "networks", "distributions", "posterior")
+    for name in (
+        "batch",
+        "models",
+        "guides",
+        "inference",
+        "networks",
+        "nn",
+        "distributions",
+        "posterior",
+    )
 ]
 """Where a class that is named without its module may come from."""
 
