@@ -189,11 +189,6 @@ def xl_wa(bench: Bench, data: Path) -> pd.DataFrame:
                 ),
                 "pyro-align, frozen": (lambda: bench.frozen(pairs, known), 1),  # noqa: B023
             }
-            if not extra:  # many times as slow
-                aligners["pyro-align, counted by projection"] = (
-                    lambda: bench.fitted(pairs, agreement="projection"),  # noqa: B023
-                    1,
-                )
             for name, (align, seeds) in aligners.items():
                 bench.seconds = 0.0
                 rates = [error_rates(align(), gold) for _ in range(seeds)]

@@ -82,7 +82,7 @@ def fit(
     words collect links.
 
     After the first passes links are counted as far as *both* directions expect them, by the product
-    of their posteriors (Liang, Taskar & Klein 2006) unless the settings say otherwise. From the
+    of their posteriors (Liang, Taskar & Klein 2006). From the
     second pass on the numbers of links of source words have a prior, which is learnt.
 
     Args:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyro_align.distributions import ChainPosterior
-from pyro_align.hmm.agreement import product, project
+from pyro_align.hmm.agreement import product
 from pyro_align.hmm.fertility import Fertility
 from pyro_align.hmm.model import HiddenMarkovModel
 from pyro_align.hmm.observed import Observed, observe
@@ -44,11 +44,8 @@ def renew(
     for batch in range(text.batches):
         observed = observe(models, text.batch(batch), store.read(batch) if number else None)
         found = [each.posterior() for each in observed]
-        agree = markov and len(models) == 2
-        if agree and settings.agreement == "projection":
-            found = project(observed, found, settings.projection)
         states = [each.states for each in found]
-        if agree and settings.agreement == "product":
+        if markov and len(models) == 2:
             states = product(*states)
         # Rounded as stored, so that exactly the added counts are subtracted in the next pass.
         states = store.write(batch, states)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,10 +39,9 @@ class Settings(BaseModel):
         jump_prior: pseudo-count of each width.
         fertility: power of the prior on numbers of links, :class:`~pyro_align.hmm.Fertility`, which
             is learnt; 0 for none.
-        agreement: how links of both directions are made to agree when they are counted:
-            :func:`~pyro_align.hmm.product` or :func:`~pyro_align.hmm.project`.
-        regularise: whether the links that are given at the end are projected, too.
-        projection: of which kind projections are.
+        regularise: whether the links given at the end are those of
+            :func:`~pyro_align.hmm.project`.
+        projection: settings of that projection.
         independent: first passes, in which jumps of any width are alike, as in IBM model 1.
         markov: passes after them, in which the widths of jumps are learnt, and in which a link
             counts only as far as both directions expect it.
@@ -57,7 +56,6 @@ class Settings(BaseModel):
     max_jump: Annotated[int, Field(ge=1)] = 20
     jump_prior: Positive = 0.5
     fertility: Annotated[float, Field(ge=0)] = 0.5
-    agreement: Literal["product", "projection"] = "product"
     regularise: bool = False
     projection: Projection = Projection()
     independent: Passes = 2
