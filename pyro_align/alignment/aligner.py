@@ -12,6 +12,7 @@ from pyro_align.alignment.decoding import Argmax, Decoder
 from pyro_align.alignment.pairs import Pair
 from pyro_align.alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, with_probabilities
 from pyro_align.corpus import Link
+from pyro_align.corpus.lengths import batches_by_length
 from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
 
@@ -134,7 +135,8 @@ class Aligner:
         turned = [(target, source) for source, target in sentences]
         reverse = [] if self.reverse is None else self.reverse.encode(turned)
         found: dict[int, dict[Link, float]] = {}
-        for batch in self._batches([pieces.width for pieces in encoded]):
+        widths = [pieces.width for pieces in encoded]
+        for batch in batches_by_length(widths, self.batch_tokens):
             links = self._align_batch(
                 [encoded[i] for i in batch], [reverse[i] for i in batch] if reverse else []
             )
@@ -153,15 +155,3 @@ class Aligner:
         if encoded.width > self.max_length:
             side = "source" if len(encoded.source) > self.max_length else "target"
             raise too_long(side, encoded.width, self.forward.unit, self.max_length, path, pair.line)
-
-    def _batches(self, widths: list[int]) -> Iterator[list[int]]:
-        """Yield batches of pairs of similar width, widest first, within the token budget."""
-        batch: list[int] = []
-        for place in sorted(range(len(widths)), key=lambda place: -widths[place]):
-            # The first of a batch is its widest.
-            if batch and widths[batch[0]] * (len(batch) + 1) > self.batch_tokens:
-                yield batch
-                batch = []
-            batch.append(place)
-        if batch:
-            yield batch

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from pyro_align.corpus.lengths import batches_by_length
 from pyro_align.corpus.vocabulary import Vocabulary
 from pyro_align.corpus.words import split_words
 from pyro_align.errors import ConfigError, DataError, reject_string
@@ -123,12 +124,12 @@ class Translator:
                     number,
                 )
         found: dict[int, tuple[ScoredText, ...]] = {}
-        for batch in self._batches(
-            {index: encoded[index] for index, line in enumerate(lines) if split_words(line)}
-        ):
-            results = self.search.search([encoded[index] for index in batch])
-            for index, hypotheses in zip(batch, results, strict=True):
-                found[index] = tuple(
+        filled = [index for index, line in enumerate(lines) if split_words(line)]
+        lengths = [len(encoded[index]) for index in filled]
+        for batch in batches_by_length(lengths, self.batch_tokens):
+            results = self.search.search([encoded[filled[place]] for place in batch])
+            for place, hypotheses in zip(batch, results, strict=True):
+                found[filled[place]] = tuple(
                     ScoredText(self.target_vocabulary.decode(h.tokens), h.score, h.log_probability)
                     for h in hypotheses
                 )
@@ -138,15 +139,3 @@ class Translator:
                 hypotheses=found.get(index, ()),
                 unknown=index in found and self.source_vocabulary.is_unknown(ids),
             )
-
-    def _batches(self, sentences: dict[int, list[int]]) -> Iterator[list[int]]:
-        """Yield batches of sentences of similar length, longest first, within the token budget."""
-        batch: list[int] = []
-        for index in sorted(sentences, key=lambda index: -len(sentences[index])):
-            # The first of a batch is its longest.
-            if batch and len(sentences[batch[0]]) * (len(batch) + 1) > self.batch_tokens:
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
