@@ -15,13 +15,13 @@ from torch import Tensor
 
 from pyro_align.batch import Batch
 from pyro_align.corpus import (
-    BucketBatches,
     GoldLinks,
     IndexedCorpus,
     Vocabulary,
     check_links,
     split_words,
 )
+from pyro_align.corpus.lengths import batches_by_length
 from pyro_align.errors import DataError, UserError, reject_string
 from pyro_align.inference.traces import program_name
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
@@ -155,16 +155,9 @@ def every_batch(corpus: IndexedCorpus, tokens: int) -> Iterator[tuple[list[int],
         corpus: the pairs.
         tokens: maximum number of positions per batch; a wider pair has its own batch.
     """
-    widest = int(max(corpus.source_lengths.max(), corpus.target_lengths.max()))
-    buckets = BucketBatches(
-        corpus.source_lengths,
-        corpus.target_lengths,
-        tokens=max(tokens, widest),
-        seed=0,
-        shuffle=False,
-    )
-    for indices in buckets.batches(0):
-        yield indices.tolist(), corpus.batch(indices)
+    widths = np.maximum(corpus.source_lengths, corpus.target_lengths).tolist()
+    for indices in batches_by_length(widths, tokens):
+        yield indices, corpus.batch(indices)
 
 
 @dataclass(frozen=True)
