@@ -23,25 +23,20 @@ from pyro_align.nn import LatentAttention, ProductEmission
 class LatentDecoder(RecurrentDecoder):
     """JoeyNMT's decoder with a latent head beside its own, soft one."""
 
-    def forward(self, encoder_output: Any, src_mask: Any, **rest: Any) -> tuple[Any, ...]:
+    def forward(self, **inputs: Any) -> tuple[Any, ...]:
         """Log probabilities of the next token, the head's alignment summed out."""
-        queries, hidden = self.decoded(encoder_output, src_mask, **rest)
-        alignment = self.latent(queries, encoder_output, src_mask)
+        _, hidden, _, queries = super().forward(**inputs)
+        alignment = self.latent(queries, inputs["encoder_output"], inputs["src_mask"])
         return alignment.log_predictive(self.emission), hidden, alignment.probs, queries
 
-    def decoded(self, encoder_output: Any, src_mask: Any, **rest: Any) -> tuple[Any, Any]:
-        """JoeyNMT's attention vectors, and its state after the last."""
-        decoded = super().forward(encoder_output=encoder_output, src_mask=src_mask, **rest)
-        return decoded[3], decoded[1]
 
-
-class SoftDecoder(LatentDecoder):
+class SoftDecoder(RecurrentDecoder):
     """The same head and emission, the head soft."""
 
-    def forward(self, encoder_output: Any, src_mask: Any, **rest: Any) -> tuple[Any, ...]:
+    def forward(self, **inputs: Any) -> tuple[Any, ...]:
         """Log probabilities of the next token from the expected context."""
-        queries, hidden = self.decoded(encoder_output, src_mask, **rest)
-        alignment = self.latent(queries, encoder_output, src_mask)
+        _, hidden, _, queries = super().forward(**inputs)
+        alignment = self.latent(queries, inputs["encoder_output"], inputs["src_mask"])
         context = self.emission.values(alignment.context)
         return self.emission(queries, context).logits, hidden, alignment.probs, queries
 
@@ -53,7 +48,7 @@ SIDES = {
 }
 
 
-def add_head(model: Any, kind: type[LatentDecoder]) -> None:
+def add_head(model: Any, kind: type[RecurrentDecoder]) -> None:
     """Give JoeyNMT's model a head and an emission."""
     decoder, memory = model.decoder, model.encoder.output_size
     decoder.latent = LatentAttention(decoder.hidden_size, memory, "general")
@@ -64,7 +59,7 @@ def add_head(model: Any, kind: type[LatentDecoder]) -> None:
 class Trained(Side):
     """A side with or without a head, and its validation losses."""
 
-    def __init__(self, given: dict[str, Any], kind: type[LatentDecoder] | None):
+    def __init__(self, given: dict[str, Any], kind: type[RecurrentDecoder] | None):
         super().__init__(given, input_feeding=False)
         if kind is not None:
             add_head(self.model, kind)
