@@ -3,17 +3,16 @@
     PYRO_ALIGN_DATA=… python benchmarks/alignment.py --save
 
 English with Italian and with Dutch, lowercased. Aligners are fitted to the text of train, dev and
-test (no links), in the larger condition with the extra text, and scored on the manual links of dev
-and of test: micro-averaged AER, all links sure, both directions made one by grow-diag-final-and
-unless the row says otherwise. A *frozen* aligner was fitted to the train text (and the extra text)
-alone and sees dev and test as new text. Defaults were chosen on the two dev sets. eflomal draws at
-random, so it is run with three seeds as its command line draws them, and means are told; the others
-repeat exactly.
+test (no links), optionally with extra text, and scored on the manual links of dev and test:
+micro-averaged AER, all links sure, both directions symmetrised by grow-diag-final-and unless stated
+otherwise. A *frozen* aligner was fitted only to the train text (and the extra text); dev and test
+are new text for it. Defaults were chosen on the two dev sets. eflomal is random, so it is run with
+three seeds and the mean is reported; the others are deterministic.
 
-Every aligner is a process with one thread. CPU seconds are those of the process, start and reading
-included, and do not depend on what else the machine does. fast_align and eflomal come from PyPI
-(systran-align, eflomal) and run in an environment of their own, which is made in a temporary folder
-unless --python names one.
+Every aligner is a process with one thread. CPU seconds are those of the process, including start
+and reading, and do not depend on other load. fast_align and eflomal come from PyPI (systran-align,
+eflomal) and run in a separate environment, which is created in a temporary folder unless given with
+--python.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ for begin in range(0, len(pairs), 1000):
     for each in aligner.align_batch([p[0].split() for p in part], [p[1].split() for p in part]):
         print(" ".join(f"{i}-{j}" for i, j in each["alignments"]))
 """
-"""fast_align as its README runs it (-d -o -v), symmetrised by grow-diag-final-and."""
+"""fast_align with the options of its README (-d -o -v), symmetrised by grow-diag-final-and."""
 
 
 FITTED = """
@@ -67,11 +66,11 @@ for pair in align_text(
 ):
     print(" ".join(f"{i}-{j}" for i, j in pair.links))
 """
-"""The hidden Markov aligner with settings that the command line has not."""
+"""The hidden Markov aligner with settings that are not available on the command line."""
 
 
 class Bench:
-    """Runs aligners on text in a folder, and counts their CPU seconds."""
+    """Runs aligners on text in a folder and measures their CPU seconds."""
 
     def __init__(self, folder: Path, python: Path):
         self.folder = folder
@@ -120,7 +119,7 @@ class Bench:
         return read(self.run(sys.executable, "-c", FITTED, text, json.dumps(settings)))
 
     def frozen(self, pairs: Sequence[Pair], number: int) -> Links:
-        """Fitted to all pairs but the first ``number``, which are aligned; no others."""
+        """Fit to all pairs except the first ``number``, and align only these."""
         with tempfile.TemporaryDirectory() as scratch:
             aligner = Path(scratch) / "aligner"
             self.ours(pairs[number:], "--train", "--save", aligner)
@@ -133,7 +132,7 @@ def read(text: str) -> Links:
 
 
 def corpus(data: Path, language: str, extra: bool) -> tuple[list[Pair], dict[str, list[GoldLinks]]]:
-    """Sentence pairs, dev and test first, and the gold links of these."""
+    """Return sentence pairs, dev and test first, and the gold links of dev and test."""
     pairs: list[Pair] = []
     gold: dict[str, list[GoldLinks]] = {}
     for part in ("dev", "test", "train"):
@@ -232,7 +231,9 @@ def speed(bench: Bench, data: Path) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", type=Path, help="of an environment that has the peers")
+    parser.add_argument(
+        "--python", type=Path, help="Python of an environment with the other aligners"
+    )
     parser.add_argument("--save", action="store_true", help="write results/alignment.md")
     options = parser.parse_args()
     if "PYRO_ALIGN_DATA" not in os.environ:
@@ -250,7 +251,7 @@ def main() -> None:
     report = (
         f"{markdown(table)}\n\n"
         "The 29,000 pairs of Multi30k de→en, both directions fitted and aligned:\n\n"
-        f"{markdown(times)}\n\n" + machine("one thread a process")
+        f"{markdown(times)}\n\n" + machine("one thread per process")
     )
     print(report)
     if options.save:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: tables, and a word on where they ran."""
+"""Shared functions of the benchmarks: tables, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table of text."""
+    """Format a frame as a Markdown table."""
     rows = [list(table.columns), ["---"] * len(table.columns), *table.fillna("–").values.tolist()]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
 
 def machine(how: str) -> str:
-    """Processor, how it was used, and the command."""
+    """Describe processor, its use, and the command."""
     model = platform.processor() or platform.machine()
     if (facts := Path("/proc/cpuinfo")).exists():
         for line in facts.read_text().splitlines():
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
     given = [repr(each) if " " in each else each for each in sys.argv[1:]]
-    for place in {"--out", "--python"} & set(given):  # folders of a machine say nothing
+    for place in {"--out", "--python"} & set(given):  # local folders are not informative
         at = given.index(place)
         del given[at : at + 2]
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *given])

@@ -2,11 +2,10 @@
 
     python benchmarks/data_pipeline.py --save
 
-Writes random ids straight into an index (text and vocabulary have their own speed), iterates an
-epoch in a fresh process, and prints what both took. The same batches are then what training eats:
-soft attention of 128 units with Adam, the cheapest method, on a GPU where there is one. Ends with 1
-if the process that iterated had more than 1 GiB resident at any moment of the epoch, or if the
-pipeline is not 20 times as fast as training.
+Writes random ids directly into an index (without text and vocabulary), iterates one epoch in a new
+process, and prints the time of both. The same batches are then used for training with the cheapest
+method, soft attention of 128 units with Adam, on a GPU if available. Exits with 1 if the iterating
+process ever had more than 1 GiB resident, or if the pipeline is not 20 times as fast as training.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ from pyro_align.networks import NetworkConfig, SequenceToSequence
 LIMIT_MIB = 1024
 LEAST_RATIO = 20
 VOCABULARY = 32_000
-MEAN = 24  # pieces a side, without EOS
+MEAN = 24  # mean length of a side in tokens, without EOS
 CHUNK = 100_000
 SIDES = ("source", "target")
 RATIO = "pipeline to training"
 
 
 def write(directory: Path, pairs: int) -> None:
-    """Index pairs with gamma-distributed lengths, the two sides of a pair alike."""
+    """Index pairs with gamma-distributed lengths, similar on both sides of a pair."""
     random = np.random.Generator(np.random.PCG64(0))
     with IndexWriter(directory, VOCABULARY) as writer:
         for start in range(0, pairs, CHUNK):
@@ -67,7 +66,7 @@ def peak_mib() -> float:
 
 
 def eaten(loader: BatchLoader, steps: int) -> float:
-    """Pieces a second, both sides, of training on batches that are there."""
+    """Tokens per second of both sides, for training on given batches."""
     vocabulary = 4_000
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -93,7 +92,7 @@ def eaten(loader: BatchLoader, steps: int) -> float:
 
 
 def iterate(directory: Path, tokens: int, steps: int) -> dict[str, float]:
-    """One epoch; the figures of the table."""
+    """Iterate one epoch and return the values of the table."""
     before = peak_mib()
     begin = time.perf_counter()
     corpus = IndexedCorpus.open(directory)
@@ -115,19 +114,21 @@ def iterate(directory: Path, tokens: int, steps: int) -> dict[str, float]:
         padded += batch.source.numel() + batch.target.numel()
     seconds = time.perf_counter() - begin
     if not seen.all() or pairs != len(corpus):
-        raise SystemExit(f"{pairs} pairs came, {int(seen.sum())} different, of {len(corpus)}")
+        raise SystemExit(
+            f"{pairs} pairs were returned, {int(seen.sum())} of them different, of {len(corpus)}"
+        )
     peak = peak_mib()
     training = eaten(loader, steps)
     return {
         "batches": len(loader),
         "seconds to the first batch": ready,
-        "seconds for the epoch": seconds,
+        "seconds per epoch": seconds,
         "pairs/s": pairs / seconds,
-        "pieces/s, both sides": pieces / seconds,
-        "pieces that are not padding": pieces / padded,
+        "tokens/s, both sides": pieces / seconds,
+        "tokens that are not padding": pieces / padded,
         "MiB resident after imports": before,
         "MiB resident, peak": peak,
-        "pieces/s that training eats": training,
+        "tokens/s of training": training,
         RATIO: pieces / seconds / training,
     }
 

@@ -1,19 +1,19 @@
-"""How well a device is used: the paper's sizes, soft attention and the objectives beside it.
+"""Device utilisation at the sizes of the paper, for soft attention and other objectives.
 
     python benchmarks/device.py --save
 
 Encoder 2×512 and decoder 768, two layers each, embeddings 512, MLP attention 512, vocabulary
-14,000, sentences of 25 pieces on either side; a step is the loss, its gradient and Adam. Told are
-target tokens a second, the share of the device's peak that the step's floating-point operations
-come to, the memory's peak, and the largest batch, found by doubling, that fits. Operations are
-those of the matrix products, by formula. --peak gives the device's TFLOP/s in the precision at
-hand; the defaults are an H200's without sparsity.
+14,000, sentences of 25 tokens on both sides; a step is the loss, its gradient and Adam. Reports
+target tokens per second, floating-point operations relative to the device's peak, peak memory, and
+the largest batch that fits, found by doubling. Operations are those of the matrix products, by
+formula. --peak sets the device's TFLOP/s in the given precision; the defaults are those of an H200
+without sparsity.
 
---check first compares loss and gradient of every method with the CPU's, at a tenth of the sizes in
-fp32, and then measures batches of 64 sentences alone; it exits with 1 if they differ.
+--check first compares loss and gradient of every method with the CPU, at a tenth of the sizes in
+fp32, and exits with 1 if they differ; then it measures only batches of 64 sentences.
 
-Without a CUDA device all sizes are a tenth, the peak is that of a measured matrix product, and
-there is no largest batch: figures of a CPU say that the benchmark works, not how fast a GPU is.
+Without a CUDA device all sizes are a tenth, the peak is that of a measured matrix product, and the
+largest batch is not searched: the results then only show that the benchmark works.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ METHODS = {
     for name in (
         "soft, tanh",
         "exact, product",
-        "exact, guide beside, product",
+        "exact with guide, product",
         "enumerated, tanh",
         "enumerated, product",
         "score function, tanh",
@@ -59,7 +59,7 @@ PEAK = {"fp32": 67.0, "bf16": 989.0}
 
 
 class Step:
-    """A model, a guide and an optimiser; a call is a step on a batch."""
+    """A model, a guide and an optimiser; calling it makes a step on a batch."""
 
     def __init__(self, method: str, device: torch.device, precision: str, scale: int):
         emission, model_kind, guide_kind, objective_kind = METHODS[method]
@@ -86,7 +86,7 @@ class Step:
         self.optimizer = torch.optim.Adam(self.loss.parameters(), 3e-4)
 
     def batch(self, sentences: int) -> Batch:
-        """Random ids."""
+        """Return a batch of random ids."""
         generator = torch.Generator().manual_seed(0)
         shape = (2, sentences, LENGTH)
         ids = torch.randint(EOS + 1, self.vocabulary, shape, generator=generator)
@@ -101,10 +101,10 @@ class Step:
         self.optimizer.zero_grad()
 
     def operations(self, tokens: int) -> float:
-        """Floating-point operations of a step on so many positions a side: products alone.
+        """Floating-point operations of the matrix products of a step, by number of positions.
 
-        Two a weight and position in the forward pass and four in the backward pass; embeddings
-        are looked up. The vocabulary's products by what the objective needs of them.
+        Two per weight and position in the forward pass and four in the backward pass; embeddings
+        are looked up. Products with the vocabulary depend on the objective.
         """
         networks = self.programs[0].networks
         tables = {networks.source_embedding.weight, networks.target_embedding.weight}
@@ -119,7 +119,7 @@ class Step:
             feature += networks.emission.value_size(feature)
         if isinstance(self.objective, EnumeratedELBO | ExactMarginal):
             if self.emission == "tanh":
-                rows, passes = tokens * LENGTH, 8.0  # computed again in the backward pass
+                rows, passes = tokens * LENGTH, 8.0  # recomputed in the backward pass
             else:
                 energies += 6.0 * tokens * LENGTH * vocabulary  # the normalisers of all pairs
         elif isinstance(self.objective, ScoreFunctionELBO):
@@ -128,7 +128,7 @@ class Step:
 
 
 def seconds(step: Step, batch: Batch, rounds: int) -> float:
-    """The median of a few steps, after two to warm up."""
+    """Median time of a few steps, after two warm-up steps."""
     times = []
     for _ in range(rounds + 2):
         began = time.perf_counter()
@@ -140,7 +140,7 @@ def seconds(step: Step, batch: Batch, rounds: int) -> float:
 
 
 def largest(step: Step) -> int:
-    """Sentences of the largest batch, by doubling, that the device's memory holds."""
+    """Number of sentences of the largest batch that fits into device memory, by doubling."""
     sentences = 64
     while True:
         try:
@@ -154,7 +154,7 @@ def largest(step: Step) -> int:
 
 
 def differences(method: str, device: torch.device, sentences: int = 16) -> tuple[float, float]:
-    """Relative differences of loss and gradient from the CPU's, the same alignments drawn."""
+    """Relative differences of loss and gradient from the CPU, with the same samples."""
     found = []
     for place in (torch.device("cpu"), device):
         step = Step(method, place, "fp32", scale=10)
@@ -173,21 +173,21 @@ def differences(method: str, device: torch.device, sentences: int = 16) -> tuple
 
 
 def check(methods: list[str], device: torch.device) -> bool:
-    """Whether loss and gradient are those of the CPU, for methods that draw nothing."""
+    """Whether loss and gradient equal those of the CPU, for methods without sampling."""
     agree = True
     for method in methods:
         if METHODS[method][3] is ScoreFunctionELBO:
-            continue  # the devices draw different alignments
+            continue  # devices sample different alignments
         loss, slope = differences(method, device)
         good = loss < 1e-4 and slope < 1e-3
         agree &= good
-        verdict = "as on the CPU" if good else "NOT as on the CPU"
+        verdict = "equal to the CPU" if good else "DIFFERENT from the CPU"
         print(f"{method}: {verdict}; loss {loss:.1e}, gradient {slope:.1e} off", file=sys.stderr)
     return agree
 
 
 def product_peak(size: int = 1024) -> float:
-    """TFLOP/s of a matrix product in fp32 on this CPU, the best of some."""
+    """TFLOP/s of a matrix product in fp32 on this CPU, the best of several."""
     matrix = torch.randn(size, size)
     times = []
     for _ in range(10):
@@ -199,9 +199,9 @@ def product_peak(size: int = 1024) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sentences", type=int, nargs="+", help="of a batch")
+    parser.add_argument("--sentences", type=int, nargs="+", help="sentences per batch")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=1, help="on a CPU")
+    parser.add_argument("--threads", type=int, default=1, help="threads on a CPU")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--peak", type=float, help="TFLOP/s, for both precisions")
     parser.add_argument("--check", action="store_true", help="compare with the CPU; fewer sizes")
@@ -213,7 +213,7 @@ def main() -> None:
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     scale = 1 if cuda else 10
-    # A CPU has no LSTM in bf16.
+    # LSTMs in bf16 are not supported on a CPU.
     peaks = PEAK if cuda else {"fp32": product_peak()}
     sizes = options.sentences or ([64] if options.check else [6, 64, 512] if cuda else [6, 64])
     rows = []
@@ -250,12 +250,12 @@ def main() -> None:
                     torch.cuda.empty_cache()
     parts = [markdown(pd.DataFrame(rows))]
     if not cuda:
-        parts.append("No CUDA device was at hand: a CPU, and every size a tenth.")
+        parts.append("Measured on a CPU with a tenth of all sizes, without a CUDA device.")
     parts.append(machine(torch.cuda.get_device_name() if cuda else f"{options.threads} thread(s)"))
     report = "\n\n".join(parts)
     print(report)
     if options.save:
-        save("device", "How well a device is used", report)
+        save("device", "Device utilisation", report)
     sys.exit(not agree)
 
 

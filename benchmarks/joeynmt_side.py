@@ -1,7 +1,7 @@
-"""JoeyNMT's side of `peers.py`: runs in JoeyNMT's environment, told by lines what to do next.
+"""JoeyNMT's part of `peers.py`: runs in JoeyNMT's environment, controlled by lines of JSON.
 
-The first line names a JSON file with sizes, vocabularies and batches; each further one is
-`["train", batches]` or `["translate", batch]` and is answered with seconds and figures.
+The first line names a JSON file with sizes, vocabularies and batches; each further line is
+`["train", batches]` or `["translate", batch]`, and the answer contains seconds and results.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from joeynmt.training import TrainManager
 from joeynmt.vocabulary import Vocabulary
 
 UNK, PAD, BOS, EOS = range(4)
-"""JoeyNMT's ids of special pieces: the first two are the other way round in pyro-align."""
+"""JoeyNMT's ids of special tokens; the first two are swapped in pyro-align."""
 
 
 def vocabulary(size: int) -> Vocabulary:
-    """Pieces that are numbers; what they are called is of no matter here."""
+    """Return a vocabulary of numbers; the names of tokens do not matter here."""
     special = {"unk": UNK, "pad": PAD, "bos": BOS, "eos": EOS}
     config = SimpleNamespace(lang_tags=[], sep_token=None, sep_id=None)
     for name, number in special.items():
@@ -35,7 +35,7 @@ def vocabulary(size: int) -> Vocabulary:
 
 
 def model_of(given: dict[str, Any], input_feeding: bool) -> Any:
-    """Soft attention after Luong et al. 2015, target embedding and output layer one matrix."""
+    """Soft attention of Luong et al. 2015, with tied target embedding and output layer."""
     layers = {"rnn_type": "lstm", "type": "recurrent", "dropout": given["dropout"]}
     embeddings = {"embedding_dim": given["embedding"], "dropout": given["dropout"]}
     config = {
@@ -63,7 +63,7 @@ def model_of(given: dict[str, Any], input_feeding: bool) -> Any:
 
 
 def batch_of(sources: list[list[int]], targets: list[list[int]] | None) -> Batch:
-    """Ids of pyro-align, padded; targets from ``BOS`` to ``EOS``."""
+    """Return padded ids of pyro-align; targets from ``BOS`` to ``EOS``."""
     swap = {0: PAD, 1: UNK}
 
     def padded(rows: list[list[int]]) -> torch.Tensor:
@@ -87,7 +87,7 @@ def batch_of(sources: list[list[int]], targets: list[list[int]] | None) -> Batch
 
 
 class Side:
-    """A model, its optimiser, and JoeyNMT's own step around them."""
+    """A model and its optimiser, trained with JoeyNMT's own step."""
 
     def __init__(self, given: dict[str, Any], input_feeding: bool):
         torch.manual_seed(0)
@@ -103,14 +103,14 @@ class Side:
         )
 
     def train(self, numbers: list[int]) -> tuple[float, float]:
-        """Seconds of steps on these batches, and the mean loss of a token."""
+        """Train on batches; return seconds and mean loss per token."""
         batches = [batch_of(*self.given["train"][number]) for number in numbers]
         began = time.perf_counter()
         losses = [self.step(batch) for batch in batches]
         return time.perf_counter() - began, sum(losses) / len(losses)
 
     def step(self, batch: Batch) -> float:
-        """A step, as the loop of ``TrainManager.train_and_validate`` has it."""
+        """A step, as in the loop of ``TrainManager.train_and_validate``."""
         loss, _ = TrainManager._train_step(self.manager, batch)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.given["clip"])
         self.optimizer.step()
@@ -118,7 +118,7 @@ class Side:
         return float(loss)
 
     def translate(self, number: int) -> tuple[float, float]:
-        """Seconds of a beam search, and tokens found."""
+        """Run beam search; return seconds and number of tokens."""
         sources = self.given["test"][number]
         self.model.eval()
         began = time.perf_counter()
@@ -130,10 +130,10 @@ class Side:
 
 
 def main() -> None:
-    """Answer line by line."""
+    """Answer commands line by line."""
     torch.set_num_threads(1)
     answers = sys.stdout
-    sys.stdout = sys.stderr  # JoeyNMT's own words
+    sys.stdout = sys.stderr  # JoeyNMT's own output
     path, input_feeding = json.loads(sys.stdin.readline())
     side = Side(json.loads(Path(path).read_text()), input_feeding)
     parameters = sum(each.numel() for each in side.model.parameters())

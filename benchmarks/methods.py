@@ -1,14 +1,14 @@
-"""Every method on Multi30k German–English, at one size and equal steps: the paper's table.
+"""All methods on Multi30k German–English with the same sizes and steps: the paper's table.
 
     PYRO_ALIGN_DATA=… python benchmarks/methods.py --epochs 8 --jobs 2
 
-Each method is a `pyro-align fit` in a process of its own with one thread, all with the same
-networks, batches and seed. Perplexity is exact (alignments summed out) and on the validation text
-by epoch and on test_2016_flickr at the end, as are BLEU (beam 5), the divergences (nats a target
-piece) and the entropies. The gap is KL(q ‖ exact posterior).
+Each method is a `pyro-align fit` in a separate process with one thread, all with the same networks,
+batches and seed. Perplexity is exact (alignments summed out); it is reported on the validation text
+by epoch and on test_2016_flickr at the end, with BLEU (beam 5), divergences and entropies (nats per
+target token). The gap is KL(q ‖ exact posterior).
 
-The time of a step is measured apart: in one process, one thread, the methods take turns on the same
-batches, and the medians' ratio to soft attention is told.
+The time of a step is measured separately: in one process with one thread, the methods take turns on
+the same batches, and the ratio of the medians to soft attention is reported.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from common import machine, markdown, save
 METHODS = {
     "soft attention": ("soft", "none", "likelihood"),
     "exact marginal": ("categorical", "none", "exact"),
-    "exact marginal, guide beside": ("categorical", "amortized", "exact"),
+    "exact marginal, with guide": ("categorical", "amortized", "exact"),
     "hard attention, enumerated": ("categorical", "prior", "enumerated"),
     "hard attention, sampled": ("categorical", "prior", "score-function"),
     "variational, enumerated": ("categorical", "amortized", "enumerated"),
@@ -77,7 +77,7 @@ def settings(method: str, extra: list[str]) -> list[str]:
         f'guide.name="{guide}"',
         f'objective.name="{objective}"',
         *([] if guide in ("none", "prior") else ["guide.hidden=64"]),
-        # As in the paper, whose guide reads the model's embeddings.
+        # As in the paper, the guide uses the model's embeddings.
         *(["guide.share_embeddings=true"] if guide in READING_EMBEDDINGS else []),
         *options,
         *SETTINGS,
@@ -86,7 +86,7 @@ def settings(method: str, extra: list[str]) -> list[str]:
 
 
 def fit(method: str, folder: Path, extra: list[str]) -> dict[str, object]:
-    """A row of the table; a run that is already there and finished is not fitted again."""
+    """Return a row of the table; a finished run is not fitted again."""
     if not (folder / "results.json").exists():
         command = [sys.executable, "-m", "pyro_align", "fit", "--config", str(RECIPE)]
         command += ["--out", str(folder), "--overwrite"]
@@ -123,7 +123,7 @@ def fit(method: str, folder: Path, extra: list[str]) -> dict[str, object]:
 
 
 def step_times(rounds: int) -> dict[str, float]:
-    """Median seconds of a training step, the methods taking turns on the same batches."""
+    """Median seconds of a training step; the methods take turns on the same batches."""
     import pyro
     import torch
 
@@ -164,8 +164,8 @@ def step_times(rounds: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=30, help="steps timed a method")
-    parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
+    parser.add_argument("--rounds", type=int, default=30, help="timed steps per method")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel fits")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument(
@@ -195,7 +195,7 @@ def main() -> None:
     report = (
         f"{markdown(table)}\n\n"
         f"BLEU {signature}; a step of soft attention takes {soft * 1e3:.0f} ms.\n\n"
-        + machine(f"one thread a method, {options.jobs} at a time")
+        + machine(f"one thread per method, {options.jobs} at a time")
     )
     print(report)
     if options.save:

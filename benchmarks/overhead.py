@@ -1,10 +1,10 @@
-"""What Pyro costs: a training step through Pyro against the same mathematics in bare PyTorch.
+"""Overhead of Pyro: a training step with Pyro against the same computation in plain PyTorch.
 
     python benchmarks/overhead.py --save
 
-Both share the networks; the bare side has no trace, no plate, no handler and no distribution object
-of Pyro's. In one process they take turns on the same batch of 64 sentences of 20 pieces; a step is
-the loss and its gradient. Gradients are compared first (the score function's for the same draws).
+Both share the networks; the plain version has no Pyro traces, plates, handlers or distributions. In
+one process they take turns on the same batch of 64 sentences of 20 tokens; a step is the loss and
+its gradient. Gradients are compared first (for the score function with the same samples).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pyro_align.networks import NetworkConfig, SequenceToSequence
 
 
 def gold(features: Tensor, emission: Any, batch: Batch) -> Tensor:
-    """Log probability of the tokens of a batch."""
+    """Return log probabilities of the tokens of a batch."""
     flat = _ChunkedLogProb.apply(
         features.flatten(0, 1), emission.weight, emission.bias, batch.target.flatten(), True
     )
@@ -40,12 +40,12 @@ def gold(features: Tensor, emission: Any, batch: Batch) -> Tensor:
 
 
 def joined(query: Tensor, values: Tensor) -> Tensor:
-    """Features of both experts; the source's has a part of the other's columns."""
+    """Return features of both experts; the source expert uses part of the dimensions."""
     return query + pad(values, (0, query.shape[-1] - values.shape[-1]))
 
 
 def soft(model: Any, guide: Any, batch: Batch) -> Tensor:
-    """Negative log likelihood of soft attention."""
+    """Return the negative log likelihood of soft attention."""
     states, emission = model.networks(batch), model.networks.emission
     query = emission.gain * emission.query(states.hidden)
     mean = states.scores.softmax(-1) @ states.memory.values
@@ -53,7 +53,7 @@ def soft(model: Any, guide: Any, batch: Batch) -> Tensor:
 
 
 def exact(model: Any, guide: Any, batch: Batch) -> Tensor:
-    """Negative log evidence."""
+    """Return the negative log evidence."""
     states, emission = model.networks(batch), model.networks.emission
     log_f = pair_log_probs(
         emission.gain * emission.query(states.hidden),
@@ -67,7 +67,7 @@ def exact(model: Any, guide: Any, batch: Batch) -> Tensor:
 
 
 def score_function(model: Any, guide: Any, batch: Batch) -> Tensor:
-    """Surrogate of the paper's gradient: soft-attention baseline, analytic divergence."""
+    """Return the surrogate loss of the paper: soft-attention baseline, analytic KL."""
     states, emission = model.networks(batch), model.networks.emission
     networks = model.networks
     sources = guide.source_network(
@@ -159,7 +159,7 @@ def main() -> None:
     report = f"{markdown(pd.DataFrame(rows))}\n\n{machine(f'{options.threads} thread(s)')}"
     print(report)
     if options.save:
-        save("overhead", "What Pyro costs", report)
+        save("overhead", "Overhead of Pyro", report)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""Against a peer: soft attention of the same sizes in JoeyNMT.
+"""Comparison with JoeyNMT: soft attention of the same sizes.
 
     PYRO_ALIGN_DATA=… python benchmarks/peers.py --save
 
-Multi30k German–English with the same pieces, the same batches, and the same encoder, decoder,
-attention, dropout and Adam on both sides, one thread each. Sides take turns: a few steps of one,
-the same steps of the next; then, all of them trained alike, batches of test sentences at beam 5.
-JoeyNMT runs in an environment of its own, which is made in a temporary folder unless --python names
-one; a step of its is `TrainManager._train_step`, clipping and Adam, a translation is
-`joeynmt.search.search`. On our side they are an objective's loss, clipping and Adam, and
-`BeamSearch`. Neither side's text processing is counted. A side that has learnt less finds shorter
-translations sooner, so that tokens are told as well; take --steps enough for these to be alike.
+Multi30k German–English with the same vocabularies, batches, encoder, decoder, attention, dropout
+and Adam in both toolkits, one thread each. They take turns: a few steps of one, then the same steps
+of the other; after training, batches of test sentences are translated with beam 5. JoeyNMT runs in
+a separate environment, which is created in a temporary folder unless given with --python. Its step
+is `TrainManager._train_step`, clipping and Adam, its translation `joeynmt.search.search`. Ours are
+an objective's loss, clipping and Adam, and `BeamSearch`. Text processing is not included. A less
+trained model finds shorter translations faster, so tokens/s are reported too; choose --steps large
+enough for similar lengths.
 
-With --input-feeding every decoder reads the last context. JoeyNMT goes through the target position
+With --input-feeding every decoder reads the previous context. JoeyNMT processes the target position
 by position in either case.
 """
 
@@ -42,7 +42,7 @@ from pyro_align.translation import BeamSearch
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
 PACKAGES = (f"torch=={torch.__version__.partition('+')[0]}", "joeynmt==2.3.0", "importlib_metadata")
-"""What JoeyNMT's environment is made of; it imports the last and does not ask for it."""
+"""Requirements of JoeyNMT's environment; JoeyNMT imports the last without declaring it."""
 
 OURS = {
     "soft attention": ("soft", "likelihood", "tanh", "false"),
@@ -52,7 +52,7 @@ THEIRS = "JoeyNMT, soft attention"
 
 
 class Ours:
-    """A side of the benchmark in this process."""
+    """A model of this package, run in this process."""
 
     def __init__(self, run: Run, given: dict[str, Any]):
         self.given = given
@@ -62,7 +62,7 @@ class Ours:
         self.parameters = sum(each.numel() for each in self.loss.parameters())
 
     def train(self, numbers: list[int]) -> tuple[float, float]:
-        """Seconds of steps on these batches, and the mean loss of a token."""
+        """Train on batches; return seconds and mean loss per token."""
         batches = [Batch.from_ids(*self.given["train"][number]) for number in numbers]
         self.loss.train()
         began = time.perf_counter()
@@ -70,7 +70,7 @@ class Ours:
         return time.perf_counter() - began, sum(losses) / len(losses)
 
     def step(self, batch: Batch) -> float:
-        """A step of training."""
+        """Make a training step."""
         self.optimizer.zero_grad()
         loss = self.loss(batch) / batch.num_targets
         loss.backward()
@@ -79,7 +79,7 @@ class Ours:
         return loss.item()
 
     def translate(self, number: int) -> tuple[float, float]:
-        """Seconds of a beam search, and tokens found."""
+        """Run beam search; return seconds and number of tokens."""
         self.loss.eval()
         search = BeamSearch(self.run.model, beam=self.given["beam"])
         began = time.perf_counter()
@@ -89,7 +89,7 @@ class Ours:
 
 
 class Theirs:
-    """JoeyNMT's side, in a process of its own."""
+    """JoeyNMT, run in a separate process."""
 
     def __init__(self, python: Path, given: Path, input_feeding: bool, log: Any):
         self.process = subprocess.Popen(
@@ -102,7 +102,7 @@ class Theirs:
         self.parameters = self.ask([str(given), input_feeding])
 
     def ask(self, question: list[Any]) -> Any:
-        """An answer; ends the benchmark if there is none."""
+        """Read an answer; exit if there is none."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps(question), file=self.process.stdin, flush=True)
@@ -111,18 +111,18 @@ class Theirs:
         return json.loads(answer)
 
     def train(self, numbers: list[int]) -> tuple[float, float]:
-        """As :meth:`Ours.train`."""
+        """See :meth:`Ours.train`."""
         seconds, loss = self.ask(["train", numbers])
         return seconds, loss
 
     def translate(self, number: int) -> tuple[float, float]:
-        """As :meth:`Ours.translate`."""
+        """See :meth:`Ours.translate`."""
         seconds, tokens = self.ask(["translate", number])
         return seconds, tokens
 
 
 def environment(folder: Path, *further: str) -> Path:
-    """Make JoeyNMT's environment, with further packages; its Python."""
+    """Create JoeyNMT's environment with additional packages, and return its Python."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES, *further]
     subprocess.run(pip, check=True, stdout=sys.stderr)
@@ -130,7 +130,7 @@ def environment(folder: Path, *further: str) -> Path:
 
 
 def ids_of(corpus: IndexedCorpus, config: Config, steps: int) -> list[Any]:
-    """Batches of training, as lists of ids."""
+    """Return training batches as lists of ids."""
     given = []
     for batch in itertools.islice(
         BatchLoader(corpus, buckets(config, corpus, shuffle=True), False), steps
@@ -146,7 +146,7 @@ def ids_of(corpus: IndexedCorpus, config: Config, steps: int) -> list[Any]:
 
 
 def sources_of(run: Run, sentences: int, tokens: int = 1024) -> list[list[list[int]]]:
-    """Source ids of test sentences, longest first, in batches of so many pieces."""
+    """Return batches of source ids of test sentences, longest first."""
     text = ParallelText.open(run.config.data.test)
     lines = [pair.source for pair in itertools.islice(text, sentences)]
     encoded = sorted(run.source_vocabulary.encode_all(lines), key=len, reverse=True)
@@ -161,12 +161,12 @@ def sources_of(run: Run, sentences: int, tokens: int = 1024) -> list[list[list[i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500, help="steps of training a side")
-    parser.add_argument("--turn", type=int, default=5, help="steps of one turn")
-    parser.add_argument("--sentences", type=int, default=300, help="to translate")
+    parser.add_argument("--steps", type=int, default=1500, help="training steps of each toolkit")
+    parser.add_argument("--turn", type=int, default=5, help="steps per turn")
+    parser.add_argument("--sentences", type=int, default=300, help="sentences to translate")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--input-feeding", action="store_true")
-    parser.add_argument("--python", type=Path, help="of an environment that has JoeyNMT")
+    parser.add_argument("--python", type=Path, help="Python of an environment with JoeyNMT")
     parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--save", action="store_true", help="write results/peers.md")
     options = parser.parse_args()
@@ -219,14 +219,14 @@ def main() -> None:
         }
         sides[THEIRS] = Theirs(python, folder / "given.json", options.input_feeding, sys.stderr)
         table = measure(sides, given, options.turn)
-    report = f"{markdown(table)}\n\n{machine('one thread a side')}"
+    report = f"{markdown(table)}\n\n{machine('one thread per toolkit')}"
     print(report)
     if options.save:
         save("peers" + "-input-feeding" * options.input_feeding, "Against JoeyNMT 2.3.0", report)
 
 
 def measure(sides: dict[str, Any], given: dict[str, Any], turn: int) -> pd.DataFrame:
-    """Let the sides take turns."""
+    """Train and translate with both toolkits in turns."""
     tokens = [sum(map(len, targets)) for _, targets in given["train"]]
     speed: dict[str, list[float]] = {name: [] for name in sides}
     losses: dict[str, list[float]] = {name: [] for name in sides}
@@ -256,7 +256,7 @@ def measure(sides: dict[str, Any], given: dict[str, Any], turn: int) -> pd.DataF
                 "last loss": f"{losses[name][-1]:.2f}",
                 "beam search, sentences/s": f"{sentences / spent[name]:.1f}",
                 "to its": f"{spent[THEIRS] / spent[name]:.2f}x",
-                "tokens a sentence": f"{made[name] / sentences:.1f}",
+                "tokens per sentence": f"{made[name] / sentences:.1f}",
                 "tokens/s, to its": f"{made[name] / spent[name] / pace:.2f}x",
             }
         )

@@ -2,10 +2,10 @@
 
     PYRO_ALIGN_DATA=… python benchmarks/quality_at_equal_time.py --seconds 1200 --save
 
-Each method is a `pyro-align fit` in a process of its own with one thread, all with the same
-encoder, decoder, batches and seed; it ends after the first epoch that ends behind --seconds of
-training, or after --epochs. Perplexity is exact, alignments summed out. Time is that of training
-alone, the column `train/seconds` of `metrics.csv`. With --jobs 1 a fit has the machine to itself.
+Each method is a `pyro-align fit` in a separate process with one thread, all with the same encoder,
+decoder, batches and seed; it stops after the first epoch that ends after --seconds of training, or
+after --epochs. Perplexity is exact, with alignments summed out. Time is training time, the column
+`train/seconds` of `metrics.csv`. With --jobs 1 there are no parallel fits.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ PRODUCT = "exact marginal, product"
 RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
 NAME = "quality_at_equal_time"
 POINTS = 6
-"""Columns of the table: the budget, half of it, and so on."""
+"""Number of columns of the table: the time budget, half of it, and so on."""
 
 Curve = list[tuple[float, float]]
-"""Seconds of training and validation perplexity, epoch by epoch."""
+"""Seconds of training and validation perplexity of every epoch."""
 
 
 def curve(metrics: Path) -> Curve:
-    """What has been written so far."""
+    """Read the points written so far."""
     points: Curve = []
     seconds = 0.0
     if metrics.exists():
@@ -52,14 +52,14 @@ def curve(metrics: Path) -> Curve:
             for row in csv.DictReader(file):
                 if row["train/seconds"]:
                     seconds = float(row["train/seconds"])
-                # A row that is just being written lacks its end.
+                # The last row may be incomplete.
                 if row["valid/perplexity"] and row["valid/kl"]:
                     points.append((seconds, float(row["valid/perplexity"])))
     return points
 
 
 def fit(method: str, folder: Path, options: argparse.Namespace) -> Curve:
-    """The curve of a method; a run that is already there goes on where it stopped."""
+    """Return the curve of a method; an existing run is resumed."""
     metrics = folder / "metrics.csv"
     command = [sys.executable, "-m", "pyro_align", "fit"]
     if (folder / "run.json").exists():
@@ -99,12 +99,12 @@ def fit(method: str, folder: Path, options: argparse.Namespace) -> Curve:
 
 
 def best(points: Curve, seconds: float) -> float:
-    """The best perplexity within so many seconds; infinite if no epoch ended within them."""
+    """Return the best perplexity within a time; infinite if no epoch ended within it."""
     return min((value for spent, value in points if spent <= seconds), default=math.inf)
 
 
 def table(curves: dict[str, Curve], budget: float) -> pd.DataFrame:
-    """Best perplexity so far at moments that double."""
+    """Return the best perplexity so far at doubling times."""
     moments = [budget / 2**step for step in reversed(range(POINTS))]
     rows = []
     for method, points in curves.items():
@@ -116,13 +116,13 @@ def table(curves: dict[str, Curve], budget: float) -> pd.DataFrame:
         for moment in moments:
             found = best(points, moment)
             row[f"{moment:.0f} s"] = f"{found:.2f}" if math.isfinite(found) else "–"
-        row["in the end"] = f"{min(value for _, value in points):.2f}"
+        row["final"] = f"{min(value for _, value in points):.2f}"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def lead(curves: dict[str, Curve], method: str) -> str:
-    """How often, and until when, others were ahead of a method."""
+    """Say how often, and until when, other methods were ahead of a method."""
     sentences = []
     mine = curves.get(method, [])
     for other, theirs in curves.items():
@@ -138,13 +138,13 @@ def lead(curves: dict[str, Curve], method: str) -> str:
     if not sentences:
         return ""
     return (
-        f"At how many of the moments at which an epoch of either ended {method!r} was behind:\n\n"
+        f"Times at the end of an epoch of either method at which {method!r} was behind:\n\n"
         + "\n".join(f"- {sentence}" for sentence in sentences)
     )
 
 
 def plot(curves: dict[str, Curve], path: Path) -> None:
-    """Both axes logarithmic."""
+    """Plot the curves with logarithmic axes."""
     with mpl.rc_context({"svg.hashsalt": NAME, "svg.fonttype": "none"}):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
@@ -154,7 +154,7 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
             xscale="log",
             yscale="log",
             xlabel="seconds of training",
-            ylabel="validation perplexity, a target piece",
+            ylabel="validation perplexity per target token",
         )
         for axis, labelled in ((axes.xaxis, (1, 2, 5)), (axes.yaxis, range(1, 10))):
             axis.set_major_locator(LogLocator(subs=labelled))
@@ -167,12 +167,14 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=1200, help="of training, a method")
-    parser.add_argument("--epochs", type=int, default=100, help="at most")
-    parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
+    parser.add_argument(
+        "--seconds", type=float, default=1200, help="seconds of training per method"
+    )
+    parser.add_argument("--epochs", type=int, default=100, help="maximum number of epochs")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel fits")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--out", type=Path, help="keep the runs here, and go on with those there")
+    parser.add_argument("--out", type=Path, help="keep the runs here, and resume existing ones")
     parser.add_argument("--save", action="store_true", help=f"write results/{NAME}.md and .svg")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.jobs) as pool:
@@ -189,7 +191,7 @@ def main() -> None:
         RESULTS.mkdir(exist_ok=True)
         plot(curves, RESULTS / f"{NAME}.svg")
         parts.append(f"![validation perplexity against seconds of training]({NAME}.svg)")
-    parts.append(machine(f"one thread a method, {options.jobs} at a time"))
+    parts.append(machine(f"one thread per method, {options.jobs} at a time"))
     report = "\n\n".join(part for part in parts if part)
     print(report)
     if options.save:

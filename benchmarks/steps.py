@@ -1,15 +1,15 @@
-"""What a training step of each objective costs, relative to soft attention.
+"""Cost of a training step of each objective, relative to soft attention.
 
     python benchmarks/steps.py --save
 
-Sentences of S source and as many target pieces over a vocabulary of V, random ids, so many of them
-that a batch has about 1,300 target pieces (20,000 on a GPU). In one process the methods take turns
-on the same batch; a step is the loss and its gradient. Time is the median, relative to soft
-attention with the same emission; a step of more than --patience seconds is taken once. Memory, on a
-CPU, is what the forward pass keeps for the backward pass; on a GPU the allocator's peak.
+Sentences have S source and S target tokens of a vocabulary of size V, with random ids; a batch has
+about 1,300 target tokens (20,000 on a GPU). In one process the methods take turns on the same
+batch; a step is the loss and its gradient. Time is the median, relative to soft attention with the
+same emission; a step of more than --patience seconds is run once. Memory is what the forward pass
+keeps for the backward pass on a CPU, and the allocator's peak on a GPU.
 
-`stock` is `TraceEnum_ELBO` with the paper's emission as a plain `Categorical`, what Pyro alone
-would do. It is left out where it would keep more than --limit MiB.
+`stock` is `TraceEnum_ELBO` with the paper's emission as a plain `Categorical`, as in Pyro without
+this package. It is skipped if it would keep more than --limit MiB.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ METHODS: dict[str, tuple[str, Any, Any, Any]] = {
     "score function, product": ("product", CategoricalModel, AmortizedGuide, ScoreFunctionELBO),
     "enumerated, product": ("product", CategoricalModel, AmortizedGuide, EnumeratedELBO),
     "exact, product": ("product", CategoricalModel, NoGuide, ExactMarginal),
-    "exact, guide beside, product": ("product", CategoricalModel, AmortizedGuide, ExactMarginal),
+    "exact with guide, product": ("product", CategoricalModel, AmortizedGuide, ExactMarginal),
 }
 SIZES = {"embedding": 128, "encoder_hidden": 128, "decoder_hidden": 128, "dropout": 0.0}
 GUIDE = 64
 
 
 class StockEmission(TanhEmission):
-    """The paper's emission as a Categorical over logits."""
+    """The paper's emission as a Categorical with logits."""
 
     def forward(self, hidden: Tensor, context: Tensor) -> Any:
-        """All logits of every context."""
+        """Compute all logits of every context."""
         features = torch.tanh(self.query(hidden) + context)
         return dist.Categorical(logits=features @ self.weight.T + self.bias)
 
@@ -77,7 +77,7 @@ class StockEmission(TanhEmission):
 def step_of(
     method: str, vocabulary: int, device: str
 ) -> tuple[Callable[[Batch], Tensor], list[Any]]:
-    """A function from a batch to the loss, and the parameters."""
+    """Return a function from a batch to the loss, and the parameters."""
     emission, model_kind, guide_kind, objective_kind = METHODS[method]
     torch.manual_seed(0)
     kind = "tanh" if emission == "stock" else emission
@@ -127,7 +127,7 @@ def measure(length: int, vocabulary: int, options: argparse.Namespace) -> pd.Dat
             if device == "cuda":
                 torch.cuda.synchronize()
             seconds = time.perf_counter() - began
-            if round_ or seconds > options.patience:  # the first warms up
+            if round_ or seconds > options.patience:  # the first is a warm-up
                 times[method].append(seconds)
     rows = []
     for method, each in times.items():
@@ -143,8 +143,10 @@ def main() -> None:
     parser.add_argument("--lengths", nargs="+", type=int, default=[10, 20, 40, 80])
     parser.add_argument("--vocabularies", nargs="+", type=int, default=[4_000, 14_000, 32_000])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--patience", type=float, default=15, help="seconds of a step")
-    parser.add_argument("--limit", type=int, default=4_000, help="MiB stock enumeration may keep")
+    parser.add_argument(
+        "--patience", type=float, default=15, help="maximum seconds of a step that is repeated"
+    )
+    parser.add_argument("--limit", type=int, default=4_000, help="maximum MiB of stock enumeration")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save", action="store_true", help="write results/steps.md")
     options = parser.parse_args()

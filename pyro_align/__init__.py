@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyro_align.posterior import AlignmentPosterior, compare, side_by_side
     from pyro_align.run import Run
 
-# In a notebook without ipywidgets tqdm, which Pyro imports, warns; progress is then shown as text.
+# tqdm, imported by Pyro, warns in notebooks without ipywidgets; progress is then shown as text.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 __version__ = version("pyro-align")
@@ -20,16 +20,16 @@ __all__ = ["AlignmentPosterior", "__version__", "compare", "load", "side_by_side
 
 
 def load(path: Path | str, *, trust: bool = False) -> Run:
-    """Read a run folder with its best weights.
+    """Load a run with its best weights.
 
     Args:
-        path: the folder.
+        path: the run folder.
         trust: execute the run's own code, if it has any, even if this user has not passed it to
             ``fit`` on this machine.
 
     Raises:
-        pyro_align.errors.RunError: if it is not a run, is damaged, of a newer version, or has code
-            that is not trusted.
+        pyro_align.errors.RunError: if the folder is not a run, is damaged, of another version,
+            or has code that is not trusted.
     """
     # Torch and Lightning take seconds to import, and `import pyro_align` alone needs neither.
     from pyro_align.run import Run

@@ -1,4 +1,4 @@
-"""`Batch`: padded ids, lengths and masks; the one thing that flows through everything."""
+"""`Batch`: padded token ids, lengths and masks of sentence pairs."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
-"""Ids of the special pieces, the same in every vocabulary of this package."""
+"""Ids of the special tokens, the same in every vocabulary of this package."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentence pairs, padded with :data:`PAD` to the longest of the batch.
+    """A batch of sentence pairs, padded with :data:`PAD` to the longest sentence.
 
-    Both sides end in :data:`EOS`, which is a position like any other: a target ``EOS`` is
-    predicted and aligned, and a source ``EOS`` is what a target token aligns to when nothing in
-    the source caused it.
+    Both sides end in :data:`EOS`, which is an ordinary position: the target ``EOS`` is predicted
+    and aligned, and a target token without a counterpart in the source aligns to the source
+    ``EOS``.
 
     Attributes:
         source: source ids.
         target: target ids, the tokens to predict.
-        source_mask: true where ``source`` is not padding.
-        target_mask: true where ``target`` is not padding.
-        source_lengths: lengths with ``EOS``; always on the CPU, so that reading one never waits
-            for a device.
-        target_lengths: as ``source_lengths``.
+        source_mask: True where ``source`` is not padding.
+        target_mask: True where ``target`` is not padding.
+        source_lengths: lengths with ``EOS``; always on the CPU, so that reading them does not
+            synchronise with a device.
+        target_lengths: target lengths with ``EOS``, on the CPU.
         indices: 0-based position of each pair in its corpus; always on the CPU.
-        noise: seeds of the dropout that this batch is computed with, see :class:`Noise`.
-        computed: what model and guide have computed from this batch, where they share it; None
-            where every call computes afresh. See :meth:`sharing`.
+        noise: seed of the dropout applied to this batch, see :class:`Noise`.
+        computed: cache of results shared by model and guide; None if nothing is shared. See
+            :meth:`sharing`.
     """
 
     source: Int[Tensor, "batch source"]
@@ -57,16 +57,16 @@ class Batch:
         indices: Sequence[int] | None = None,
         noise: Noise | None = None,
     ) -> Batch:
-        """Pad ids, each sentence already ending in ``EOS``, into a batch.
+        """Create a batch by padding lists of ids; each sentence must already end in ``EOS``.
 
         Args:
             sources: ids of each source sentence.
             targets: ids of each target sentence.
             indices: positions in the corpus; None for 0, 1, ….
-            noise: None for a seed drawn from torch's global generator.
+            noise: dropout noise; None for a seed drawn from torch's global generator.
 
         Raises:
-            ValueError: if the sides differ in number, or one is empty.
+            ValueError: if the number of sources and targets differs, or a sentence is empty.
         """
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
@@ -90,7 +90,7 @@ class Batch:
 
     @property
     def target_input(self) -> Int[Tensor, "batch target"]:
-        """What the decoder reads: ``target`` shifted right behind a :data:`BOS`."""
+        """Input of the decoder: ``target`` shifted right, starting with :data:`BOS`."""
         start = self.target.new_full((len(self), 1), BOS)
         return torch.cat([start, self.target[:, :-1]], dim=1)
 
@@ -100,23 +100,23 @@ class Batch:
         return int(self.target_lengths.sum())
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The batch with ids and masks on ``device``; lengths and indices stay on the CPU."""
+        """Return the batch with ids and masks on ``device``; the rest stays on the CPU."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
-        """The batch in page-locked memory, from where a GPU can fetch it by itself."""
+        """Return the batch in pinned memory, for asynchronous copies to a GPU."""
         return self._map(torch.Tensor.pin_memory)
 
     def sharing(self) -> Batch:
-        """The batch, with room for what model and guide both need, to be computed once.
+        """Return the batch with a cache, so that model and guide compute shared results only once.
 
-        For one evaluation of an objective: what is computed goes with the parameters of that
-        moment. A batch that is shared already is returned as it is.
+        Use it for one evaluation of an objective, since cached results depend on the current
+        parameters. A batch that already has a cache is returned unchanged.
         """
         return self if self.computed is not None else dataclasses.replace(self, computed={})
 
     def with_new_noise(self) -> Batch:
-        """The same sentences with other dropout, as every optimiser step should have it."""
+        """Return the batch with new dropout noise, as needed for every optimiser step."""
         return dataclasses.replace(self, noise=Noise.new())
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
@@ -131,32 +131,33 @@ class Batch:
 
 @dataclass(frozen=True)
 class Noise:
-    """Random numbers that belong to a batch, so that dropout is the same whoever computes it.
+    """The random seed of a batch, which makes dropout the same in every computation of the batch.
 
     In training mode the states of a model are a function of its parameters, the batch and this
-    noise. The model's own run, a guide that reads the model's states, a baseline and an exact
-    posterior then speak of one and the same network, whether they share the computation or not.
+    noise. The model, a guide that reads the model's states, a baseline and the exact posterior
+    then refer to the same network, whether or not they share the computation.
 
     Attributes:
-        seed: where the random numbers start from.
+        seed: seed of the random numbers.
     """
 
     seed: int
 
     @classmethod
     def new(cls) -> Noise:
-        """Noise of a seed drawn from torch's global generator."""
+        """Return noise with a seed drawn from torch's global generator."""
         return cls(int(torch.randint(2**62, ())))
 
     @contextmanager
     def drawn(self, device: torch.device, stream: str) -> Iterator[None]:
-        """Within it, torch's generators of the CPU and of ``device`` draw from this noise.
+        """Seed torch's generators of the CPU and of ``device`` from this noise.
 
-        Afterwards they go on from where they were.
+        On exit, the previous states of the generators are restored.
 
         Args:
-            device: where random numbers are drawn.
-            stream: name of independent numbers; under the same name they are the same numbers.
+            device: device on which random numbers are drawn.
+            stream: name of a stream; the same name gives the same numbers, different names give
+                independent ones.
         """
         seed = self.seed ^ zlib.crc32(stream.encode())
         generators = [torch.default_generator]
@@ -178,7 +179,7 @@ def _pad(
 ) -> tuple[Int[Tensor, "batch length"], Int[Tensor, " batch"]]:
     lengths = torch.tensor([len(sentence) for sentence in sentences])
     if not bool((lengths > 0).all()):
-        raise ValueError("a sentence without ids: each needs at least its EOS")
+        raise ValueError("a sentence has no ids: each needs at least EOS")
     padded = torch.full((len(sentences), int(lengths.max())), PAD)
     for row, sentence in zip(padded, sentences, strict=True):
         row[: len(sentence)] = torch.as_tensor(sentence)

@@ -1,4 +1,4 @@
-"""Model, guide and objective of a configuration: what is chosen, refused, and a user's own."""
+"""Resolve and check the model, guide and objective of a configuration, including user code."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from pyro_align.trust import trust
 KINDS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
 
 RATES = ("network.dropout", "network.word_dropout")
-"""What can be set of the networks when their weights are there: it has none of its own."""
+"""Network settings that can change on a trained run."""
 
 
 def chosen(config: Config) -> Config:
-    """The configuration with a guide and an objective named where it leaves them open.
+    """Replace ``auto`` by the names of a compatible guide and objective.
 
     Raises:
-        IncompatibleError: if what it names does not go together.
-        ConfigError: for unknown names, and for a class that does not say what its latent variable
-            is.
+        IncompatibleError: if the named components cannot be combined.
+        ConfigError: for unknown names, and for a class without a valid ``latent`` attribute.
     """
     for registry, component in ((MODELS, config.model), (GUIDES, config.guide)):
         if component.name not in (AUTO, *registry.builtin):
@@ -46,30 +45,31 @@ def _check_latent(registry: Registry, name: str) -> None:
     if (found := getattr(cls, "latent", None)) not in known:
         says = "has no class attribute latent" if found is None else f"has latent = {found!r}"
         raise ConfigError(
-            f"{registry.kind} {name!r}: the class {cls.__name__} {says}: set it to what the site "
-            f"'alignment' is, {', '.join(map(repr, known))}"
+            f"{registry.kind} {name!r}: the class {cls.__name__} {says}: set it to the kind of its "
+            f"site 'alignment': {', '.join(map(repr, known))}"
         )
 
 
 def reject_ineffective_settings(config: Config, start: Config | None = None) -> None:
-    """Refuse a setting that asks for something and would do nothing beside the others.
+    """Raise an error if a setting would have no effect in combination with the others.
 
-    Sizes of what was not chosen, such as ``training.kl_steps`` of no schedule, ask for nothing.
+    Parameters of an option that is not used, such as ``training.kl_steps`` without a schedule, are
+    allowed.
 
     Args:
-        config: guide and objective :func:`chosen`.
-        start: that of the run it starts from, whose weights are there already.
+        config: configuration with guide and objective :func:`chosen`.
+        start: configuration of the run to start from, if any.
 
     Raises:
-        ConfigError: naming the setting, why it does nothing, and what to set instead.
+        ConfigError: naming the setting, why it has no effect, and what to set instead.
     """
-    reason = next(_idle(config, start), None)
+    reason = next(_ineffective(config, start), None)
     if reason is not None:
         raise ConfigError(reason)
 
 
-def _idle(config: Config, start: Config | None) -> Iterator[str]:
-    """Every reason to refuse it."""
+def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
+    """Yield a message for every setting without effect."""
     data, vocabulary, training = config.data, config.vocabulary, config.training
     model, guide, objective = (kind.get(getattr(config, name).name) for name, kind in KINDS.items())
     is_prior = issubclass(guide, GUIDES.get("prior"))
@@ -80,10 +80,10 @@ def _idle(config: Config, start: Config | None) -> Iterator[str]:
             weighing = [
                 name for name, kind in kinds.items() if kind.weighs_kl and fits(model, guide, kind)
             ]
-            others = f", or take one in which one is: {', '.join(weighing)}" if weighing else ""
+            others = f", or use one that does: {', '.join(weighing)}" if weighing else ""
             yield (
-                f"{setting} on objective {config.objective.name!r}, in which no KL divergence is "
-                f"weighed: set training.kl_schedule = 'constant'{others}"
+                f"{setting} with objective {config.objective.name!r}, which does not weight a KL "
+                f"divergence: set training.kl_schedule = 'constant'{others}"
             )
         elif is_prior:
             yield f"{setting} {_OF_THE_PRIOR}: set training.kl_schedule = 'constant'"
@@ -91,26 +91,26 @@ def _idle(config: Config, start: Config | None) -> Iterator[str]:
         yield f"objective.free_bits has no effect {_OF_THE_PRIOR}: set objective.free_bits = 0"
     if issubclass(guide, GUIDES.get("exact")) and "baseline" in config.objective.options:
         yield (
-            "objective.baseline has no effect with guide 'exact', which has no parameters for a "
-            "score function to reach: leave it out, or take another guide"
+            "objective.baseline has no effect with guide 'exact', which has no parameters and so "
+            "no score-function gradient: remove the setting, or use another guide"
         )
     if training.warmup_steps and training.schedule == "plateau":
         yield (
-            "training.warmup_steps has no effect with training.schedule = 'plateau', which begins "
-            "with the whole learning rate: set training.schedule = 'constant' or "
+            "training.warmup_steps has no effect with training.schedule = 'plateau', which starts "
+            "at the full learning rate: set training.schedule = 'constant' or "
             "'inverse-square-root', or training.warmup_steps = 0"
         )
     if data.train is None:
         for name in ("test", "gold"):
             if getattr(data, name) is not None:
                 yield (
-                    f"data.{name} has no effect on a fit of the built-in corpus, which has test "
-                    f"text and links of its own: give --train and --valid too, or leave it out and "
-                    f"use `pyro-align evaluate` afterwards"
+                    f"data.{name} has no effect with the built-in corpus, which has its own test "
+                    f"text and links: give --train and --valid too, or remove the setting and use "
+                    f"`pyro-align evaluate` after the fit"
                 )
     if start is None and vocabulary.joint and vocabulary.source != vocabulary.target:
         yield (
-            "vocabulary.joint has no effect where two vocabularies are given: give one file as "
+            "vocabulary.joint has no effect if two vocabularies are given: give the same file as "
             "both vocabulary.source and vocabulary.target, or set vocabulary.joint = false"
         )
     if training.freeze_model and start is not None:
@@ -118,20 +118,20 @@ def _idle(config: Config, start: Config | None) -> Iterator[str]:
         if rate not in (0, start.network.word_dropout):
             yield (
                 "network.word_dropout has no effect on a frozen model, whose decoder reads every "
-                "word: leave it out, or train the model too"
+                "word: remove the setting, or train the model too"
             )
 
 
-_OF_THE_PRIOR = "with a guide that is the prior, whose divergence from it is zero"
+_OF_THE_PRIOR = "with a guide that equals the prior, since its KL divergence from the prior is zero"
 
 
 def reconciled(config: Config, named: set[str]) -> Config:
-    """The configuration; guide and objective it comes with give way to what is named beside it.
+    """Reset guide or objective to ``auto`` if they are not compatible with the components named.
 
-    So ``--objective exact`` works with a recipe, or from a run, that has a guide.
+    This allows ``--objective exact`` with a recipe or run that names a guide.
 
     Args:
-        config: the configuration, changes made.
+        config: the configuration with all changes applied.
         named: the tables that were changed, such as ``guide``.
     """
     given = {kind: getattr(config, kind).name for kind in KINDS}
@@ -148,41 +148,41 @@ def reconciled(config: Config, named: set[str]) -> Config:
         except IncompatibleError:
             continue
         return config.model_copy(update={kind: Component(name=AUTO) for kind in loose})
-    return config  # refused with a reason when the run is made
+    return config  # creating the run raises an error with the reason
 
 
 def derived(config: Config, folder: Path, changes: Mapping[str, Any]) -> Config:
-    """The configuration of a run that starts from another one's weights.
+    """Return the configuration of a run that starts from the weights of another run.
 
     Args:
-        config: that of the run it starts from.
-        folder: where that run lies.
-        changes: values by key, such as ``guide.name`` and ``training.epochs``.
+        config: configuration of the run to start from.
+        folder: folder of that run.
+        changes: new values by key, such as ``guide.name`` and ``training.epochs``.
 
     Raises:
-        ConfigError: for a key that the weights or vocabularies decide, or an unknown one.
-        IncompatibleError: if what is named does not go together.
+        ConfigError: for an unknown key, or one that is fixed by the weights or vocabularies.
+        IncompatibleError: if the named components cannot be combined.
     """
     for key in changes:
         table = key.partition(".")[0]
         if table in ("model", "network", "vocabulary") and key not in RATES:
             raise ConfigError(
-                f"{key} cannot be changed from {folder} on: the weights and vocabularies of that "
-                f"run are kept, and they fit what it was made with; start a new run to change it"
+                f"{key} cannot be changed in a run that starts from {folder}: its weights and "
+                f"vocabularies depend on it; start a new run to change it"
             )
     found = with_own_code(config, folder).changed({"training.freeze_model": False, **changes})
     old, new = config.data, found.data
     if "data.gold" not in changes and (new.test or new.valid) != (old.test or old.valid):
-        # Links of the text that was.
+        # The links belong to the previous text.
         found = found.model_copy(update={"data": new.model_copy(update={"gold": None})})
     return chosen(reconciled(found, {key.partition(".")[0] for key in changes}))
 
 
 def keep_own_code(config: Config, folder: Path) -> Config:
-    """Copy ``file.py`` of every ``file.py:Class`` into the run, which needs it wherever it goes.
+    """Copy ``file.py`` of every ``file.py:Class`` into the run, so that the run is self-contained.
 
     Raises:
-        ConfigError: if two different files have one name.
+        ConfigError: if two different files have the same name.
     """
     kept = {}
     for kind in KINDS:
@@ -193,7 +193,7 @@ def keep_own_code(config: Config, folder: Path) -> Config:
             kept_file = folder / "code" / file.name
             kept_file.parent.mkdir(exist_ok=True)
             if kept_file.exists() and kept_file.read_bytes() != file.read_bytes():
-                raise ConfigError(f"{file}: another file is called {file.name} too; rename one")
+                raise ConfigError(f"{file}: another file is also called {file.name}; rename one")
             shutil.copyfile(file, kept_file)
             trust(kept_file)
             name = f"code/{file.name}:{class_name}"
@@ -202,21 +202,21 @@ def keep_own_code(config: Config, folder: Path) -> Config:
 
 
 def located(component: Component, folder: Path) -> Component:
-    """The component, code that a run keeps named from that run's folder."""
+    """Return the component; the path of code kept in a run is prefixed with the run's folder."""
     if not component.name.startswith("code/"):
         return component
     return component.model_copy(update={"name": str(folder / component.name)})
 
 
 def with_own_code(config: Config, folder: Path) -> Config:
-    """A run's configuration for use elsewhere: all of it as :func:`located`."""
+    """Return a run's configuration with all components :func:`located`."""
     return config.model_copy(
         update={kind: located(getattr(config, kind), folder) for kind in KINDS}
     )
 
 
 def is_same_class(one: Component, other: Component) -> bool:
-    """Whether two located components are one class; copies of one file have the same."""
+    """Whether two located components are the same class; copies of a file count as the same."""
     return _identity(one.name) == _identity(other.name)
 
 

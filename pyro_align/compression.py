@@ -1,4 +1,4 @@
-"""Compressed text, recognised by its first bytes and not by its name."""
+"""Compressed text files, recognised by their first bytes rather than by name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, cast
 
 ENDINGS = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2"}
-"""Endings of the names of compressed files, and what such files are compressed with."""
+"""File extensions of compressed files, with the name of the compression."""
 
 DAMAGES = (EOFError, OSError, zlib.error, lzma.LZMAError)
-"""Exceptions raised for damaged compressed data; those of them that are OSError have no errno."""
+"""Exceptions raised for damaged compressed data; such an OSError has no errno."""
 
 _READABLE = (
     (re.compile(rb"\x1f\x8b"), "gzip"),
@@ -37,24 +37,24 @@ _UNREADABLE = (
     ),
 )
 _LONGEST = 10
-"""Bytes of the longest of these signatures."""
+"""Length of the longest signature, in bytes."""
 
 
 class UnreadableError(ValueError):
-    """Content that cannot be read; the message says what it is and how to convert it."""
+    """Content in an unsupported format; the message names it and says how to convert it."""
 
 
 def decompressed(stream: IO[bytes]) -> tuple[IO[bytes], str | None]:
-    """The content of a stream, decompressed if it is compressed with gzip, xz or bzip2.
+    """Decompress a stream if it is compressed with gzip, xz or bzip2.
 
     Args:
-        stream: at its beginning; it can look ahead (``peek``) or go back (``seek``).
+        stream: a binary stream at its beginning that supports ``peek`` or ``seek``.
 
     Returns:
-        A stream of the content, and the name of the compression, None for none.
+        The decompressed stream, and the name of the compression, or None.
 
     Raises:
-        UnreadableError: if the content is in a format that is recognised but cannot be read.
+        UnreadableError: if the format is recognised but not supported.
     """
     if isinstance(stream, io.BufferedReader):
         head = stream.peek(_LONGEST)[:_LONGEST]
@@ -75,6 +75,6 @@ def decompressed(stream: IO[bytes]) -> tuple[IO[bytes], str | None]:
 
 
 def text_suffix(path: Path | str) -> str:
-    """Ending of a file's name in small letters, without that of a compression: ``.tsv``."""
+    """File extension in lower case, ignoring a compression extension; for example ``.tsv``."""
     path = Path(str(path).lower())
     return (path.with_suffix("") if path.suffix in ENDINGS else path).suffix

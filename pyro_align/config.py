@@ -1,6 +1,6 @@
-"""The configuration of a fit: TOML, ``key=value`` settings and flags, checked before anything runs.
+"""The configuration of a fit: TOML, ``key=value`` settings and flags, validated before it starts.
 
-Every table is a pydantic model that refuses unknown keys; options of a model, guide or objective
+Every table is a pydantic model that rejects unknown keys; options of a model, guide or objective
 are checked against its constructor when it is built.
 """
 
@@ -38,7 +38,7 @@ def _expanded(path: Any) -> Any:
         str(path).encode()
     except UnicodeEncodeError:
         raise ValueError("the path is not UTF-8, which config.toml is: rename the file") from None
-    # Unlike pathlib's, it leaves the name of an unknown user as it is.
+    # Unlike pathlib, os.path.expanduser leaves the name of an unknown user unchanged.
     expanded = Path(os.path.expanduser(os.path.expandvars(path))).absolute()  # noqa: PTH111
     unset = re.search(r"\$(\w+)|\$\{(\w+)\}", str(expanded))
     if unset is not None and not expanded.exists():
@@ -51,7 +51,7 @@ def _expanded(path: Any) -> Any:
 
 
 ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
-"""A path in which ``~`` and ``$VARIABLE`` are replaced, absolute: a run is resumed anywhere."""
+"""An absolute path, with ``~`` and ``$VARIABLE`` expanded, so a run can be resumed anywhere."""
 
 
 class Table(BaseModel):
@@ -61,11 +61,11 @@ class Table(BaseModel):
 
 
 AUTO = "auto"
-"""Name of a guide or objective that is to be chosen to go with the rest."""
+"""Name of a guide or objective that is chosen to match the other components."""
 
 
 class Component(BaseModel):
-    """A model, guide or objective: its name, and options for its constructor."""
+    """A model, guide or objective: its name and its constructor options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -73,12 +73,12 @@ class Component(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything but the name."""
+        """All fields except the name."""
         return dict(self.model_extra or {})
 
 
 class DataConfig(Table):
-    """Where sentence pairs come from."""
+    """Sentence pairs to train, validate and evaluate on."""
 
     train: list[ExpandedPath] | None = Field(
         None,
@@ -90,12 +90,12 @@ class DataConfig(Table):
         None, description="text to evaluate at the end of a fit, given as train; default: valid"
     )
     gold: ExpandedPath | None = Field(
-        None, description="links of the test text; the ending says their format"
+        None, description="gold links of the test text; the file extension gives the format"
     )
     max_length: int = Field(
-        256, gt=1, le=2**20, description="longest side of a pair, in pieces with EOS"
+        256, gt=1, le=2**20, description="maximum length of a side, in tokens with EOS"
     )
-    skip_long: bool = Field(False, description="skip and count longer pairs instead of refusing")
+    skip_long: bool = Field(False, description="skip longer pairs instead of raising an error")
 
     @model_validator(mode="after")
     def _both_or_none(self) -> DataConfig:
@@ -113,11 +113,11 @@ class VocabularyConfig(Table):
         4000,
         gt=4,
         le=1_000_000,
-        description="most pieces of each vocabulary; a text that yields fewer has a smaller one",
+        description="maximum size of each vocabulary; smaller if the text yields fewer pieces",
     )
-    joint: bool = Field(False, description="one vocabulary for both sides")
-    source: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")
-    target: ExpandedPath | None = Field(None, description="a sentencepiece model to use instead")
+    joint: bool = Field(False, description="use one vocabulary for both sides")
+    source: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
+    target: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
 
     @model_validator(mode="after")
     def _given_together(self) -> VocabularyConfig:
@@ -127,59 +127,57 @@ class VocabularyConfig(Table):
 
 
 class TrainingConfig(Table):
-    """Optimisation, schedules, devices and logs."""
+    """Optimisation, schedules, devices and logging."""
 
-    epochs: Count = Field(10, description="most passes over the training text")
+    epochs: Count = Field(10, description="maximum number of passes over the training text")
     max_steps: Count | None = Field(None, description="stop after this many optimiser steps")
     batch_tokens: Count = Field(
-        2000, description="padded size of a batch: sentences times longest sentence"
+        2000, description="padded size of a batch: sentences times the longest sentence"
     )
     accumulate: Count = Field(1, description="batches per optimiser step")
     optimizer: Literal["adam", "adamw"] = Field("adam", description="optimiser")
     learning_rate: Positive = Field(2e-3, description="learning rate of the optimiser")
     weight_decay: NonNegative = Field(0.0, description="weight decay of the optimiser")
-    clip: float = Field(5.0, gt=0, description="largest norm of a gradient (per token)")
+    clip: float = Field(5.0, gt=0, description="maximum norm of the gradient (per token)")
     schedule: Literal["constant", "plateau", "inverse-square-root"] = Field(
         "plateau",
-        description="schedule of the learning rate; plateau halves it when the validation "
+        description="learning rate schedule; plateau halves it when the validation "
         "perplexity stops falling",
     )
     warmup_steps: CountOrZero = Field(
-        0, description="optimiser steps of linear warm-up; not with plateau"
+        0, description="optimiser steps of linear warm-up; not available with plateau"
     )
     patience: CountOrZero = Field(
-        1, description="epochs without progress before plateau halves the learning rate"
+        1, description="epochs without improvement before plateau halves the learning rate"
     )
-    early_stopping: Count = Field(5, description="stop after this many epochs without progress")
+    early_stopping: Count = Field(5, description="stop after this many epochs without improvement")
     kl_schedule: Literal["constant", "linear", "cyclical"] = Field(
-        "constant", description="schedule of the weight of the KL divergence (KL annealing)"
+        "constant", description="schedule of the KL weight (KL annealing)"
     )
     kl_steps: Count = Field(
-        1000, description="optimiser steps of the linear ramp, or of a cycle of cyclical"
+        1000, description="optimiser steps of the linear ramp, or of one cycle of cyclical"
     )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="number format of the computation; weights stay fp32"
     )
     accelerator: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="where to train; auto takes a CUDA device if there is one"
+        "auto", description="device to train on; auto uses a CUDA device if available"
     )
     devices: int = Field(
-        1, gt=0, le=4096, description="processes to train in, each on a device of its own"
+        1, gt=0, le=4096, description="number of training processes, one device each"
     )
-    checkpoint_every: Count = Field(
-        200, description="optimiser steps between checkpoints to resume from"
-    )
+    checkpoint_every: Count = Field(200, description="optimiser steps between checkpoints")
     logger: Literal["csv", "tensorboard", "wandb", "mlflow"] = Field(
         "csv", description="experiment tracker to log to, in addition to metrics.csv"
     )
     freeze_model: bool = Field(
-        False, description="train only the guide, in a run that starts from a trained one"
+        False, description="train only the guide, in a run that starts from a trained run"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _tensorboard_is_a_logger(cls, values: Any) -> Any:
-        """Read the earlier setting ``tensorboard = true``, which older run folders have."""
+        """Read ``tensorboard = true``, the earlier form of this setting, in older run folders."""
         if isinstance(values, Mapping) and "tensorboard" in values:
             values = dict(values)
             if values.pop("tensorboard"):
@@ -188,7 +186,7 @@ class TrainingConfig(Table):
 
 
 class Config(Table):
-    """A whole fit."""
+    """The complete configuration of a fit."""
 
     seed: Seed = Field(1, description="seed of weights, samples and batches")
     data: DataConfig = DataConfig()
@@ -214,19 +212,19 @@ class Config(Table):
     def load(
         cls, path: Path | None = None, settings: Iterable[str | tuple[str, Any]] = ()
     ) -> Config:
-        """Read a TOML file and apply ``key=value`` settings on top.
+        """Read a TOML file and apply ``key=value`` settings to it.
 
         Args:
             path: the file; None for the defaults.
-            settings: such as ``training.epochs=5``, whose value is read as TOML, and as a string
-                if it is not TOML; or pairs of key and value.
+            settings: strings such as ``training.epochs=5``, whose value is parsed as TOML, or taken
+                as a string if it is not valid TOML; or pairs of key and value.
 
         Raises:
-            ConfigError: naming file and key, and for an unknown key the nearest known one.
+            ConfigError: for an invalid value or unknown key; the message names file and key.
         """
         values = _plain(cls())
         for key, value in ({} if path is None else read_toml(path)).items():
-            # A table adds to the defaults, but for a component, whose options are its own.
+            # A table is merged with the defaults; a component is replaced with all its options.
             merge = isinstance(value, dict) and "name" not in value
             values[key] = {**values.get(key, {}), **value} if merge else value
         pairs = [parse_setting(each) if isinstance(each, str) else each for each in settings]
@@ -236,14 +234,14 @@ class Config(Table):
         return cls.checked(values, file, [key for key, _ in pairs])
 
     def changed(self, changes: Mapping[str, Any]) -> Config:
-        """The configuration with values put in place of its own.
+        """Return a copy of the configuration with some values changed.
 
         Args:
-            changes: by key, such as ``training.epochs``. The name of another model, guide or
-                objective clears the options of the one before it.
+            changes: new values by key, such as ``training.epochs``. A new name of a model, guide
+                or objective clears the options of the previous one.
 
         Raises:
-            ConfigError: naming the key.
+            ConfigError: for an invalid value or unknown key.
         """
         values = _plain(self)
         for key, value in changes.items():
@@ -258,17 +256,17 @@ class Config(Table):
 
         Args:
             values: tables of values.
-            origin: what to call them in an error.
-            settings: keys of values that do not come from there, but from the command line.
+            origin: where the values come from, for error messages.
+            settings: keys of values that come from the command line instead.
 
         Raises:
-            ConfigError: naming the key.
+            ConfigError: for an invalid value or unknown key.
         """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"]))
-            if settings and not place:  # a rule about several tables
+            if settings and not place:  # a constraint across several tables
                 origin = "the configuration"
             elif any(_is_within(place, key) or _is_within(key, place) for key in settings):
                 origin = "settings"
@@ -284,21 +282,21 @@ class Config(Table):
             file.write(self.to_toml())
 
     def to_toml(self) -> str:
-        """The configuration as TOML, defaults included."""
+        """Return the configuration as TOML, including defaults."""
         return tomli_w.dumps(_plain(self))
 
 
 RECIPES = Path(__file__).parent / "recipes"
-"""Folder of the recipes that come with the package."""
+"""Folder of the recipes included in the package."""
 
 
 def recipe(name: str) -> Path:
-    """The file of a recipe that comes with the package, such as ``demo``."""
+    """File of a recipe included in the package, such as ``demo``."""
     return RECIPES / f"{name}.toml"
 
 
 def recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Names of the recipes included in the package."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
@@ -307,10 +305,10 @@ def _plain(config: Config) -> dict[str, Any]:
 
 
 def config_file(path: Path) -> Path:
-    """The file of a configuration, which a user names by a path or as a recipe.
+    """Resolve a path or the name of a recipe to a configuration file.
 
     Raises:
-        ConfigError: if there is neither.
+        ConfigError: if neither exists.
     """
     if path.exists():
         return path
@@ -323,10 +321,11 @@ def config_file(path: Path) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Read the tables of a TOML file.
 
     Raises:
-        ConfigError: if it is missing, unreadable or no TOML; the line is told.
+        ConfigError: if the file is missing, unreadable or not valid TOML; the message gives the
+            line.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -339,10 +338,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:
-    """Key and value of ``key=value``; the value is read as TOML, and as a string if it is none.
+    """Parse ``key=value``; the value is parsed as TOML, or taken as a string if it is not TOML.
 
     Raises:
-        ConfigError: if there is no ``=``.
+        ConfigError: if ``=`` is missing.
     """
     key, equals, text = setting.partition("=")
     if not equals:
@@ -364,7 +363,7 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"{key}: {table!r} is a value, not a table")
     if last == "name" and values.get("name") != value:
-        values.clear()  # options of the component that was named before
+        values.clear()  # the options belong to the previous component
     values[last] = value
 
 

@@ -1,6 +1,6 @@
-"""Types of settings with the range of their values, for signatures and for the configuration.
+"""Annotated types for settings, with the range of valid values.
 
-Pydantic checks them: in the tables of a configuration, and where
+Pydantic validates them, both in the configuration tables and where
 :meth:`~pyro_align.registry.Registry.check` checks options against a constructor's signature.
 """
 
@@ -11,13 +11,13 @@ from typing import Annotated
 from pydantic import Field
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""A seed that PyTorch, NumPy and Python all take."""
+"""A seed that PyTorch, NumPy and Python all accept."""
 
 Size = Annotated[int, Field(ge=1, le=2**16)]
-"""Units of a layer."""
+"""Number of units in a layer."""
 
 Layers = Annotated[int, Field(ge=1, le=64)]
-"""Layers of a network."""
+"""Number of layers in a network."""
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 """A number of epochs, steps, samples or tokens."""
@@ -29,7 +29,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 """A probability of dropout."""
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A finite number that is not negative."""
+"""A finite number, 0 or greater."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-"""A finite number above 0."""
+"""A finite number greater than 0."""

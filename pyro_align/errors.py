@@ -1,4 +1,4 @@
-"""What a user can get wrong, said so that the user can mend it."""
+"""Errors caused by user input; each message says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class UserError(ValueError):
 
 
 class Terminated(BaseException):
-    """The process was asked to end by SIGTERM, as Ctrl-C raises KeyboardInterrupt."""
+    """The process received SIGTERM; the counterpart of KeyboardInterrupt."""
 
 
 class DataError(UserError):
-    """Input text that cannot be used, with the file and the line it stands in.
+    """Input text that cannot be used, with file and line.
 
     Args:
-        message: what is wrong and how to mend it.
+        message: what is wrong and how to fix it.
         path: the file, or None for standard input.
-        line: 1-based line number, where one line is to blame.
+        line: 1-based line number, if a single line is wrong.
     """
 
     def __init__(self, message: str, path: Path | str | None = None, line: int | None = None):
@@ -44,27 +44,27 @@ class DataError(UserError):
 
 
 class ConfigError(UserError):
-    """A configuration key or value that does not exist or does not fit."""
+    """A configuration key or value that does not exist or is not valid."""
 
 
 class IncompatibleError(UserError):
-    """A model, guide and objective that do not go together."""
+    """A model, guide and objective that cannot be combined."""
 
 
 class RunError(UserError):
-    """A run folder or checkpoint that is missing, damaged, too new, or in the way."""
+    """A run folder or checkpoint that is missing, damaged, of another version, or already there."""
 
 
 class OutputError(UserError):
-    """A file that cannot be written, for instance since it is a folder or the disk is full."""
+    """A file that cannot be written, for example because it is a folder or the disk is full."""
 
 
 class TrainingError(UserError):
-    """Training that cannot go on, such as a loss that is not a number.
+    """Training that cannot continue, for example because the loss is not finite.
 
     Args:
-        reason: what happened, and how to mend it.
-        kept: what of the training is kept, and how to go on from there.
+        reason: what happened, and how to fix it.
+        kept: which part of the training was saved, and how to continue from it.
     """
 
     def __init__(self, reason: str, kept: str | None = None):
@@ -76,8 +76,8 @@ class InterruptedTraining(TrainingError):
     """Training that was ended by a signal.
 
     Args:
-        cause: what was raised.
-        kept: what of the training is kept, and how to go on from there.
+        cause: the exception that was raised.
+        kept: which part of the training was saved, and how to continue from it.
     """
 
     def __init__(self, cause: BaseException, kept: str | None = None):
@@ -87,21 +87,21 @@ class InterruptedTraining(TrainingError):
 
 
 def reject_string(name: str, lines: object) -> None:
-    """Refuse one string where a list of sentences is expected, since its items are characters.
+    """Raise an error if a single string is passed where a list of sentences is expected.
 
     Args:
-        name: of the argument.
-        lines: its value.
+        name: name of the argument.
+        lines: value of the argument.
 
     Raises:
-        UserError: if it is a string.
+        UserError: if ``lines`` is a string.
     """
     if isinstance(lines, str):
         raise UserError(f"{name} is one string: give a list of sentences, as in [{lines!r}]")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that lists the known names, the one nearest to ``name`` first."""
+    """Return a hint that suggests the known name closest to ``name`` and lists all known names."""
     options = sorted(known)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""

@@ -1,4 +1,4 @@
-"""Atomic writes: a file has its whole new content, or is as it was before."""
+"""Atomic writes: a file either gets its complete new content or stays unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 from pyro_align.errors import OutputError
 
 _KEPT = 50
-"""Characters of a file's name in the name of its partial file, for names have a longest length."""
+"""Characters of a file's name used in the name of its partial file; file names are limited."""
 
 
 @overload
@@ -28,20 +28,20 @@ def atomic_write(path: Path, mode: Literal["b", "t"] = "b") -> Iterator[Any]:
     """Open a file whose content appears at ``path`` when the block ends without an error.
 
     The content is written to a partial file in the same folder, which replaces ``path`` at the
-    end and is deleted after an error. Each call has a partial file of its own, so that of several
-    processes that write to one path the last one to finish wins with its whole content. What a
-    killed process left is deleted by the next write to the same path.
+    end and is deleted after an error. Each call uses its own partial file: if several processes
+    write to one path, the last to finish wins with its complete content. Partial files of killed
+    processes are deleted by the next write to the same path.
 
-    A symbolic link stays and the file it points to is replaced. The permissions of a file that is
-    replaced are kept. What is no regular file (a device, a named pipe), and a file that standard
-    output or standard error is redirected to, is written to directly.
+    A symbolic link is kept and the file it points to is replaced. The permissions of a replaced
+    file are kept. Devices, named pipes, and files that standard output or standard error is
+    redirected to are written directly.
 
     Args:
         path: the file.
         mode: ``"b"`` for bytes, ``"t"`` for UTF-8 text with ``\\n`` as line end.
 
     Raises:
-        OutputError: if ``path`` is a folder or cannot be written, for instance since the disk is
+        OutputError: if ``path`` is a folder or cannot be written, for example because the disk is
             full.
     """
     options: dict[str, Any] = {} if mode == "b" else {"encoding": "utf-8", "newline": "\n"}
@@ -49,7 +49,7 @@ def atomic_write(path: Path, mode: Literal["b", "t"] = "b") -> Iterator[Any]:
     try:
         status = _status(path)
         if status is not None and stat.S_ISDIR(status.st_mode):
-            raise OutputError(f"{path}: is a folder; give the name of a file")
+            raise OutputError(f"{path}: is a folder; give a file name")
         if status is not None and _is_written_directly(status):
             with path.open(f"a{mode}", **options) as file:
                 yield file
@@ -62,30 +62,30 @@ def atomic_write(path: Path, mode: Literal["b", "t"] = "b") -> Iterator[Any]:
                 _lock(file)
                 yield file
             if status is not None:
-                with suppress(PermissionError):  # of file systems without permissions
+                with suppress(PermissionError):  # file systems without permissions
                     partial.chmod(stat.S_IMODE(status.st_mode))
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        # An error with the name of another file was not caused by writing this one.
+        # An error that names another file was not caused by writing this one.
         if error.filename not in (None, str(path), str(partial)):
             raise
-        kept = "" if partial is None else "; what was there before is unchanged"
+        kept = "" if partial is None else "; an existing file is unchanged"
         raise OutputError(f"{path}: cannot be written: {error.strerror}{kept}") from error
 
 
 def sibling_path(path: Path) -> Path:
-    """A hidden name in the folder of ``path`` that no other process uses."""
+    """Return a hidden path next to ``path`` that no other process uses."""
     return path.with_name(f".{path.name[:_KEPT]}.{secrets.token_hex(4)}.part")
 
 
 def delete_abandoned(folder: Path, name: str | None = None) -> None:
-    """Delete partial files and folders of killed processes; those in use are locked and stay.
+    """Delete partial files and folders of killed processes; those in use are locked and kept.
 
     Args:
-        folder: where to look.
-        name: of the file that was to be written; None for every file.
+        folder: folder to clean.
+        name: name of the file that was being written; None for every file.
     """
     start = "*" if name is None else glob.escape(name[:_KEPT])
     for partial in folder.glob(f".{start}.{'[0-9a-f]' * 8}.part"):
@@ -99,7 +99,7 @@ def delete_abandoned(folder: Path, name: str | None = None) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """Descriptor of a file or folder."""
+    """Open a file or folder and yield its descriptor."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
@@ -108,7 +108,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What is at a path, links followed; None if nothing is."""
+    """Status of a path, following links; None if it does not exist."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -126,6 +126,6 @@ def _is_written_directly(status: os.stat_result) -> bool:
 
 
 def _lock(file: IO[Any]) -> None:
-    """Mark a partial file as in use for as long as it is open, if the file system can."""
+    """Mark a partial file as in use while it is open, if the file system supports locks."""
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

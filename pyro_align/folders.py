@@ -1,4 +1,4 @@
-"""Folders of runs that several processes may make or train at once, without harm to each other."""
+"""Run folders that are safe when several processes create or train runs at the same time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pyro_align.errors import RunError
 from pyro_align.files import delete_abandoned, sibling_path
 
 LOCK = ".lock"
-"""File in a run folder that the process which trains the run holds locked."""
+"""File in a run folder, locked by the process that trains the run."""
 
 
 @dataclass(frozen=True)
 class NewFolder:
-    """A folder that is being made.
+    """A folder that is being created.
 
     Attributes:
-        path: where it lies when it is complete.
-        partial: where it is filled until then.
+        path: its final location.
+        partial: temporary location, where it is filled.
     """
 
     path: Path
@@ -36,23 +36,23 @@ class NewFolder:
 def new_folder(
     path: Path, *, overwrite: bool = False, numbered: bool = False
 ) -> Iterator[NewFolder]:
-    """Make the folder of a run: it is filled beside ``path`` and moved there when it is complete.
+    """Create a run folder: fill a temporary folder next to ``path``, then move it to ``path``.
 
-    ``path`` is claimed first, as an empty folder that this process holds locked, so that no other
-    process takes it meanwhile. After an error the claim and the partial folder are deleted. What a
-    killed process left of them is reused or deleted by the next call for the same path.
+    ``path`` is first reserved as an empty, locked folder, so that no other process can take it.
+    After an error both folders are deleted. Leftovers of a killed process are reused or deleted by
+    the next call for the same path.
 
     Args:
-        path: where the folder goes.
-        overwrite: replace a run that is there; it stays until the new one is complete.
-        numbered: if something is there, take ``path-2`` and so on.
+        path: final location of the folder.
+        overwrite: replace an existing run; it is kept until the new one is complete.
+        numbered: if ``path`` exists, use ``path-2``, ``path-3``, ….
 
     Raises:
-        RunError: if ``path`` is in the way, is being made or trained by another process, or cannot
-            be made.
+        RunError: if ``path`` exists, is being created or trained by another process, or cannot be
+            created.
     """
     if path.is_symlink() or path.name in ("", ".."):
-        path = Path(os.path.realpath(path))  # a link stays; a folder needs a name of its own
+        path = Path(os.path.realpath(path))  # keep a link; "." and ".." have no name
     try:
         with ExitStack() as stack:
             _recover(path)
@@ -78,12 +78,12 @@ def new_folder(
                 partial.rename(path)
                 shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
-        raise RunError(f"{path}: the run cannot be made: {error.strerror or error}") from error
+        raise RunError(f"{path}: cannot create the run: {error.strerror or error}") from error
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder; the system releases the lock of a process that dies.
+    """Hold the lock of a run folder; the system releases it if the process dies.
 
     Raises:
         RunError: if another process holds it, naming that process.
@@ -95,7 +95,7 @@ def locked(folder: Path) -> Iterator[None]:
             file.seek(0)
             raise RunError(
                 f"{folder}: {file.read() or 'another process'} is training this run: wait until it "
-                f"ends, or stop it and go on with `pyro-align fit --resume {folder}`"
+                f"ends, or stop it and continue with `pyro-align fit --resume {folder}`"
             ) from None
         except OSError:
             pass  # a file system without locks
@@ -113,9 +113,9 @@ def _numbered(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _claim(path: Path) -> Iterator[bool]:
-    """Make an empty folder, or take one that no process holds; whether that worked.
+    """Create an empty folder, or take an existing one that no process holds; yield success.
 
-    The folder is deleted at the end if it is still empty.
+    The folder is deleted on exit if it is still empty.
     """
     with suppress(FileExistsError):
         path.mkdir(parents=True)
@@ -131,7 +131,7 @@ def _claim(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def _held(path: Path) -> Iterator[bool]:
-    """Lock a folder itself; False if another process has, or if it was replaced meanwhile."""
+    """Lock a folder; yield False if another process holds it or it was replaced meanwhile."""
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
@@ -156,10 +156,10 @@ def _check_replaceable(path: Path, overwrite: bool) -> None:
     if not path.is_dir():
         raise RunError(f"{path} exists and is not a folder: choose another --out")
     if not any(path.iterdir()):
-        raise RunError(f"{path} is being made by another process: choose another --out")
+        raise RunError(f"{path} is being created by another process: choose another --out")
     if not overwrite:
         raise RunError(
-            f"{path} exists: choose another --out, go on with it with --resume {path}, or "
+            f"{path} exists: choose another --out, continue it with --resume {path}, or "
             f"replace it with --overwrite"
         )
     if not (path / "run.json").is_file():
@@ -167,12 +167,12 @@ def _check_replaceable(path: Path, overwrite: bool) -> None:
 
 
 def _replaced(path: Path) -> Path:
-    """Where a run lies for a moment while a new one takes its place."""
+    """Temporary location of a run while it is being replaced."""
     return path.with_name(f".{path.name}.old")
 
 
 def _recover(path: Path) -> None:
-    """Put a run back that a kill left between the two renamings of its replacement."""
+    """Restore a run if a process was killed between the two renames that replace it."""
     if not path.exists():
         with suppress(FileNotFoundError):
             _replaced(path).rename(path)

@@ -1,4 +1,4 @@
-"""Facts about a class that are read from its source, without importing it.
+"""Read docstrings and attributes of a class from its source, without importing it.
 
 Importing a model, guide or objective imports torch and Pyro, which takes seconds.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def summary(place: str) -> str | None:
-    """First line of the docstring of a class's module, or of the class if the module has none.
+    """First line of the docstring of the class's module, or of the class if the module has none.
 
     Args:
         place: the class as ``module:Class``.
@@ -30,14 +30,14 @@ def summary(place: str) -> str | None:
 
 
 def attribute(place: str, name: str) -> Any:
-    """Value of a class attribute that the class or one of its bases states as a literal.
+    """Value of a class attribute that is written as a literal in the class or one of its bases.
 
     Args:
         place: the class as ``module:Class``.
-        name: of the attribute; a literal or ``frozenset`` of one.
+        name: name of the attribute; its value is a literal or a ``frozenset`` of one.
 
     Returns:
-        The value, or None if the source does not state it so.
+        The value, or None if it is not written as a literal.
     """
     module, _, class_name = place.partition(":")
     tree = _tree(module)
@@ -65,7 +65,7 @@ def attribute(place: str, name: str) -> Any:
 
 @cache
 def _tree(module: str) -> ast.Module | None:
-    """Parsed source of a module of this package; None for any other, which is not worth finding."""
+    """Parsed source of a module of this package; None for other modules."""
     if module.partition(".")[0] != __name__.partition(".")[0]:
         return None
     spec = find_spec(module)

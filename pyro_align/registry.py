@@ -1,7 +1,7 @@
-"""Names of models, guides and objectives, and how to add to them.
+"""Registries of models, guides and objectives by name.
 
-A name is one of this package's own, one that an installed package offers through the entry-point
-groups ``pyro_align.models`` and ``pyro_align.guides``, or a place: ``path/to/file.py:Class``.
+A name is built in, provided by an installed package through the entry-point groups
+``pyro_align.models`` and ``pyro_align.guides``, or a location: ``path/to/file.py:Class``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pyro_align.errors import ConfigError, IncompatibleError, nearest
 
 
 class Registry:
-    """Classes by name, imported when asked for.
+    """Classes by name, imported on first use.
 
     Args:
-        kind: what they are, for messages.
-        base: ``module:Class`` that every class must derive from.
-        builtin: name to ``module:Class``.
-        group: entry-point group for names from other packages, or None.
+        kind: kind of the classes, for messages.
+        base: ``module:Class`` that every class must be a subclass of.
+        builtin: ``module:Class`` by name.
+        group: entry-point group of names from other packages, or None.
     """
 
     def __init__(self, kind: str, base: str, builtin: Mapping[str, str], group: str | None = None):
@@ -39,16 +39,16 @@ class Registry:
         self.group = group
 
     def places(self) -> dict[str, str]:
-        """Every known name with its ``module:Class``.
+        """Return ``module:Class`` of every known name.
 
         Raises:
-            ConfigError: if two packages offer the same name.
+            ConfigError: if two packages provide the same name.
         """
         places = dict(self.builtin)
         for point in entry_points(group=self.group) if self.group else ():
             if point.name in places:
                 raise ConfigError(
-                    f"{self.kind} {point.name!r} is offered twice: {places[point.name]} and "
+                    f"{self.kind} {point.name!r} is provided twice: {places[point.name]} and "
                     f"{point.value}; uninstall one of the two packages"
                 )
             places[point.name] = point.value
@@ -58,11 +58,11 @@ class Registry:
         return iter(self.places())
 
     def get(self, name: str) -> type[Any]:
-        """The class of a name or of a ``file.py:Class``.
+        """Return the class of a name or ``file.py:Class``.
 
         Raises:
-            ConfigError: for an unknown name (the nearest known one is told), a missing file, a
-                file without the class, or a class of another kind.
+            ConfigError: for an unknown name (the message suggests the closest one), a missing file,
+                a file without the class, or a class of another kind.
         """
         places = self.places()
         path, _, attribute = name.rpartition(":")
@@ -72,19 +72,19 @@ class Registry:
             found = _attribute(_load_file(Path(path).expanduser()), attribute, name)
         else:
             raise ConfigError(
-                f"no {self.kind} {name!r}; {nearest(name, places)}; or a class of your own as "
+                f"no {self.kind} {name!r}; {nearest(name, places)}; or your own class as "
                 f"path/to/file.py:Class"
             )
         if not issubclass(found, _imported(self.base)) or inspect.isabstract(found):
             article = "an" if self.kind[0] in "aeiou" else "a"
             raise ConfigError(
                 f"{name}: {found.__name__} is not {article} {self.kind}: expected a class that "
-                f"derives from {self.base.replace(':', '.')}, with its abstract methods written"
+                f"derives from {self.base.replace(':', '.')} and implements its abstract methods"
             )
         return found
 
     def summary(self, name: str) -> str:
-        """What a known name stands for, in a line; its class is not imported if it is built in."""
+        """Return a one-line description of a known name; a built-in class is not imported."""
         place = self.places()[name]
         if (found := outline.summary(place)) is not None:
             return found
@@ -93,32 +93,32 @@ class Registry:
         return text.strip().partition("\n")[0]
 
     def attribute(self, name: str, attribute: str) -> Any:
-        """Attribute of the class of a name or ``file.py:Class``; None if it has none.
+        """Return an attribute of the class of a name or ``file.py:Class``; None if it is missing.
 
-        A built-in class is not imported if its source states the value.
+        A built-in class is not imported if its source gives the value as a literal.
 
         Raises:
-            ConfigError: as :meth:`get`.
+            ConfigError: as for :meth:`get`.
         """
         place = self.builtin.get(name)
         found = None if place is None else outline.attribute(place, attribute)
         return getattr(self.get(name), attribute, None) if found is None else found
 
     def check(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Keyword options as the constructor's signature has them, without an instance.
+        """Validate keyword options against the constructor's signature.
 
         Raises:
-            ConfigError: for an unknown option (the nearest known one is told), or a value that does
-                not fit the annotation.
+            ConfigError: for an unknown option (the message suggests the closest one), or a value
+                that does not match the annotation.
         """
         return _checked(self.get(name), name, self.kind, options)
 
     def build(self, name: str, options: Mapping[str, Any], *arguments: Any) -> Any:
-        """An instance, its keyword options checked against the constructor's signature.
+        """Create an instance, validating keyword options against the constructor's signature.
 
         Raises:
-            ConfigError: for an unknown option (the nearest known one is told), a value that does
-                not fit the annotation, or a constructor that takes other arguments.
+            ConfigError: for an unknown option (the message suggests the closest one), a value that
+                does not match the annotation, or a constructor with other arguments.
         """
         cls = self.get(name)
         checked = self.check(name, options)
@@ -126,7 +126,7 @@ class Registry:
             inspect.signature(cls).bind(*arguments, **checked)
         except TypeError as error:
             raise ConfigError(
-                f"{self.kind} {name!r} cannot be built ({error}): its constructor takes "
+                f"{self.kind} {name!r} cannot be built ({error}): its constructor must accept "
                 f"{len(arguments)} positional arguments, and options by keyword"
             ) from None
         return cls(*arguments, **checked)
@@ -177,15 +177,15 @@ OBJECTIVES = Registry(
 
 
 def choose(model: str, guide: str | None, objective: str | None) -> tuple[str, str]:
-    """A guide and objective that go with a model, and with each other.
+    """Choose a guide and objective that are compatible with a model and with each other.
 
     Args:
         model: name of the model.
-        guide: name of the guide, or None for the first known one that fits.
-        objective: name of the objective, or None for the first known one that fits.
+        guide: name of the guide, or None for the first compatible one.
+        objective: name of the objective, or None for the first compatible one.
 
     Raises:
-        IncompatibleError: if what is given does not go together.
+        IncompatibleError: if the given names cannot be combined.
         ConfigError: for unknown names.
     """
     for guide_name in [guide] if guide else GUIDES:
@@ -198,13 +198,13 @@ def choose(model: str, guide: str | None, objective: str | None) -> tuple[str, s
     named = {"model": model, "guide": guide, "objective": objective}
     given = " and ".join(f"{kind} {name!r}" for kind, name in named.items() if name)
     raise IncompatibleError(
-        f"nothing is known to go with {given}: name guide and objective; `pyro-align list` shows "
-        f"what goes together"
+        f"no compatible choice is known for {given}: name both guide and objective; `pyro-align "
+        f"list` shows the compatible combinations"
     )
 
 
 def go_together(model: str, guide: str, objective: str) -> bool:
-    """Whether a model, guide and objective go together, by their names.
+    """Whether a model, guide and objective, given by name, are compatible.
 
     Raises:
         ConfigError: for unknown names.
@@ -214,7 +214,7 @@ def go_together(model: str, guide: str, objective: str) -> bool:
 
 
 def fits(model: type[Any], guide: type[Any], objective: type[Any]) -> bool:
-    """Whether three classes say that they go together."""
+    """Whether a model, guide and objective class are compatible."""
     return (getattr(model, "latent", None), getattr(guide, "latent", None)) in objective.pairs
 
 
@@ -233,9 +233,9 @@ def _attribute(module: Any, attribute: str, place: str) -> type[Any]:
 
 def _load_file(path: Path) -> Any:
     if not path.is_file():
-        raise ConfigError(f"{path}: no such file; a class of your own is given as file.py:Class")
+        raise ConfigError(f"{path}: no such file; give your own class as file.py:Class")
     path = path.resolve()
-    # The same file is the same module, so that its classes keep their identity.
+    # Load each file once, so that its classes keep their identity.
     name = f"pyro_align_file_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -253,7 +253,7 @@ def _load_file(path: Path) -> Any:
 
 
 def options_schema(cls: type[Any]) -> type[BaseModel]:
-    """The options of a model, guide or objective: keyword-only arguments of its constructor."""
+    """Schema of the options of a class: the keyword-only arguments of its constructor."""
     fields: dict[str, Any] = {
         parameter.name: (
             Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation,

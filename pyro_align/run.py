@@ -1,4 +1,4 @@
-"""`Run`: a folder with all of a fit, to be copied, loaded, resumed, evaluated and asked."""
+"""`Run`: a fit in a folder, which can be copied, loaded, resumed, evaluated and queried."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from pyro_align.run_display import RunDisplay
 from pyro_align.run_folder import (
     Echo,
     check_identity,
+    check_text_unchanged,
     check_version,
     prepare,
     prepare_from,
     read_facts,
-    refuse_other_text,
     texts,
     write_status,
 )
@@ -63,29 +63,29 @@ from pyro_align.warm_start import START, start_from
 class Run(RunDisplay):
     """Configuration, vocabularies, model, guide and objective of a run folder.
 
-    Made by :meth:`create` or :meth:`load`.
+    Create it with :meth:`create` or :meth:`load`.
 
     Attributes:
-        path: the folder.
-        config: its configuration, guide and objective chosen.
-        source_vocabulary: pieces of the source side.
-        target_vocabulary: pieces of the target side.
-        model: Pyro program.
-        guide: Pyro program built on the model.
-        objective: Pyro ELBO that takes both.
+        path: the run folder.
+        config: the configuration, with guide and objective chosen.
+        source_vocabulary: vocabulary of the source side.
+        target_vocabulary: vocabulary of the target side.
+        model: a Pyro program.
+        guide: a Pyro program built on the model.
+        objective: a Pyro ELBO for model and guide.
     """
 
     def __init__(self, path: Path, config: Config, vocabularies: tuple[Vocabulary, Vocabulary]):
         self.path = path
         self.config = config
         self.source_vocabulary, self.target_vocabulary = vocabularies
-        # The caller's random numbers go on as they were.
+        # Leave the caller's random state unchanged.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             networks = SequenceToSequence(config.network, *map(len, vocabularies))
             self.model: Any = MODELS.build(*self._component(config.model), networks)
             self.guide: Any = GUIDES.build(*self._component(config.guide), self.model)
-        # Whatever is asked of a run is asked without dropout; training turns it on for itself.
+        # Evaluation mode is the default; training turns dropout on itself.
         for program in self.programs.values():
             program.eval()
         self.objective: Objective = OBJECTIVES.build(*self._component(config.objective))
@@ -102,27 +102,27 @@ class Run(RunDisplay):
         numbered: bool = False,
         echo: Echo = print,
     ) -> Run:
-        """Make a run folder that is ready to be fitted: vocabularies, and every line checked.
+        """Create a run folder that is ready for :meth:`fit`: train vocabularies, check all text.
 
-        It appears at ``path`` when it is complete; a run to be overwritten stays until then.
+        The folder appears at ``path`` once it is complete; an existing run is kept until then.
 
         Args:
-            config: what to fit; from :meth:`derived` where there is a ``start``.
-            path: the folder.
-            start: a loaded run whose vocabularies, built-in corpus and weights are copied: those
-                of the model, and those of the guide if the new one is of the same class and sizes.
-            overwrite: replace a run that is there.
-            numbered: take ``path-2`` and so on if something is at ``path``.
-            echo: told in a line what was found and made.
+            config: configuration of the fit; from :meth:`derived` if ``start`` is given.
+            path: the run folder.
+            start: a loaded run whose vocabularies, built-in corpus and model weights are copied;
+                guide weights are copied if the new guide has the same class and sizes.
+            overwrite: replace an existing run.
+            numbered: use ``path-2``, ``path-3``, … if ``path`` exists.
+            echo: called with one-line messages.
 
         Raises:
-            RunError: if ``path`` is in the way.
-            UserError: for a configuration or text that cannot be used.
+            RunError: if ``path`` exists.
+            UserError: for an invalid configuration or text.
         """
         if start is None and config.training.freeze_model:
             raise ConfigError(
-                "training.freeze_model keeps the model of a trained run, and there is none: say "
-                "which with --from RUN"
+                "training.freeze_model needs a trained run to take the model from: give it with "
+                "--from RUN"
             )
         if start is not None and path.resolve() == start.path.resolve():
             raise RunError(f"{path} is the run to start from: choose another --out")
@@ -137,7 +137,7 @@ class Run(RunDisplay):
                 prepare(kept, folder, echo)
             else:
                 prepare_from(kept, folder, start.path, start.vocabularies)
-            # Names options that do not fit, before a run is replaced.
+            # Fails for invalid options, before an existing run is replaced.
             run = cls._open(folder)
             if start is not None:
                 start_from(run, start, config.guide, run._notes(), echo)
@@ -146,7 +146,7 @@ class Run(RunDisplay):
 
     @classmethod
     def load(cls, path: Path | str, *, trust: bool = False) -> Run:
-        """Read a run with its best weights, in evaluation mode.
+        """Load a run with its best weights, in evaluation mode.
 
         Args:
             path: the folder.
@@ -154,7 +154,7 @@ class Run(RunDisplay):
                 to ``fit`` on this machine; see :mod:`pyro_align.trust`.
 
         Raises:
-            RunError: if the folder is not a run, is damaged, of a newer version, or has code that
+            RunError: if the folder is not a run, is damaged, of another version, or has code that
                 is not trusted.
         """
         run = cls._open(Path(path), trust=trust)
@@ -163,10 +163,10 @@ class Run(RunDisplay):
 
     @classmethod
     def resume(cls, path: Path | str, *, trust: bool = False) -> Run:
-        """Read a run to go on with :meth:`fit`, whatever its training has reached.
+        """Load a run to continue it with :meth:`fit`.
 
         Raises:
-            RunError: as :meth:`load`.
+            RunError: as for :meth:`load`.
         """
         run = cls._open(Path(path), trust=trust)
         if (run.path / START).is_file():
@@ -180,12 +180,12 @@ class Run(RunDisplay):
 
     @property
     def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
-        """Of source and target."""
+        """Source and target vocabulary."""
         return self.source_vocabulary, self.target_vocabulary
 
     @property
     def max_length(self) -> int:
-        """Longest side, in pieces, of a pair that is evaluated unless told otherwise."""
+        """Default maximum length, in tokens, of either side of a pair to evaluate."""
         return max(MAX_LENGTH, self.config.data.max_length)
 
     def fit(self, echo: Echo = print, *, quiet: bool = False) -> Run:
@@ -194,20 +194,20 @@ class Run(RunDisplay):
         Afterwards model and guide have the best weights and are in evaluation mode.
 
         Args:
-            echo: takes notes, a line each.
-            quiet: whether to leave out the progress bar and the line per epoch.
+            echo: called with one-line messages.
+            quiet: disable the progress bar and the line per epoch.
 
         Returns:
             The run itself.
 
         Raises:
-            RunError: if the text is not the one the run began with, a checkpoint is damaged, or
-                another process is training this run.
-            TrainingError: if a loss is not a number.
+            RunError: if the text has changed since the run was created, a checkpoint is damaged,
+                or another process is training this run.
+            TrainingError: if the loss is not finite.
         """
         with locked(self.path) if is_first_process() else nullcontext():
             if self._is_finished():
-                echo("finished already: raise training.epochs in config.toml to train on")
+                echo("already finished: increase training.epochs in config.toml to train further")
             else:
                 if is_first_process():
                     write_status(self.path, "training")
@@ -220,23 +220,24 @@ class Run(RunDisplay):
         return self
 
     def derived(self, changes: Mapping[str, Any]) -> Config:
-        """Configuration of a run that starts from this one's weights, for :meth:`create`.
+        """Return the configuration of a run that starts from this run's weights.
 
-        It is this run's; guide and objective give way to what is named of them. The model is
-        trained on, unless ``training.freeze_model`` is among the changes.
+        It is this run's configuration with changes; a guide or objective that is not compatible
+        with the changes is chosen anew. The model is trained further, unless the changes include
+        ``training.freeze_model``. Pass the result to :meth:`create`.
 
         Args:
-            changes: values by key, such as ``guide.name`` and ``training.epochs``.
+            changes: new values by key, such as ``guide.name`` and ``training.epochs``.
 
         Raises:
-            ConfigError: for a key that this run's weights or vocabularies decide, or an unknown
-                one.
-            RunError: if the text that this run was trained on is not what it was.
+            ConfigError: for an unknown key, or one that is fixed by this run's weights or
+                vocabularies.
+            RunError: if the text that this run was trained on has changed.
         """
         config = derived(self.config, self.path, changes)
         if not {"data.train", "data.valid"} & changes.keys():
-            refuse_other_text(
-                self.config, self.path, "put the old one back, or name it with --train and --valid"
+            check_text_unchanged(
+                self.config, self.path, "restore it, or give new text with --train and --valid"
             )
         return config
 
@@ -250,31 +251,31 @@ class Run(RunDisplay):
         echo: Echo = print,
         **settings: Any,
     ) -> Run:
-        """A new run with this one's trained model and another guide, ready for :meth:`fit`.
+        """Create a run with this run's trained model and another guide, ready for :meth:`fit`.
 
-        The model starts from this run's best weights, and so does a guide of the class and sizes
-        that this run has; any other is fresh. The new folder does not need this one.
+        The model starts from this run's best weights. The guide does too if it has the same class
+        and sizes; otherwise it is initialised randomly. The new folder is independent of this one.
 
         Args:
-            guide: its name, or ``file.py:Class``.
-            objective: its name; None for this run's, or for one that fits if that does not.
-            freeze_model: train the guide alone; None to do so if it has parameters, for with a
-                guide that has none, such as ``prior``, nothing but the model can be trained.
-            out: the new folder; None for one beside this run's that is called after the guide.
-            echo: told in a line what was found and made.
-            **settings: any others of the configuration, ``training__epochs=5`` for
+            guide: name of the guide, or ``file.py:Class``.
+            objective: name of the objective; None for this run's objective, or a compatible one.
+            freeze_model: train only the guide. None for True if the guide has parameters; with a
+                guide without parameters, such as ``prior``, only the model can be trained.
+            out: the new folder; None for one next to this run, named after the guide.
+            echo: called with one-line messages.
+            **settings: other settings of the configuration; write ``training__epochs=5`` for
                 ``training.epochs``.
 
         Raises:
-            RunError: if this run has no weights yet, or the folder is in the way.
-            UserError: for what does not go together, or cannot be changed from this run on.
+            RunError: if this run has no weights yet, or the folder exists.
+            UserError: for components that cannot be combined, or settings that cannot be changed.
         """
         start = Run.load(self.path)
         changes = {key.replace("__", "."): value for key, value in settings.items()}
         changes["guide.name"] = guide
         if objective is not None:
             changes["objective.name"] = objective
-        # The name first: it clears the options of the one before it.
+        # Names come first, since a new name clears the options of the previous component.
         changes = dict(sorted(changes.items(), key=lambda item: not item[0].endswith(".name")))
         config = start.derived(changes)
         if freeze_model is None:
@@ -286,12 +287,12 @@ class Run(RunDisplay):
         return Run.create(config, folder, start=start, numbered=out is None, echo=echo)
 
     def beside(self, config: Config) -> Path:
-        """The place beside this run for one with the guide of ``config``."""
+        """Return the default folder, next to this run, of a run with the guide of ``config``."""
         path = self.path if self.path.name not in ("", "..") else self.path.resolve()
         return path.with_name(f"{path.name}-{config.guide.name.rpartition(':')[2]}")
 
     def test_text(self) -> tuple[ParallelText, Path | None]:
-        """The text to evaluate a finished fit on, and the file of its gold links, if any."""
+        """Return the test text of the run, and the file of its gold links, if any."""
         data = self.config.data
         if data.train is None:
             return demo_text(self.path / "data", "test"), self.path / "data" / "test.links"
@@ -304,12 +305,12 @@ class Run(RunDisplay):
         text: Sequence[Path | str] | None = None,
         gold: Path | str | None = None,
     ) -> SentencePairs:
-        """Sentence pairs to look at: sources, targets and gold links.
+        """Return sentence pairs of the test text: sources, targets and gold links.
 
         Args:
-            most: how many, from the first on; None for all.
-            text: files of them, see :meth:`ParallelText.open`; None for :meth:`test_text`.
-            gold: file of their links; None for those of the text, if there are any.
+            most: maximum number of pairs, starting with the first; None for all.
+            text: text files, see :meth:`ParallelText.open`; None for :meth:`test_text`.
+            gold: file of gold links; None for those of the text, if any.
 
         Raises:
             DataError: for text or links that cannot be read.
@@ -328,19 +329,19 @@ class Run(RunDisplay):
         device: torch.device | str = "cpu",
         progress: Callable[[int], None] = lambda done: None,
     ) -> Evaluation:
-        """Measure likelihood, posterior, translation and, with gold links, alignment.
+        """Evaluate likelihood, posterior, translation and, with gold links, alignment.
 
         Args:
             text: sentence pairs; None for :meth:`test_text` with its gold links.
-            gold: links of each pair; None for those that the text itself has, if any.
-            translate: also translate the source side and score that against the target.
+            gold: links of each pair; None for those of the text, if any.
+            translate: also translate the source side and score it against the target side.
             beam: width of the beam search.
-            max_length: longest side of a pair, in pieces; None for :attr:`max_length`.
-            device: where to compute.
-            progress: told how many pairs are measured.
+            max_length: maximum length of either side, in tokens; None for :attr:`max_length`.
+            device: device to compute on.
+            progress: called with the number of pairs evaluated so far.
 
         Raises:
-            DataError: for text or links that cannot be used.
+            DataError: for invalid text or links.
         """
         if text is None:
             text, links = self.test_text()
@@ -382,18 +383,18 @@ class Run(RunDisplay):
         title: str | None = None,
         batch_tokens: int | None = None,
     ) -> AlignmentPosterior:
-        """What prior, guide and exact posterior say of the alignment of sentence pairs.
+        """Compute prior, guide and exact posterior of the alignment of sentence pairs.
 
         Args:
             sources: source sentences.
             targets: their translations.
-            gold: links between the words of each pair, if there are any.
-            words: merge the pieces of the vocabulary to words.
-            title: what to call it; None for model, guide and folder.
+            gold: links between the words of each pair, if any.
+            words: merge subword pieces into words.
+            title: title of the result; None for the names of model, guide and folder.
             batch_tokens: padded size of a batch; None for that of training.
 
         Raises:
-            UserError: for sentences or links that cannot be used, naming the sentence.
+            UserError: for invalid sentences or links; the message names the sentence.
         """
         found = posterior_of_text(
             self.model,
@@ -412,28 +413,28 @@ class Run(RunDisplay):
         return found.words() if words else found
 
     def translator(self, **options: Any) -> Translator:
-        """A translator by beam search; options are those of :class:`BeamSearch`."""
+        """Return a beam search translator; options are those of :class:`BeamSearch`."""
         search = BeamSearch(self.model, **options)
         return Translator(search, self.source_vocabulary, self.target_vocabulary)
 
     def translate(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
-        """The best translation of every line; an empty line stays empty.
+        """Translate lines with beam search; an empty line stays empty.
 
         Options are those of :class:`BeamSearch`, such as ``beam=5``.
 
         Raises:
-            UserError: if ``lines`` is one string.
+            UserError: if ``lines`` is a single string.
         """
         return (found.text for found in self.translator(**options).translate(lines))
 
     def to(self, device: torch.device | str) -> None:
-        """Move model and guide."""
+        """Move model and guide to a device."""
         for program in self.programs.values():
             program.to(device)
 
     def _train(self, echo: Echo, quiet: bool) -> float:
         """Train to the end; returns the seconds of the whole fit."""
-        refuse_other_text(self.config, self.path, "put the old one back, or start a new run")
+        check_text_unchanged(self.config, self.path, "restore it, or start a new run")
         corpora = self._corpora()
         for name, corpus in corpora.items():
             skipped = f", {corpus.skipped} skipped as too long" if corpus.skipped else ""
@@ -450,28 +451,28 @@ class Run(RunDisplay):
         return status == "finished" and has_weights and training.is_finished(self.config, self.path)
 
     def _notes(self) -> dict[str, str]:
-        """Notes that tie weights to this run's vocabularies and settings."""
+        """Metadata that ties weights to this run's vocabularies and settings."""
         return check_identity(self.path, self.config, *self.vocabularies)
 
     def _load_weights(self, name: str) -> None:
-        """Read a file of this run's weights."""
+        """Load a weights file of this run."""
         load_weights(self.path / name, self.programs, self._notes())
 
     def _corpora(self) -> dict[str, IndexedCorpus]:
-        """Training and validation text as ids, from the cache or made now."""
+        """Training and validation text as ids, from the cache or newly indexed."""
         return {
             name: index(text, self.vocabularies, self.config.data)
             for name, text in texts(self.config, self.path).items()
         }
 
     def _check_text(self) -> None:
-        """Refuse now what would otherwise be refused by :meth:`fit`, or only after it."""
+        """Raise errors now that would otherwise be raised by :meth:`fit`, or only after it."""
         devices, nodes = processes(self.config.training)
         for corpus in self._corpora().values():
             buckets(self.config, corpus, shuffle=False, world_size=devices * nodes)
         text, gold = self.test_text()
         if gold is not None:
-            check_rereadable(gold)  # it is read again when the fit is evaluated
+            check_rereadable(gold)  # read again when the fit is evaluated
         links = None if gold is None else LinkFile(gold, sentences=text.count())
         check_text(text, self.vocabularies, links, self.max_length)
 
@@ -488,5 +489,5 @@ class Run(RunDisplay):
         return cls(path, config, vocabularies)
 
     def _component(self, component: Component) -> tuple[str, dict[str, Any]]:
-        """Name and options; a file kept in the folder is named from the folder."""
+        """Name and options; the path of code kept in the run is prefixed with its folder."""
         return located(component, self.path).name, component.options

@@ -1,4 +1,4 @@
-"""How a run shows itself: its card, and its training history as a table and a plot."""
+"""Display of a run: its summary card, and its training history as a table and a plot."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _PANELS = (
     ("elbo", "ELBO (nats per token)", "linear"),
     ("kl", "KL(guide ‖ prior) (nats per token)", "linear"),
 )
-"""Plots of the history: metric, label, scale."""
+"""Plots of the training history: metric, label, scale."""
 
 
 class RunDisplay:
-    """The part of a :class:`pyro_align.run.Run` that shows it.
+    """Mixin of :class:`pyro_align.run.Run` that displays it.
 
-    In a notebook a run shows its card: parts, sizes, text and results.
+    In a notebook, a run is displayed as a card with its components, sizes, text and results.
     """
 
     path: Path
@@ -71,10 +71,10 @@ class RunDisplay:
         """Training metrics, one row per measurement, as in ``metrics.csv``.
 
         Columns are :data:`pyro_align.training.logs.COLUMNS`; a metric that was not measured in a
-        row is NaN. While a fit is running, the rows written so far.
+        row is NaN. During a fit, the frame holds the rows written so far.
 
         Raises:
-            RunError: if nothing was logged yet.
+            RunError: if nothing has been logged yet.
         """
         import pandas as pd
 
@@ -86,17 +86,17 @@ class RunDisplay:
         except FileNotFoundError:
             raise RunError(f"{path}: no such file: fit the run first") from None
         if not rows:
-            raise RunError(f"{path}: nothing was measured yet")
+            raise RunError(f"{path}: no metrics have been logged yet")
         return pd.DataFrame(rows).apply(pd.to_numeric, errors="coerce")
 
     def plot_history(self, path: Path | str | None = None) -> Figure:
         """Plot perplexity, ELBO and KL divergence over optimiser steps.
 
         Args:
-            path: also write the figure there, as PNG, SVG or PDF by its ending.
+            path: also save the figure to this file, as PNG, SVG or PDF depending on the extension.
 
         Raises:
-            UserError: if nothing was logged yet, or the file cannot be written.
+            UserError: if nothing has been logged yet, or the file cannot be written.
         """
         from matplotlib.figure import Figure
 
@@ -118,7 +118,7 @@ class RunDisplay:
 
 
 def facts(run: RunDisplay) -> list[tuple[str, str]]:
-    """Names and values of a run's parts and sizes.
+    """Return names and values of a run's components and sizes.
 
     Raises:
         RunError: if a file of the run is damaged.
@@ -134,7 +134,7 @@ def facts(run: RunDisplay) -> list[tuple[str, str]]:
         (
             "encoder",
             f"{network.encoder_layers} {layers} of {network.cell.upper()}, "
-            f"{network.encoder_hidden} a direction",
+            f"{network.encoder_hidden} per direction",
         ),
         ("decoder", f"{network.decoder_layers} of {network.decoder_hidden}"),
         ("embeddings", str(network.embedding)),
@@ -151,10 +151,10 @@ def facts(run: RunDisplay) -> list[tuple[str, str]]:
 
 
 def results(run: RunDisplay) -> list[tuple[str, str]]:
-    """Names and values of what the run's own evaluation found; nothing where there was none.
+    """Return names and values of the evaluation results stored in the run; empty if there are none.
 
     Raises:
-        RunError: if the file is damaged.
+        RunError: if the results file is damaged.
     """
     path = run.path / "results.json"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The folder of a run: how it comes to be, and what its files say."""
+"""The folder of a run: creating it, and reading and checking its files."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from pyro_align.corpus import Vocabulary
 
 FORMAT = 2
-"""Version of the folder's layout and of the names of its weights; others are refused."""
+"""Version of the folder layout and of weight names; runs of other versions are rejected."""
 
 IDENTITY = "identity.json"
-"""File of what the weights of a run depend on; see :func:`identity`."""
+"""File with everything that the weights of a run depend on; see :func:`identity`."""
 
 Echo = Callable[[str], None]
 
 
 def prepare(config: Config, folder: Path, echo: Echo) -> None:
-    """Fill a folder with all that a fit begins with: text, vocabularies trained on it, facts."""
+    """Fill a folder with the files that a fit needs: text, vocabularies and metadata."""
     if config.data.train is None:
         write_demo(folder / "data")
     _write_facts(config, folder)
@@ -42,7 +42,7 @@ def prepare(config: Config, folder: Path, echo: Echo) -> None:
 def prepare_from(
     config: Config, folder: Path, old: Path, vocabularies: tuple[Vocabulary, Vocabulary]
 ) -> None:
-    """As :func:`prepare`, with the vocabularies of an old run and its built-in corpus, if any."""
+    """Like :func:`prepare`, with vocabularies and built-in corpus of an existing run."""
     if config.data.train is None:
         shutil.copytree(old / "data", folder / "data")
     _write_facts(config, folder)
@@ -70,7 +70,7 @@ def _write(config: Config, folder: Path, source: Vocabulary, target: Vocabulary)
 
 
 def identity(config: Config, source: Vocabulary, target: Vocabulary) -> dict[str, Any]:
-    """Values that the weights of a run depend on, which stay as they were when it was made.
+    """Return the values that the weights of a run depend on and that must not change.
 
     Returns:
         SHA-256 of both vocabularies, and the settings of model, guide and networks by key.
@@ -90,16 +90,17 @@ def identity(config: Config, source: Vocabulary, target: Vocabulary) -> dict[str
 def check_identity(
     folder: Path, config: Config, source: Vocabulary, target: Vocabulary
 ) -> dict[str, str]:
-    """Refuse vocabularies and settings that are not those the run was made with.
+    """Check that vocabularies and settings are those the run was created with.
 
     Args:
         folder: the run's folder.
-        config: its configuration, as it stands in the folder now.
-        source: its source vocabulary, likewise.
-        target: its target vocabulary, likewise.
+        config: its configuration, as it is in the folder now.
+        source: its source vocabulary, as it is in the folder now.
+        target: its target vocabulary, as it is in the folder now.
 
     Returns:
-        Notes to save with weights and to expect of them, which tie them to this run.
+        Metadata saved with the weights and checked when they are loaded, which ties them to this
+        run.
 
     Raises:
         RunError: naming the first value that differs.
@@ -111,21 +112,20 @@ def check_identity(
             continue
         if key.endswith(".model"):
             raise RunError(
-                f"{folder / key}: damaged, or the vocabulary of another run: its digest is not "
-                f"the one in {IDENTITY}; copy the run again"
+                f"{folder / key}: damaged, or the vocabulary of another run: its digest does not "
+                f"match {IDENTITY}; copy the run again"
             )
-        # A later version may add settings of networks, which then have their default.
+        # A later version may add network settings, which then have their default values.
         if key in kept or not key.startswith("network."):
             raise RunError(
-                f"{folder / 'config.toml'}: {key} = {found.get(key)!r}, but the run was made with "
-                f"{kept.get(key)!r}, and its weights fit nothing else: put the old value back, or "
-                f"start a new run"
+                f"{folder / 'config.toml'}: {key} = {found.get(key)!r}, but the weights of this "
+                f"run require {kept.get(key)!r}: restore the old value, or start a new run"
             )
     return {"identity": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def texts(config: Config, folder: Path) -> dict[str, ParallelText]:
-    """Training and validation text; the built-in corpus lies in the run's folder."""
+    """Return training and validation text; the built-in corpus is stored in the run's folder."""
     data = config.data
     if data.train is None or data.valid is None:
         demo = folder / "data"
@@ -133,58 +133,59 @@ def texts(config: Config, folder: Path) -> dict[str, ParallelText]:
     return {"train": ParallelText.open(data.train), "valid": ParallelText.open(data.valid)}
 
 
-def refuse_other_text(config: Config, folder: Path, mend: str) -> None:
-    """Refuse training and validation text that is not what the run began with.
+def check_text_unchanged(config: Config, folder: Path, remedy: str) -> None:
+    """Check that training and validation text have not changed since the run was created.
 
     Args:
         config: the run's configuration.
         folder: the run's folder.
-        mend: what to do then.
+        remedy: how to fix it, for the error message.
 
     Raises:
-        RunError: naming the text.
+        RunError: naming the text that has changed.
     """
     facts = read_facts(folder / "data.json")
     for name, text in texts(config, folder).items():
         if text.fingerprint() != facts.get(name, {}).get("sha256"):
             raise RunError(
-                f"{' '.join(map(str, text.paths))}: not the {name} text this run began with; {mend}"
+                f"{' '.join(map(str, text.paths))}: not the {name} text that this run "
+                f"was created with; {remedy}"
             )
 
 
 def check_version(folder: Path) -> None:
-    """Refuse a folder without a run, and one of another version of the layout.
+    """Check that a folder holds a run of this version of the layout.
 
     Raises:
-        RunError: saying which.
+        RunError: if it does not.
     """
     if not (folder / "run.json").is_file():
-        raise RunError(f"{folder}: no run there (it has no run.json)")
+        raise RunError(f"{folder}: not a run folder (it has no run.json)")
     facts = read_facts(folder / "run.json")
     if not isinstance(version := facts.get("format"), int):
         raise RunError(f"{folder / 'run.json'}: damaged (no format); copy the run again")
     if version > FORMAT:
         raise RunError(
-            f"{folder}: made by pyro-align {facts.get('pyro_align', '?')}, whose runs this "
+            f"{folder}: created by pyro-align {facts.get('pyro_align', '?')}, whose runs this "
             f"version ({pyro_align.__version__}) cannot read: pip install -U pyro-align"
         )
     if version < FORMAT:
         raise RunError(
-            f"{folder}: made by an earlier version of pyro-align, whose weights this one "
+            f"{folder}: created by an earlier version of pyro-align, whose weights this one "
             f"({pyro_align.__version__}) cannot read: fit the run again"
         )
 
 
 def read_facts(path: Path) -> Any:
-    """What a JSON file of a run says.
+    """Read a JSON file of a run.
 
     Raises:
-        RunError: if it is damaged or missing.
+        RunError: if the file is damaged or missing.
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(facts, dict):
-            raise ValueError("no table")
+            raise ValueError("not a JSON object")
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}); copy the run again") from None
     return facts
@@ -197,7 +198,7 @@ def write_status(folder: Path, status: str, **facts: Any) -> None:
 
 
 def write_facts(path: Path, facts: Any) -> None:
-    """Write a JSON file of a run, for :func:`read_facts`.
+    """Write a JSON file of a run, to be read by :func:`read_facts`.
 
     Raises:
         OutputError: if the file cannot be written.

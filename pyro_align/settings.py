@@ -1,4 +1,4 @@
-"""Every setting of a fit, with its default, values and description, as read from the code.
+"""All settings of a fit, with defaults, valid values and descriptions, collected from the code.
 
 The tables of the configuration are pydantic models. Options of models, guides and objectives are
 keyword arguments of their constructors, described in the ``Args`` section of their docstrings.
@@ -27,14 +27,14 @@ REGISTRIES = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting.
+    """A setting of a fit.
 
     Attributes:
-        key: for ``--set`` and TOML, such as ``training.epochs``.
-        default: as TOML; empty if the setting is left out by default.
-        values: what may be given, in words.
-        description: what it sets.
-        owners: names of the models, guides or objectives that have it; empty for one of every fit.
+        key: key for ``--set`` and TOML, such as ``training.epochs``.
+        default: default value as TOML; empty if the setting has none.
+        values: description of the valid values.
+        description: what the setting controls.
+        owners: models, guides or objectives that have the setting; empty if every fit has it.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Setting:
 
     @property
     def table(self) -> str:
-        """The table of the configuration it belongs to; empty for the top level."""
+        """The configuration table of the setting; empty for the top level."""
         return self.key.rpartition(".")[0]
 
     @property
@@ -56,11 +56,11 @@ class Setting:
 
 
 def settings(options: str | None = "") -> list[Setting]:
-    """Every setting, in the order of the configuration.
+    """Return all settings, in the order of the configuration.
 
     Args:
-        options: which table's options to include: ``model``, ``guide`` or ``objective``, whose
-            classes are imported for that, and torch with them; empty for all three, None for none.
+        options: table whose component options are included: ``model``, ``guide`` or ``objective``;
+            empty for all three, None for none. Their classes are imported, and torch with them.
     """
     found: list[Setting] = []
     for setting in _of_model(Config):
@@ -71,13 +71,13 @@ def settings(options: str | None = "") -> list[Setting]:
 
 
 def matching(key: str) -> list[Setting]:
-    """Settings of a key.
+    """Return the settings that match a key.
 
     Args:
-        key: of one setting, or of a table, such as ``training``.
+        key: key of a setting, or name of a table, such as ``training``.
 
     Raises:
-        ConfigError: if there is no such setting or table; the nearest one is named.
+        ConfigError: if there is no such setting or table; the message suggests the closest one.
     """
     found = settings(options=key.partition(".")[0])
     chosen = [each for each in found if key in (each.key, each.table)]
@@ -100,15 +100,15 @@ def _of_model(schema: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
 
 
 def _of_name(kind: str, default: Component) -> Setting:
-    """The name of a model, guide or objective."""
+    """Setting for the name of a model, guide or objective."""
     registry = REGISTRIES[kind]
     names = ", ".join(registry)
-    automatic = "; auto: the first that goes with the rest" if default.name == "auto" else ""
+    automatic = "; auto: the first that is compatible" if default.name == "auto" else ""
     return Setting(
         f"{kind}.name",
         json.dumps(default.name),
         f"{names}, or path/to/file.py:Class",
-        f"which {kind} to fit{automatic}" if kind == "model" else f"which {kind}{automatic}",
+        f"{kind} to fit{automatic}" if kind == "model" else f"{kind} to use{automatic}",
     )
 
 
@@ -119,7 +119,7 @@ def _of_field(key: str, field: FieldInfo) -> Setting:
 
 
 def _of_components(kind: str) -> list[Setting]:
-    """Options of every class of a kind; one that several classes share stands once."""
+    """Options of all classes of a kind; an option shared by several classes is listed once."""
     found: dict[Setting, tuple[str, ...]] = {}
     registry = REGISTRIES[kind]
     for name in registry:
@@ -133,7 +133,7 @@ def _of_components(kind: str) -> list[Setting]:
 
 
 def described(cls: type[Any]) -> Mapping[str, str]:
-    """Descriptions of a constructor's arguments, from the docstrings of a class and its bases."""
+    """Return descriptions of constructor arguments from the docstrings of a class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         text = inspect.cleandoc(base.__doc__ or "")
@@ -147,13 +147,13 @@ def described(cls: type[Any]) -> Mapping[str, str]:
 
 
 def _plain(words: str) -> str:
-    """A docstring's description in a line, without roles and the full stop."""
+    """A description as a single line, without Sphinx roles and the final full stop."""
     text = re.sub(r":\w+:`~?([^`]+)`", r"\1", " ".join(words.split()))
     return text.replace("``", "").removesuffix(".")
 
 
 def _values(annotation: Any, metadata: Any = ()) -> str:
-    """What a field takes, in words."""
+    """Description of the values that a field accepts."""
     if get_origin(annotation) in (Union, types.UnionType):
         parts = [part for part in get_args(annotation) if part is not type(None)]
         return " or ".join(_values(part, metadata) for part in parts)
@@ -169,7 +169,7 @@ def _values(annotation: Any, metadata: Any = ()) -> str:
 
 
 def _limits(constraint: Any) -> Iterator[str]:
-    """Bounds that a constraint of a field states, also one that is itself a field."""
+    """Bounds given by a constraint of a field, which may be a field itself."""
     for each in (*getattr(constraint, "metadata", ()), constraint):
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
             if (bound := getattr(each, name, None)) is not None:

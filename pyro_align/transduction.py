@@ -1,4 +1,4 @@
-"""Training on the very text that is to be aligned, in both directions."""
+"""Train runs of both directions on the text that is to be aligned."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pyro_align.run import Run
 from pyro_align.run_folder import Echo
 
 VALIDATION = 500
-"""Most pairs that the progress of training is measured on. They are among those it learns from:
-no sentence is new to an aligner that is trained on its text."""
+"""Maximum number of validation pairs. They are part of the training text: an aligner that is
+trained on the text it aligns has no unseen sentences."""
 
 _SIDES: dict[str, Side] = {".src": "source", ".tgt": "target"}
 
 DIRECTIONS = (("forward", ("src", "tgt")), ("reverse", ("tgt", "src")))
-"""Names of the runs, and the endings of the text that they read and predict."""
+"""Names of the runs, with the file extensions of the text they read and predict."""
 
 
 def fit_directions(
@@ -33,21 +33,21 @@ def fit_directions(
     echo: Echo = print,
     quiet: bool = False,
 ) -> list[Run]:
-    """Fit a run of each direction to the text; the folder then holds text and runs.
+    """Fit one run per direction to the text; the folder then holds the text and the runs.
 
-    Pairs with an empty side are left out of the training text.
+    Pairs with an empty side are skipped.
 
     Args:
-        text: the sentence pairs; read several times, so not a stream.
-        config: what to fit; its data files are replaced.
-        folder: to be made.
-        directions: 2, or 1 for source to target alone.
-        echo: told in a line what was found and made.
-        quiet: whether to leave out the progress bar and the line per epoch.
+        text: the sentence pairs; read several times, so it cannot be a stream.
+        config: configuration of the fits; its data files are replaced.
+        folder: folder to create.
+        directions: 2, or 1 for source to target only.
+        echo: called with one-line messages.
+        quiet: disable the progress bar and the line per epoch.
 
     Raises:
-        RunError: if the folder is in the way.
-        UserError: for a configuration or text that cannot be used; no folder is left then.
+        RunError: if the folder exists.
+        UserError: for an invalid configuration or text; the folder is then deleted.
     """
     if folder.exists():
         raise RunError(f"{folder} exists: choose another --save")
@@ -56,7 +56,7 @@ def fit_directions(
         data = folder / "text"
         data.mkdir(parents=True)
         lines = _write(text, data)
-        # All are made, and so checked, before the first is fitted.
+        # Create, and so check, all runs before the first is fitted.
         for name, sides in DIRECTIONS[:directions]:
             files = {
                 f"data.{part}": [str(data / f"{part}.{side}") for side in sides]
@@ -77,14 +77,14 @@ def fit_directions(
 
 
 def _write(text: PairText, folder: Path) -> dict[str, array[int]]:
-    """Files of the pairs to learn from, and of some of them, drawn evenly, to validate on.
+    """Write training pairs, and an evenly spaced subset of them for validation, to files.
 
     Returns:
-        By the name of a file without its ending, the line in ``text`` of each of its lines.
+        For each file name without extension, the line in ``text`` of each of its lines.
     """
     number = sum(not pair.is_empty for pair in text)
     if not number:
-        raise DataError("there is no pair with words on both sides", text.path)
+        raise DataError("no sentence pair has words on both sides", text.path)
     every = -(-number // VALIDATION)
     lines = {"train": array("l"), "valid": array("l")}
     with (
@@ -106,7 +106,7 @@ def _write(text: PairText, folder: Path) -> dict[str, array[int]]:
 
 
 def _in_original(error: DataError, text: PairText, lines: dict[str, array[int]]) -> DataError:
-    """An error in the files of :func:`_write`, told of the text that they were made from."""
+    """Convert an error in the files of :func:`_write` to file and line of the original text."""
     file = Path(error.path or "")
     if file.stem not in lines:
         return error

@@ -1,6 +1,6 @@
-"""A trial of model, guide and objective on a small batch, before a run folder is made.
+"""Run model, guide and objective on a small batch, before the run folder is created.
 
-A mistake in a program of the user's own is reported in a line, and before vocabularies are trained.
+A mistake in user code is reported as a one-line error, before vocabularies are trained.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
 from pyro_align.translation import BeamSearch
 
 VOCABULARY = 20
-"""Pieces of both sides of the trial's networks."""
+"""Vocabulary size of the trial networks, for both sides."""
 
 
 def try_programs(config: Config) -> None:
     """Build model, guide and objective, and run each once on a small batch.
 
     Args:
-        config: with guide and objective chosen.
+        config: configuration with guide and objective chosen.
 
     Raises:
         ConfigError: naming the class, the site or plate, and how to fix it.
-        IncompatibleError: if objective, model and guide do not fit.
+        IncompatibleError: if objective, model and guide cannot be combined.
     """
     parts = (MODELS, config.model), (GUIDES, config.guide), (OBJECTIVES, config.objective)
     # More target positions than source positions, and padding on both sides.
@@ -80,14 +80,14 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
 
     Raises:
         ConfigError: naming the class, the site or plate, and how to fix it.
-        IncompatibleError: if objective, model and guide do not fit.
+        IncompatibleError: if objective, model and guide cannot be combined.
     """
     _check_sites("model", model, batch, observed="tokens")
     _check_sites("guide", guide, batch)
     names = f"model {_name(model)} and guide {_name(guide)}"
     failed = f"objective {_name(objective)} fails with {names}"
     with _explained(failed, type(guide), type(model)):
-        objective(model, guide)  # makes the parameters of a baseline
+        objective(model, guide)  # creates the parameters of a baseline
         objective.step = 0
         loss = objective.terms(model, guide, batch).loss
         if loss.requires_grad:
@@ -106,20 +106,20 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
     _check_search(model, batch)
     with _explained(f"validation fails with {names}", type(guide), type(model)):
         scores = score_positions(model, guide, batch)
-    if model.latent == "simplex":  # next_token stands for an integral that has no closed form
+    if model.latent == "simplex":  # next_token approximates an integral
         return
     of_tokens = log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
     searched = of_tokens.masked_fill(~batch.target_mask, 0.0)
     if not torch.allclose(searched, scores.log_evidence.to(searched), rtol=1e-3, atol=1e-3):
         raise ConfigError(
             f"model {_name(model)}: next_token gives a small batch the log probability "
-            f"{searched.sum():.4f}, but forward {scores.log_evidence.sum():.4f} with alignments "
-            f"summed out: take the prior from self.prior(states) and the same emission in both"
+            f"{searched.sum():.4f}, but forward gives {scores.log_evidence.sum():.4f} with "
+            f"alignments summed out: use the prior self.prior(states) and the same emission in both"
         )
 
 
 def _check_search(model: Any, batch: Batch) -> None:
-    """A beam search gives a translation the probability that it has when it is read at once."""
+    """Check that beam search and teacher forcing give a translation the same probability."""
     training = model.training
     model.eval()
     sources = [
@@ -138,14 +138,14 @@ def _check_search(model: Any, batch: Batch) -> None:
     if not torch.allclose(searched, at_once, rtol=1e-3, atol=1e-3):
         raise ConfigError(
             f"model {_name(model)}: beam search gives a translation the log probability "
-            f"{searched[0]:.4f}, but next_token {at_once[0]:.4f} if it is given all positions at "
+            f"{searched[0]:.4f}, but next_token gives {at_once[0]:.4f} for all positions at "
             f"once: take target positions from states.positions, not from the shape of "
             f"states.scores"
         )
 
 
 def _check_memory(config: Config) -> None:
-    """Refuse networks that do not fit into memory, vocabularies left out."""
+    """Check that the networks, without vocabularies, fit into memory."""
     with torch.device("meta"):
         networks = SequenceToSequence(config.network, VOCABULARY, VOCABULARY)
     needed = sum(parameter.nbytes for parameter in networks.parameters())
@@ -153,12 +153,12 @@ def _check_memory(config: Config) -> None:
     if needed > there:
         raise ConfigError(
             f"the parameters of these networks take {needed / 2**30:.0f} GiB, but this machine has "
-            f"{there / 2**30:.0f} GiB of memory: lower the sizes in the table [network]"
+            f"{there / 2**30:.0f} GiB of memory: reduce the sizes in the table [network]"
         )
 
 
 def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = None) -> None:
-    """The sites of a program have the expected names and lie in both plates."""
+    """Check that the sites of a program have the expected names and lie in both plates."""
     what = f"{kind} {_name(program)}"
     with _explained(f"{what} fails on a small batch", type(program)):
         trace = poutine.trace(program).get_trace(batch)
@@ -182,12 +182,12 @@ def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = N
     if not expected and latent:
         raise ConfigError(
             f"{what} has latent = 'none', but samples {', '.join(map(repr, sorted(latent)))}: set "
-            f"the class attribute latent to what the site 'alignment' is, or remove the site"
+            f"the class attribute latent to the kind of the site 'alignment', or remove the site"
         )
 
 
 def _check_plates(what: str, name: str, site: Any, batch: Batch) -> None:
-    """A site lies in the plates ``sentences`` and ``positions``, one variable for each position."""
+    """Check that a site lies in the plates ``sentences`` and ``positions``."""
     sentences, positions = batch.target.shape
     plates = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
     if plates != {"sentences": (-2, sentences), "positions": (-1, positions)}:
@@ -215,7 +215,7 @@ def _check_plates(what: str, name: str, site: Any, batch: Batch) -> None:
 
 @contextmanager
 def _explained(failed: str, *classes: type[Any]) -> Iterator[None]:
-    """Turn an exception into a line, with the last place in the files of some classes."""
+    """Turn an exception into a one-line error, with the location in the code of ``classes``."""
     try:
         yield
     except UserError:

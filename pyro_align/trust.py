@@ -1,8 +1,8 @@
-"""Code of a run: loading a run executes it, so that only trusted code is loaded.
+"""Trust in the code of a run: loading a run executes its code, so only trusted code is loaded.
 
-Code is trusted if this user gave it to ``fit``, or once allowed it with ``trust=True`` or
-``--trust``. The digests of trusted files are kept in the user's cache folder, not in the run: what
-lies in a run cannot vouch for itself.
+Code is trusted if this user passed it to ``fit``, or allowed it once with ``trust=True`` or
+``--trust``. The digests of trusted files are kept in the user's cache folder, not in the run,
+since a run cannot vouch for itself.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pyro_align.config import Config
 from pyro_align.errors import RunError
 
 FOLDER = "code"
-"""Folder of a run that holds its code."""
+"""Folder in a run that holds its code."""
 
 _trusted_here: set[str] = set()
-"""Digests of this process, for a cache folder that cannot be written."""
+"""Digests trusted in this process, in case the cache folder cannot be written."""
 
 
 def trust(file: Path) -> None:
@@ -34,15 +34,15 @@ def trust(file: Path) -> None:
 
 
 def check_code(config: Config, folder: Path, *, trusted: bool) -> None:
-    """Refuse a run whose code lies elsewhere or is not trusted, before any of it is executed.
+    """Check that a run's code lies in the run and is trusted, before any of it is executed.
 
     Args:
-        config: of the run.
-        folder: of the run.
-        trusted: trust its code from now on.
+        config: configuration of the run.
+        folder: folder of the run.
+        trusted: trust the run's code from now on.
 
     Raises:
-        RunError: naming the file, and what to do.
+        RunError: if the code lies elsewhere, is missing, or is not trusted.
     """
     for kind in ("model", "guide", "objective"):
         name = getattr(config, kind).name

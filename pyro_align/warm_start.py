@@ -13,22 +13,22 @@ from pyro_align.errors import ConfigError
 from pyro_align.training import own_parameters, save_weights
 
 START = "start.safetensors"
-"""File of the weights that a run starts with, if these are those of another run."""
+"""File with the initial weights of a run that starts from another run."""
 
 
 def start_from(
     run: Any, start: Any, guide: Component, notes: Mapping[str, str], echo: Callable[[str], None]
 ) -> None:
-    """Copy the weights of a run, and save them in the new run's folder.
+    """Copy the weights of another run and save them in the new run's folder.
 
-    The model's weights are copied, and the guide's if it is of the same class and sizes.
+    The model's weights are copied; the guide's only if its class and sizes are the same.
 
     Args:
         run: the new run.
         start: the run to start from.
-        guide: the new guide, as it was named.
-        notes: saved with the weights.
-        echo: told whether the guide starts from weights.
+        guide: the new guide, as given by the user.
+        notes: metadata saved with the weights.
+        echo: called with a line that says whether the guide starts from weights.
 
     Raises:
         ConfigError: if the model is frozen and the guide has no parameters.
@@ -42,8 +42,8 @@ def start_from(
     trained = own_parameters(run.guide, run.model)
     if run.config.training.freeze_model and not trained:
         raise ConfigError(
-            f"guide {run.config.guide.name!r} has no parameters, so with the model frozen there is "
-            f"nothing to train: take another guide, or train the model too (without "
+            f"guide {run.config.guide.name!r} has no parameters, so with a frozen model there is "
+            f"nothing to train: choose another guide, or train the model too (without "
             f"--freeze-model, in Python freeze_model=False)"
         )
     if trained:

@@ -1,4 +1,4 @@
-"""The layout of the package: who may import whom, how long a file may be, where links point."""
+"""The structure of the package: imports between parts, file lengths, links."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def imports(path: Path) -> set[str]:
 
 
 def breaches(importer: str, parts: set[str]) -> list[str]:
-    """What of these imports breaks the rules."""
+    """Return the imports that violate the rules."""
     found = [
         f"{importer} imports {name}, which lies above it"
         for name in sorted(parts)
@@ -165,7 +165,7 @@ def test_every_form_of_import_is_seen(source, expected):
     ("importer", "parts"),
     [("networks", {"models"}), ("models", {"guides"}), ("guides", {"models"}), ("corpus", {"cli"})],
 )
-def test_a_breach_is_found(importer, parts):
+def test_violations_are_found(importer, parts):
     assert breaches(importer, parts)
 
 
@@ -207,7 +207,7 @@ def test_the_links_at_the_root_point_into_the_package(name):
     assert (PACKAGE / name).is_dir()
 
 
-def test_test_files_have_names_of_their_own():
+def test_test_files_have_unique_names():
     # Without packages pytest tells test modules apart by name alone.
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names))

@@ -1,4 +1,4 @@
-"""Batches hold what was put in, and only that."""
+"""Batches."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_indices_are_kept():
     [
         ([[3]], [[3], [3]], "1 sources but 2 targets"),
         ([], [], "at least one sentence pair"),
-        ([[3], []], [[3], [3]], "without ids"),
-        ([[3], [3]], [[], [3]], "without ids"),
+        ([[3], []], [[3], [3]], "has no ids"),
+        ([[3], [3]], [[], [3]], "has no ids"),
     ],
 )
-def test_what_is_no_batch_is_refused(sources, targets, message):
+def test_invalid_batches_raise_an_error(sources, targets, message):
     with pytest.raises(ValueError, match=message):
         Batch.from_ids(sources, targets)
 

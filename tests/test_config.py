@@ -37,7 +37,7 @@ def test_round_trip(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "config.toml"]
 
 
-def test_settings_win_over_the_file_and_the_file_over_defaults(tmp_path):
+def test_settings_override_the_file_and_the_file_overrides_defaults(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("seed = 3\n[training]\nepochs = 4\npatience = 2\n")
     config = Config.load(path, ["training.epochs=5"])
@@ -116,7 +116,7 @@ def test_bad_settings(setting, match):
         ("seed=1", "{path}: training.clip: "),
     ],
 )
-def test_errors_name_where_the_value_is_from(tmp_path, setting, origin):
+def test_errors_name_the_origin_of_a_value(tmp_path, setting, origin):
     path = tmp_path / "config.toml"
     path.write_text("[training]\nclip = -1\n" if setting == "seed=1" else "seed = 3\n")
     with pytest.raises(ConfigError) as error:
@@ -134,13 +134,13 @@ def test_settings_as_pairs(tmp_path):
     assert Config.load(tmp_path / "config.toml") == config
 
 
-def test_paths_that_are_none(tmp_path):
+def test_invalid_paths(tmp_path):
     for path, match in (("", "the path is empty"), ("a\udc80", "the path is not UTF-8")):
         with pytest.raises(ConfigError, match=rf"data\.train\.0: {match}"):
             Config.load(None, [("data.train", [path, "b"]), ("data.valid", ["c", "d"])])
 
 
-def test_the_home_of_an_unknown_user_is_a_name(tmp_path, monkeypatch):
+def test_the_home_of_an_unknown_user_is_not_expanded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = Config.load(None, [("data.train", ["~x/a.tsv"]), ("data.valid", ["~x/a.tsv"])])
     assert config.data.train == [tmp_path / "~x" / "a.tsv"]
@@ -172,7 +172,7 @@ def test_a_component_without_a_name_is_the_default_one(tmp_path):
     assert Config.load(path).model.options == {"hidden": 3}
 
 
-def test_files_that_are_none(tmp_path):
+def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match=r"missing\.toml: no such file"):
         read_toml(tmp_path / "missing.toml")
     (tmp_path / "latin.toml").write_bytes(b"name = '\xe4'")
@@ -189,7 +189,7 @@ def tables(cls):
             yield from tables(field.annotation)
 
 
-def test_every_table_refuses_unknown_keys_and_is_frozen():
+def test_every_table_rejects_unknown_keys_and_is_frozen():
     found = list(tables(Config))
     assert len(found) >= 4
     for table in found:

@@ -1,4 +1,4 @@
-"""What must hold on a GPU: the CPU's results, losses in fp32, and no step that waits for it."""
+"""On a GPU: same results as the CPU, losses in fp32, no synchronisation in steps."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ WITHOUT_WAITING = [
 
 @pytest.mark.parametrize("emission", ["tanh", "product"])
 @pytest.mark.parametrize(("objective", "model_class", "guide_class"), WITHOUT_WAITING)
-def test_a_step_never_waits_for_the_device(
+def test_a_step_does_not_synchronise_with_the_device(
     objective, model_class, guide_class, emission, no_waiting
 ):
     model = tiny_model(model_class, emission=emission, dropout=0.1).float().cuda()
@@ -107,7 +107,7 @@ def test_a_step_never_waits_for_the_device(
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_dropout_on_a_gpu_is_the_same_whoever_computes(cell):
+def test_dropout_on_a_gpu_is_the_same_in_every_computation(cell):
     layers = {"encoder_layers": 2, "decoder_layers": 2}
     model = tiny_model(cell=cell, dropout=0.3, word_dropout=0.3, **layers).cuda().train()
     batch = random_batch().to("cuda")
@@ -119,7 +119,7 @@ def test_dropout_on_a_gpu_is_the_same_whoever_computes(cell):
     assert -ExactMarginal().loss(model, NoGuide(model), other) != pytest.approx(evidence)
 
 
-def test_noise_leaves_the_generator_of_the_gpu_where_it_was():
+def test_noise_restores_the_generator_of_the_gpu():
     model, batch = tiny_model(dropout=0.3).cuda().train(), random_batch().to("cuda")
     torch.manual_seed(3)
     expected = torch.rand(4, device="cuda")
@@ -140,7 +140,7 @@ def test_a_search_on_a_gpu_finds_what_the_cpu_finds():
             assert cpu.log_probability == pytest.approx(gpu.log_probability)
 
 
-def test_what_waits_is_found(no_waiting):
+def test_synchronisation_is_detected(no_waiting):
     value = torch.ones((), device="cuda")
     with pytest.raises(RuntimeError, match="synchronizing"):
         no_waiting(value.item)

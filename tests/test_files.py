@@ -48,7 +48,7 @@ def test_an_error_leaves_nothing(path):
 
 
 @pytest.mark.parametrize("step", ["open", "replace"])
-def test_a_full_disk_leaves_what_was_there(path, monkeypatch, step):
+def test_a_full_disk_keeps_the_existing_file(path, monkeypatch, step):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -60,13 +60,13 @@ def test_a_full_disk_leaves_what_was_there(path, monkeypatch, step):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_about_another_file_is_not_blamed_on_this_one(path):
+def test_an_error_about_another_file_is_not_converted(path):
     with pytest.raises(FileNotFoundError), atomic_write(path):
         path.with_name("another").read_text()
 
 
 def test_writers_of_one_path_do_not_mix(path):
-    """The content is that of one of them as a whole, whoever ends last."""
+    """The content is the complete content of one writer, the last to finish."""
     with atomic_write(path, "t") as first, atomic_write(path, "t") as second:
         for number in range(3):
             print("first", number, file=first, flush=True)
@@ -82,7 +82,7 @@ def killed(path):
         os.kill(os.getpid(), 9)
 
 
-def test_a_write_deletes_what_a_killed_process_left_and_nothing_else(path):
+def test_a_write_deletes_only_partial_files_of_killed_processes(path):
     other = path.with_name("other")
     for target in (path, other):
         process = get_context("fork").Process(target=killed, args=(target,))
@@ -131,7 +131,7 @@ def test_permissions_are_kept(path, mode):
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_permissions_of_a_new_file_are_as_of_any_other(path):
+def test_permissions_of_a_new_file_are_the_default(path):
     new = path.with_name("new")
     write(new, b"")
     assert new.stat().st_mode == path.stat().st_mode

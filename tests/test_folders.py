@@ -1,4 +1,4 @@
-"""Folders of runs when several processes make or train them at once."""
+"""Run folders when several processes create or train runs at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def text_of(path):
     return (path / "run.json").read_text()
 
 
-def test_it_appears_when_it_is_complete(tmp_path):
+def test_a_folder_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "runs" / "a"
     with new_folder(path) as new:
         fill(new)
@@ -48,7 +48,7 @@ def test_after_an_error_nothing_is_left(tmp_path):
     assert not names(tmp_path)
 
 
-def test_at_once_each_gets_a_folder_of_its_own(tmp_path):
+def test_concurrent_fits_get_separate_folders(tmp_path):
     path = tmp_path / "a"
     with (
         new_folder(path, numbered=True) as first,
@@ -64,10 +64,10 @@ def test_at_once_each_gets_a_folder_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_one_path_at_once_is_refused_at_the_beginning(tmp_path, overwrite):
+def test_concurrent_use_of_one_path_is_rejected(tmp_path, overwrite):
     with new_folder(tmp_path / "a") as new:
         with (
-            pytest.raises(RunError, match="a is being made by another process: choose another"),
+            pytest.raises(RunError, match="a is being created by another process: choose another"),
             new_folder(tmp_path / "a", overwrite=overwrite),
         ):
             pass
@@ -76,7 +76,7 @@ def test_one_path_at_once_is_refused_at_the_beginning(tmp_path, overwrite):
     assert names(tmp_path) == ["a"]
 
 
-def test_what_has_appeared_since_stays(tmp_path):
+def test_a_folder_created_meanwhile_is_kept(tmp_path):
     path = tmp_path / "a"
 
     def make():
@@ -86,13 +86,13 @@ def test_what_has_appeared_since_stays(tmp_path):
             path.mkdir()
             (path / "run.json").write_text("another")
 
-    with pytest.raises(RunError, match="a: the run cannot be made: "):
+    with pytest.raises(RunError, match="a: cannot create the run: "):
         make()
     assert text_of(path) == "another"
     assert names(tmp_path) == ["a"]
 
 
-def test_a_run_is_replaced_only_if_that_is_asked(tmp_path):
+def test_a_run_is_replaced_only_with_overwrite(tmp_path):
     path = tmp_path / "a"
     with new_folder(path) as new:
         fill(new, "old")
@@ -121,7 +121,7 @@ def test_a_run_that_is_being_trained_is_not_replaced(tmp_path):
     assert text_of(path) == "old"
 
 
-def test_what_is_not_a_run_is_not_replaced(tmp_path):
+def test_a_folder_that_is_not_a_run_is_not_replaced(tmp_path):
     folder, file = tmp_path / "folder", tmp_path / "file"
     folder.mkdir()
     (folder / "any").touch()
@@ -183,7 +183,7 @@ def test_a_lock_names_its_process_and_ends_with_it(tmp_path):
         pass
 
 
-def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
+def test_leftovers_of_a_killed_process_are_reused_or_deleted(tmp_path):
     path = tmp_path / "a"
     code = (
         "import pathlib, sys, time\n"
@@ -193,7 +193,7 @@ def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
         "    time.sleep(60)\n"
     )
     process = started(code, str(path))
-    with pytest.raises(RunError, match="is being made by another process"), new_folder(path):
+    with pytest.raises(RunError, match="is being created by another process"), new_folder(path):
         pass
     kill(process)
     assert len(names(tmp_path)) == 2

@@ -10,7 +10,7 @@ from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose
 RECIPES = sorted((Path(pyro_align.__file__).parent / "recipes").glob("*.toml"))
 
 
-def test_they_are_where_they_are_looked_for():
+def test_recipes_are_in_the_package():
     assert recipe("demo") in RECIPES
 
 

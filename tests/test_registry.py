@@ -47,7 +47,7 @@ def test_some_builtins_by_name():
     [
         ("amortised", "no guide 'amortised'; did you mean 'amortized'"),
         ("", "no guide ''"),
-        ("missing.py:Mine", r"missing\.py: no such file; a class of your own"),
+        ("missing.py:Mine", r"missing\.py: no such file; give your own class"),
         ("missing:Mine", "no guide 'missing:Mine'"),
     ],
 )
@@ -108,7 +108,7 @@ def test_options_are_checked(tmp_path):
             GUIDES.build(name, options, model)
 
 
-def test_a_constructor_that_takes_something_else(tmp_path):
+def test_a_constructor_with_other_arguments(tmp_path):
     path = write(
         tmp_path,
         """
@@ -118,7 +118,7 @@ def test_a_constructor_that_takes_something_else(tmp_path):
                 super().__init__()
         """,
     )
-    with pytest.raises(ConfigError, match=r"cannot be built.*takes 1 positional"):
+    with pytest.raises(ConfigError, match=r"cannot be built.*must accept 1 positional"):
         GUIDES.build(f"{path}:Mine", {}, object())
 
 
@@ -134,11 +134,11 @@ def test_entry_points(monkeypatch):
     assert list(names) == ["own", "other"]
     assert names.get("other") is NoGuide
     offered("own")
-    with pytest.raises(ConfigError, match=r"'own' is offered twice.*uninstall one"):
+    with pytest.raises(ConfigError, match=r"'own' is provided twice.*uninstall one"):
         names.get("own")
 
 
-def test_what_is_chosen_goes_together():
+def test_chosen_components_are_compatible():
     assert choose("soft", None, None) == ("none", "likelihood")
     assert choose("categorical", "none", None) == ("none", "exact")
     assert choose("categorical", None, "exact") == ("corrected-prior", "exact")
@@ -151,19 +151,19 @@ def test_what_is_chosen_goes_together():
 @pytest.mark.parametrize(
     ("names", "match"),
     [
-        (("soft", "amortized", None), "known to go with model 'soft' and guide 'amortized'"),
+        (("soft", "amortized", None), "choice is known for model 'soft' and guide 'amortized'"),
         (("soft", None, "exact"), "model 'soft' and objective 'exact'"),
         (("soft", "none", "enumerated"), "EnumeratedELBO takes a model whose alignment"),
         (("categorical", "gumbel", "exact"), "ExactMarginal takes.*GumbelGuide"),
         (("categorical", "none", "score-function"), "ScoreFunctionELBO takes"),
     ],
 )
-def test_what_does_not_go_together(names, match):
+def test_incompatible_components(names, match):
     with pytest.raises(IncompatibleError, match=match):
         choose(*names)
 
 
-def test_a_guide_that_says_nothing_of_its_kind(tmp_path):
+def test_a_guide_without_a_latent_attribute(tmp_path):
     """A plain Pyro module is taken where guide and objective are both named."""
     path = write(
         tmp_path,
@@ -176,7 +176,7 @@ def test_a_guide_that_says_nothing_of_its_kind(tmp_path):
     )
     name = f"{path}:Plain"
     assert choose("categorical", name, "enumerated") == (name, "enumerated")
-    with pytest.raises(IncompatibleError, match="name guide and objective"):
+    with pytest.raises(IncompatibleError, match="name both guide and objective"):
         choose("categorical", name, None)
 
 

@@ -178,7 +178,7 @@ def test_what_cannot_be_fitted_leaves_no_trace(tmp_path, what, overwrite):
 def test_a_line_of_ten_thousand_words(tmp_path, name):
     corpus = write_corpus(tmp_path / "text", train=20, valid=6)
     corpus[name] = write_text(tmp_path / "text", name, [*sentence_pairs(20, 1), LONG])
-    with pytest.raises(DataError, match=rf"{name}\.de:21: .*10001 pieces|{name}\.de:21: .*pieces"):
+    with pytest.raises(DataError, match=rf"{name}\.de:21: .*10001 tokens|{name}\.de:21: .*tokens"):
         Run.create(tiny_config(corpus), tmp_path / "run", echo=silent)
     assert not (tmp_path / "run").exists()
 
@@ -206,7 +206,7 @@ def test_gold_links_are_looked_at_before_the_fit(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="the run cannot be made: Not a directory"):
+    with pytest.raises(RunError, match="cannot create the run: Not a directory"):
         Run.create(tiny_config(shared_corpus()), tmp_path / "file" / "run", echo=silent)
 
 
@@ -239,7 +239,7 @@ def swap(one, other):
 DAMAGES = {
     "a newer version": (
         change_facts(format=FORMAT + 1, pyro_align="9.1"),
-        r"made by pyro-align 9\.1, whose runs this version .* cannot read: pip install -U",
+        r"created by pyro-align 9\.1, whose runs this version .* cannot read: pip install -U",
     ),
     "an older version": (change_facts(format=FORMAT - 1), r"earlier version .* fit the run again"),
     "no identity": (lambda run: (run / "identity.json").unlink(), r"identity\.json: damaged"),
@@ -249,13 +249,16 @@ DAMAGES = {
         r"run\.json: damaged",
     ),
     "facts that are none": (lambda run: (run / "run.json").write_text("3"), r"run\.json: damaged"),
-    "no facts": (lambda run: (run / "run.json").unlink(), r"no run there \(it has no run\.json\)"),
-    "no weights": (lambda run: (run / "weights.safetensors").unlink(), "no weights there"),
+    "no facts": (
+        lambda run: (run / "run.json").unlink(),
+        r"not a run folder \(it has no run\.json\)",
+    ),
+    "no weights": (lambda run: (run / "weights.safetensors").unlink(), "no weights yet"),
     "weights cut off": (
         lambda run: (run / "weights.safetensors").write_bytes(
             (run / "weights.safetensors").read_bytes()[:-5]
         ),
-        r"weights\.safetensors: damaged or cut off .*copy the run again, or delete",
+        r"weights\.safetensors: damaged or truncated .*copy the run again, or delete",
     ),
     "no configuration": (lambda run: (run / "config.toml").unlink(), r"config\.toml: no such file"),
     "configuration cut off": (
@@ -273,16 +276,16 @@ DAMAGES = {
     ),
     "another size": (
         change_config("embedding = 8", "embedding = 9"),
-        r"config\.toml: network\.embedding = 9, but the run was made with 8",
+        r"config\.toml: network\.embedding = 9, but the weights of this run require 8",
     ),
     # Has the same parameters.
     "another model": (
         change_config('name = "categorical"', 'name = "soft"'),
-        r"config\.toml: model\.name = 'soft', but the run was made with 'categorical'",
+        r"config\.toml: model\.name = 'soft', but the weights of this run require 'categorical'",
     ),
     "another guide's option": (
         change_config("[guide]", "[guide]\ntemperature = 2.0"),
-        r"config\.toml: guide\.temperature = 2\.0, but the run was made with None",
+        r"config\.toml: guide\.temperature = 2\.0, but the weights of this run require None",
     ),
     "identity cut off": (
         lambda run: (run / "identity.json").write_text("{"),
@@ -339,7 +342,7 @@ def test_no_run_at_all(tmp_path, kind):
     if kind == "an empty folder":
         path.mkdir()
     for read in (Run.load, Run.resume):
-        with pytest.raises(RunError, match="no run there"):
+        with pytest.raises(RunError, match="not a run folder"):
             read(path)
 
 
@@ -359,7 +362,9 @@ def test_text_that_has_changed_is_not_gone_on_with(tmp_path):
     run = Run.create(tiny_config(corpus, training__epochs=1), tmp_path / "run", echo=silent)
     before = contents(run.path)
     write_text(tmp_path / "text", "train", sentence_pairs(20, 9))
-    with pytest.raises(RunError, match=r"train\.de .*not the train text this run began with"):
+    with pytest.raises(
+        RunError, match=r"train\.de .*not the train text that this run was created with"
+    ):
         Run.resume(run.path).fit(echo=silent)
     assert contents(run.path) == before
     (run.path / "data.json").write_text("{")
@@ -427,7 +432,7 @@ def test_two_files_of_one_name(tmp_path):
         file.parent.mkdir()
         file.write_text(f"# {folder}\n{OWN}")
         names[f"{kind}__name"] = f"{file}:My{kind.title()}"
-    with pytest.raises(ConfigError, match=r"another file is called mine\.py too; rename one"):
+    with pytest.raises(ConfigError, match=r"another file is also called mine\.py; rename one"):
         Run.create(tiny_config(shared_corpus(), **names), tmp_path / "run", echo=silent)
     assert not (tmp_path / "run").exists()
 

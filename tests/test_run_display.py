@@ -56,7 +56,7 @@ def test_no_history_yet(tmp_path):
     folder = copied(tmp_path)
     header, *_ = (folder / "metrics.csv").read_text().splitlines()
     (folder / "metrics.csv").write_text(header + "\n")
-    with pytest.raises(RunError, match="nothing was measured"):
+    with pytest.raises(RunError, match="no metrics have been logged"):
         _ = Run.resume(folder).history
     (folder / "metrics.csv").unlink()
     with pytest.raises(RunError, match="fit the run first"):

@@ -344,7 +344,7 @@ REFUSED = {
     "sizes": (
         {"guide": "amortized", "network__embedding": 9},
         ConfigError,
-        r"network\.embedding cannot be changed.*weights and vocabularies of that run are kept",
+        r"network\.embedding cannot be changed.*weights and vocabularies depend on it",
     ),
     "a model": ({"guide": "amortized", "model__name": "soft"}, ConfigError, r"model\.name"),
     "a vocabulary": ({"guide": "amortized", "vocabulary__size": 9}, ConfigError, "vocabulary"),
@@ -378,7 +378,7 @@ def test_rates_can_be_set(tmp_path):
 
 def test_a_run_without_weights_is_no_start(tmp_path):
     run = Run.create(tiny_config(shared_corpus()), tmp_path / "run", echo=silent)
-    with pytest.raises(RunError, match="no weights there"):
+    with pytest.raises(RunError, match="no weights yet"):
         run.swap_guide("prior", echo=silent)
     assert names(tmp_path) == ["run"]
 
@@ -393,7 +393,7 @@ def test_a_run_is_not_made_in_place_of_what_it_starts_from(tmp_path):
 
 def test_a_model_is_frozen_only_from_a_run_on(tmp_path):
     config = tiny_config(shared_corpus(), training__freeze_model=True)
-    with pytest.raises(ConfigError, match=r"freeze_model keeps the model of a trained run.*--from"):
+    with pytest.raises(ConfigError, match=r"freeze_model needs a trained run.*--from"):
         Run.create(config, tmp_path / "run", echo=silent)
     assert not names(tmp_path)
 

@@ -151,8 +151,8 @@ GUIDE_MISTAKES = {
 
 MODEL_MISTAKES = {
     "ShortPrediction": r"next_token returns the shape \(2, 1, 20\), expected \(2, 5, 20\)",
-    "TwoPriors": r"next_token gives .* but forward .* take the prior from self\.prior\(states\)",
-    "CountsFromZero": r"beam search gives .* but next_token .* take .* from states\.positions",
+    "TwoPriors": r"next_token gives .* but forward gives .* use the prior self\.prior\(states\)",
+    "CountsFromZero": r"beam search gives .* next_token gives .* take .* from states\.positions",
     "NothingObserved": r"model NothingObserved has no site 'tokens'; it has none: call pyro",
 }
 

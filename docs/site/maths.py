@@ -1,4 +1,4 @@
-"""Formulas as MathML when the site is built: a page needs neither a script nor a font for them."""
+"""Convert formulas to MathML when the site is built, so pages need no scripts or fonts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FUNCTION = re.compile(r"(<mi>(?:log|exp|tanh)</mi>)(?!<mo[^>]*>(?:\(|&#x00028;)|
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Replace what Markdown marked as TeX, on every page."""
+    """Replace the TeX of every page."""
     content = DISPLAY.sub(lambda found: display(html.unescape(found[1])), content)
     return INLINE.sub(lambda found: mathml(html.unescape(found[1])), content)
 
 
 def display(formula: str) -> str:
-    """A formula in a line of its own, its number at the right."""
+    """Format a displayed formula with its number on the right."""
     number = TAG.search(formula)
     maths = mathml(TAG.sub("", formula).strip(), "block")
     label = f'<span class="number">({number[1]})</span>' if number else ""
@@ -31,14 +31,14 @@ def display(formula: str) -> str:
 
 
 def mathml(formula: str, kind: str = "inline") -> str:
-    """TeX as the MathML that browsers know, which have no letter styles and no named functions."""
+    """Convert TeX to MathML that browsers support, without letter styles and named functions."""
     found = convert(formula, display=kind)
     found = STYLED.sub(lambda one: f"<mi>{letter(one[1], one[2])}</mi>", found)
     return FUNCTION.sub(r'\1<mspace width="0.17em"/>', found)
 
 
 def letter(style: str, plain: str) -> str:
-    """A capital of a style."""
+    """Return a capital letter in a style."""
     for name in (f"MATHEMATICAL {style} CAPITAL {plain}", f"{style} CAPITAL {plain}"):
         try:
             return unicodedata.lookup(name.upper())

@@ -1,4 +1,4 @@
-"""Names of the code, such as ``Batch.source``, as links to the reference."""
+"""Turn names of the code, such as ``Batch.source``, into links to the reference."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 NAME = re.compile(r"<code>(pyro_align\.[\w.]+|[A-Z]\w*(?:\.\w+)?)</code>(?!</a>)")
 HOMES = ("batch", "models", "guides", "inference", "networks", "nn", "distributions", "posterior")
-"""Where a class that is named without its module may come from."""
+"""Modules of classes that are named without a module."""
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:
-    """Link what the reference may have; the rest stays as it is."""
+    """Link names that the reference may contain."""
     if page.file.src_uri.startswith("reference/"):
         return content
     return NAME.sub(link, content)
 
 
 def link(found: re.Match[str]) -> str:
-    """A name as a link, resolved when all pages are there."""
+    """Return a name as a link, which is resolved when all pages exist."""
     name = found[1]
     path = name if name.startswith("pyro_align.") else located(name)
     return f'<autoref optional identifier="{path}">{found[0]}</autoref>' if path else found[0]
@@ -28,7 +28,7 @@ def link(found: re.Match[str]) -> str:
 
 @cache
 def located(name: str) -> str | None:
-    """Full name of a class or method; of the class, for an attribute that it describes."""
+    """Return the full name of a class or method; for an attribute, that of its class."""
     first, _, attribute = name.partition(".")
     for home in HOMES:
         cls = getattr(importlib.import_module(f"pyro_align.{home}"), first, None)

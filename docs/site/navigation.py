@@ -1,4 +1,4 @@
-"""The site's navigation: the sections and links of the index page, in its order."""
+"""Build the navigation of the site from the sections and links of the index page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LINK = re.compile(r"\[([^\]]+)\]\(([^)#:]+\.md)\)")
 
 
 def on_config(config: Any, **_: Any) -> Any:
-    """Read it off the index, which a test holds to be complete."""
+    """Read the navigation from the index; a test checks that the index is complete."""
     index = (Path(config["docs_dir"]) / "index.md").read_text(encoding="utf-8")
     _, *sections = re.split(r"^## ", index, flags=re.MULTILINE)
     nav: list[Any] = [{"Home": "index.md"}]

@@ -1,4 +1,4 @@
-"""Make the pictures of the gallery: ``python docs/site/pictures.py`` (a few minutes, a browser).
+"""Create the figures of the gallery: ``python docs/site/pictures.py`` (needs a browser).
 
 Fits the built-in corpus with the categorical and the Dirichlet model into a temporary folder, and
 writes to ``docs/images``.
@@ -25,7 +25,7 @@ from pyro_align.run import Run
 IMAGES = Path(__file__).parents[1] / "images"
 EPOCHS = 4
 SENTENCE = 2
-"""Which one of the test text the pictures show."""
+"""Index of the test sentence that the figures show."""
 
 
 def fitted(folder: Path, *settings: str) -> Run:
@@ -36,7 +36,7 @@ def fitted(folder: Path, *settings: str) -> Run:
 
 @contextmanager
 def tab(file: Path, theme: str, height: int, scale: float) -> Iterator[Any]:
-    """A page of a file in a browser."""
+    """Open a file in a browser."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -54,7 +54,7 @@ def tab(file: Path, theme: str, height: int, scale: float) -> Iterator[Any]:
 def view(
     posterior: Any, folder: Path, name: str, *, theme: str, kind: str, cell: tuple[int, int]
 ) -> None:
-    """The interactive view as a picture, the pointer on a cell (row, column)."""
+    """Take a screenshot of the interactive view with the pointer on a cell (row, column)."""
     file = folder / "view.html"
     file.write_text(page(name, [render(posterior)]), encoding="utf-8")
     with tab(file, theme, 900, 1.5) as opened:
@@ -69,7 +69,7 @@ def view(
 
 
 def main() -> None:
-    """Fit, draw, write."""
+    """Fit the models and write the figures."""
     IMAGES.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp())
     run = fitted(folder / "demo")

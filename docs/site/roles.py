@@ -1,4 +1,4 @@
-"""Cross-references of docstrings (``:class:`Name```) as links of the built site."""
+"""Turn cross-references in docstrings (``:class:`Name```) into links."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):`([^`]+)`")
 
 
 class Roles(griffe.Extension):
-    """Turns every role into a link where the site has what it names, else into code."""
+    """Turn every role into a link if its target is on the site, otherwise into code."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Rewrite the docstrings of a package, when all of it is known."""
+        """Rewrite the docstrings of a package after it is loaded."""
         self._rewrite(pkg)
 
     def _rewrite(self, found: griffe.Object) -> None:
@@ -28,7 +28,7 @@ class Roles(griffe.Extension):
 
 
 def link(target: str, place: griffe.Object) -> str:
-    """A name as the site's reference, as it is called in the docstring of ``place``."""
+    """Return a reference for a name as it is written in the docstring of ``place``."""
     name = target.lstrip("~.")
     shown = name.rpartition(".")[2] if target.startswith("~") else name
     first, dot, rest = name.partition(".")

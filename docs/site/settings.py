@@ -1,4 +1,4 @@
-"""The tables of the settings page, made from the code when the site is built."""
+"""Tables of the settings page, generated from the code when the site is built."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ PLACE = "<!-- every setting -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill the place that is left for them."""
+    """Replace the placeholder with the tables."""
     return markdown.replace(PLACE, "\n".join(lines())) if PLACE in markdown else markdown
 
 
 def lines() -> Iterator[str]:
-    """A section with a table for each table of the configuration."""
+    """Yield a section with a table for every table of the configuration."""
     for name, rows in groupby(settings(), key=lambda setting: setting.table):
         yield f"\n## {name or 'top level'}\n"
-        yield "| setting | default | values | what it sets |\n|---|---|---|---|"
+        yield "| setting | default | values | description |\n|---|---|---|---|"
         yield from map(row, rows)
 
 
 def row(setting: Setting) -> str:
-    """A row of a table."""
+    """Format a row of a table."""
     owners = f"{', '.join(f'`{owner}`' for owner in setting.owners)}: " if setting.owners else ""
     default = f"`{setting.default}`" if setting.default else "–"
     cells = (f"`{setting.key}`", default, setting.values, f"{owners}{setting.description}")

@@ -1,4 +1,4 @@
-"""The command line: one click command a file, imported when it is called."""
+"""The command line: one click command per file, imported on first use."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ COMMANDS = {
     "list": "pyro_align.cli.list:list_names",
     "settings": "pyro_align.cli.settings:settings",
 }
-"""Commands by name, in the order of the help."""
+"""Commands by name, in the order shown by ``--help``."""
 
 
 class _Failure(click.ClickException):
-    """An error caused by user input: its message is printed and the exit code is 2."""
+    """An error caused by user input: prints its message and exits with code 2."""
 
     def __init__(self, message: str, exit_code: int = 2):
         super().__init__(message)
@@ -43,7 +43,7 @@ class _Commands(click.Group):
         return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        # Not list(COMMANDS): the module `list` of this package takes that name when it is imported.
+        # Not list(COMMANDS): importing the module `list` of this package shadows the builtin.
         return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -74,14 +74,14 @@ class _Commands(click.Group):
         except UserError as error:
             raise _Failure(str(error), error.exit_code) from error
         except BrokenPipeError:
-            # The reader has closed standard output, as in `pyro-align translate … | head`.
+            # Standard output was closed by its reader, as in `pyro-align translate … | head`.
             ctx.exit(0)
         except OSError as error:
-            # For instance a full disk, or a folder without permission.
+            # For example a full disk, or a folder without permission.
             if error.errno is None:
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            raise _Failure(f"{place}{error.strerror}; no file was left incomplete") from error
+            raise _Failure(f"{place}{error.strerror}; no incomplete file was left") from error
 
 
 @click.group(
@@ -89,4 +89,4 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="pyro-align", prog_name="pyro-align")
 def main() -> None:
-    """Latent alignment as probabilistic programs: fit, align, translate, look."""
+    """Latent alignment as probabilistic programs: fit, align, translate and inspect models."""

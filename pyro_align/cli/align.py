@@ -1,4 +1,4 @@
-"""``pyro-align align``: links between the words of sentence pairs."""
+"""``pyro-align align``: align the words of sentence pairs."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from pyro_align.cli.aligners import SavedAligner
 
 TRAINING = ("one_direction", "fast", "neural", "epochs", "seed", "config", "settings", "save")
-"""Parameters that go with --train alone."""
+"""Parameters that require --train."""
 
 NEURAL = ("epochs", "seed", "config", "settings", "origin")
-"""Parameters that, of two ways to train, go with --neural alone."""
+"""Parameters that require --neural."""
 
 
 @click.command()
 @click.argument("arguments", nargs=-1, metavar="[RUN] [SRC TGT|FILE|-]")
 @click.option("--train", is_flag=True, help="Train on the text itself, in both directions.")
-@click.option("--one-direction", is_flag=True, help="With --train: source to target alone.")
-@click.option("--fast", is_flag=True, help="With --train: fewer passes, somewhat less exact.")
+@click.option("--one-direction", is_flag=True, help="With --train: source to target only.")
+@click.option("--fast", is_flag=True, help="With --train: fewer passes, slightly less accurate.")
 @click.option(
-    "--neural", is_flag=True, help="With --train: sequence-to-sequence models, for large texts."
+    "--neural", is_flag=True, help="With --train: sequence-to-sequence models, for large corpora."
 )
 @click.option("--epochs", type=int, help="With --neural: passes over the text.")
-@click.option("--seed", type=SEED, help="With --neural: makes it repeat exactly.")
+@click.option("--seed", type=SEED, help="With --neural: random seed.")
 @click.option(
     "--config",
     type=InputPath(),
     metavar="FILE|RECIPE",
     shell_complete=complete_recipe,
-    help="With --neural: a TOML file, or the name of a recipe.  [default: align]",
+    help="With --neural: a TOML file or the name of a recipe.  [default: align]",
 )
 @click.option(
     "--set",
@@ -57,7 +57,7 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
     "--save",
     type=OutputFolder(),
     metavar="DIR",
-    help="With --train: keep what was fitted; with --neural as DIR/forward and DIR/reverse.",
+    help="With --train: save the aligner; with --neural, the runs DIR/forward and DIR/reverse.",
 )
 @click.option("--reverse", type=InputPath(), metavar="RUN", help="A run from TGT to SRC.")
 @click.option(
@@ -65,22 +65,22 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
     type=click.Choice(
         ("intersect", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and", "product")
     ),
-    help="Two directions made one; grow-diag-final-and by default.",
+    help="Symmetrisation of the two directions; grow-diag-final-and by default.",
 )
 @click.option(
     "--from",
     "origin",
     type=click.Choice(("posterior", "guide", "prior")),
-    help="What links are read from; by default the first of these that the run has.",
+    help="Distribution to read links from; by default the first of these that the run has.",
 )
 @click.option(
     "--decode",
     type=click.Choice(("argmax", "threshold", "mbr")),
     default="argmax",
     show_default=True,
-    help="mbr: the links of least expected AER.",
+    help="How links are chosen; mbr minimises the expected AER.",
 )
-@click.option("--threshold", type=float, help="Of --decode threshold; 0.5 by default.")
+@click.option("--threshold", type=float, help="Threshold for --decode threshold; 0.5 by default.")
 @click.option(
     "--format", "form", type=click.Choice(LINK_FORMATS), default="pharaoh", show_default=True
 )
@@ -89,23 +89,23 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
     "--out",
     "out_name",
     metavar="PATH",
-    help="File, or a folder with --shards; standard output by default, as for -.",
+    help="Output file, or folder with --shards; standard output by default and for -.",
 )
-@click.option("--shards", type=InputPath(), metavar="DIR", help="Align each file of a folder.")
+@click.option("--shards", type=InputPath(), metavar="DIR", help="Align every file of a folder.")
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="With --shards: on a Ray cluster; auto for the one there is, local for one started here.",
+    help="With --shards: use a Ray cluster; auto for a running one, local to start one here.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="With --ray: at most so many; by default one for each CPU, or GPU, of the cluster.",
+    help="With --ray: maximum number of workers; by default one per CPU (or GPU) of the cluster.",
 )
 @click.option(
     "--max-length",
     type=click.IntRange(min=2),
-    help="Longest side, in pieces of a run or words of an aligner.",
+    help="Maximum length of a side, in subword tokens for a run, in words for an aligner.",
 )
 @device_option
 @trust_option
@@ -131,29 +131,29 @@ def align(
     device: str,
     **training: Any,
 ) -> None:
-    """Links between the words of sentence pairs, by a RUN or, with --train, by the text itself.
+    """Align the words of sentence pairs with a RUN or, with --train, an aligner trained on them.
 
-    RUN is what `fit` made, or what --train --save kept. --train fits hidden Markov models to the
-    text, in both directions: it needs no other text and no GPU.
+    RUN is a folder created by `fit` or by --train --save. --train fits hidden Markov models of
+    both directions to the text; it needs no other data and no GPU.
 
-    Text is two files with a sentence a line; or one .tsv, .jsonl or other file, or - for standard
-    input, with lines `source ||| target` or a tab between. Each may be compressed with gzip, xz or
-    bzip2.
+    Text is two files with one sentence per line; or one .tsv, .jsonl or other file, or - for
+    standard input, with lines `source ||| target` or tab-separated sides. Files may be compressed
+    with gzip, xz or bzip2.
 
-    Words are separated by ASCII white space (space, tab, form feed), as for awk, cut and
-    fast_align. Any other space, such as a no-break space, is part of a word.
+    Words are separated by ASCII white space (space, tab, form feed), as in awk, cut and
+    fast_align. Other spaces, such as a no-break space, are part of a word.
 
-    Formats, for links of the first source word with the first target word, and of the third with
-    the second, in sentence pair 7:
+    Output formats, shown for links of the first source word with the first target word, and of the
+    third with the second, in sentence pair 7:
 
     \b
         pharaoh  0-0 2-1              from 0; with --probabilities 0-0:0.93
         talp     1-1 3-2              from 1
-        naacl    7 1 1 S and 7 3 2 S  from 1, a link per line
+        naacl    7 1 1 S and 7 3 2 S  from 1, one link per line
         jsonl    {"source": …, "target": …, "links": [[0, 0], [2, 1]], …}
 
-    Every line of text gives one line of links, one without links where a side is empty; only naacl
-    gives a line a link.
+    Every line of text gives one line of links, empty if a side is empty; naacl gives one line per
+    link.
 
     \b
         pyro-align align runs/a in.de in.en > links
@@ -185,7 +185,7 @@ def align(
         for reason in failed.values():
             click.echo(f"error: {reason}", err=True)
         if failed:
-            reason = "run the same command again to align these, and only these"
+            reason = "run the same command again to align only these"
             click.echo(f"{len(failed)} failed; {reason}", err=True)
             ctx.exit(2)
         return
@@ -201,7 +201,7 @@ def align(
 
 
 def _out(ctx: click.Context, name: str | None, *, is_folder: bool) -> Path | None:
-    """The file or folder of --out; None for standard output."""
+    """Return the file or folder of --out; None for standard output."""
     if name is None:
         return None
     kind = OutputFolder() if is_folder else OutputFile(stdout=True)
@@ -219,7 +219,7 @@ def _write(lines: Iterable[str], file: TextIO) -> None:
 
 
 def _text(names: tuple[str, ...]) -> PairText:
-    """The text of files; ``-`` is standard input."""
+    """Open the text files; ``-`` is standard input."""
     from pyro_align.alignment import PairText
 
     return PairText.open([standard_input() if name == "-" else Path(name) for name in names])
@@ -228,7 +228,7 @@ def _text(names: tuple[str, ...]) -> PairText:
 def _by_ray(
     aligner: SavedAligner, shards: Path, out: Path, address: str, workers: int | None
 ) -> dict[Path, str]:
-    """Align the files of a folder on a Ray cluster; those that failed, and why."""
+    """Align the files of a folder on a Ray cluster; return the files that failed, with reasons."""
     from pyro_align.alignment import align_shards_on_ray
 
     aligner = replace(
@@ -236,9 +236,9 @@ def _by_ray(
         folder=aligner.folder.absolute(),
         reverse=None if aligner.reverse is None else aligner.reverse.absolute(),
     )
-    # What is wrong with it is said here, before any worker is asked for; the GPU may be elsewhere.
+    # Check the aligner here, before workers start; the GPU may be on another machine.
     replace(aligner, links=replace(aligner.links, device="cpu"))()
-    # Ray says on standard output that a worker was killed, which it mends itself.
+    # Ray prints to standard output when a worker is killed, although it restarts the task itself.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         return align_shards_on_ray(
             aligner,
@@ -262,35 +262,37 @@ def _check(
     shards: Path | None,
     out: Path | None,
 ) -> None:
-    """Refuse options that do not go together."""
+    """Raise an error for options that cannot be combined."""
     if "" in arguments:
         raise click.UsageError("an argument is empty; is a variable not set?")
     if train:
         if reverse is not None or shards is not None:
-            raise click.UsageError("--train makes its own runs: leave --reverse and --shards out")
+            raise click.UsageError("--train trains its own aligner: remove --reverse and --shards")
         neural = [name for name in NEURAL if ctx.params[name] not in (None, ())]
         if neural and not ctx.params["neural"]:
-            raise click.UsageError(f"{_option(neural[0])} goes with --neural")
+            raise click.UsageError(f"{_option(neural[0])} requires --neural")
         if ctx.params["fast"] and ctx.params["neural"]:
-            raise click.UsageError("--fast goes without --neural: set fewer --epochs")
+            raise click.UsageError(
+                "--fast cannot be used with --neural: use fewer --epochs instead"
+            )
     else:
         given = [name for name in TRAINING if ctx.params[name] not in (None, False, ())]
         if given:
-            raise click.UsageError(f"{_option(given[0])} goes with --train")
+            raise click.UsageError(f"{_option(given[0])} requires --train")
         if not arguments:
-            raise click.UsageError("say which RUN aligns the text, or --train one on it")
+            raise click.UsageError("give a RUN to align the text with, or use --train")
     if shards is not None and (out is None or len(arguments) > 1):
-        raise click.UsageError("--shards DIR aligns the files of a folder into that of --out DIR")
+        raise click.UsageError("--shards DIR needs an output folder: give --out DIR")
     if ctx.params["ray"] is not None and shards is None:
-        raise click.UsageError("--ray goes with --shards")
+        raise click.UsageError("--ray requires --shards")
     if ctx.params["workers"] is not None and ctx.params["ray"] is None:
-        raise click.UsageError("--workers goes with --ray")
+        raise click.UsageError("--workers requires --ray")
     if ctx.params["ray"] is not None and ctx.params["device"] not in ("auto", "cpu", "cuda"):
-        raise click.UsageError("with --ray a worker has one GPU, whose name is --device cuda")
+        raise click.UsageError("with --ray every worker has one GPU: use --device cuda")
     if symmetrise is not None and ctx.params["one_direction"]:
-        raise click.UsageError("--symmetrise needs two directions: leave --one-direction out")
+        raise click.UsageError("--symmetrise needs two directions: remove --one-direction")
     if threshold is not None and decode != "threshold":
-        raise click.UsageError("--threshold goes with --decode threshold")
+        raise click.UsageError("--threshold requires --decode threshold")
 
 
 def _option(parameter: str) -> str:

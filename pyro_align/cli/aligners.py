@@ -1,4 +1,4 @@
-"""What ``pyro-align align`` aligns with: saved runs, saved aligners, or what it trains."""
+"""Aligners of ``pyro-align align``: saved runs, saved aligners, or newly trained ones."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
     from pyro_align.run import Run
 
 MAX_WORDS = 1000
-"""Longest side that a word aligner takes by default; its time grows with the third power."""
+"""Default maximum length of a side for a word aligner; its time is cubic in the length."""
 
 Align = Callable[[PairText], Iterator[AlignedPair]]
-"""Gives the links of every sentence pair of a text, in order."""
+"""Function that yields the links of every sentence pair of a text, in order."""
 
 
 @dataclass(frozen=True)
 class Links:
-    """How links are read off, as the command line says it.
+    """Command-line options for reading links.
 
     Attributes:
-        decode: name of a decoder.
-        threshold: of the threshold decoder, if given.
-        symmetrise: name of a symmetrisation, if given.
-        max_length: most pieces a side may have, if given.
-        origin: what probabilities are read from, if given.
-        device: where runs compute.
+        decode: name of the decoder.
+        threshold: threshold of the threshold decoder, if given.
+        symmetrise: name of the symmetrisation, if given.
+        max_length: maximum length of a side, if given.
+        origin: distribution to read links from, if given.
+        device: device on which runs compute.
     """
 
     decode: str
@@ -62,23 +62,23 @@ class Links:
 
     @property
     def decoder(self) -> Decoder:
-        """What chooses links from a table."""
+        """Decoder that chooses links from a table of probabilities."""
         if self.threshold is not None:
             return Threshold(self.threshold)
         return DECODERS[self.decode]()
 
     @property
     def most_words(self) -> int:
-        """Most words a side may have for a word aligner."""
+        """Maximum number of words of a side, for a word aligner."""
         return MAX_WORDS if self.max_length is None else self.max_length
 
     @property
     def symmetrisation(self) -> Symmetrisation:
-        """How two directions are made one."""
+        """Symmetrisation of two directions."""
         return SYMMETRISATIONS[self.symmetrise or SYMMETRISE]
 
     def of_runs(self, forward: Run, reverse: Run | None) -> Align:
-        """Alignment by trained runs."""
+        """Return an aligner that uses trained runs."""
 
         def tables(run: Run) -> WordTables:
             run.to(self.device)
@@ -97,9 +97,9 @@ class Links:
         return lambda text: aligner.align(text, text.path)
 
     def of_aligner(self, folder: Path) -> Align:
-        """Alignment by a saved hidden Markov aligner."""
+        """Return an aligner that uses a saved hidden Markov model."""
         if self.origin not in (None, "posterior"):
-            raise UserError(f"{folder} holds an aligner, which has no {self.origin}: leave --from")
+            raise UserError(f"{folder} holds an aligner, which has no {self.origin}: remove --from")
         directions = hmm.load_aligner(folder)
         if self.symmetrise is not None and len(directions) == 1:
             raise click.UsageError(f"--symmetrise needs two directions, and {folder} has one")
@@ -114,14 +114,14 @@ class Links:
 
 
 def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
-    """Alignment by what was kept: a run, with one of the other direction or without, or an aligner.
+    """Load a saved word aligner, or a run and optionally one of the other direction.
 
     Raises:
-        UserError: if it is not there, or does not go with the other arguments.
+        UserError: if it does not exist, or does not match the other arguments.
     """
     if (folder / hmm.FILE).exists():
         if reverse is not None:
-            raise click.UsageError(f"{folder} knows both directions itself: leave --reverse out")
+            raise click.UsageError(f"{folder} has both directions already: remove --reverse")
         return links.of_aligner(folder)
     if links.symmetrise is not None and reverse is None:
         raise click.UsageError("--symmetrise needs two directions: --reverse RUN, or --train")
@@ -130,13 +130,13 @@ def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
 
 @dataclass(frozen=True)
 class SavedAligner:
-    """What :func:`saved` is made from and how links are written, to be sent to other machines.
+    """Arguments of :func:`saved`, and how links are written, for use on other machines.
 
     Attributes:
-        folder: of a run or an aligner.
-        reverse: of a run of the other direction, if any.
-        links: how links are read off; its device may be ``auto``.
-        write: gives the text of the links of a sentence pair.
+        folder: folder of a run or an aligner.
+        reverse: folder of a run of the other direction, if any.
+        links: options for reading links; the device may be ``auto``.
+        write: formats the links of a sentence pair.
     """
 
     folder: Path
@@ -146,13 +146,13 @@ class SavedAligner:
 
     @property
     def on_gpu(self) -> bool | None:
-        """Whether it computes on a GPU; None for where there is one."""
+        """Whether it computes on a GPU; None for a GPU if available."""
         if self.links.device == "cpu" or (self.folder / hmm.FILE).exists():
             return False
         return None if self.links.device == "auto" else True
 
     def __call__(self) -> Callable[[Path, TextIO], None]:
-        """Load it, on the device of this machine; the result aligns a file of sentence pairs."""
+        """Load it on this machine's device; the result aligns a file of sentence pairs."""
         links = replace(self.links, device=chosen_device(self.links.device))
         align = saved(self.folder, self.reverse, links)
 
@@ -176,7 +176,7 @@ def trained(
     settings: tuple[str, ...],
     save: Path | None,
 ) -> Iterator[Align]:
-    """Alignment by models that are fitted to the text first; they last as long as the context."""
+    """Fit models to the text and yield an aligner; the models last as long as the context."""
     directions = 1 if one_direction else 2
     if not neural:
         yield lambda text: align_text(
@@ -190,7 +190,7 @@ def trained(
             echo=tell,
         )
         return
-    # Here, since the word aligner needs none of it and starts sooner without.
+    # Imported here, since the word aligner does not need it and starts faster without.
     from pyro_align.config import Config, config_file, recipe
     from pyro_align.transduction import fit_directions
 
@@ -213,8 +213,8 @@ def trained(
             except TrainingError as error:
                 if save is not None:
                     raise
-                # What is in the folder cannot be gone on with: it is about to be deleted.
-                raise TrainingError(error.reason, "nothing is kept without --save") from None
+                # The temporary folder is about to be deleted, so the fit cannot be resumed.
+                raise TrainingError(error.reason, "nothing is saved without --save") from None
             return links.of_runs(forward, rest[0] if rest else None)(text)
 
         yield align

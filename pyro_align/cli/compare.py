@@ -1,4 +1,4 @@
-"""``pyro-align compare``: what runs have measured, a row each."""
+"""``pyro-align compare``: a table with the results of several runs, one row each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Column:
     """A column of the table.
 
     Attributes:
-        name: for ``--sort`` and CSV.
-        heading: above it.
-        digits: behind the point; None for text.
-        largest_first: whether a large value is a good one.
-        narrow: heading in few columns and several lines, where it differs.
+        name: name for ``--sort`` and CSV.
+        heading: heading in the table.
+        digits: decimal places; None for text.
+        largest_first: whether larger values are better.
+        narrow: multi-line heading for narrow tables, if it differs.
     """
 
     name: str
@@ -54,11 +54,11 @@ COLUMNS = (
     Column("steps", "steps", 0),
     Column("fit_seconds", "fit seconds", 1, narrow="fit\nseconds"),
 )
-"""Nats a target piece where nothing else is said; entropy is that of the prior."""
+"""Columns in nats per target token unless stated otherwise; entropy is that of the prior."""
 
 
 def _column(ctx: click.Context, param: click.Parameter, name: str | None) -> Column | None:
-    """The column of a name."""
+    """Return the column with a name."""
     from pyro_align.errors import nearest
 
     columns = {column.name: column for column in COLUMNS}
@@ -79,27 +79,28 @@ def _complete_column(ctx: click.Context, param: click.Parameter, incomplete: str
     default="table",
     show_default=True,
     type=click.Choice(["table", "markdown", "latex", "csv"]),
-    help="How to print it; csv has every digit.",
+    help="Output format; csv has all digits.",
 )
 @click.option(
     "--sort",
     callback=_column,
     shell_complete=_complete_column,
     metavar="COLUMN",
-    help=f"Best first: {', '.join(column.name for column in COLUMNS)}.",
+    help=f"Sort by a column, best first: {', '.join(column.name for column in COLUMNS)}.",
 )
 @quiet_option
 def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
-    """Print what fits have measured, a row a run, from the files in the run folders.
+    """Compare the results of several runs in a table, one row per run.
 
-    Perplexity, ELBO, KL(guide ‖ prior), gap (KL from the guide to the exact posterior), entropy of
-    the prior (nats a target piece), BLEU, alignment error rates where there were gold links,
-    optimiser steps and time. A run without results yet is named and left out.
+    Columns are perplexity, ELBO, KL(guide ‖ prior), gap (KL from the guide to the exact posterior),
+    entropy of the prior (all in nats per target token), BLEU, alignment error rates if there were
+    gold links, optimiser steps and time. Results are read from the run folders. Runs without
+    results are skipped with a note.
     """
     rows = []
     for path in runs:
         if (row := _row(path)) is None:
-            tell(f"note: {path}: left out, no results yet (`pyro-align fit --resume {path}`)")
+            tell(f"note: {path}: skipped, no results yet (`pyro-align fit --resume {path}`)")
         else:
             rows.append(row)
     for note in _notes(rows):
@@ -112,11 +113,11 @@ def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
 
 
 def _row(path: Path) -> Row | None:
-    """Results of a run from its files; None if it has none.
+    """Read the results of a run from its files; None if it has none.
 
     Raises:
-        RunError: if the folder is none of a run, or a file is damaged.
-        ConfigError: if its configuration is.
+        RunError: if the folder is not a run, or a file is damaged.
+        ConfigError: if its configuration is damaged.
     """
     from pyro_align.config import Config
     from pyro_align.errors import RunError
@@ -135,15 +136,14 @@ def _row(path: Path) -> Row | None:
                 row[column.name] = float(value)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise RunError(
-            f"{path / 'results.json'}: damaged, figures are not where they should be; copy the run "
-            f"again"
+            f"{path / 'results.json'}: damaged, some results are missing; copy the run again"
         ) from None
     row |= {kind: getattr(config, kind).name for kind in ("model", "guide", "objective")}
     return {**row, "run": str(path), "steps": _steps(path / "metrics.csv")}
 
 
 def _steps(path: Path) -> int | None:
-    """Optimiser steps that were made; None if the file does not say."""
+    """Number of optimiser steps; None if the file does not contain it."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return max((int(row["step"]) for row in csv.DictReader(file)), default=None)
@@ -152,21 +152,21 @@ def _steps(path: Path) -> int | None:
 
 
 def _notes(rows: Sequence[Row]) -> Iterable[str]:
-    """What a reader of the table should know."""
+    """Yield notes about values that cannot be compared."""
     if len({(row.get("sentences"), row.get("tokens")) for row in rows}) > 1:
         yield (
-            "the runs were measured on different text or vocabularies: perplexity and what else is "
-            "a piece cannot be compared between these"
+            "the runs were evaluated on different text or with different vocabularies: perplexity "
+            "and other per-token values are not comparable"
         )
     if len({row["bleu_signature"] for row in rows if "bleu_signature" in row}) > 1:
-        yield "BLEU has different signatures: it cannot be compared between these"
+        yield "BLEU has different signatures, so it is not comparable"
     for row in rows:
         if row.get("estimated"):
-            yield f"{row['run']}: perplexity is an estimate from draws, too high if anything"
+            yield f"{row['run']}: perplexity is estimated from samples, an upper bound"
 
 
 def _sorted(rows: Sequence[Row], column: Column) -> list[Row]:
-    """The best first, those without a value last."""
+    """Sort rows, best first, rows without a value last."""
     known = [row for row in rows if row.get(column.name) is not None]
     missing = [row for row in rows if row.get(column.name) is None]
     known.sort(key=lambda row: row[column.name], reverse=column.largest_first)
@@ -174,7 +174,7 @@ def _sorted(rows: Sequence[Row], column: Column) -> list[Row]:
 
 
 def _filled(rows: Sequence[Row]) -> list[Column]:
-    """Columns in which something stands, in any row."""
+    """Columns with a value in at least one row."""
     return [c for c in COLUMNS if any(row.get(c.name) is not None for row in rows)]
 
 
@@ -186,7 +186,7 @@ def _text(row: Row, column: Column) -> str:
 
 
 def _as_table(rows: Sequence[Row]) -> None:
-    """Two tables that fit 80 columns: what the runs are, and what was measured, by number."""
+    """Print two tables that fit 80 columns: numbered runs, and their results."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -225,7 +225,7 @@ _LATEX = {
 
 
 def _as_latex(rows: Sequence[Row]) -> None:
-    """A table for the package booktabs."""
+    """Print a LaTeX table for the package booktabs."""
     columns = _filled(rows)
     places = "".join("l" if column.digits is None else "r" for column in columns)
     click.echo(f"% \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{places}}}\n\\toprule")
@@ -238,7 +238,7 @@ def _as_latex(rows: Sequence[Row]) -> None:
 def _latex(row: Row, column: Column) -> str:
     text = _text(row, column)
     if column.digits is not None and text.startswith("-"):
-        return f"$-${text[1:]}"  # a minus, no hyphen
+        return f"$-${text[1:]}"  # a minus sign, not a hyphen
     return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
@@ -254,7 +254,7 @@ def _as_csv(rows: Sequence[Row]) -> None:
 
 
 def _inert(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula, with an apostrophe before it.
+    """Escape text that a spreadsheet would read as a formula, with a leading apostrophe.
 
     As OWASP recommends against CSV injection: https://owasp.org/www-community/attacks/CSV_Injection
     """
@@ -267,4 +267,4 @@ LAYOUTS: dict[str, Callable[[Sequence[Row]], None]] = {
     "latex": _as_latex,
     "csv": _as_csv,
 }
-"""By the name that ``--format`` has for it."""
+"""Functions that print the table, by the name of ``--format``."""

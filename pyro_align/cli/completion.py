@@ -1,4 +1,4 @@
-"""Names that a shell completes: functions for click's ``shell_complete``.
+"""Shell completion: functions for click's ``shell_complete``.
 
 Each is called with the context, the parameter and what has been typed so far.
 """
@@ -27,7 +27,7 @@ def complete_key(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     """Complete settings and their tables."""
     from pyro_align.settings import settings
 
-    # Options of models, guides and objectives are looked up only for these: it takes seconds.
+    # Look up options of models, guides and objectives only if asked for: it takes seconds.
     table, dot, _ = incomplete.partition(".")
     found = settings(options=table if dot else None)
     names = dict.fromkeys(name for each in found for name in (each.table, each.key) if name)
@@ -35,7 +35,7 @@ def complete_key(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def complete_assignment(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete settings up to the equals sign."""
+    """Complete settings, including the equals sign."""
     return [
         f"{key}=" for key in complete_key(ctx, param, incomplete) if "." in key or key == "seed"
     ]
@@ -44,9 +44,9 @@ def complete_assignment(ctx: click.Context, param: click.Parameter, incomplete: 
 def complete_recipe(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
-    """Complete names of recipes, else files."""
+    """Complete names of recipes, or files."""
     from pyro_align.config import recipes
 
     names = [CompletionItem(name) for name in recipes() if name.startswith(incomplete)]
-    # First, since bash drops what came before it.
+    # This item comes first, since bash drops items before it.
     return [CompletionItem(incomplete, type="file"), *names]

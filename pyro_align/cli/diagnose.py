@@ -1,4 +1,4 @@
-"""``pyro-align diagnose``: noise, bias and cost of the gradients of every objective that fits."""
+"""``pyro-align diagnose``: noise, bias and cost of gradients of every compatible objective."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 ROUNDING = 1e-5
-"""Ratios below it are shown as zero."""
+"""Smaller ratios are shown as zero."""
 
 LEARNT = ("average", "network")
 """Baselines that are fitted before they are measured."""
@@ -34,32 +34,32 @@ LEARNT = ("average", "network")
 
 @click.command(cls=TextCommand)
 @click.argument("run", type=InputPath())
-@text_option("test", "Text to take the batch from; without it the run's own validation text.")
+@text_option("test", "Text to draw the batch from; by default the run's validation text.")
 @click.option(
     "--sentences",
     default=16,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Sentence pairs of the batch, drawn at random from the text.",
+    help="Number of sentence pairs in the batch, drawn at random from the text.",
 )
 @click.option(
     "--repeats",
     default=48,
     show_default=True,
     type=click.IntRange(8, 100_000),
-    help="Draws of every gradient.",
+    help="Number of samples of every gradient.",
 )
 @click.option(
     "--only",
     multiple=True,
     metavar="OBJECTIVE",
     shell_complete=complete_objective,
-    help="Measure this objective only, such as rws or 'score-function, none'; may be repeated.",
+    help="Measure only this objective, such as rws or 'score-function, none'; may be repeated.",
 )
 @click.option(
-    "--seed", type=SEED, default=0, show_default=True, help="Of the batch and of the draws."
+    "--seed", type=SEED, default=0, show_default=True, help="Random seed of batch and samples."
 )
-@click.option("--plot", type=OutputFile(), help="Write a figure as well: .png, .svg or .pdf.")
+@click.option("--plot", type=OutputFile(), help="Also save a figure: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @device_option
 @trust_option
@@ -75,12 +75,12 @@ def diagnose(
     as_json: bool,
     device: str,
 ) -> None:
-    """Say which objective would give RUN's model and guide the best gradients, at what cost.
+    """Measure noise, bias and cost of the gradient of every objective for RUN's model and guide.
 
-    On a batch of text, for each objective and baseline that fits: noise and bias of the gradient,
-    time and memory of a step. And for the run itself: how far the guide is from the prior and from
-    the exact posterior, and what that makes of importance weights. Nothing is trained; dropout is
-    off.
+    For each compatible objective and baseline, on a batch of text: noise and bias of the gradient,
+    time and memory of a step. For the run itself: KL divergence of the guide from the prior and
+    from the exact posterior, and the effective sample size of importance weights. Nothing is
+    trained; dropout is disabled.
     """
     from pyro_align.cli.tables import show
     from pyro_align.components import located
@@ -124,7 +124,7 @@ def diagnose(
 
 
 def _batch(run: Run, files: tuple[Path, ...], sentences: int, seed: int) -> Batch:
-    """Pairs drawn from a text, all of it if it has no more."""
+    """Draw sentence pairs from a text; all of them if it has no more."""
     import random
 
     from pyro_align.corpus import ParallelText
@@ -138,19 +138,19 @@ def _batch(run: Run, files: tuple[Path, ...], sentences: int, seed: int) -> Batc
 
 
 def _selected(objectives: dict[str, Objective], only: tuple[str, ...]) -> dict[str, Objective]:
-    """Objectives by their labels, or by their names, which may stand for several labels."""
+    """Objectives selected by label, or by name, which may match several labels."""
     from pyro_align.errors import ConfigError, nearest
 
     names = {label: {label, label.partition(",")[0]} for label in objectives}
     for wanted in only:
         if not any(wanted in each for each in names.values()):
             known = nearest(wanted, set().union(*names.values()))
-            raise ConfigError(f"--only {wanted}: nothing that fits this run; {known}")
+            raise ConfigError(f"--only {wanted}: not compatible with this run; {known}")
     return {label: objectives[label] for label in objectives if names[label] & {*only}}
 
 
 def _run_table(result: Diagnosis, title: str) -> Table:
-    """What is so whatever the objective."""
+    """Print the values that do not depend on the objective."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -160,13 +160,13 @@ def _run_table(result: Diagnosis, title: str) -> Table:
     table.add_column("value", justify="right")
     table.add_column("note")
     for name, value, note in (
-        ("log evidence", means.log_evidence, "nats a target piece"),
-        ("ELBO", means.elbo, "nats a piece"),
-        ("KL(guide ‖ prior)", means.kl, "nats a piece"),
-        ("KL(guide ‖ exact posterior)", means.gap, "nats a piece: log evidence − ELBO"),
-        ("entropy of the prior", means.prior_entropy, "nats a piece"),
-        ("entropy of the exact posterior", means.posterior_entropy, "nats a piece"),
-        ("effective sample size", result.effective_sample_size, "of each draw from the guide"),
+        ("log evidence", means.log_evidence, "nats per target token"),
+        ("ELBO", means.elbo, "nats per token"),
+        ("KL(guide ‖ prior)", means.kl, "nats per token"),
+        ("KL(guide ‖ exact posterior)", means.gap, "log evidence − ELBO (nats/token)"),
+        ("entropy of the prior", means.prior_entropy, "nats per token"),
+        ("entropy of the exact posterior", means.posterior_entropy, "nats per token"),
+        ("effective sample size", result.effective_sample_size, "per sample from the guide"),
     ):
         if value is not None:
             table.add_row(name, f"{value:.4f}", note)
@@ -178,7 +178,7 @@ def _gradients_table(result: Diagnosis) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    title = f"gradients, {result.repeats} draws each"
+    title = f"gradients, {result.repeats} samples each"
     table = Table(title=title, box=SIMPLE, title_justify="left", padding=0)
     table.add_column("\nobjective", no_wrap=True)
     rows = result.objectives.values()
@@ -193,7 +193,7 @@ def _gradients_table(result: Diagnosis) -> Table:
 
 
 def _costs_table(result: Diagnosis) -> Table:
-    """What each objective estimates the gradient of, and the cost of a step."""
+    """Print what each objective estimates the gradient of, and the cost of a step."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -224,7 +224,7 @@ def _bias(found: GradientStatistics | None) -> str:
 
 
 def _with_error(value: float | None, error: float | None) -> str:
-    """A value to the digits that its standard error leaves it."""
+    """Format a value with the precision of its standard error."""
     if value is None or error is None:
         return "–"
     if max(value, error) < ROUNDING:
@@ -236,34 +236,36 @@ def _with_error(value: float | None, error: float | None) -> str:
 
 
 def _notes(result: Diagnosis) -> list[str]:
-    """What the columns mean, as far as they are there."""
+    """Explanations of the columns that are shown."""
     rows = result.objectives.values()
     found = [each for row in rows for each in (row.guide, row.model) if each is not None]
     notes = [
-        "noise/signal: root of the gradient's total variance over the norm of the reference, which "
-        "is the gradient of what the objective estimates, by enumeration (of the enumerated ELBO, "
-        "where that is the ELBO); where the bias is a dash, it is the mean of the draws.",
+        "noise/signal: square root of the total variance of the gradient, divided by the norm of "
+        "the reference gradient. The reference is the gradient of the objective's target by "
+        "enumeration (the enumerated ELBO for objectives that estimate the ELBO), or the mean of "
+        "the samples if the bias is shown as a dash.",
     ]
     if any(each.bias is not None for each in found):
         notes.append(
-            "bias: distance of the expected gradient from the reference, over its norm; < x where "
-            "none was found, and x is about the least that would have shown in these draws."
+            "bias: distance of the expected gradient from the reference, divided by the norm of "
+            "the reference; < x if no bias was found, where x is about the smallest bias that "
+            "these samples would have shown."
         )
     if any("wake" in row.target for row in rows):
         notes.append(
-            "wake phase: rws does not follow the ELBO; its reference is both wake-phase updates "
-            "under the exact posterior, which it meets only for many samples."
+            "wake phase: rws does not optimise the ELBO; its reference is the two wake-phase "
+            "updates under the exact posterior, which it approaches only with many samples."
         )
     if any(name in label for label in result.objectives for name in LEARNT):
         notes.append(
-            f"average and network were fitted on this very batch for {result.repeats} steps: in "
-            f"training they do less well."
+            f"average and network were fitted on this same batch for {result.repeats} steps; in "
+            f"training they perform worse."
         )
     notes.append(
-        "kept MB: what the forward pass keeps for the backward pass; more than that is not "
+        "kept MB: memory that the forward pass keeps for the backward pass; the peak is not "
         "measured on a CPU."
         if result.memory == "kept"
-        else "peak MB: most that a step allocates, gradients included."
+        else "peak MB: maximum memory allocated in a step, including gradients."
     )
-    notes += [f"left out: {name}: {reason}" for name, reason in result.skipped.items()]
+    notes += [f"skipped: {name}: {reason}" for name, reason in result.skipped.items()]
     return notes

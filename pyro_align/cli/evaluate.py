@@ -1,4 +1,4 @@
-"""``pyro-align evaluate``: measure a run on parallel text."""
+"""``pyro-align evaluate``: evaluate a run on parallel text."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ from pyro_align.cli.progress import counter, load_run, quiet_option, trust_optio
 
 @click.command(cls=TextCommand)
 @click.argument("run", type=InputPath())
-@text_option("test", "Text to measure on; without it the run's own test or validation text.")
+@text_option("test", "Text to evaluate on; by default the run's test or validation text.")
 @click.option("--gold", type=InputPath(), help="Gold links of the text.")
 @click.option(
     "--gold-format",
     type=click.Choice(("auto", *LINK_FORMATS)),
     default="auto",
     show_default=True,
-    help="auto: by the ending of the name, NAACL by its lines, else Pharaoh.",
+    help="Format of the links; auto detects it from the file extension or the first lines.",
 )
-@click.option("--max-length", type=click.IntRange(min=1), help="Longest side, in pieces.")
-@click.option("--no-translate", is_flag=True, help="Leave out BLEU and chrF, which take longest.")
+@click.option(
+    "--max-length", type=click.IntRange(min=1), help="Maximum length of a side, in tokens."
+)
+@click.option("--no-translate", is_flag=True, help="Skip BLEU and chrF, which take longest.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @beam_option
 @device_option
@@ -48,12 +50,12 @@ def evaluate(
     beam: int,
     device: str,
 ) -> None:
-    """Measure a run: exact perplexity, ELBO, KL, entropies, BLEU, chrF and, with links, AER.
+    """Evaluate a run: exact perplexity, ELBO, KL, entropies, BLEU, chrF and, with gold links, AER.
 
-    Gold links: Pharaoh (`0-0 2?1`), TALP (`1-1 3p2`), NAACL (`7 1 1 S`, a line a link) or JSON
-    lines; `?`, `p` and `P` mark links that are only possible. AER comes with a bootstrap interval
-    over sentence pairs. Links are between words that are separated by ASCII white space, as for
-    awk; a no-break space is part of a word.
+    Formats of gold links: Pharaoh (`0-0 2?1`), TALP (`1-1 3p2`), NAACL (`7 1 1 S`, one line per
+    link) or JSON lines; `?`, `p` and `P` mark possible links. AER is given with a bootstrap
+    interval over sentence pairs. Words are separated by ASCII white space, as in awk; a no-break
+    space is part of a word.
     """
     from pyro_align.cli.tables import show_evaluation
     from pyro_align.corpus import LinkFile, ParallelText

@@ -27,33 +27,33 @@ from pyro_align.cli.progress import (
 )
 
 _RUN = "PYRO_ALIGN_RUN"
-"""Tells processes that this one starts (for several devices) which folder it has made."""
+"""Environment variable that passes the run folder to the processes of other devices."""
 
 
 @click.command(cls=TextCommand)
-@text_option("train", "Training text; without it the built-in German–English corpus.")
+@text_option("train", "Training text; by default the built-in German–English corpus.")
 @text_option("valid", "Validation text.")
-@text_option("test", "Text to evaluate at the end; without it the validation text.")
+@text_option("test", "Text to evaluate at the end; by default the validation text.")
 @click.option(
     "--gold",
     type=InputPath(),
-    help="Gold links of the test text; the ending says the format.",
+    help="Gold links of the test text; the file extension gives the format.",
 )
 @click.option(
     "--config",
     type=InputPath(),
     metavar="FILE|RECIPE",
     shell_complete=complete_recipe,
-    help="TOML file, or name of a recipe: align, demo, iwslt14-de-en, multi30k-de-en.",
+    help="TOML file or name of a recipe: align, demo, iwslt14-de-en, multi30k-de-en.",
 )
 @click.option(
     "--from",
     "origin",
     type=InputPath(),
     metavar="RUN",
-    help="Start from a run: its settings, vocabularies, text and weights.",
+    help="Start from the settings, vocabularies, text and weights of a run.",
 )
-@click.option("--freeze-model", is_flag=True, help="With --from: train the guide alone.")
+@click.option("--freeze-model", is_flag=True, help="With --from: train only the guide.")
 @click.option(
     "--set",
     "settings",
@@ -77,24 +77,24 @@ _RUN = "PYRO_ALIGN_RUN"
     type=SEED,
     cls=SettingOption,
     setting="seed",
-    help="Makes a run repeat exactly on the same machine.",
+    help="Random seed; the same seed gives the same run on the same machine.",
 )
 @click.option(
     "--device",
     type=click.Choice(("auto", "cpu", "cuda")),
     cls=SettingOption,
     setting="training.accelerator",
-    help="Where to train; auto takes a CUDA device if there is one.",
+    help="Device to train on; auto uses a CUDA device if available.",
 )
 @click.option(
     "--devices",
     type=int,
     cls=SettingOption,
     setting="training.devices",
-    help="Processes, each on a device of its own.",
+    help="Number of training processes, one device each.",
 )
 @click.option("--out", type=OutputFolder(new=True), help="Run folder; runs/NAME by default.")
-@click.option("--resume", type=InputPath(), help="Go on with a run that stopped.")
+@click.option("--resume", type=InputPath(), help="Continue a run that was interrupted.")
 @click.option("--overwrite", is_flag=True, help="Replace the run at --out.")
 @trust_option
 @quiet_option
@@ -120,9 +120,9 @@ def fit(
 ) -> None:
     """Train a model and guide into a run folder.
 
-    Without arguments: the built-in corpus, about a minute on a laptop. A guide and an objective
-    that go with the model are chosen where none is named; `pyro-align list` shows what goes
-    together.
+    Without arguments, it trains on the built-in corpus, about a minute on a laptop. If no guide or
+    objective is given, one that is compatible with the model is chosen; `pyro-align list` shows the
+    compatible combinations.
 
     `--from RUN --guide NEW --freeze-model` fits a new guide to the model of a run.
     """
@@ -130,7 +130,7 @@ def fit(
         "model.name": model,
         "guide.name": guide,
         "objective.name": objective,
-        # Absolute, for the configuration replaces a ~ at the start, as the shell has done already.
+        # Make paths absolute: the configuration would expand a leading ~ a second time.
         "data.train": [str(path.absolute()) for path in train] or None,
         "data.valid": [str(path.absolute()) for path in valid] or None,
         "data.test": [str(path.absolute()) for path in test] or None,
@@ -143,11 +143,13 @@ def fit(
     }
     given = {key: value for key, value in flags.items() if value is not None}
     if resume is not None and (given or settings or config or out or overwrite or origin):
-        raise click.UsageError("--resume goes on with a run as it is: it takes no other option")
+        raise click.UsageError(
+            "--resume continues a run with its own settings: remove other options"
+        )
     if origin is not None and config is not None:
-        raise click.UsageError("--from takes the configuration of its run: leave --config out")
+        raise click.UsageError("--from uses the configuration of its run: remove --config")
     if freeze_model and origin is None:
-        raise click.UsageError("--freeze-model keeps the model of a run: say which with --from RUN")
+        raise click.UsageError("--freeze-model needs a run to take the model from: give --from RUN")
 
     from pyro_align.config import parse_setting
     from pyro_align.training.distributed import (
@@ -163,7 +165,7 @@ def fit(
         else:
             if under_torchrun() and out is None:
                 raise click.UsageError(
-                    "under torchrun name the run folder, the same for all: --out"
+                    "with torchrun, give the run folder, the same for all processes: --out"
                 )
             start = None if origin is None else load_run(origin)
             if start is None:
@@ -190,7 +192,7 @@ def fit(
 
 @contextmanager
 def _interruptible() -> Iterator[list[Path]]:
-    """Turn Ctrl-C and SIGTERM into an error; the list is told the folder once there is a run."""
+    """Turn Ctrl-C and SIGTERM into an error; yield a list to which the run folder is added."""
     from pyro_align.errors import InterruptedTraining, Terminated
     from pyro_align.training.interrupts import sigterm_raises
 
@@ -199,7 +201,9 @@ def _interruptible() -> Iterator[list[Path]]:
         with sigterm_raises():
             yield made
     except (KeyboardInterrupt, Terminated) as cause:
-        kept = f"go on with `pyro-align fit --resume {made[0]}`" if made else "no run was made"
+        kept = (
+            f"continue with `pyro-align fit --resume {made[0]}`" if made else "no run was created"
+        )
         raise InterruptedTraining(cause, kept) from None
 
 
@@ -209,7 +213,7 @@ def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str
 
     if path is None and "data.train" not in given:
         path = recipe("demo")
-    # Flags first: a name clears the options of what was named before, not those set beside it.
+    # Flags come first: a name clears the options of the previous component.
     changes = [*given.items(), *map(parse_setting, settings)]
     tables = {key.partition(".")[0] for key, _ in changes}
     return chosen(reconciled(Config.load(path and config_file(path), changes), tables))
@@ -221,7 +225,7 @@ def _default_folder(config: Any) -> Path:
 
 
 def _report(run: Any) -> None:
-    """Evaluate, show the table, and say what to do next."""
+    """Evaluate the run, show the results, and suggest next steps."""
     from pyro_align.cli.options import chosen_device
     from pyro_align.cli.tables import show_evaluation
     from pyro_align.corpus import LinkFile

@@ -1,4 +1,4 @@
-"""``pyro-align inspect``: a report of one file about a run and its posteriors."""
+"""``pyro-align inspect``: an HTML report about a run and its posteriors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pyro_align.cli.progress import load_run, quiet_option, status, trust_option
     type=OutputFile(),
     default="report.html",
     show_default=True,
-    help="The HTML file; one that is there is replaced.",
+    help="HTML file to write; an existing file is replaced.",
 )
-@click.option("--gold", type=InputPath(), help="Gold links of the text's words.")
-@click.option("--pieces", is_flag=True, help="Show the vocabulary's pieces, not words.")
+@click.option("--gold", type=InputPath(), help="Gold links between the words of the text.")
+@click.option("--pieces", is_flag=True, help="Show subword pieces instead of words.")
 @device_option
 @trust_option
 @quiet_option
@@ -34,11 +34,12 @@ def inspect(
     pieces: bool,
     device: str,
 ) -> None:
-    """Write a report about RUN and what it believes of a text (SRC TGT, or one .tsv or .jsonl).
+    """Write a report about RUN and its posteriors on a text (SRC TGT, or one .tsv or .jsonl).
 
-    One HTML file that needs no network: the run's card, training curves, calibration against gold
-    links where there are any, the most and least certain sentence pairs, the largest disagreements
-    of prior and posterior, and an interactive heatmap of every sentence pair.
+    The report is one self-contained HTML file with the run's settings and results, training curves,
+    calibration against gold links (if given), the most and least certain sentence pairs, the
+    largest disagreements between prior and posterior, and an interactive heatmap of every sentence
+    pair.
     """
     from pyro_align.corpus import LinkFile, ParallelText
 

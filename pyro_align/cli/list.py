@@ -1,4 +1,4 @@
-"""``pyro-align list``: models, guides and objectives, and which go together."""
+"""``pyro-align list``: models, guides and objectives, and which are compatible."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 
 @click.command("list")
 def list_names() -> None:
-    """Show models, guides and objectives, and which go together."""
+    """List models, guides and objectives, and which are compatible."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -17,13 +17,13 @@ def list_names() -> None:
     for registry in (MODELS, GUIDES, OBJECTIVES):
         table = Table(title=f"{registry.kind}s", box=SIMPLE, title_justify="left")
         table.add_column("name", no_wrap=True)
-        table.add_column("what it is")
+        table.add_column("description")
         for name, place in registry.places().items():
             origin = "" if name in registry.builtin else f" ({place.partition(':')[0]})"
             table.add_row(name, f"{registry.summary(name)}{origin}")
         show(table)
 
-    together = Table(title="what goes together", box=SIMPLE, title_justify="left")
+    together = Table(title="compatible combinations", box=SIMPLE, title_justify="left")
     for heading in ("model", "guide", "objectives"):
         together.add_column(heading)
     for model in MODELS:
@@ -32,4 +32,4 @@ def list_names() -> None:
             if fitting:
                 together.add_row(model, guide, ", ".join(fitting))
     show(together)
-    click.echo("A class of your own goes wherever a name does: --guide my_guides.py:MyGuide")
+    click.echo("Use your own class in place of a name: --guide my_guides.py:MyGuide")

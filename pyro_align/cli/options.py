@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pyro_align.cli.paths import InputPath
 from pyro_align.compression import text_suffix
 
 LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
-"""Formats of links, as :data:`pyro_align.corpus.FORMATS`, which takes long to import."""
+"""Formats of links; a copy of :data:`pyro_align.corpus.FORMATS`, which is slow to import."""
 
 TEXT_OPTIONS = ("--train", "--valid", "--test")
 """Options that take parallel text: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
 
 
 MAX_BEAM = 1000
-"""Widest beam; the memory of a search is proportional to its width."""
+"""Maximum beam width; the memory of a search is proportional to its width."""
 
 
 class TextCommand(click.Command):
-    """A command whose :data:`TEXT_OPTIONS` take one file or two, as the first one's name says."""
+    """A command whose :data:`TEXT_OPTIONS` take one or two files, depending on the first name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give each of the files an option of its own, which click can count."""
+        """Repeat the option before every file, so that click can parse a variable number."""
         return super().parse_args(ctx, list(_one_file_an_option(args)))
 
 
@@ -63,26 +63,26 @@ def text_option(name: str, help_text: str) -> Callable[[Any], Any]:
 
 
 class NameOption(click.Option):
-    """An option that takes a name of the registry of the same name; its help lists them."""
+    """An option for a name in the registry of the same name; its help lists the names."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, shell_complete=complete_name, **kwargs)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Look the names up, now that they are asked for."""
+        """Look up the names when help is requested."""
         from pyro_align.config import Config
         from pyro_align.settings import REGISTRIES
 
         kind = self.name or ""
         known = ", ".join(REGISTRIES[kind])
         default = getattr(Config(), kind).name
-        chosen = "the first that goes with the rest" if default == "auto" else default
+        chosen = "the first compatible one" if default == "auto" else default
         self.help = f"{known}, or file.py:Class.  [default: {chosen}]"
         return super().get_help_record(ctx)
 
 
 class SettingOption(click.Option):
-    """An option for a setting, whose default its help shows.
+    """An option for a setting; its help shows the default of the setting.
 
     Args:
         setting: key of the setting, such as ``training.epochs``.
@@ -93,7 +93,7 @@ class SettingOption(click.Option):
         self.setting = setting
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Look the default up, now that it is asked for."""
+        """Look up the default when help is requested."""
         from pyro_align.settings import settings
 
         (default,) = (each.default for each in settings(None) if each.key == self.setting)
@@ -103,12 +103,12 @@ class SettingOption(click.Option):
 
 
 SEED = click.IntRange(0, 2**32 - 1)
-"""Seeds that PyTorch, NumPy and Python all take."""
+"""Seeds that PyTorch, NumPy and Python all accept."""
 
 device_option: Callable[[Any], Any] = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"
 )
-"""Where to compute."""
+"""Device to compute on."""
 
 beam_option: Callable[[Any], Any] = click.option(
     "--beam", default=5, show_default=True, type=click.IntRange(1, MAX_BEAM), help="beam width"
@@ -117,10 +117,10 @@ beam_option: Callable[[Any], Any] = click.option(
 
 
 def chosen_device(name: str) -> str:
-    """The device of a name; ``auto`` is the GPU where there is one.
+    """Return the device of a name; ``auto`` is a GPU if available.
 
     Raises:
-        ConfigError: if there is no such device.
+        ConfigError: if the device is not available.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Standard streams, and where a command writes its result."""
+"""Standard streams and output files of commands."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pyro_align.errors import UserError
 
 
 def prepare_streams() -> None:
-    """Make standard output and standard error safe to write any text to.
+    """Make it safe to write any text to standard output and standard error.
 
-    Characters that the encoding of standard output does not have are replaced by ``?``. A closed
-    standard error becomes the null device, so that no file takes its number.
+    Characters that the encoding of standard output cannot represent are replaced by ``?``. A closed
+    standard error is replaced by the null device, so that no other file gets its descriptor.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -27,7 +27,7 @@ def prepare_streams() -> None:
 
 
 def check_standard_output() -> None:
-    """Refuse a closed standard output.
+    """Check that standard output is open.
 
     Raises:
         UserError: if it is closed.
@@ -37,7 +37,7 @@ def check_standard_output() -> None:
 
 
 def standard_input() -> BinaryIO:
-    """Standard input as bytes.
+    """Return standard input as a binary stream.
 
     Raises:
         UserError: if it is closed.
@@ -48,7 +48,7 @@ def standard_input() -> BinaryIO:
 
 
 def flush() -> None:
-    """Write what standard output still holds.
+    """Flush standard output.
 
     Raises:
         OSError: if it cannot be written; it is discarded then, so that Python does not try again

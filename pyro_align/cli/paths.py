@@ -1,4 +1,4 @@
-"""Types of the command line's paths; a path that cannot be used is an error of its option."""
+"""Path types for command-line options, with validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class InputPath(click.Path):
     """A file or folder to read.
 
     Args:
-        stdin: whether ``-`` stands for standard input, whose value is None.
+        stdin: whether ``-`` means standard input, which is converted to None.
     """
 
     def __init__(self, *, stdin: bool = False):
@@ -20,7 +20,7 @@ class InputPath(click.Path):
         self._stdin = stdin
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse an empty path, and ``-`` where standard input cannot be read."""
+        """Reject an empty path, and ``-`` if standard input is not supported."""
         _refuse_empty(self, value, param, ctx)
         if str(value) == "-":
             if self._stdin:
@@ -37,7 +37,7 @@ class OutputFile(click.Path):
     """A file to write.
 
     Args:
-        stdout: whether ``-`` stands for standard output, whose value is None.
+        stdout: whether ``-`` means standard output, which is converted to None.
     """
 
     def __init__(self, *, stdout: bool = False):
@@ -45,18 +45,20 @@ class OutputFile(click.Path):
         self._stdout = stdout
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is no name of a file in a folder that exists."""
+        """Reject a path that is not a file in an existing folder."""
         _refuse_empty(self, value, param, ctx)
         if str(value) == "-":
             if self._stdout:
                 return None
-            self.fail("standard output is not supported here: give the name of a file", param, ctx)
+            self.fail("standard output is not supported here: give a file name", param, ctx)
         path = Path(value)
         if path.is_dir() or str(value).endswith("/"):
-            self.fail(f"{str(value)!r} is a folder: give the name of a file", param, ctx)
+            self.fail(f"{str(value)!r} is a folder: give a file name", param, ctx)
         if not path.parent.is_dir():
             self.fail(
-                f"{str(value)!r}: there is no folder {path.parent}: make it first", param, ctx
+                f"{str(value)!r}: the folder {path.parent} does not exist: create it first",
+                param,
+                ctx,
             )
         return super().convert(value, param, ctx)
 
@@ -65,7 +67,7 @@ class OutputFolder(click.Path):
     """A folder to write.
 
     Args:
-        new: whether the folder is made by the command, so that it needs a name of its own.
+        new: whether the command creates the folder.
     """
 
     def __init__(self, *, new: bool = False):
@@ -73,11 +75,11 @@ class OutputFolder(click.Path):
         self._new = new
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is no name of a folder."""
+        """Reject a path that is not a folder name."""
         _refuse_empty(self, value, param, ctx)
         path = Path(value)
         if str(value) == "-":
-            self.fail("a folder is written, not standard output: give its name", param, ctx)
+            self.fail("the output is a folder, not standard output: give its name", param, ctx)
         if self._new and path.name in ("", ".."):
             self.fail(
                 f"{str(value)!r} is not the name of a new folder: give one, such as runs/a",
@@ -85,7 +87,7 @@ class OutputFolder(click.Path):
                 ctx,
             )
         if path.exists() and not path.is_dir():
-            self.fail(f"{str(value)!r} is a file: give the name of a folder", param, ctx)
+            self.fail(f"{str(value)!r} is a file: give a folder name", param, ctx)
         return super().convert(value, param, ctx)
 
 

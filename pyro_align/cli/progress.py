@@ -1,4 +1,4 @@
-"""Progress on standard error, where that is a terminal and ``--quiet`` is not given."""
+"""Progress on standard error, if it is a terminal and ``--quiet`` is not given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUIET = "pyro_align.quiet"
 _TRUST = "pyro_align.trust"
 
 _active: list[Progress] = []
-"""Progress that is shown at the moment, the innermost last."""
+"""Progress displays that are currently shown, innermost last."""
 
 
 def _set_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -31,7 +31,7 @@ quiet_option: Callable[[Any], Any] = click.option(
     is_flag=True,
     expose_value=False,
     callback=_set_quiet,
-    help="Print results, warnings and errors only: no progress, no notes.",
+    help="Print only results, warnings and errors, without progress and notes.",
 )
 """Silences :func:`tell`, :func:`status` and :func:`counter`."""
 
@@ -45,9 +45,9 @@ trust_option: Callable[[Any], Any] = click.option(
     is_flag=True,
     expose_value=False,
     callback=_set_trust,
-    help="Execute the code in the run's folder, which you have not passed to fit yourself.",
+    help="Trust and execute the code in the run's folder, even if you have not passed it to fit.",
 )
-"""Lets :func:`load_run` and :func:`resumed_run` execute code of a run from someone else."""
+"""Lets :func:`load_run` and :func:`resumed_run` execute untrusted code of a run."""
 
 
 def _is_trusted() -> bool:
@@ -66,7 +66,7 @@ def tell(line: str) -> None:
     if is_quiet():
         return
     if _active:
-        # Above the progress; click would write into the same line.
+        # Print above the progress; click would write into the same line.
         _active[-1].console.print(line, markup=False, highlight=False, soft_wrap=True)
     else:
         click.echo(line, err=True)
@@ -74,7 +74,7 @@ def tell(line: str) -> None:
 
 @contextmanager
 def status(message: str) -> Iterator[Callable[[str], None]]:
-    """Show a message until the block ends; what is yielded replaces it."""
+    """Show a message until the block ends; yields a function that replaces the message."""
     with _progress(has_bar=False) as progress:
         task = progress.add_task(message, total=None)
         yield lambda text: progress.update(task, description=text)
@@ -82,7 +82,7 @@ def status(message: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def counter(message: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show how many items are done until the block ends; what is yielded takes their number."""
+    """Show a counter until the block ends; yields a function that sets the number of items done."""
     with _progress(has_bar=True) as progress:
         task = progress.add_task(message, total=total)
         yield lambda done: progress.update(task, completed=done)
@@ -123,20 +123,20 @@ def _progress(*, has_bar: bool) -> Iterator[Progress]:
 
 
 def load_run(path: Path) -> Run:
-    """Read a run with its best weights.
+    """Load a run with its best weights.
 
     Raises:
-        RunError: if it is not a run, damaged, or of a newer version.
+        RunError: if it is not a run, damaged, or of another version.
     """
     with _loading(path) as kind:
         return kind.load(path, trust=_is_trusted())
 
 
 def resumed_run(path: Path) -> Run:
-    """Read a run to go on training it.
+    """Load a run to continue its training.
 
     Raises:
-        RunError: as :func:`load_run`.
+        RunError: as for :func:`load_run`.
     """
     with _loading(path) as kind:
         return kind.resume(path, trust=_is_trusted())
@@ -144,7 +144,7 @@ def resumed_run(path: Path) -> Run:
 
 @contextmanager
 def _loading(path: Path) -> Iterator[type[Run]]:
-    """Check that there is a run, then import its class."""
+    """Check that the run exists, then import the class."""
     from pyro_align.run_folder import check_version
 
     with status(f"loading {path}"):

@@ -1,4 +1,4 @@
-"""``pyro-align score``: links of any aligner against gold links."""
+"""``pyro-align score``: score links of any aligner against gold links."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ STDIN = Path("/dev/stdin")
 @click.command()
 @click.argument("links", type=InputPath(stdin=True))
 @click.argument("gold", type=InputPath(stdin=True))
-@click.option("--format", "form", type=FORM, default="auto", show_default=True, help="Of LINKS.")
-@click.option("--gold-format", type=FORM, default="auto", show_default=True, help="Of GOLD.")
+@click.option(
+    "--format", "form", type=FORM, default="auto", show_default=True, help="Format of LINKS."
+)
+@click.option("--gold-format", type=FORM, default="auto", show_default=True, help="Format of GOLD.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def score(
     links: Path | None, gold: Path | None, form: str, gold_format: str, as_json: bool
 ) -> None:
-    """Alignment error rate, precision and recall of LINKS, whoever made them, against GOLD.
+    """Compute alignment error rate, precision and recall of LINKS against GOLD.
 
-    Both files have a line a sentence pair, in one of the formats of `align`; marks of possible
-    links count in GOLD alone. One of them may be -, standard input.
+    Both files have one line per sentence pair, in one of the formats of `align`; the marks of
+    possible links are used only in GOLD. One of the files may be - for standard input.
     """
     from pyro_align.corpus import GoldLinks, LinkFile
     from pyro_align.errors import DataError
     from pyro_align.metrics import AlignmentErrorRate
 
     if links is None and gold is None:
-        raise click.UsageError("standard input is either LINKS or GOLD, not both")
+        raise click.UsageError("only one of LINKS and GOLD can be standard input")
     links, gold = links or STDIN, gold or STDIN
     rate = AlignmentErrorRate()
     sides = (
@@ -45,19 +47,20 @@ def score(
     )
     for number, (found, true) in enumerate(zip_longest(*sides), start=1):
         found, true = (
-            # A NAACL file has no line for a pair without links, so its last pairs may be missing.
+            # NAACL files have no line for a pair without links, so the last pairs may be missing.
             GoldLinks(frozenset()) if one is None and side.form == "naacl" else one
             for side, one in zip(sides, (found, true), strict=True)
         )
         if found is None or true is None:
             short, long = (links, gold) if found is None else (gold, links)
             raise DataError(
-                f"ends after {number - 1} sentence pairs, but {long} goes on; both need the same",
+                f"ends after {number - 1} sentence pairs, but {long} has more; both must have "
+                f"the same number",
                 short,
             )
         rate.update(found.possible, true)
     if not rate.counts:
-        raise DataError("there is no sentence pair", links)
+        raise DataError("the file contains no sentence pairs", links)
     if as_json:
         click.echo(json.dumps({**rate.to_dict(), "pairs": len(rate.counts)}, indent=2))
         return

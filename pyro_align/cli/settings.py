@@ -1,4 +1,4 @@
-"""``pyro-align settings``: what ``--set`` and TOML files can set."""
+"""``pyro-align settings``: settings for ``--set`` and TOML files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pyro_align.cli.completion import complete_key
 @click.command("settings")
 @click.argument("key", required=False, default="", shell_complete=complete_key)
 def settings(key: str) -> None:
-    """Show settings of a fit: defaults, values and descriptions.
+    """List the settings of a fit, with defaults, valid values and descriptions.
 
     KEY is a setting, such as training.epochs, or a table: data, vocabulary, network, model, guide,
-    objective, training. Without it all settings are shown.
+    objective, training. Without KEY, all settings are listed.
 
-    Each can be set by `fit --set KEY=VALUE`, or in the TOML file of --config.
+    Set them with `fit --set KEY=VALUE`, or in the TOML file given with --config.
     """
     from rich.box import SIMPLE
     from rich.table import Table
@@ -27,7 +27,7 @@ def settings(key: str) -> None:
     table = Table(box=SIMPLE)
     table.add_column("setting", no_wrap=True)
     table.add_column("default")
-    table.add_column("what it sets")
+    table.add_column("description")
     previous = ""
     for setting in matching(key) if key else every_setting():
         if setting.table != previous:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show_evaluation(result: Evaluation, title: str) -> None:
-    """Print a table with a row per measure, and below it the signatures of scores."""
+    """Print a table with one row per metric, followed by the signatures of scores."""
     table = Table(title=printable(title), box=SIMPLE, title_justify="left", show_header=False)
     table.add_column("measure", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
@@ -24,7 +24,7 @@ def show_evaluation(result: Evaluation, title: str) -> None:
     signatures = {}
     for one in result.measures():
         note = one.note
-        if "|" in note:  # a line of its own, since one that is broken cannot be copied
+        if "|" in note:  # on its own line, since a wrapped signature cannot be copied
             signatures[one.name] = note
             note = "signature below"
         table.add_row(one.name, f"{one.value:.{one.digits}f}", note)
@@ -34,8 +34,8 @@ def show_evaluation(result: Evaluation, title: str) -> None:
 
 
 def show(table: Table) -> None:
-    """Print a table on standard output, at most as wide as the terminal, else 80 columns."""
+    """Print a table on standard output, as wide as the terminal, or 80 columns."""
     for column in table.columns:
-        column.overflow = "fold"  # what is too long goes on in the next line, whole
-    # Brackets are brackets here, not markup.
+        column.overflow = "fold"  # wrap long cells instead of truncating them
+    # Brackets in cells are not markup.
     Console(markup=False, emoji=False).print(table)

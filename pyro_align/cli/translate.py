@@ -1,4 +1,4 @@
-"""``pyro-align translate``: translate lines with a run."""
+"""``pyro-align translate``: translate text with a run."""
 
 from __future__ import annotations
 
@@ -17,28 +17,34 @@ from pyro_align.cli.progress import counter, load_run, quiet_option, tell, trust
 @click.command()
 @click.argument("run", type=InputPath())
 @click.argument("text", type=InputPath(stdin=True), required=False)
-@click.option("--out", type=OutputFile(stdout=True), help="File; standard output by default.")
+@click.option(
+    "--out", type=OutputFile(stdout=True), help="Output file; standard output by default."
+)
 @beam_option
-@click.option("--length-penalty", default=1.0, show_default=True, help="α of Wu et al. 2016.")
+@click.option(
+    "--length-penalty", default=1.0, show_default=True, help="Length penalty α of Wu et al. 2016."
+)
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
-    help="Marginalise over the K most probable positions; all by default.",
+    help="Marginalise over the K most probable source positions; all by default.",
 )
 @click.option(
     "--n-best",
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Translations of each line.",
+    help="Number of translations per line.",
 )
-@click.option("--scores", is_flag=True, help="Put score and log probability before each line.")
+@click.option(
+    "--scores", is_flag=True, help="Print score and log probability before each translation."
+)
 @click.option(
     "--max-length",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Longest line, in pieces.",
+    help="Maximum line length in tokens.",
 )
 @device_option
 @trust_option
@@ -55,11 +61,11 @@ def translate(
     max_length: int,
     device: str,
 ) -> None:
-    """Translate TEXT (a file, or standard input), a line each; empty lines stay empty.
+    """Translate TEXT (a file or standard input) line by line; empty lines stay empty.
 
-    With --n-best N every line gives N lines, best first, or a single empty one; with --scores the
-    columns are score, log probability and text, between tabs. Lines typed at a terminal are
-    translated one at a time, as they come.
+    With --n-best N every line gives N lines, best first, or a single empty one. With --scores the
+    output has tab-separated columns: score, log probability and text. Lines typed at a terminal are
+    translated one at a time.
     """
     from pyro_align.corpus import read_lines
 
@@ -80,7 +86,7 @@ def translate(
     )
     if is_interactive:
         tell("type a line and press Enter to translate it; Ctrl-D ends")
-    # Where translations appear on the terminal, they are progress enough.
+    # No progress display if translations appear on the terminal.
     is_shown = out is None and sys.stdout.isatty()
     unknown = 0
     with output(out) as file, nullcontext(None) if is_shown else counter("lines") as show_done:
@@ -97,7 +103,7 @@ def translate(
                 show_done(translation.line)
     if unknown:
         click.echo(
-            f"warning: {unknown} lines hold nothing that the vocabulary knows; their translations "
-            f"are guesses",
+            f"warning: {unknown} lines contain only unknown tokens; their translations are "
+            f"unreliable",
             err=True,
         )

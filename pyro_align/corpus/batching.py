@@ -1,4 +1,4 @@
-"""Batches of pairs of like length, shuffled by seed and epoch, and a loader that can resume."""
+"""Batches of pairs of similar length, shuffled by seed and epoch, and a resumable loader."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from pyro_align.errors import ConfigError, RunError
 Indices = NDArray[np.int32]
 
 _POOL_WIDTH = 0.9
-"""Pairs of one pool are at least this fraction as wide as its widest."""
+"""Minimum width of a pair in a pool, as a fraction of the width of the widest pair."""
 _POOL_BATCHES = 2
-"""Batches that a pool has at least, however different its pairs: in a small corpus the same few
-pairs would otherwise meet in every epoch."""
+"""Minimum number of batches in a pool, even if its pairs differ in width: in a small corpus the
+same few pairs would otherwise be grouped together in every epoch."""
 _JITTER = 0.1
-"""How far chance moves a pair when a pool is sorted by which side is longer, in widths. On lengths
-like those of German and English this takes a third off the padding of the shorter side, and leaves
-batches that differ from epoch to epoch."""
+"""Random noise, in widths, added when a pool is sorted by which side is longer. On sentence lengths
+like those of German and English, sorting removes a third of the padding of the shorter side, while
+the noise keeps batches different from epoch to epoch."""
 _PREFETCH = 4
 
 
 @final
 class BucketBatches:
-    """Which pairs meet in which batch, as a function of the epoch alone.
+    """Assign sentence pairs to batches, as a function of the epoch only.
 
-    The width of a pair is the length of its longer side, that of a batch is that of its widest
-    pair. Pairs are sorted by width, widest first, and cut into pools of like width. Each epoch
-    shuffles every pool, cuts it into batches, and shuffles the batches. The cuts depend on the
-    widths only, so each epoch has the same number of batches of the same sizes; each is as large
-    as ``tokens`` allows for its pool, but for the last of the shortest pairs.
+    The width of a pair is the length of its longer side; the width of a batch is that of its widest
+    pair. Pairs are sorted by width, widest first, and divided into pools of similar width. In each
+    epoch, every pool is shuffled and cut into batches, and the batches are shuffled. The cuts
+    depend only on the widths, so every epoch has the same number of batches of the same sizes. Each
+    batch is as large as ``tokens`` allows for its pool, except the last batch of the shortest
+    pairs.
 
-    With several processes, each batch of the one-process schedule is split among them, every
-    ``world_size``-th pair to each, so that together they see in each step exactly what one
-    process would. Only where fewer than ``world_size`` pairs would fit into a batch does it hold
-    ``world_size`` of them, one for each process; and the last batch joins the one before it if it
-    has fewer.
+    With several processes, each batch is split among them, every ``world_size``-th pair to each, so
+    that together they process the same pairs in each step as a single process would. If fewer than
+    ``world_size`` pairs would fit into a batch, it holds ``world_size`` pairs, one per process; if
+    the last batch has fewer pairs, it is merged with the previous one.
 
     Args:
-        source_lengths: source pieces per pair.
-        target_lengths: target pieces per pair.
-        tokens: most positions in a batch: its number of pairs times its width.
-        seed: non-negative seed of the shuffling.
-        shuffle: false for the same batches in each epoch, widest first.
-        rank: number of this process.
+        source_lengths: source length of each pair, in tokens.
+        target_lengths: target length of each pair, in tokens.
+        tokens: maximum size of a batch: number of pairs times width.
+        seed: non-negative random seed for shuffling.
+        shuffle: if False, every epoch has the same batches, widest first.
+        rank: rank of this process.
         world_size: number of processes.
-        max_sentences: most pairs in a batch, None for no such limit.
+        max_sentences: maximum number of pairs in a batch; None for no limit.
 
     Raises:
         ConfigError: if a single pair is wider than ``tokens``, or there are fewer pairs than
@@ -80,13 +80,13 @@ class BucketBatches:
             )
         if (widest := int(widths.max())) > tokens:
             raise ConfigError(
-                f"a pair of {widest} pieces does not fit into a batch of {tokens} tokens: raise "
-                f"the token budget to {widest} or more, or lower the greatest length"
+                f"a pair of {widest} tokens does not fit into a batch of {tokens} tokens: increase "
+                f"training.batch_tokens to {widest} or more, or reduce data.max_length"
             )
         if max_sentences is not None and max_sentences < world_size:
             raise ConfigError(
                 f"batches of at most {max_sentences} pairs cannot be split among {world_size} "
-                "processes: raise that limit, or use fewer devices"
+                "processes: increase this limit, or use fewer devices"
             )
         self._seed = seed
         self._shuffle = shuffle
@@ -98,11 +98,11 @@ class BucketBatches:
         self._pools, self._cuts = _cut(widths[self._order], tokens, limit, world_size)
 
     def __len__(self) -> int:
-        """Number of batches an epoch, the same for each epoch and each process."""
+        """Number of batches per epoch, the same for every epoch and process."""
         return len(self._cuts) + 1
 
     def batches(self, epoch: int) -> list[Indices]:
-        """This process's part of each batch of an epoch, none of them empty."""
+        """Yield this process's part of every batch of an epoch; no part is empty."""
         random = np.random.Generator(np.random.PCG64([self._seed, epoch]))
         order = self._order
         if self._shuffle:
@@ -122,7 +122,7 @@ class BucketBatches:
 def _cut(
     widths: NDArray[np.int32], tokens: int, limit: int, world_size: int
 ) -> tuple[list[int], list[int]]:
-    """Where pools and batches start, but for the first, in widths that do not increase."""
+    """Start indices of pools and batches, except the first, for non-increasing widths."""
     pools: list[int] = []
     cuts: list[int] = []
     rising = -widths
@@ -131,7 +131,7 @@ def _cut(
         width = int(widths[start])
         size = max(world_size, min(limit, tokens // width))
         alike = int(np.searchsorted(rising, -_POOL_WIDTH * width, side="right")) - start
-        # Whole batches only: what is left over begins the next pool, where it fits too.
+        # Only full batches: remaining pairs start the next pool, where they fit too.
         end = min(start + size * max(_POOL_BATCHES, alike // size), len(widths))
         pools.append(start)
         cuts.extend(range(start, end, size))
@@ -142,30 +142,30 @@ def _cut(
         part = -(-(len(widths) - cuts[-1]) // world_size)
         if part * widths[pools[-1]] > tokens:
             raise ConfigError(
-                f"{len(widths)} pairs of up to {widths[0]} pieces cannot be split among "
-                f"{world_size} processes in batches of {tokens} tokens: raise the token budget "
-                f"to {part * widths[pools[-1]]} or more"
+                f"{len(widths)} pairs of up to {widths[0]} tokens cannot be split among "
+                f"{world_size} processes in batches of {tokens} tokens: increase "
+                f"training.batch_tokens to {part * widths[pools[-1]]} or more"
             )
     return pools[1:], cuts[1:]
 
 
 @final
 class BatchLoader:
-    """The batches of a corpus, epoch after epoch, ready to go on where a killed run stopped.
+    """A resumable loader of the batches of a corpus, over several epochs.
 
     Each iteration runs from the current position to the end of the current epoch. The position
-    counts batches handed out, not those that a thread prepares ahead; with the last batch of an
-    epoch it is the start of the next one. So ``iter`` may be called any number of times without
-    a batch being lost, and a state saved after any batch continues with the very next one.
+    counts batches that have been returned, not those prepared ahead by a thread; after the last
+    batch of an epoch it is the start of the next epoch. ``iter`` can therefore be called any number
+    of times without losing a batch, and a state saved after any batch continues with the next one.
 
-    Has what Lightning asks of a resumable loader: ``len``, ``state_dict``, ``load_state_dict``,
-    and a ``sampler`` with ``set_epoch``. It needs the last as well: from a checkpoint taken between
-    two epochs it does not load the state of the loader, but announces the epoch that begins.
+    It implements Lightning's interface of a resumable loader: ``len``, ``state_dict``,
+    ``load_state_dict``, and a ``sampler`` with ``set_epoch``. The last is needed because Lightning
+    does not load the loader's state from a checkpoint taken between two epochs, but sets the epoch.
 
     Args:
-        corpus: where the pairs are.
-        buckets: which of them form a batch.
-        pin_memory: put batches into page-locked memory, for a GPU to fetch.
+        corpus: the sentence pairs.
+        buckets: assignment of pairs to batches.
+        pin_memory: copy batches to pinned memory, for transfer to a GPU.
     """
 
     def __init__(self, corpus: IndexedCorpus, buckets: BucketBatches, pin_memory: bool = False):
@@ -177,7 +177,7 @@ class BatchLoader:
         self._started = False
 
     def __len__(self) -> int:
-        """Number of batches of a whole epoch."""
+        """Number of batches of a complete epoch."""
         return len(self._buckets)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -189,8 +189,8 @@ class BatchLoader:
         def prepare(count: int) -> None:
             ahead.extend(worker.submit(self._prepare, schedule[i]) for i in islice(rest, count))
 
-        # An iterator dropped half-way runs the `finally` too: its thread ends with the batch at
-        # hand.
+        # An iterator that is dropped early also runs `finally`; its thread ends after the current
+        # batch.
         try:
             prepare(_PREFETCH)
             position = self._position
@@ -207,37 +207,37 @@ class BatchLoader:
 
     @property
     def sampler(self) -> BatchLoader:
-        """The loader, being its own sampler."""
+        """The loader itself, which acts as its own sampler."""
         return self
 
     @property
     def batch_sampler(self) -> BatchLoader:
-        """The loader, which Lightning asks for when it has a sampler."""
+        """The loader itself, required by Lightning because it has a sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Start at an epoch, if no batch has been handed out and no state loaded yet.
+        """Start at an epoch, if no batch has been returned and no state loaded yet.
 
-        Later the loader counts by itself: trainers count epochs in which nothing was left to do.
+        Later the loader counts epochs itself, since trainers also count epochs without batches.
         """
         if not self._started:
             self._epoch = epoch
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and number of its batches handed out so far."""
+        """Return the epoch and the number of its batches returned so far."""
         return {"epoch": self._epoch, "position": self._position}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go to a state; iterations that begin later start there.
+        """Restore a state; later iterations start from it.
 
         Raises:
-            RunError: if no epoch has that many batches, as with other data or another budget.
+            RunError: if an epoch has fewer batches, for example with other data or batch size.
         """
         epoch, position = int(state_dict["epoch"]), int(state_dict["position"])
         if epoch < 0 or not 0 <= position < len(self):
             raise RunError(
                 f"batch {position} of epoch {epoch} does not exist: an epoch has {len(self)} "
-                "batches; was the state saved with other data or another token budget?"
+                "batches; was the state saved with other data or another batch size?"
             )
         self._epoch, self._position = epoch, position
         self._started = True
@@ -249,15 +249,15 @@ class BatchLoader:
 
 @final
 class FixedBatches:
-    """The batches of a corpus, all of them and in the same order in each iteration.
+    """All batches of a corpus, in the same order in each iteration, for evaluation.
 
-    For evaluation: a :class:`BatchLoader` that was left half-way, as Lightning's sanity check
-    leaves it, would go on there.
+    In contrast, a :class:`BatchLoader` whose iteration was stopped early, for example by
+    Lightning's sanity check, would continue from there.
 
     Args:
-        corpus: where the pairs are.
-        buckets: which of them form a batch; those of epoch 0 are taken.
-        pin_memory: put batches into page-locked memory, for a GPU to fetch.
+        corpus: the sentence pairs.
+        buckets: assignment of pairs to batches; the batches of epoch 0 are used.
+        pin_memory: copy batches to pinned memory, for transfer to a GPU.
     """
 
     def __init__(self, corpus: IndexedCorpus, buckets: BucketBatches, pin_memory: bool = False):

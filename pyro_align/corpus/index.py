@@ -1,4 +1,4 @@
-"""`IndexedCorpus`: encoded sentence pairs, gathered into batches from disk without being loaded."""
+"""`IndexedCorpus`: encoded sentence pairs on disk, read in batches without loading the corpus."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from pyro_align.corpus.vocabulary import Vocabulary
 from pyro_align.errors import DataError, RunError
 
 Progress = Callable[[int], None]
-"""Told how many pairs have been read so far."""
+"""Callback that receives the number of pairs read so far."""
 
 _CHUNK = 10_000
 
 
 class Encoding(NamedTuple):
-    """What turns text into ids, and which pairs are too long.
+    """How text is encoded as ids, and which pairs are too long.
 
     Attributes:
         source: vocabulary of the source side.
         target: vocabulary of the target side.
-        max_length: most pieces a side may have, ``EOS`` counted.
-        skip_long: leave longer pairs out and count them, instead of refusing the text.
+        max_length: maximum length of a side in tokens, including ``EOS``.
+        skip_long: skip and count longer pairs instead of raising an error.
     """
 
     source: Vocabulary
@@ -50,7 +50,7 @@ class Encoding(NamedTuple):
     skip_long: bool = False
 
     def fingerprint(self, text: ParallelText) -> str:
-        """SHA-256 of the text, of all that decides its ids, and of the version of the files."""
+        """SHA-256 of the text, the encoding, and the version of the files."""
         parts = (
             FORMAT,
             text.fingerprint(),
@@ -64,18 +64,18 @@ class Encoding(NamedTuple):
 
 @final
 class IndexedCorpus:
-    """Ids of sentence pairs, in memory or on disk, where they stay: 20 bytes a pair are resident.
+    """Ids of sentence pairs in memory, or on disk with 20 bytes of memory per pair.
 
     Args:
-        ids: source, target, source, target, … ids, one after the other.
-        pairs: a row of source length, target length and line for each pair.
+        ids: concatenated ids: source, target, source, target, ….
+        pairs: source length, target length and line of each pair, one row per pair.
         skipped: see below.
 
     Attributes:
-        source_lengths: source pieces per pair with ``EOS``, int32.
-        target_lengths: target pieces per pair with ``EOS``, int32.
+        source_lengths: source length of each pair with ``EOS``, int32.
+        target_lengths: target length of each pair with ``EOS``, int32.
         lines: 1-based line of each pair in its text, int32.
-        skipped: number of pairs left out for being too long.
+        skipped: number of pairs skipped as too long.
     """
 
     def __init__(self, ids: IdArray | IdFile, pairs: NDArray[np.int32], skipped: int = 0):
@@ -92,7 +92,7 @@ class IndexedCorpus:
     def from_ids(
         cls, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
     ) -> IndexedCorpus:
-        """An index in memory, from ids that already end in ``EOS``."""
+        """Create an index in memory from ids that already end in ``EOS``."""
         ids, pairs = _pack(sources, targets, range(1, len(sources) + 1))
         return cls(IdArray(ids), pairs)
 
@@ -108,33 +108,33 @@ class IndexedCorpus:
         skip_long: bool = False,
         progress: Progress | None = None,
     ) -> IndexedCorpus:
-        """Encode a text into ``directory``, which appears only when it is whole.
+        """Encode a text into ``directory``, which is created atomically.
 
         Args:
-            text: the sentence pairs, read twice and never held.
+            text: the sentence pairs, read twice and never held in memory.
             source_vocabulary: vocabulary of the source side.
             target_vocabulary: vocabulary of the target side.
-            directory: folder to make; its parents are made too.
-            max_length: most pieces a side may have, ``EOS`` counted.
-            skip_long: leave longer pairs out and count them, instead of refusing the text.
-            progress: called now and then with the number of pairs read.
+            directory: folder to create, including its parents.
+            max_length: maximum length of a side in tokens, including ``EOS``.
+            skip_long: skip and count longer pairs instead of raising an error.
+            progress: called from time to time with the number of pairs read.
 
         Raises:
-            DataError: for text that cannot be used, a pair that is too long, or if none is left.
-            RunError: if ``directory`` is in the way or cannot be written.
+            DataError: for invalid text, a pair that is too long, or if no pairs remain.
+            RunError: if ``directory`` exists or cannot be written.
         """
         if directory.exists():
-            raise RunError(f"{directory} is in the way: delete it, or build the index elsewhere")
+            raise RunError(f"{directory} exists: delete it, or build the index in another folder")
         encoding = Encoding(source_vocabulary, target_vocabulary, max_length, skip_long)
         _write(text, encoding, directory, encoding.fingerprint(text), progress)
         return cls.open(directory)
 
     @classmethod
     def open(cls, directory: Path) -> IndexedCorpus:
-        """Open an index that was built before.
+        """Open an existing index.
 
         Raises:
-            RunError: if it is missing, damaged, cut off, or of another version.
+            RunError: if it is missing, damaged, truncated, or of another version.
         """
         return cls._open(directory, read_header(directory))
 
@@ -155,14 +155,14 @@ class IndexedCorpus:
         skip_long: bool = False,
         progress: Progress | None = None,
     ) -> IndexedCorpus:
-        """Open the index of this very text, vocabularies and length in ``cache``, or build it.
+        """Open the index of a text, its vocabularies and maximum length in ``cache``, or build it.
 
-        Arguments are those of :meth:`build`, but for ``cache``, a folder for any number of
-        indices. Processes that call it at once and find none build one each, of which one stays.
-        An index that is damaged, or that of another text, is built anew.
+        Arguments are those of :meth:`build`, except ``cache``, a folder for any number of indices.
+        If several processes find no index at the same time, each builds one and one of them is
+        kept. A damaged index, or the index of another text, is rebuilt.
 
         Raises:
-            DataError: as :meth:`build`.
+            DataError: as for :meth:`build`.
             RunError: if the index cannot be written.
         """
         encoding = Encoding(source_vocabulary, target_vocabulary, max_length, skip_long)
@@ -179,7 +179,7 @@ class IndexedCorpus:
         return len(self._starts)
 
     def batch(self, indices: ArrayLike) -> Batch:
-        """Gather pairs, in the order given, into a padded batch.
+        """Return a padded batch of pairs, in the order given.
 
         Args:
             indices: 0-based positions of pairs, at least one.
@@ -198,7 +198,7 @@ class IndexedCorpus:
             source_lengths=torch.from_numpy(lengths[:, 0].astype(np.int64)),
             target_lengths=torch.from_numpy(lengths[:, 1].astype(np.int64)),
             indices=torch.from_numpy(rows),
-            # No draw of torch's generator: loading may be ahead of training, or another process.
+            # Do not use torch's generator: loading may run ahead, or in another process.
             noise=Noise(zlib.crc32(rows.tobytes())),
         )
 
@@ -232,14 +232,14 @@ def _write(
             if not writer.pairs:
                 raise DataError(
                     f"each of the {read} pairs has a side of more than {encoding.max_length} "
-                    "pieces: raise max_length",
+                    "tokens: increase max_length",
                     text.source_path,
                 )
             writer.finish(fingerprint, skipped=read - writer.pairs, replace=replace)
     except OSError as error:
         raise RunError(
-            f"cannot write the index {directory}: {error.strerror or error}; make room, or set "
-            "PYRO_ALIGN_CACHE to a folder elsewhere"
+            f"cannot write the index {directory}: {error.strerror or error}; free disk space, or "
+            "set PYRO_ALIGN_CACHE to another folder"
         ) from error
 
 
@@ -256,8 +256,8 @@ def _encode(
             is_source = len(source) > encoding.max_length
             raise DataError(
                 f"the {'source' if is_source else 'target'} sentence has "
-                f"{len(source if is_source else target)} pieces, more than max_length = "
-                f"{encoding.max_length}: shorten it, raise max_length, or leave such pairs out "
+                f"{len(source if is_source else target)} tokens, more than max_length = "
+                f"{encoding.max_length}: shorten it, increase max_length, or skip long pairs "
                 "with skip_long",
                 text.source_path if is_source else text.target_path,
                 pair.line,

@@ -1,8 +1,8 @@
-"""The files of an index: written beside and renamed as a whole, checked when they are opened.
+"""The files of an index: written atomically as a folder, and checked when they are opened.
 
-A folder with ``ids.bin`` (per pair the source, then the target ids), ``pairs.bin`` (per pair three
-int32: source length, target length, line) and ``index.json``, which has a digest of all three;
-numbers are little-endian.
+The folder contains ``ids.bin`` (for each pair the source ids, then the target ids), ``pairs.bin``
+(for each pair three int32: source length, target length, line) and ``index.json`` with a digest of
+all three. Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ FORMAT = 2
 """Version of the files."""
 
 _ABANDONED = 3600.0
-"""Seconds without a write after which a half-built index counts as left over from a kill."""
+"""Seconds without a write after which an incomplete index is considered abandoned."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What ``index.json`` says.
+    """Content of ``index.json``.
 
     Attributes:
         format: version of the files.
-        fingerprint: of the text and of what encoded it.
+        fingerprint: fingerprint of text and encoding.
         pairs: number of pairs.
-        skipped: number of pairs left out for being too long.
+        skipped: number of pairs skipped as too long.
         ids: number of ids, both sides together.
         dtype: NumPy's name of the type of the ids.
-        sha256: digest of the two other files and of the values above.
+        sha256: digest of the two other files and the values above.
     """
 
     format: int
@@ -57,7 +57,7 @@ class Header:
     sha256: str = ""
 
     def sealed(self, directory: Path) -> Header:
-        """The same header with the digest of the files in a folder."""
+        """Return the header with the digest of the files in a folder."""
         digest = hashlib.sha256(repr(dataclasses.replace(self, sha256="")).encode())
         for name in ("ids.bin", "pairs.bin"):
             with (directory / name).open("rb") as file:
@@ -67,13 +67,13 @@ class Header:
 
 @final
 class IndexWriter:
-    """Context manager that writes an index beside ``directory`` and renames it at :meth:`finish`.
+    """Context manager that writes an index to a temporary folder, renamed by :meth:`finish`.
 
-    Without :meth:`finish`, as after an error, nothing remains.
+    If :meth:`finish` is not called, for example after an error, the temporary folder is deleted.
 
     Args:
-        directory: the folder to make; its parents are made too.
-        vocabulary_size: the larger of the two vocabularies, which decides the type of the ids.
+        directory: the folder to create, including its parents.
+        vocabulary_size: size of the larger vocabulary, which determines the type of the ids.
 
     Attributes:
         pairs: number of pairs written.
@@ -101,7 +101,7 @@ class IndexWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            with self._id_file, self._pair_file:  # closed both, even if one has no room to flush
+            with self._id_file, self._pair_file:  # close both, even if flushing one fails
                 pass
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -110,8 +110,8 @@ class IndexWriter:
         """Append pairs.
 
         Args:
-            ids: source, target, source, target, … ids, one after the other.
-            pairs: a row of source length, target length and line for each pair.
+            ids: concatenated ids: source, target, source, target, ….
+            pairs: source length, target length and line of each pair, one row per pair.
         """
         self._id_file.write(ids.astype(self._dtype).tobytes())
         self._pair_file.write(pairs.astype("<i4").tobytes())
@@ -119,17 +119,17 @@ class IndexWriter:
         self.pairs += len(pairs)
 
     def finish(self, fingerprint: str, skipped: int, *, replace: bool = False) -> None:
-        """Make the index appear at its place.
+        """Move the index to its final location.
 
-        If another process has put the same there meanwhile, that one stays.
+        If another process has created the same index meanwhile, that one is kept.
 
         Args:
-            fingerprint: of the text and of what encoded it.
-            skipped: number of pairs left out for being too long.
-            replace: replace an index that is there and is damaged or another one.
+            fingerprint: fingerprint of text and encoding.
+            skipped: number of pairs skipped as too long.
+            replace: replace an existing index that is damaged or different.
 
         Raises:
-            OSError: if something else is there and is not replaced.
+            OSError: if something else is there and ``replace`` is False.
         """
         header = Header(FORMAT, fingerprint, self.pairs, skipped, self._ids, self._dtype.str)
         for file in (self._id_file, self._pair_file):
@@ -152,7 +152,7 @@ class IndexWriter:
 
 
 def read_header(directory: Path) -> Header:
-    """The header of an index, whose files are checked against its digest.
+    """Read the header of an index and check the files against its digest.
 
     Raises:
         RunError: if a file is missing or damaged, or they are of another version.
@@ -163,7 +163,7 @@ def read_header(directory: Path) -> Header:
     except (OSError, ValueError, TypeError) as error:
         raise damaged(directory, f"{path.name} cannot be read ({error})") from error
     if header.format != FORMAT:
-        raise damaged(directory, f"it has format {header.format}, this version reads {FORMAT}")
+        raise damaged(directory, f"it has format {header.format}, but this version reads {FORMAT}")
     try:
         sealed = header.sealed(directory)
     except OSError as error:
@@ -175,23 +175,23 @@ def read_header(directory: Path) -> Header:
 
 @final
 class IdArray:
-    """The ids of an index in memory."""
+    """Ids of an index in memory."""
 
     def __init__(self, ids: NDArray[Any]):
         self._ids = ids
 
     def read(self, starts: NDArray[np.int64], counts: NDArray[np.int32]) -> NDArray[Any]:
-        """As :meth:`IdFile.read`."""
+        """See :meth:`IdFile.read`."""
         return np.concatenate([self._ids[a : a + n] for a, n in zip(starts, counts, strict=True)])
 
 
 @final
 class IdFile:
-    """The ids of an index on disk, read where they are asked for.
+    """Ids of an index on disk, read on demand.
 
-    Reads instead of a memory map: a page that is touched in a map stays resident, and the kernel
-    maps up to 2 MiB around it, so that a few shuffled batches hold the whole file. Any number of
-    threads may read.
+    This uses reads instead of a memory map: pages touched in a map stay resident, and the kernel
+    maps up to 2 MiB around each, so that after a few shuffled batches the whole file would be in
+    memory. It is thread-safe.
 
     Args:
         path: ``ids.bin``.
@@ -206,14 +206,14 @@ class IdFile:
         weakref.finalize(self, self._file.close)
 
     def read(self, starts: NDArray[np.int64], counts: NDArray[np.int32]) -> NDArray[Any]:
-        """Stretches of ids, joined.
+        """Read ranges of ids and concatenate them.
 
         Args:
-            starts: where each stretch begins.
-            counts: number of ids in each.
+            starts: start of each range.
+            counts: number of ids in each range.
 
         Raises:
-            RunError: if the file has been cut off meanwhile.
+            RunError: if the file has been truncated meanwhile.
         """
         width = self._dtype.itemsize
         stretches = zip((starts * width).tolist(), (counts * width).tolist(), strict=True)
@@ -224,17 +224,17 @@ class IdFile:
                 parts.append(file.read(size))
         ids = np.frombuffer(b"".join(parts), self._dtype)
         if len(ids) != counts.sum():
-            raise damaged(self._path.parent, f"{self._path.name} was cut off while in use")
+            raise damaged(self._path.parent, f"{self._path.name} was truncated while in use")
         return ids
 
 
 def read_table(path: Path) -> NDArray[np.int32]:
-    """The rows of ``pairs.bin``."""
+    """Rows of ``pairs.bin``."""
     return np.fromfile(path, "<i4").reshape(-1, 3)
 
 
 def damaged(directory: Path, reason: str) -> RunError:
-    """The error for an index that cannot be used."""
+    """Return the error for a damaged index."""
     return RunError(
         f"the index {directory} cannot be used: {reason}. Delete the folder; it is rebuilt from "
         "the text"
@@ -245,7 +245,7 @@ def _remove_abandoned(directory: Path) -> None:
     for partial in directory.parent.glob(f".{directory.name}.*"):
         try:
             written = max(file.stat().st_mtime for file in [partial, *partial.iterdir()])
-        except OSError:  # removed meanwhile by the process it belongs to
+        except OSError:  # removed meanwhile by its own process
             continue
         if time.time() - written > _ABANDONED:
             shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Lines of text from a plain or compressed file, strict about what is a line and what is UTF-8."""
+"""Read lines of text from plain or compressed files, with strict rules for lines and UTF-8."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_lines(source: Path | BinaryIO, name: Path | None = None) -> Iterator[str]:
-    r"""Stream the lines of a UTF-8 file without their ends; empty lines are kept.
+    r"""Stream the lines of a UTF-8 file without line ends; empty lines are kept.
 
-    Only ``\n`` ends a line (a ``\r`` before it is dropped): U+2028, form feeds and the like are
-    characters, so that line ``n`` here is line ``n`` for ``wc``, ``sed`` and ``paste``. A byte
-    order mark at the start is dropped.
+    Only ``\n`` ends a line, and a ``\r`` before it is removed. U+2028, form feeds and others are
+    ordinary characters, so that line numbers agree with ``wc``, ``sed`` and ``paste``. A byte order
+    mark at the start is removed.
 
     Args:
-        source: a file, or an open binary stream such as ``sys.stdin.buffer``. Content that is
-            compressed with gzip, xz or bzip2 is decompressed, whatever the file is called.
-        name: the file to name in errors; None for ``source``, if that is a file.
+        source: a file, or an open binary stream such as ``sys.stdin.buffer``. Content compressed
+            with gzip, xz or bzip2 is decompressed, regardless of the file's name.
+        name: file name for error messages; None for ``source``, if that is a file.
 
     Raises:
-        DataError: if the file is missing or unreadable, its compressed content is damaged, it is
-            in another format, or a line is not UTF-8.
+        DataError: if the file is missing or unreadable, its compressed content is damaged, its
+            format is not supported, or a line is not UTF-8.
     """
     if not isinstance(source, Path):
         yield from _decoded(source, name)
@@ -44,17 +44,17 @@ def read_lines(source: Path | BinaryIO, name: Path | None = None) -> Iterator[st
 
 
 def check_rereadable(path: Path) -> None:
-    """Refuse a file that is missing, or can be read only once.
+    """Check that a file exists and can be read more than once.
 
     Raises:
-        DataError: saying which.
+        DataError: if it does not, or is a pipe or device.
     """
     if not path.exists():
         raise DataError("no such file", path)
     if not path.is_file() and not path.is_dir():
         raise DataError(
-            "a pipe or device, which can be read only once, and this text is read several times: "
-            "write it to a file first (which may be compressed with gzip, xz or bzip2)",
+            "a pipe or device can be read only once, but this text is read several times: write it "
+            "to a file first (optionally compressed with gzip, xz or bzip2)",
             path,
         )
 
@@ -79,7 +79,7 @@ def _decoded(raw: IO[bytes], path: Path | None) -> Iterator[str]:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise DataError(
-                f"{compression} data damaged or cut off after line {number} ({error}); copy the "
+                f"{compression} data damaged or truncated after line {number} ({error}); copy the "
                 "file again",
                 path,
                 number + 1,

@@ -1,18 +1,18 @@
 """Word alignments in files: Pharaoh, TALP, NAACL and JSON lines.
 
-=========  =================================================  =====  =========================
-format     links 0-0 and 2-1, the second only possible        from   lines
-=========  =================================================  =====  =========================
-pharaoh    ``0-0 2?1`` (or ``2p1``)                           0      one a sentence pair
-talp       ``1-1 3p2``                                        1      one a sentence pair
-naacl      ``7 1 1 S`` and ``7 3 2 P``, in sentence pair 7    1      one a link
-jsonl      ``{"links": [[0, 0]], "possible": [[2, 1]]}``      0      one a sentence pair
-=========  =================================================  =====  =========================
+=========  =================================================  =====  ======================
+format     links 0-0 and 2-1, the second only possible        base   lines
+=========  =================================================  =====  ======================
+pharaoh    ``0-0 2?1`` (or ``2p1``)                           0      one per sentence pair
+talp       ``1-1 3p2``                                        1      one per sentence pair
+naacl      ``7 1 1 S`` and ``7 3 2 P``, in sentence pair 7    1      one per link
+jsonl      ``{"links": [[0, 0]], "possible": [[2, 1]]}``      0      one per sentence pair
+=========  =================================================  =====  ======================
 
-The source position always comes first. TALP is what the test sets of Zenkel et al. 2019
-(github.com/lilt/alignment-scripts) use; NAACL is the format of the shared task of Mihalcea &
-Pedersen 2003, whose links may also end in a confidence. A Pharaoh link may carry a probability
-(``0-0:0.93``), which is not read.
+The source position always comes first. TALP is the format of the test sets of Zenkel et al. 2019
+(github.com/lilt/alignment-scripts); NAACL is the format of the shared task of Mihalcea & Pedersen
+2003, whose links may also end in a confidence. A Pharaoh link may have a probability
+(``0-0:0.93``), which is ignored.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _NAACL = re.compile(r"\s*([0-9]+)\s+([0-9]+)\s+([0-9]+)(?:\s+([SP]))?(?:\s+[0-9.
 
 @dataclass(frozen=True)
 class GoldLinks:
-    """Links an annotator gave to one sentence pair.
+    """Gold links of a sentence pair.
 
     Attributes:
-        sure: links that every alignment should hold.
-        possible: links that an alignment may hold; the sure ones are always among them.
+        sure: links that every alignment should contain.
+        possible: links that an alignment may contain, including the sure ones.
     """
 
     sure: frozenset[Link]
@@ -56,12 +56,12 @@ class GoldLinks:
 
 
 def parse_links(line: str, path: Path | None = None, number: int | None = None) -> GoldLinks:
-    """Read one Pharaoh line; an empty one has no links, and probabilities (``0-0:0.9``) are left.
+    """Parse a Pharaoh line; an empty line has no links, and probabilities are ignored.
 
     Args:
-        line: links between white space: ``i-j`` is sure, ``ipj`` or ``i?j`` only possible.
-        path: the file to name in an error.
-        number: the line number to name in an error.
+        line: links separated by white space: ``i-j`` is sure, ``ipj`` or ``i?j`` is possible.
+        path: file name for error messages.
+        number: line number for error messages.
 
     Raises:
         DataError: if something is not a link.
@@ -72,8 +72,8 @@ def parse_links(line: str, path: Path | None = None, number: int | None = None) 
         match = _LINK.fullmatch(word)
         if match is None:
             raise DataError(
-                f"{word!r} is not a link: expected 0-based word positions as in 3-4 (sure) or "
-                "3?4 (possible), source first",
+                f"{word!r} is not a link: expected word positions from 0, source first, as in 3-4 "
+                "(sure) or 3?4 (possible)",
                 path,
                 number,
             )
@@ -83,7 +83,7 @@ def parse_links(line: str, path: Path | None = None, number: int | None = None) 
 
 
 def format_links(links: Iterable[Link] | GoldLinks) -> str:
-    """Print links as a Pharaoh line, in order of source, then target position."""
+    """Format links as a Pharaoh line, sorted by source, then target position."""
     if not isinstance(links, GoldLinks):
         links = GoldLinks(frozenset(links))
     return " ".join(
@@ -100,18 +100,18 @@ def check_links(
     number: int | None = None,
     remedy: str = "positions count from 0, source first",
 ) -> None:
-    """Refuse links that point outside their sentences.
+    """Check that links are within their sentences.
 
     Args:
         links: the links.
         source_length: number of source words.
         target_length: number of target words.
-        path: the file to name in an error.
-        number: the line number to name in an error.
-        remedy: what to do then.
+        path: file name for error messages.
+        number: line number for error messages.
+        remedy: how to fix it, for error messages.
 
     Raises:
-        DataError: naming the first such link.
+        DataError: naming the first link that is not.
     """
     for source, target in sorted(links):
         if not (0 <= source < source_length and 0 <= target < target_length):
@@ -125,19 +125,20 @@ def check_links(
 
 @final
 class LinkFile:
-    """The links of a file, one :class:`GoldLinks` a sentence pair; each iteration reads it anew.
+    """The links of a file, one :class:`GoldLinks` per sentence pair, read on each iteration.
 
     Args:
         path: the file, plain or compressed.
-        form: one of :data:`FORMATS`; or ``auto``: what the ending says (``.talp``, ``.naacl``,
-            ``.jsonl``, ``.pharaoh``), else NAACL if the first line is like ``1 1 1``, else Pharaoh.
-        sentences: how many pairs there are, which a NAACL file does not say: it has no line for
-            a pair without links. Other formats do not need it.
-        option: the command line's option for the format, to name in errors; None if it has none.
+        form: one of :data:`FORMATS`, or ``auto`` to use the file extension (``.talp``, ``.naacl``,
+            ``.jsonl``, ``.pharaoh``), otherwise NAACL if the first line is like ``1 1 1``,
+            otherwise Pharaoh.
+        sentences: number of sentence pairs; needed only for NAACL, which has no line for pairs
+            without links.
+        option: command-line option for the format, for error messages; None if there is none.
 
     Attributes:
         path: the file.
-        form: its format; ``auto`` until the first iteration begins, where that was given.
+        form: its format; if given as ``auto``, it is determined by the first iteration.
     """
 
     def __init__(
@@ -157,9 +158,9 @@ class LinkFile:
         """Stream the links.
 
         Raises:
-            DataError: for a missing or damaged file, or something that is not a link. At the end
-                of a file whose format nobody named: if no link has position 0 on either side, so
-                that positions seem to count from 1 where the format counts from 0.
+            DataError: for a missing or damaged file, or an invalid link; also at the end of a file
+                with format ``auto`` if no link has position 0 on either side although the format
+                counts from 0.
         """
         lines = read_lines(self.path)
         guessed = False
@@ -188,7 +189,7 @@ class LinkFile:
             )
 
     def read_as(self, form: str) -> str:
-        """What to do to have the file read in another format, for errors."""
+        """How to read the file in another format, for error messages."""
         rename = f"rename it to end in .{form}"
         return rename if self._option is None else f"use {self._option} {form}, or {rename}"
 
@@ -201,7 +202,7 @@ def _parse_talp(line: str, path: Path | None, number: int | None) -> GoldLinks:
 
 
 def _from_zero(links: Iterable[Link], path: Path | None, number: int | None) -> frozenset[Link]:
-    """Links that count from 1, as links that count from 0."""
+    """Convert links that count from 1 to links that count from 0."""
     shifted = frozenset((source - 1, target - 1) for source, target in links)
     if any(position < 0 for link in shifted for position in link):
         raise DataError(
@@ -241,7 +242,7 @@ def _read_naacl(lines: Iterable[str], path: Path, sentences: int | None) -> Iter
         if match is None or match[1].strip("0") == "":
             raise DataError(
                 f"{line.strip()[:60]!r} is not a link: expected sentence, source and target "
-                "position, from 1, and perhaps S or P, as in 18 1 2 S",
+                "position, from 1, and optionally S or P, as in 18 1 2 S",
                 path,
                 number,
             )
@@ -253,7 +254,7 @@ def _read_naacl(lines: Iterable[str], path: Path, sentences: int | None) -> Iter
                 path,
                 number,
             )
-        if source and target:  # 0 says of a word that it has no link
+        if source and target:  # 0 marks a word without a link
             kind = possible if match[4] == "P" else sure
             kind.setdefault(sentence, set()).add((source - 1, target - 1))
     for sentence in range(1, (last if sentences is None else sentences) + 1):

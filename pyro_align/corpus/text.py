@@ -1,4 +1,4 @@
-"""Parallel text: a re-iterable stream of sentence pairs from files, checked line by line."""
+"""Parallel text: a stream of sentence pairs from files, which can be iterated repeatedly."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["ParallelText", "SentencePair", "read_lines"]
 
 @dataclass(frozen=True, slots=True)
 class SentencePair:
-    """One sentence and its translation.
+    """A sentence pair.
 
     Attributes:
-        source: source sentence, as it stands in the file.
-        target: target sentence, as it stands in the file.
-        links: gold links between 0-based words, None where none are given.
+        source: source sentence, as in the file.
+        target: target sentence, as in the file.
+        links: gold links between words, numbered from 0; None if there are none.
         line: 1-based line number.
     """
 
@@ -38,10 +38,9 @@ class SentencePair:
 
 
 class ParallelText(ABC):
-    """Sentence pairs in files. Each iteration reads them anew, in constant memory.
+    """Sentence pairs in files. Each iteration reads the files again, in constant memory.
 
-    Every line counts: nothing is skipped in silence, and a line that cannot be used is refused
-    with its number.
+    No line is skipped silently: an invalid line raises an error with its line number.
 
     Attributes:
         paths: the files.
@@ -52,17 +51,17 @@ class ParallelText(ABC):
 
     @staticmethod
     def open(paths: Sequence[Path | str]) -> ParallelText:
-        """Describe parallel text; the files are opened when it is iterated.
+        """Create parallel text from files, which are opened on iteration.
 
         Args:
-            paths: two files (source, target) with a sentence a line; or one ``.tsv`` (source,
-                target and, if there, Pharaoh links); or one ``.jsonl`` (objects with the keys
-                ``source``, ``target`` and, if there, ``links``). Each may be compressed with gzip,
+            paths: two files (source, target) with one sentence per line; or one ``.tsv`` (source,
+                target and optionally Pharaoh links); or one ``.jsonl`` (objects with the keys
+                ``source``, ``target`` and optionally ``links``). Files may be compressed with gzip,
                 xz or bzip2.
 
         Raises:
-            DataError: if the number of files or the ending is none of these, or a file is
-                missing or can be read only once.
+            DataError: if the number of files or the file extension is not one of these, or a file
+                is missing or can be read only once.
         """
         reject_string("paths", paths)
         files = [Path(path) for path in paths]
@@ -87,28 +86,28 @@ class ParallelText(ABC):
         """Stream the pairs.
 
         Raises:
-            DataError: with file and line, for text that cannot be used.
+            DataError: for invalid text; the message names file and line.
         """
 
     @property
     @abstractmethod
     def target_path(self) -> Path:
-        """The file that holds the target side."""
+        """The file with the target side."""
 
     @property
     def source_path(self) -> Path:
-        """The file that holds the source side."""
+        """The file with the source side."""
         return self.paths[0]
 
     def count(self) -> int:
-        """Number of sentence pairs, from one reading (which checks every line)."""
+        """Count the sentence pairs by reading and checking all lines."""
         return sum(1 for _ in self)
 
     def fingerprint(self) -> str:
-        """SHA-256 of what the files say.
+        """SHA-256 of the content of the files.
 
-        Equal for the same pairs and links whatever holds them: plain or compressed, two files or
-        one, either line end.
+        It depends only on the pairs and links, not on compression, the number of files or line
+        ends.
         """
         digest = hashlib.sha256()
         for pair in self:
@@ -120,7 +119,7 @@ class ParallelText(ABC):
         return digest.hexdigest()
 
     def _checked(self, pairs: Iterable[SentencePair]) -> Iterator[SentencePair]:
-        """The pairs, each with words on both sides and links within them; at least one."""
+        """Yield the pairs, checking that both sides have words and that links are within range."""
         pair = None
         for pair in pairs:
             for side, sentence, path in (
@@ -138,7 +137,7 @@ class ParallelText(ABC):
                 check_links(pair.links, source, target, self.paths[-1], pair.line)
             yield pair
         if pair is None:
-            raise DataError("the corpus is empty: no line in it", self.source_path)
+            raise DataError("the corpus is empty: it has no lines", self.source_path)
 
 
 @final
@@ -158,7 +157,7 @@ class _TwoFiles(ParallelText):
                 rest = sum(1 for _ in (targets if source is None else sources))
                 raise DataError(
                     f"ends after {line - 1} lines, but {long} has {line + rest}; both sides "
-                    "need one line for each pair",
+                    "need one line per pair",
                     short,
                     line - 1 or None,
                 )
@@ -181,7 +180,7 @@ class _OneFile(ParallelText):
     def _links(self, text: str, line: int) -> frozenset[Link]:
         links = parse_links(text, self.paths[0], line)
         if links.possible != links.sure:
-            raise self._error("possible links (3?4) belong in a file of their own", line)
+            raise self._error("possible links (3?4) must be in a separate file", line)
         return links.sure
 
     def _error(self, message: str, line: int) -> DataError:
@@ -194,7 +193,7 @@ class _Tsv(_OneFile):
         columns = text.split("\t")
         if len(columns) not in (2, 3):
             raise self._error(
-                "expected source, target and perhaps Pharaoh links between tabs, got "
+                "expected source, target and optionally Pharaoh links, separated by tabs, got "
                 f"{len(columns)} column{'s' * (len(columns) > 1)}",
                 line,
             )
@@ -226,7 +225,7 @@ class _Jsonl(_OneFile):
     def _sentence(self, record: dict[str, object], key: str, line: int) -> str:
         if key not in record:
             present = ", ".join(map(repr, record)) or "none"
-            raise self._error(f"key {key!r} is missing; there are: {present}", line)
+            raise self._error(f"key {key!r} is missing; present: {present}", line)
         value = record[key]
         if not isinstance(value, str):
             raise self._error(f"{key!r} must be a string, got {json.dumps(value)[:60]}", line)
@@ -234,7 +233,7 @@ class _Jsonl(_OneFile):
             value.encode()
         except UnicodeEncodeError as error:
             raise self._error(
-                f"{key!r} holds half a surrogate pair at character {error.start + 1}; write the "
+                f"{key!r} contains half a surrogate pair at character {error.start + 1}; write the "
                 "character itself or both halves",
                 line,
             ) from None

@@ -1,4 +1,4 @@
-"""`Vocabulary`: a sentencepiece model with this package's ids and its idea of a word."""
+"""`Vocabulary`: a sentencepiece model with this package's special ids and definition of words."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from pyro_align.errors import ConfigError, DataError, reject_string
 from pyro_align.files import atomic_write
 
 _SAMPLE = 1_000_000
-"""Sentences that training looks at, drawn evenly from larger corpora: more of them change few
-pieces and cost memory."""
+"""Maximum number of sentences for training, drawn evenly from larger corpora. More sentences change
+few pieces and cost memory."""
 
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 """Numbers of the fields of a sentencepiece model (``sentencepiece_model.proto``)."""
 
 _THREADS = 4
-"""Fixed, since sentencepiece adds floats up in an order that depends on it."""
+"""Fixed number of threads, since the order of sentencepiece's float sums depends on it."""
 
 
 class VocabularySizeError(ConfigError):
     """A vocabulary that is too small for the characters of its text.
 
     Args:
-        size: the size that was asked for.
-        least: the smallest size that holds every character.
-        text: what to call the text.
-        key: what to call the size.
+        size: the requested size.
+        least: the smallest size that covers every character.
+        text: name of the text in the message.
+        key: name of the size setting in the message.
     """
 
     def __init__(self, size: int, least: int, text: str = "text", key: str = "the size"):
         super().__init__(
-            f"a vocabulary of {size} pieces cannot hold every character of the {text}: set {key} "
+            f"a vocabulary of {size} pieces cannot cover every character of the {text}: set {key} "
             f"to {least} or more"
         )
         self.least = least
@@ -51,21 +51,20 @@ class VocabularySizeError(ConfigError):
 
 @final
 class Vocabulary:
-    """Splits text into pieces with ids, and joins them again.
+    """A subword vocabulary that encodes text as ids and decodes ids to text.
 
-    A sentence is encoded word by word, a word being what :func:`split_words` gives. sentencepiece
-    itself never lets a piece cross a space, so for models trained here the ids are those of the
-    whole sentence (but where the text holds ``▁``, its own mark for a space); doing it by word
-    makes the map from pieces to words (:meth:`words`) right by construction, whatever
-    normalisation a given model applies: a word that it turns into two, or into nothing, keeps
-    its place.
+    A sentence is encoded word by word, where :func:`split_words` defines the words. Pieces of
+    sentencepiece never cross a space, so for models trained by this class the ids are the same as
+    for the whole sentence (except if the text contains ``▁``, sentencepiece's mark for a space).
+    Encoding by word makes the map from pieces to words (:meth:`words`) correct by construction for
+    any normalisation of a given model, even if it splits or deletes a word.
 
     Args:
         model: a serialised sentencepiece model with the ids ``PAD, UNK, BOS, EOS = 0, 1, 2, 3``.
-        path: where it came from, to name in errors.
+        path: its file, for error messages.
 
     Raises:
-        DataError: if it is damaged, has other ids, or loses the spaces between words.
+        DataError: if the model is damaged, has other ids, or loses the spaces between words.
     """
 
     def __init__(self, model: bytes, path: Path | None = None):
@@ -81,23 +80,23 @@ class Vocabulary:
         *,
         sample: int = _SAMPLE,
     ) -> Vocabulary:
-        """Train on sentences; the same sentences give the same vocabulary.
+        """Train a vocabulary on sentences; the same sentences give the same vocabulary.
 
         Args:
             sentences: training text, streamed once.
-            size: most pieces, the four special ones counted. A text that does not yield that many
-                gives a smaller vocabulary.
-            kind: which algorithm.
-            sample: number of sentences drawn from a text that has more.
+            size: maximum number of pieces, including the four special ones. A text that yields
+                fewer pieces gives a smaller vocabulary.
+            kind: the algorithm, ``bpe`` or ``unigram``.
+            sample: maximum number of sentences to train on, drawn evenly.
 
         Raises:
-            VocabularySizeError: if a vocabulary of that size cannot hold every character of the
-                text; it names the smallest size that can.
+            VocabularySizeError: if a vocabulary of this size cannot cover every character of the
+                text; the message gives the smallest size that can.
             ConfigError: if ``kind`` is not known.
             DataError: if there is no text.
         """
         if kind not in ("bpe", "unigram"):
-            raise ConfigError(f"vocabulary kind {kind!r} is not known: take 'bpe' or 'unigram'")
+            raise ConfigError(f"unknown vocabulary kind {kind!r}: use 'bpe' or 'unigram'")
         reject_string("sentences", sentences)
         stream = _Stream(sentences)
         writer = io.BytesIO()
@@ -113,8 +112,8 @@ class Vocabulary:
                 eos_id=EOS,
                 character_coverage=1.0,
                 # The default, nmt_nfkc, rewrites the text ("½" to "1⁄2", "…" to "..."), which
-                # would change what perplexity and BLEU are measured on, and can turn a word into
-                # none. Only white space is made even, by splitting into words.
+                # would change the text for perplexity and BLEU, and can delete a word. Only white
+                # space is normalised, by splitting into words.
                 normalization_rule_name="identity",
                 hard_vocab_limit=False,
                 input_sentence_size=sample,
@@ -133,8 +132,8 @@ class Vocabulary:
         """Read a sentencepiece ``.model`` file.
 
         Raises:
-            DataError: if it is missing, damaged, numbers its special pieces otherwise, or loses
-                the spaces between words.
+            DataError: if it is missing, damaged, has other ids for special pieces, or loses the
+                spaces between words.
         """
         try:
             model = path.read_bytes()
@@ -159,11 +158,11 @@ class Vocabulary:
         return hashlib.sha256(self._model).hexdigest()
 
     def encode(self, text: str, add_eos: bool = True) -> list[int]:
-        """Ids of a sentence, :data:`EOS` at the end unless told otherwise."""
+        """Encode a sentence as ids, by default ending in :data:`EOS`."""
         return self.encode_all([text], add_eos)[0]
 
     def encode_all(self, texts: Sequence[str], add_eos: bool = True) -> list[list[int]]:
-        """Ids of each sentence; many at once are much faster than one by one."""
+        """Encode many sentences, which is much faster than one by one."""
         reject_string("texts", texts)
         sentences = [split_words(text) for text in texts]
         distinct = list(dict.fromkeys(chain.from_iterable(sentences)))
@@ -175,11 +174,11 @@ class Vocabulary:
         ]
 
     def words(self, text: str) -> tuple[list[int], list[int]]:
-        """Ids of a sentence and, for each of them, the 0-based word it is part of.
+        """Encode a sentence, and return the 0-based word of every id.
 
         Returns:
-            The ids as :meth:`encode` gives them, and as many positions in ``split_words(text)``;
-            that of :data:`EOS`, which is part of no word, is −1.
+            The ids, as from :meth:`encode`, and for each id its word position in
+            ``split_words(text)``, −1 for :data:`EOS`.
         """
         by_word = self.encode_all(split_words(text), add_eos=False)
         ids = list(chain.from_iterable(by_word))
@@ -187,29 +186,29 @@ class Vocabulary:
         return [*ids, EOS], [*index, -1]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of the ids without padding, ``BOS`` and ``EOS``; an unknown piece reads ``⁇``."""
+        """Decode ids to text, without padding, ``BOS`` and ``EOS``; unknown pieces become ``⁇``."""
         kept = [int(piece) for piece in ids if piece not in (PAD, BOS, EOS)]
         return str(self._processor.decode(kept)).strip(" ") if kept else ""
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """The piece of each id, special ones by their names such as ``</s>``."""
+        """Return the piece of each id, and names such as ``</s>`` for special ids."""
         return [str(self._processor.id_to_piece(int(piece))) for piece in ids]
 
     def is_unknown(self, ids: Iterable[int]) -> bool:
-        """Whether a sentence has nothing that the vocabulary knows.
+        """Whether all pieces of a sentence are unknown.
 
-        A word's bare start mark ``▁``, which every word of every language has, is not knowledge.
+        The start mark ``▁`` of a word is ignored, since every word has it.
         """
         blank = self._processor.piece_to_id("▁")
         return not any(piece not in (PAD, UNK, BOS, EOS, blank) for piece in ids)
 
 
 class _Stream:
-    """Sentences with even spaces, which remembers what sentencepiece would swallow.
+    """Sentences with normalised spaces; records errors that sentencepiece would hide.
 
     Attributes:
-        error: what reading the sentences raised.
-        words: number of words that came by.
+        error: exception raised while reading the sentences.
+        words: number of words read.
     """
 
     def __init__(self, sentences: Iterable[str]):
@@ -230,7 +229,7 @@ class _Stream:
 
 def _training_error(error: RuntimeError, size: int, words: int) -> Exception:
     if words == 0:
-        return DataError("no text to train a vocabulary on")
+        return DataError("there is no text to train a vocabulary on")
     if match := re.search(r"required_chars\. \d+ vs (\d+)", str(error)):
         return VocabularySizeError(size, int(match[1]))
     return error
@@ -240,7 +239,7 @@ def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcess
     processor = sentencepiece.SentencePieceProcessor()
     if not _is_whole(model) or not processor.load_from_serialized_proto(model):
         raise DataError(
-            "not a sentencepiece model, or cut off; copy it anew or train another", path
+            "not a sentencepiece model, or truncated; copy it again or train another", path
         )
     ids = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
     if ids != (PAD, UNK, BOS, EOS):
@@ -252,8 +251,8 @@ def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcess
         )
     if not _keeps_spaces(processor):
         raise DataError(
-            "loses the spaces between words, since words are encoded one by one and it was trained "
-            "with --add_dummy_prefix=false; train with --add_dummy_prefix=true, the default",
+            "loses the spaces between words, since it was trained with --add_dummy_prefix=false "
+            "and words are encoded one by one; train with --add_dummy_prefix=true, the default",
             path,
         )
     return processor
@@ -262,7 +261,7 @@ def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcess
 def _is_whole(model: bytes) -> bool:
     """Whether the bytes are a sentencepiece model with all its parts.
 
-    The processor reads a file that is cut off between two pieces as a smaller vocabulary; the
+    The processor reads a file that is truncated between two pieces as a smaller vocabulary; the
     normaliser, which is written after the pieces, is then missing.
     """
     # Not `sentencepiece_model_pb2`, which refuses a protobuf that is older than the one it was
@@ -275,7 +274,7 @@ def _is_whole(model: bytes) -> bool:
 
 
 def _keeps_spaces(processor: sentencepiece.SentencePieceProcessor) -> bool:
-    """Whether two words that are encoded one by one are decoded with a space between."""
+    """Whether two words that are encoded separately are decoded with a space between them."""
     pieces = (
         str(processor.id_to_piece(number)).strip("▁")
         for number in range(len(processor))

@@ -1,13 +1,13 @@
-"""What a word is: the one rule for all text."""
+"""Splitting text into words."""
 
 from __future__ import annotations
 
 import re
 
 split_words = re.compile(r"\S+", re.ASCII).findall
-"""Words of a text: what stands between ASCII white space, as for awk, cut and fast_align.
+"""Split text into words at ASCII white space, like awk, cut and fast_align.
 
-ASCII white space is space, tab, newline, carriage return, form feed and vertical tab. Any other
-character is part of a word, a no-break space (U+00A0) or an ideographic space (U+3000) too, so that
-positions of words are those that other tools count. ``str.split`` would part words at them.
+ASCII white space is space, tab, newline, carriage return, form feed and vertical tab. All other
+characters, including no-break space (U+00A0) and ideographic space (U+3000), are part of a word, so
+that word positions agree with other tools. ``str.split`` would split words at them.
 """

@@ -80,22 +80,22 @@ class Evaluation:
 
     def measures(self) -> list[Measure]:
         """Return the rows of the table in order, without quantities that were not measured."""
-        means, unit = self.positions, "nats a piece"
+        means, unit = self.positions, "nats per token"
         prior = "prior" if means.latent else "attention"
         if means.estimated:
             kind, note = (
                 "perplexity",
-                "per target piece, estimated from draws; too high if anything",
+                "per target token, estimated from samples; an upper bound",
             )
         else:
             summed = ", alignments summed out" if means.latent else ""
-            kind, note = "exact perplexity", f"per target piece{summed}"
+            kind, note = "exact perplexity", f"per target token{summed}"
         found: list[tuple[str, float | None, int, str]] = [
             (kind, means.perplexity, 3, note),
             ("log evidence", means.log_evidence, 4, unit),
             ("ELBO", means.elbo, 4, unit),
             ("KL(guide ‖ prior)", means.kl, 4, unit),
-            ("KL(guide ‖ exact posterior)", means.gap, 4, f"{unit}: log evidence − ELBO"),
+            ("KL(guide ‖ exact posterior)", means.gap, 4, "log evidence − ELBO (nats/token)"),
             (f"entropy of the {prior}", means.prior_entropy, 4, unit),
             ("entropy of the exact posterior", means.posterior_entropy, 4, unit),
         ]
@@ -110,7 +110,7 @@ class Evaluation:
             )
             source = prior if name == "prior" else name
             found.append((f"AER of the {source}", rate.error_rate, 4, note))
-        found.append(("sentence pairs", self.sentences, 0, f"{means.tokens} target pieces"))
+        found.append(("sentence pairs", self.sentences, 0, f"{means.tokens} target tokens"))
         return [
             Measure(name, value, digits, note)
             for name, value, digits, note in found

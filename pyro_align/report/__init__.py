@@ -1,4 +1,4 @@
-"""A run and what it believes about a text, as one HTML page."""
+"""HTML reports about a run and its posteriors on a text."""
 
 from pyro_align.report.build import report_page, write_report
 from pyro_align.report.findings import Disagreement, certainty, disagreements

@@ -1,4 +1,4 @@
-"""The page: a run's card, its training, what stands out in its posteriors, and all of them."""
+"""Build the report: the run, its training, notable posteriors, and a view of all posteriors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pyro_align.run import Run
 from pyro_align.run_display import facts, results
 
 NAMES = {"prior": "prior", "guide": "guide", "posterior": "exact posterior"}
-"""Kinds of distributions as they are called on the page."""
+"""Labels of the kinds of distributions."""
 
 _LISTED = 8
-"""Rows of a list of sentences or tokens."""
+"""Maximum number of rows in a list of sentences or tokens."""
 
 
 def write_report(run: Run, posterior: AlignmentPosterior, path: Path) -> None:
@@ -38,11 +38,11 @@ def write_report(run: Run, posterior: AlignmentPosterior, path: Path) -> None:
 
 
 def report_page(run: Run, posterior: AlignmentPosterior) -> str:
-    """A self-contained HTML page about a run and the posteriors of a text.
+    """Return a self-contained HTML page about a run and the posteriors of a text.
 
     Args:
         run: a fitted run.
-        posterior: of at least one sentence pair, by this run.
+        posterior: posteriors of this run for at least one sentence pair.
 
     Raises:
         RunError: if a file of the run is damaged.
@@ -51,13 +51,13 @@ def report_page(run: Run, posterior: AlignmentPosterior) -> str:
     parts = [
         "<h2>The run</h2>",
         f'<div class="columns">{_table(facts(run))}<div>'
-        f"{_table(results(run), 'Results of its own evaluation')}"
+        f"{_table(results(run), 'Evaluation results stored in the run')}"
         f"{_table(_means(posterior), f'On this text, {len(posterior)} sentence pairs')}"
         "</div></div>",
         *_section("Training", training(run)),
         *_section("Calibration against the gold links", _calibration(posterior)),
-        "<h2>What stands out</h2>",
-        '<p class="quiet">The number of a sentence pair shows it in the view below.</p>',
+        "<h2>Notable sentence pairs</h2>",
+        '<p class="quiet">Click the number of a sentence pair to show it in the view below.</p>',
         '<div class="columns">',
         *_certain(posterior, unit),
         "</div>",
@@ -69,14 +69,14 @@ def report_page(run: Run, posterior: AlignmentPosterior) -> str:
 
 
 def _section(heading: str, parts: Sequence[str]) -> list[str]:
-    """A section with things side by side; nothing if there is none."""
+    """A section with parts side by side; empty if there are none."""
     if not parts:
         return []
     return [f"<h2>{heading}</h2>", '<div class="columns">', *parts, "</div>"]
 
 
 def _table(rows: Sequence[tuple[str, str]], caption: str = "") -> str:
-    """Names and values."""
+    """A table of names and values."""
     if not rows:
         return ""
     body = "".join(
@@ -88,7 +88,7 @@ def _table(rows: Sequence[tuple[str, str]], caption: str = "") -> str:
 
 
 def _listing(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML; the last column holds numbers."""
+    """A table whose cells are HTML and whose last column holds numbers."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns[:-1])
     body = "".join(
         f"<tr>{''.join(f'<td>{cell}</td>' for cell in row[:-1])}"
@@ -103,10 +103,10 @@ def _listing(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def _means(posterior: AlignmentPosterior) -> list[tuple[str, str]]:
-    """Means over the target tokens of the text."""
+    """Mean values over the target tokens of the text."""
     unit = posterior.units.removesuffix("s")
     tokens = sum(len(sentence.target) for sentence in posterior)
-    rows = [(f"target {posterior.units}, sentence ends counted", str(tokens))]
+    rows = [(f"target {posterior.units}, including sentence ends", str(tokens))]
     for name, label in (
         ("log_evidence", "log evidence"),
         ("elbo", "ELBO"),
@@ -119,7 +119,7 @@ def _means(posterior: AlignmentPosterior) -> list[tuple[str, str]]:
         values = [getattr(sentence, name) for sentence in posterior]
         if all(value is not None for value in values):
             mean = np.concatenate(values).mean()
-            rows.append((f"{label}, nats a {unit}", f"{mean:.4f}"))
+            rows.append((f"{label}, nats per {unit}", f"{mean:.4f}"))
     return rows
 
 
@@ -138,16 +138,16 @@ def _calibration(posterior: AlignmentPosterior) -> list[str]:
         )
         error = posterior.calibration_error(kind)
         rows.append((NAMES[kind], f"{confidence:.3f}", f"{accuracy:.3f}", f"{error:.3f}"))
-    columns = ("", "mean probability", "share right", "calibration error")
+    columns = ("", "mean probability", "accuracy", "calibration error")
     count = int(tables["prior"]["tokens"].sum())
     caption = f"Best alignments of the {count} target {posterior.units} with gold links"
     note = (
-        "Right is a best alignment that is a sure or possible link, or the source's sentence end "
-        "where a token has none. On the dashed line alignments are right as often as they are said "
-        "to be probable; below it they are too sure. The error is the mean distance from the line "
-        "over tenths of probability."
+        "The best alignment of a token is correct if it is a sure or possible link, or the "
+        "source's sentence end for a token without links. On the dashed line the accuracy equals "
+        "the probability; below it the distribution is overconfident. The calibration error is the "
+        "mean distance from the line over ten bins of probability."
     )
-    axes = Axis("probability of the best alignment", 0, 1), Axis("share that is right", 0, 1)
+    axes = Axis("probability of the best alignment", 0, 1), Axis("accuracy", 0, 1)
     return [
         f"<figure>{chart(lines, *axes, ideal=True)}</figure>",
         f'<div>{_listing(caption, columns, rows)}<p class="quiet">{note}</p></div>',
@@ -157,7 +157,7 @@ def _calibration(posterior: AlignmentPosterior) -> list[str]:
 def _certain(posterior: AlignmentPosterior, unit: str) -> Iterator[str]:
     ranked = certainty(posterior)
     most = min(_LISTED, (len(ranked) + 1) // 2)
-    columns = ("pair", "source", f"nats a {unit}")
+    columns = ("pair", "source", f"nats per {unit}")
     for caption, chosen in (
         ("Least certain sentence pairs, by mean entropy", ranked[::-1][:most]),
         ("Most certain sentence pairs, by mean entropy", ranked[:most]),
@@ -172,12 +172,12 @@ def _disagreeing(posterior: AlignmentPosterior, unit: str) -> Iterator[str]:
     if len(posterior.kinds) < 2:
         return
     before, after = "prior", posterior.kinds[-1]
-    columns = ("pair", f"target {unit}", f"{before} says", f"{NAMES[after]} says", "distance")
+    columns = ("pair", f"target {unit}", f"best by {before}", f"best by {NAMES[after]}", "distance")
     rows = [
         _disagreement(posterior, found, before, after)
         for found in disagreements(posterior, before, after, most=2 * _LISTED)
     ]
-    caption = f"Largest disagreements of {before} and {NAMES[after]}, by total variation"
+    caption = f"Largest disagreements between {before} and {NAMES[after]}, by total variation"
     yield _listing(caption, columns, rows)
 
 

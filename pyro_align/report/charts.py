@@ -1,4 +1,4 @@
-"""Line charts as inline SVG, in the colours of the page they stand in."""
+"""Line charts as inline SVG, in the colours of the surrounding page."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from html import escape
 _WIDTH, _HEIGHT = 440, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 122, 26, 44
 _APART = 15
-"""Least distance of two labels."""
+"""Minimum distance between two labels."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line with its name at its end.
+    """A line with a label at its end.
 
     Attributes:
-        label: its name.
-        points: x and y.
-        dots: mark the points.
+        label: label of the line.
+        points: x and y coordinates.
+        dots: whether to mark the points.
     """
 
     label: str
@@ -30,13 +30,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values.
+    """An axis with a range of values.
 
     Attributes:
-        label: what they are, with their unit.
-        low: the least.
-        high: the greatest.
-        logarithmic: whether ratios are as wide as each other, not differences.
+        label: label with the unit.
+        low: minimum.
+        high: maximum.
+        logarithmic: whether the scale is logarithmic.
     """
 
     label: str
@@ -46,20 +46,20 @@ class Axis:
 
     @classmethod
     def around(cls, label: str, values: Sequence[float], logarithmic: bool = False) -> Axis:
-        """One that just holds some values."""
+        """Return an axis that covers some values."""
         low, high = min(values), max(values)
         if low == high:
             low, high = (low / 1.1, high * 1.1) if logarithmic else (low - 0.5, high + 0.5)
         return cls(label, low, high, logarithmic)
 
     def place(self, value: float) -> float:
-        """Where a value lies, from 0 at the least to 1 at the greatest."""
+        """Return the position of a value, from 0 at the minimum to 1 at the maximum."""
         low, high = (math.log(end) if self.logarithmic else end for end in (self.low, self.high))
         return ((math.log(value) if self.logarithmic else value) - low) / (high - low)
 
     @property
     def ticks(self) -> list[float]:
-        """Round values within, about five."""
+        """Return about five round values within the range."""
         if self.logarithmic:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for steps in ((1, 2, 5), (1, 3), (1,)):
@@ -78,13 +78,13 @@ class Axis:
 
 
 def chart(series: Sequence[Series], x: Axis, y: Axis, *, ideal: bool = False) -> str:
-    """An SVG element.
+    """Return a line chart as an SVG element.
 
     Args:
-        series: lines, at most three, from left to right.
+        series: lines, at most three.
         x: horizontal axis.
         y: vertical axis.
-        ideal: also draw the diagonal from corner to corner.
+        ideal: whether to draw the diagonal.
     """
     parts = [_grid(x, y)]
     if ideal:

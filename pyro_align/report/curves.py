@@ -1,4 +1,4 @@
-"""Training curves of a run, for its report."""
+"""Training curves of a run for its report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = {"train": "training", "valid": "validation"}
 
 
 def training(run: Run) -> list[str]:
-    """Training curves, as figures of HTML; nothing where no metrics were written."""
+    """Return training curves as HTML figures; an empty list if there are no metrics."""
     try:
         history = run.history
     except RunError:
@@ -36,7 +36,7 @@ def training(run: Run) -> list[str]:
 
 
 def _lines(history: DataFrame, columns: Sequence[str], logarithmic: bool) -> Iterator[Series]:
-    """The finite values of each column; one line for each that has any."""
+    """One line for every column that has finite values."""
     for column in columns:
         points = [
             (float(step), float(value))

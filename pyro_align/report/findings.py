@@ -1,4 +1,4 @@
-"""What stands out among the posteriors of many sentences."""
+"""Find notable sentences and tokens among many posteriors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Disagreement:
     Attributes:
         sentence: index of the sentence pair.
         target: target position.
-        before: source position that the one thinks best.
-        after: source position that the other thinks best.
-        distance: total variation of the two, from 0 to 1.
+        before: best source position of the first distribution.
+        after: best source position of the second distribution.
+        distance: total variation distance between the two, from 0 to 1.
     """
 
     sentence: int
@@ -29,9 +29,9 @@ class Disagreement:
 
 
 def certainty(posterior: AlignmentPosterior) -> list[tuple[int, float]]:
-    """Sentences and their mean entropies in nats a target token, the most certain first.
+    """Rank sentences by mean entropy in nats per target token, the most certain first.
 
-    Entropies are those of the exact posterior; of the guide where there is none, else of the prior.
+    Entropies are those of the exact posterior if available, otherwise of the guide or the prior.
     """
     kind = posterior.kinds[-1] if "posterior" not in posterior.kinds else "posterior"
     means = [float(np.mean(getattr(sentence, f"{kind}_entropy"))) for sentence in posterior]
@@ -41,13 +41,13 @@ def certainty(posterior: AlignmentPosterior) -> list[tuple[int, float]]:
 def disagreements(
     posterior: AlignmentPosterior, before: str, after: str, most: int
 ) -> list[Disagreement]:
-    """Target tokens whose two distributions are farthest apart, these first.
+    """Return the target tokens whose two distributions differ most, in decreasing order.
 
     Args:
-        posterior: the sentences.
-        before: a kind, such as ``prior``.
-        after: another, such as ``posterior``.
-        most: how many to give.
+        posterior: posteriors of the sentences.
+        before: kind of the first distribution, such as ``prior``.
+        after: kind of the second distribution, such as ``posterior``.
+        most: maximum number of tokens.
     """
     found = []
     for number, sentence in enumerate(posterior):

@@ -1,11 +1,11 @@
-"""Checks for models and guides of your own; needs pytest.
+"""Tests for your own models and guides; requires pytest.
 
 >>> from pyro_align.testing import GuideContract, randomise, tiny_model
 """
 
 import pytest
 
-# Failed assertions show their values, as in a test file; before the modules are imported.
+# Make failed assertions show their values, as in a test file; must run before the imports.
 pytest.register_assert_rewrite("pyro_align.testing.contracts", "pyro_align.testing.stock")
 
 from pyro_align.testing.contracts import GuideContract, ModelContract  # noqa: E402

@@ -1,7 +1,7 @@
-"""Contracts: test classes that check a model or guide through its Pyro program.
+"""Contracts: test classes for the Pyro program of a model or guide.
 
-A test class inherits a contract and makes a small model or guide in ``create``; pytest then
-collects the tests of the contract.
+Inherit from a contract and create a small model or guide in ``create``; pytest then collects the
+tests of the contract.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ class ModelContract(ABC):
 
     @pytest.fixture(autouse=True)
     def _fresh(self) -> None:
-        """Empty Pyro's parameter store and seed the random generators."""
+        """Clear Pyro's parameter store and seed the random generators."""
         pyro.clear_param_store()
         pyro.set_rng_seed(0)
 
     @abstractmethod
     def create(self, *, seed: int = 0, **settings: Any) -> Any:
-        """A small double-precision model; ``settings`` are fields of :class:`NetworkConfig`."""
+        """Return a small double-precision model; ``settings`` go to :class:`NetworkConfig`."""
 
     def guide(self, model: Any) -> Any:
-        """The guide that :meth:`test_small_batches` takes."""
+        """Return the guide for :meth:`test_small_batches`."""
         return NoGuide(model) if model.latent == "none" else PriorGuide(model)
 
     def test_sites_and_plates(self) -> None:
@@ -88,7 +88,7 @@ class ModelContract(ABC):
             assert (drawn["alignment"] < longest).all()
 
     def marginalised(self, model: Any) -> Any:
-        """The guide that :meth:`test_stock_svi_trains` takes: none, if Pyro can marginalise."""
+        """Return the guide for :meth:`test_stock_svi_trains`: none, if Pyro can marginalise."""
         return NoGuide(model)
 
     def test_next_token_is_what_the_program_says(self) -> None:
@@ -129,7 +129,7 @@ class ModelContract(ABC):
             vector = torch.nn.utils.parameters_to_vector(moved.parameters()).detach()
             torch.nn.utils.vector_to_parameters(vector + step * direction, moved.parameters())
             values.append(evidence(moved, batch).item())
-        # Position PAD of an embedding is not trained, but never read either.
+        # The embedding of PAD is neither trained nor read.
         assert (values[0] - values[1]) / 2e-5 == pytest.approx((exact @ direction).item(), rel=1e-6)
 
     def test_next_token_is_a_distribution(self) -> None:
@@ -199,20 +199,20 @@ class GuideContract(ABC):
 
     @pytest.fixture(autouse=True)
     def _fresh(self) -> None:
-        """Empty Pyro's parameter store and seed the random generators."""
+        """Clear Pyro's parameter store and seed the random generators."""
         pyro.clear_param_store()
         pyro.set_rng_seed(0)
 
     @abstractmethod
     def create_model(self, *, seed: int = 0) -> Any:
-        """A small double-precision model that the guide is for."""
+        """Return a small double-precision model for the guide."""
 
     @abstractmethod
     def create(self, model: Any, *, seed: int = 1) -> Any:
-        """A small double-precision guide on ``model``; another ``seed`` gives other parameters."""
+        """Return a small double-precision guide for ``model``; parameters depend on ``seed``."""
 
     def pair(self) -> tuple[Any, Any]:
-        """A model and a guide on it."""
+        """Return a model and a guide for it."""
         model = self.create_model()
         return model, self.create(model)
 
@@ -239,7 +239,7 @@ class GuideContract(ABC):
         assert set(guide.state_dict()) == {name for name, _ in own}
 
     def test_no_alignment_to_padding(self) -> None:
-        """Padding has no probability, every source position that exists has some."""
+        """Padding has probability 0, and every source position has positive probability."""
         _, guide = self.pair()
         batch = padded(random_batch(), source=2)
         for site in latent_sites(poutine.trace(guide).get_trace(batch)).values():
@@ -249,7 +249,7 @@ class GuideContract(ABC):
             assert (probs[~padding] > 0).all()
 
     def test_more_padding_changes_nothing(self) -> None:
-        """Alignment weights do not depend on the width that a batch is padded to."""
+        """Alignment weights do not depend on padding."""
         _, guide = self.pair()
         batch = random_batch()
         narrow = poutine.trace(guide).get_trace(batch)

@@ -11,12 +11,12 @@ from pyro_align.batch import Batch
 
 
 def parameters(*modules: nn.Module) -> list[Tensor]:
-    """Parameters of all modules, each once."""
+    """Return the parameters of all modules without duplicates."""
     return list(dict.fromkeys(p for module in modules for p in module.parameters()))
 
 
 def gradient(value: Tensor, *modules: nn.Module) -> Tensor:
-    """Gradient of ``value`` for the parameters of all modules, as one vector."""
+    """Return the gradient of ``value`` with respect to all parameters, as one vector."""
     grads = torch.autograd.grad(
         value,
         parameters(*modules),
@@ -28,7 +28,7 @@ def gradient(value: Tensor, *modules: nn.Module) -> Tensor:
 
 
 def collected_gradient(*modules: nn.Module) -> Tensor:
-    """What stands in ``.grad`` of all parameters, as one vector, and is cleared by this."""
+    """Return the ``.grad`` of all parameters as one vector, and clear it."""
     grads = []
     for parameter in parameters(*modules):
         grads.append(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
@@ -37,7 +37,7 @@ def collected_gradient(*modules: nn.Module) -> Tensor:
 
 
 def evidence(model: Any, batch: Batch) -> Tensor:
-    """``log p(y | x)`` of the whole batch, from the model's next-token probabilities."""
+    """Return ``log p(y | x)`` of a batch, from the model's next-token probabilities."""
     log_probs = model.next_token(model.states(batch))
     gold = log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
     return gold.masked_fill(~batch.target_mask, 0.0).sum()

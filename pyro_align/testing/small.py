@@ -1,4 +1,4 @@
-"""Small random batches, and networks, models and guides of a few units."""
+"""Small random batches, networks, models and guides for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pyro_align.models import CategoricalModel
 from pyro_align.networks import NetworkConfig, SequenceToSequence
 
 VOCABULARY = 9
-"""Tokens of each side of a small batch, reserved ones included."""
+"""Vocabulary size of a small batch, including special tokens."""
 
 
 def random_batch(
@@ -28,7 +28,7 @@ def random_batch(
     vocabulary: int = VOCABULARY,
     seed: int = 0,
 ) -> Batch:
-    """Random sentence pairs of these lengths, ``EOS`` counted."""
+    """Return random sentence pairs with the given lengths, including ``EOS``."""
     generator = random.Random(seed)
 
     def sentences(lengths: Iterable[int]) -> list[list[int]]:
@@ -41,7 +41,7 @@ def random_batch(
 
 
 def padded(batch: Batch, source: int = 0, target: int = 0) -> Batch:
-    """The same sentences with more columns of padding on either side."""
+    """Return the batch with additional padding columns on both sides."""
     return dataclasses.replace(
         batch,
         source=pad(batch.source, (0, source), value=PAD),
@@ -52,7 +52,7 @@ def padded(batch: Batch, source: int = 0, target: int = 0) -> Batch:
 
 
 def repeated(batch: Batch, times: int) -> Batch:
-    """Every sentence pair ``times`` times: as many independent draws in one call."""
+    """Repeat every sentence pair ``times`` times, for independent samples in one call."""
     rows: dict[str, Any] = {
         field.name: value.repeat_interleave(times, dim=0)
         for field in dataclasses.fields(batch)
@@ -62,9 +62,9 @@ def repeated(batch: Batch, times: int) -> Batch:
 
 
 def randomise(module: nn.Module, seed: int = 0, scale: float = 1.5) -> Any:
-    """The module in double precision with normal parameters: nothing is zero, equal or small.
+    """Convert a module to double precision with normally distributed parameters.
 
-    Gains become one, lest a small one make everything else small.
+    Gains are set to 1, since a small gain would make all other contributions small.
     """
     generator = torch.Generator().manual_seed(seed)
     module.double()
@@ -84,14 +84,14 @@ def tiny_networks(
     seed: int = 0,
     **settings: Any,
 ) -> SequenceToSequence:
-    """Double-precision networks of a few units; ``settings`` go to :class:`NetworkConfig`."""
+    """Return small double-precision networks; ``settings`` are passed to :class:`NetworkConfig`."""
     sizes: dict[str, Any] = {
         "embedding": 5,
         "encoder_hidden": 3,
         "decoder_hidden": 6,
         "attention_hidden": 4,
         "dropout": 0.0,
-        # The paper's.
+        # The paper's emission.
         "emission": "tanh",
         "lexical": False,
     }
@@ -100,12 +100,12 @@ def tiny_networks(
 
 
 def tiny_model(kind: Any = CategoricalModel, *, seed: int = 0, **settings: Any) -> Any:
-    """A model of ``kind`` on tiny networks."""
+    """Return a model of ``kind`` with small networks."""
     return kind(tiny_networks(seed=seed, **settings))
 
 
 def tiny_guide(model: Any, kind: Any = AmortizedGuide, *, seed: int = 1, **options: Any) -> Any:
-    """A guide of ``kind`` on ``model``."""
+    """Return a guide of ``kind`` for ``model``."""
     if "hidden" in inspect.signature(kind).parameters:
         options = {"hidden": 4, **options}
     return randomise(kind(model, **options), seed)

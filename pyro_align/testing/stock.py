@@ -1,4 +1,4 @@
-"""Sites of a program, and Pyro's own ELBOs on a model and guide."""
+"""Sites of a program, and stock Pyro ELBOs of a model and guide."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SITES: dict[str, set[str]] = {
     "simplex": {"alignment"},
     "relaxed": {"alignment"},
 }
-"""Latent sites by the kind of latent variable a program declares."""
+"""Expected latent sites, by the kind of latent variable of a program."""
 
 
 def latent_sites(trace: Any) -> dict[str, Any]:
-    """Latent sample sites by name."""
+    """Return latent sample sites by name."""
     return {
         name: site
         for name, site in trace.nodes.items()
@@ -43,7 +43,7 @@ def latent_sites(trace: Any) -> dict[str, Any]:
 
 
 def check_plates(site: Any, batch: Batch) -> None:
-    """The site lies in the plates ``sentences`` and ``positions``, and padding is masked."""
+    """Assert that a site lies in the plates ``sentences`` and ``positions`` and masks padding."""
     frames = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
     assert frames == {
         "sentences": (-2, batch.target.shape[0]),
@@ -61,7 +61,7 @@ def check_plates(site: Any, batch: Batch) -> None:
 
 
 def check_weights(value: Any, batch: Batch) -> None:
-    """Points of the simplex over the source positions that exist."""
+    """Return points of the simplex over the source positions of a batch."""
     padding = ~batch.source_mask.unsqueeze(1).expand_as(value)
     assert (value[padding] == 0).all()
     assert (value >= 0).all()
@@ -69,25 +69,25 @@ def check_weights(value: Any, batch: Batch) -> None:
 
 
 def alignment_weights(site: Any) -> Any:
-    """Probability, or expected share, of every source position in the alignment of a site."""
+    """Return the probability, or expected weight, of every source position at a site."""
     fn = site["fn"]
     return fn.probs if hasattr(fn, "probs") else fn.mean
 
 
 def enumerated(model: Any, guide: Any) -> tuple[Any, Any]:
-    """Both programs, configured to enumerate the alignment in the guide, or else in the model."""
+    """Return both programs, configured to enumerate the alignment in the guide or the model."""
     if guide.latent == "none":
         return config_enumerate(model), guide
     return model, config_enumerate(guide)
 
 
 def fitting(model: Any, guide: Any) -> Any:
-    """The model, with a relaxed alignment if the guide's is relaxed."""
+    """Return the model, with a relaxed alignment if the guide's is relaxed."""
     return relaxed(model, guide.relax) if guide.latent == "relaxed" else model
 
 
 def stock(model: Any, guide: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Every stock ELBO of Pyro that fits, and the programs to call it with."""
+    """Yield every applicable stock ELBO of Pyro, with the programs to call it with."""
     nesting = MAX_PLATE_NESTING
     if "simplex" in (model.latent, guide.latent):
         yield TraceMeanField_ELBO(max_plate_nesting=nesting), model, guide
@@ -106,20 +106,20 @@ def stock(model: Any, guide: Any) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def train(elbo: Any, model: Any, guide: Any) -> list[float]:
-    """Losses of 25 steps of stock SVI on one batch."""
+    """Return the losses of 25 steps of stock SVI on one batch."""
     batch = repeated(random_batch(), 4)
     svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.1}), elbo)
     return [svi.step(batch) for _ in range(25)]
 
 
 def assert_goes_down(losses: list[float]) -> None:
-    """The last losses are clearly lower than the first."""
+    """Assert that the last losses are clearly lower than the first."""
     first, last = sum(losses[:5]) / 5, sum(losses[-5:]) / 5
     assert last < 0.8 * first, (first, last)
 
 
 def check_finite(model: Any, guide: Any, batch: Batch) -> None:
-    """Losses and gradients of every stock ELBO are finite."""
+    """Assert that losses and gradients of every stock ELBO are finite."""
     for elbo, *programs in stock(model, guide):
         assert math.isfinite(elbo.loss_and_grads(*programs, batch))
         assert torch.isfinite(collected_gradient(model, guide)).all()

@@ -1,4 +1,4 @@
-"""Training on Lightning: the task, checkpoints, logs, and the loop put together."""
+"""Training with Lightning: module, checkpoints, logging and the training loop."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Checkpoints: a point to resume from, bit for bit, and the best weights so far."""
+"""Checkpoints for exact resumption, and the best weights so far."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pyro_align.training.task import CRITERION, AlignmentTask
 from pyro_align.training.weights import save_weights
 
 _KEYS = {"global_step", "state_dict", "optimizer_states", "loops", "callbacks", "random", "seconds"}
-"""What every checkpoint of a run has."""
+"""Keys of every checkpoint."""
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Checkpoints that are whole or absent, and are never unpickled."""
+    """Checkpoint files that are written atomically and never unpickled."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
@@ -43,10 +43,10 @@ class SafeCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """Tensors and plain values only.
+        """Load a checkpoint that holds only tensors and plain values.
 
         Raises:
-            RunError: if the file is damaged or cut off.
+            RunError: if the file is damaged or truncated.
         """
         try:
             with zipfile.ZipFile(path) as archive:
@@ -60,7 +60,7 @@ class SafeCheckpointIO(CheckpointIO):
             EOFError,
             OSError,
         ) as error:
-            # What torch says of such a file is to unpickle it, which would run its code.
+            # Hide torch's advice to unpickle the file, which could execute code in it.
             is_code = isinstance(error, pickle.UnpicklingError)
             reason = (
                 "it holds objects that are not tensors or plain values"
@@ -68,13 +68,13 @@ class SafeCheckpointIO(CheckpointIO):
                 else str(error).partition("\n")[0]
             )
             raise RunError(
-                f"{path}: damaged or cut off ({reason}); delete it, and `pyro-align fit --resume` "
-                f"starts this run from its beginning"
+                f"{path}: damaged or truncated ({reason}); delete it, and `pyro-align fit "
+                f"--resume` restarts this run from the beginning"
             ) from error
         if not isinstance(loaded, dict) or not loaded.keys() >= _KEYS:
             raise RunError(
                 f"{path}: not a checkpoint of a run; delete it, and `pyro-align fit --resume` "
-                f"starts this run from its beginning"
+                f"restarts this run from the beginning"
             )
         return loaded
 
@@ -84,16 +84,16 @@ class SafeCheckpointIO(CheckpointIO):
 
 
 class ResumePoint(Callback):
-    """Save everything that training depends on, every so many optimiser steps.
+    """Save the complete training state at regular intervals.
 
-    Points lie after the first batch of an epoch, then every ``every`` steps, and never after an
-    epoch's last batch: what follows that one (validation, the plateau schedule, early stopping)
-    is not part of a checkpoint, so it is done again from the point before.
+    A checkpoint is saved after the first batch of an epoch, then every ``every`` steps, but never
+    after the last batch of an epoch: validation, the plateau schedule and early stopping, which
+    follow it, are not part of a checkpoint and are repeated from the previous one.
 
     Args:
-        path: the one file, replaced each time.
-        every: optimiser steps between two points.
-        config: the configuration as plain values, to be compared with that of a resumed fit.
+        path: the checkpoint file, replaced each time.
+        every: optimiser steps between checkpoints.
+        config: the configuration as plain values, checked when the fit is resumed.
     """
 
     def __init__(self, path: Path, every: int, config: Mapping[str, Any]):
@@ -105,7 +105,7 @@ class ResumePoint(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save, if it is time."""
+        """Save a checkpoint if one is due."""
         accumulate = trainer.accumulate_grad_batches
         steps, inside = divmod(batch_idx + 1, accumulate)
         due = steps == 1 or trainer.global_step % self.every == 0
@@ -129,17 +129,17 @@ class ResumePoint(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the random states until the first batch."""
+        """Store the random states until the first batch."""
         self._random = checkpoint["random"]
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Restore the random states, after all that set-up may have drawn."""
+        """Restore the random states, after set-up has drawn random numbers."""
         if self._random is not None:
             if len(self._random) != trainer.world_size:
                 raise RunError(
-                    f"{self.path}: saved by {len(self._random)} processes, cannot be resumed "
+                    f"{self.path}: saved by {len(self._random)} processes, but cannot be resumed "
                     f"with {trainer.world_size}"
                 )
             _restore_random_state(self._random[trainer.global_rank])
@@ -147,13 +147,13 @@ class ResumePoint(Callback):
 
 
 class StepLimit(Callback):
-    """End training after a number of optimiser steps, in the middle of an epoch too.
+    """Stop training after a number of optimiser steps, even in the middle of an epoch.
 
-    Unlike Lightning's own limit it leaves the validation that follows the last step, without
-    which there would be no weights to publish. It stands before :class:`ResumePoint`.
+    Unlike Lightning's own limit, it still runs validation after the last step, which is needed to
+    save weights. It must come before :class:`ResumePoint` in the list of callbacks.
 
     Args:
-        steps: the number, None for no limit.
+        steps: maximum number of steps; None for no limit.
     """
 
     def __init__(self, steps: int | None):
@@ -162,17 +162,17 @@ class StepLimit(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop, if it is time."""
+        """Stop training if the limit is reached."""
         if self.steps is not None and trainer.global_step >= self.steps:
             trainer.should_stop = True
 
 
 class BestWeights(Callback):
-    """Write the weights of the best validation, as :data:`CRITERION` has it.
+    """Save the weights with the best validation value of :data:`CRITERION`.
 
     Args:
         path: the safetensors file.
-        notes: kept with the weights.
+        notes: metadata saved with the weights.
     """
 
     def __init__(self, path: Path, notes: Mapping[str, str]):
@@ -181,15 +181,15 @@ class BestWeights(Callback):
         self.best = float("inf")
 
     def state_dict(self) -> dict[str, Any]:
-        """The best criterion so far."""
+        """Return the best value so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a best criterion."""
+        """Restore the best value."""
         self.best = state_dict["best"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, if it is the best."""
+        """Save the weights if they are the best so far."""
         criterion = float(trainer.callback_metrics[CRITERION])
         if criterion < self.best:
             self.best = criterion
@@ -202,7 +202,7 @@ class BestWeights(Callback):
                     "valid_perplexity": repr(float(trainer.callback_metrics["valid/perplexity"])),
                 }
                 save_weights(self.path, pl_module.programs, notes)
-            # All processes read the file when training is over.
+            # All processes read the file after training.
             trainer.strategy.barrier()
 
 

@@ -1,4 +1,4 @@
-"""A warning when a guide has collapsed onto the prior, or is no longer trained."""
+"""Warn if a guide has collapsed to the prior or its gradient has vanished."""
 
 from __future__ import annotations
 
@@ -20,57 +20,57 @@ from pyro_align.inference import (
 from pyro_align.training.task import AlignmentTask
 
 VANISHED_KL = 0.01
-"""Nats a target position. A guide that has learnt to infer has some tenths; 0.01 is what changing a
-probability of one half by 0.07 makes, less than any alignment that is worth having."""
+"""Nats per target position. A useful guide has several tenths; 0.01 corresponds to changing a
+probability of one half by 0.07, which is too little for a useful alignment."""
 
 CERTAIN = 0.1
-"""Nats a target position. On average the divergence of the exact posterior from the prior is below
-the prior's entropy; where that is less than this a small divergence is no collapse."""
+"""Nats per target position. On average the divergence of the exact posterior from the prior is at
+most the prior's entropy; if the entropy is below this value, a small divergence is expected."""
 
 TIGHT = 0.01
-"""Nats a target position. A guide this near to the exact posterior has nothing left to learn."""
+"""Nats per target position. A guide this close to the exact posterior has converged."""
 
 VANISHED_GRADIENT = 1e-4
-"""The guide's gradient against the model's, by norm. On a small corpus the ratio was 0.04 to 0.4,
-at the beginning 0.0015; with this one, rounding, to which Adam gives full steps too, is much of it.
+"""Ratio of the norms of the guide's and the model's gradient. On a small corpus the ratio was 0.04
+to 0.4, and 0.0015 at the start of training. At 1e-4 much of the gradient is rounding error, which
+Adam scales up to full steps.
 """
 
 EARLY = 500
-"""Optimiser steps in which nothing is said. Before the emission has learnt to read an alignment no
-position says anything about it, and prior, guide and posterior are one and flat: on a small corpus
-the divergence passed 0.01 after some hundred steps."""
+"""Number of initial optimiser steps without warnings. Until the emission has learnt to use the
+alignment, prior, guide and posterior are all nearly uniform: on a small corpus the divergence
+exceeded 0.01 after several hundred steps."""
 
 EPOCHS = 2
-"""Validations in a row that must agree, for one is an estimate."""
+"""Number of consecutive validations that must agree, since each is an estimate."""
 
 
 class CollapseWarning(Callback):
-    """Say once, on standard error, that the guide has collapsed, and what helps.
+    """Warn once, on standard error, that the guide has collapsed, and suggest remedies.
 
-    A guide has collapsed if ``KL(q ‖ p)`` has vanished though the prior leaves something to infer.
-    Where the model does not follow the guide, being frozen or fitted by :class:`ExactMarginal`, a
-    guide at the exact posterior is right all the same: that is the prior then. A guide is not
-    trained any more if its gradient has vanished though it is not at the exact posterior. The
-    :data:`EARLY` steps are not looked at, nor epochs at whose end the KL divergence has not its
-    full weight or the objective still warms up. Gradients stay on the device until the epoch is
-    over.
+    A guide has collapsed if ``KL(q ‖ p)`` has vanished although the prior is uncertain. If the
+    model does not depend on the guide, because it is frozen or fitted by :class:`ExactMarginal`, a
+    guide at the exact posterior is correct, even if the posterior equals the prior. The guide's
+    training has stalled if its gradient has vanished although it is not at the exact posterior.
+    The first :data:`EARLY` steps are ignored, as are epochs that end before the KL weight reaches
+    1 or during the objective's warm-up. Gradients stay on the device until the end of the epoch.
 
     Args:
-        inferred: the parameters of the guide that are not the model's.
+        inferred: parameters of the guide that do not belong to the model.
     """
 
     def __init__(self, inferred: Sequence[nn.Parameter]):
         self.inferred = list(inferred)
-        self._squares: Tensor | None = None  # of the gradients of guide and model, this epoch
+        self._squares: Tensor | None = None  # of the gradients of guide and model in this epoch
         self._in_a_row = {"kl": 0, "gradient": 0}
         self._told = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next look depends on."""
+        """Return the state of the check."""
         return {"squares": self._squares, "in_a_row": dict(self._in_a_row), "told": self._told}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Restore the state of the check."""
         self._squares = state_dict["squares"]
         self._in_a_row = dict(state_dict["in_a_row"])
         self._told = state_dict["told"]
@@ -78,7 +78,7 @@ class CollapseWarning(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Add the squared norms of the gradients."""
+        """Accumulate the squared norms of the gradients."""
         assert isinstance(pl_module, AlignmentTask)
         both = torch.stack(
             [
@@ -90,7 +90,7 @@ class CollapseWarning(Callback):
         self._squares = so_far + both
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the epoch that is over."""
+        """Check the epoch that has ended."""
         assert isinstance(pl_module, AlignmentTask)
         squares, self._squares = self._squares, None
         step = trainer.global_step
@@ -114,8 +114,8 @@ class CollapseWarning(Callback):
             self._told = True
             if trainer.is_global_zero:
                 what = {
-                    "kl": f"KL(guide ‖ prior) is {of['valid/kl']:.1g} nats a position, the prior's "
-                    f"entropy {of['valid/prior_entropy']:.2g}",
+                    "kl": f"KL(guide ‖ prior) is {of['valid/kl']:.1g} nats per position, the "
+                    f"prior's entropy {of['valid/prior_entropy']:.2g}",
                     "gradient": f"the guide's gradient has norm {guides:.1g}, the model's "
                     f"{models:.1g}",
                 }
@@ -128,10 +128,10 @@ class CollapseWarning(Callback):
 
 
 def remedies(task: AlignmentTask) -> list[str]:
-    """What can help against a collapse and is not in use yet, each with its setting."""
+    """Remedies for a collapse that are not yet in use, each with its setting."""
     objective: Objective = task.objective
-    if isinstance(objective, ExactMarginal):  # its guide has nothing but its own gradient
-        return ["a larger step (training.learning_rate)"]
+    if isinstance(objective, ExactMarginal):  # the guide is trained separately
+        return ["a larger learning rate (training.learning_rate)"]
     found = []
     if task.settings.kl_schedule == "constant" and objective.weighs_kl:
         found.append("KL annealing (training.kl_schedule=linear)")
@@ -142,12 +142,12 @@ def remedies(task: AlignmentTask) -> list[str]:
     if isinstance(objective, ScoreFunctionELBO):
         found.append("another baseline (objective.baseline=soft-attention or leave-one-out)")
     if objective.pairs & EnumeratedELBO.pairs and not isinstance(objective, EnumeratedELBO):
-        found.append("the expectation instead of samples (objective.name=enumerated)")
+        found.append("enumeration instead of sampling (objective.name=enumerated)")
     return found
 
 
 def _model_follows(task: AlignmentTask) -> bool:
-    """Whether what the guide says changes what the model learns."""
+    """Whether the gradient of the model depends on the guide."""
     return not (task.settings.freeze_model or isinstance(task.objective, ExactMarginal))
 
 

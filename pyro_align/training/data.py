@@ -1,4 +1,4 @@
-"""From a configuration to vocabularies and indexed corpora."""
+"""Vocabularies, indexed corpora and batches of a configuration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pyro_align.corpus.vocabulary import VocabularySizeError
 def make_vocabularies(
     config: VocabularyConfig, text: ParallelText
 ) -> tuple[Vocabulary, Vocabulary]:
-    """Source and target vocabulary, read where given, else trained on the training text.
+    """Load source and target vocabulary if given, otherwise train them on the training text.
 
     Raises:
-        VocabularySizeError: if ``vocabulary.size`` is too small; it names a size that is enough for
-            both sides.
-        DataError: if text or a given vocabulary cannot be used.
+        VocabularySizeError: if ``vocabulary.size`` is too small; the message gives a size that is
+            large enough for both sides.
+        DataError: if the text or a given vocabulary is not valid.
     """
     if config.source is not None and config.target is not None:
         return Vocabulary.load(config.source), Vocabulary.load(config.target)
@@ -39,7 +39,7 @@ def make_vocabularies(
 
 
 def _trained(config: VocabularyConfig, texts: Mapping[str, Iterable[str]]) -> list[Vocabulary]:
-    """A vocabulary of each text; all are tried, so that an error names a size enough for all."""
+    """Train a vocabulary on each text; an error gives a size that is large enough for all."""
     vocabularies, errors = [], {}
     for name, sentences in texts.items():
         try:
@@ -58,10 +58,10 @@ def index(
     config: DataConfig,
     progress: Callable[[int], None] | None = None,
 ) -> IndexedCorpus:
-    """The text as ids on disk, from the cache or made now.
+    """Return the text as ids on disk, from the cache or newly indexed.
 
     Raises:
-        DataError: naming file and line of text that cannot be used.
+        DataError: for invalid text; the message names file and line.
     """
     return IndexedCorpus.ensure(
         text,
@@ -76,13 +76,13 @@ def index(
 def buckets(
     config: Config, corpus: IndexedCorpus, *, shuffle: bool, rank: int = 0, world_size: int = 1
 ) -> BucketBatches:
-    """Which pairs meet in which batch.
+    """Create the sampler that groups sentence pairs into batches.
 
     Args:
-        config: seed and size of a batch.
-        corpus: the pairs.
-        shuffle: anew in every epoch.
-        rank: number of this process.
+        config: configuration with seed and batch size.
+        corpus: the sentence pairs.
+        shuffle: reshuffle in every epoch.
+        rank: rank of this process.
         world_size: number of processes.
 
     Raises:
@@ -101,6 +101,6 @@ def buckets(
 
 
 def cache_folder() -> Path:
-    """Where indices are kept: ``$PYRO_ALIGN_CACHE``, else ``~/.cache/pyro-align``."""
+    """Return the cache folder: ``$PYRO_ALIGN_CACHE``, or ``~/.cache/pyro-align``."""
     given = os.environ.get("PYRO_ALIGN_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "pyro-align"

@@ -1,4 +1,4 @@
-"""The training loop: Lightning, put together from a configuration."""
+"""The training loop, a Lightning trainer built from a configuration."""
 
 from __future__ import annotations
 
@@ -58,28 +58,28 @@ def fit(
     notes: Mapping[str, str] | None = None,
     quiet: bool = False,
 ) -> float:
-    """Train model and guide, going on from ``folder``'s checkpoint if there is one.
+    """Train model and guide, continuing from the checkpoint in ``folder`` if there is one.
 
     Args:
-        config: seed, training and validation settings.
+        config: the configuration.
         model: a Pyro program over a batch.
         guide: a Pyro program over a batch.
-        objective: an ELBO that takes both.
+        objective: an ELBO for model and guide.
         train: training pairs.
         valid: validation pairs.
-        folder: where ``weights.safetensors``, ``metrics.csv`` and ``checkpoints/`` go.
-        notes: kept with the best weights.
-        quiet: whether to leave out the progress bar and the line per epoch.
+        folder: folder for ``weights.safetensors``, ``metrics.csv`` and ``checkpoints/``.
+        notes: metadata saved with the best weights.
+        quiet: disable the progress bar and the line per epoch.
 
     Returns:
-        Seconds of training and validation, those before a resume added.
+        Seconds of training and validation, including those before a resume.
 
     Raises:
-        TrainingError: if a loss is no number, naming step, batch and the last good checkpoint; or
-            if training was interrupted.
+        TrainingError: if the loss is not finite (the message names step, batch and the last valid
+            checkpoint), or if training was interrupted.
         RunError: if a checkpoint cannot be read.
         OutputError: if a checkpoint, weights or metrics cannot be written.
-        ConfigError: if this machine has not what is asked for.
+        ConfigError: if a requested device or feature is not available on this machine.
     """
     training = config.training
     check_machine(config)
@@ -119,10 +119,10 @@ def fit(
             enable_checkpointing=False,
             enable_progress_bar=any(isinstance(each, FitProgress) for each in progress),
         )
-        # Dropout and samples of their own in every process.
+        # Every process has its own dropout and samples.
         rank, world_size = trainer.global_rank, trainer.world_size
         pyro.set_rng_seed((config.seed + rank) % 2**32)
-        # Only now, for an objective may make a network of its own.
+        # After building the task, since an objective may create a network of its own.
         task = AlignmentTask(model, guide, objective, training)
         own = {"rank": rank, "world_size": world_size}
         pin = trainer.strategy.root_device.type == "cuda"
@@ -135,26 +135,26 @@ def fit(
                 weights_only=True,
             )
         except TrainingError as error:
-            kept = f"last good checkpoint: {_good(checkpoint)}"
+            kept = f"last valid checkpoint: {_good(checkpoint)}"
             raise TrainingError(error.reason, kept) from None
         except OutputError as error:
             raise OutputError(
-                f"{error}; make room, then go on with "
+                f"{error}; free disk space, then continue with "
                 f"`pyro-align fit --resume {shlex.quote(str(folder))}`"
             ) from error
     return task.fit_seconds
 
 
 class Stopping(EarlyStopping):
-    """Early stopping whose patience is that of the configuration after a resume too."""
+    """Early stopping that takes its patience from the configuration, also after a resume."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Restore the state."""
         super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 def check_machine(config: Config) -> None:
-    """Refuse a configuration that asks for what is not there.
+    """Check that the requested devices and features are available on this machine.
 
     Raises:
         ConfigError: naming the setting.
@@ -168,15 +168,15 @@ def check_machine(config: Config) -> None:
     devices, _ = processes(training)
     if _uses_cuda(training) and devices > (there := torch.cuda.device_count()):
         raise ConfigError(
-            f"{devices} devices asked for, but this machine has {there}: lower "
+            f"{devices} devices requested, but this machine has {there}: reduce "
             f"--devices, or train on the CPU with --device cpu"
         )
     uses_lstm = config.network.cell == "lstm"
     if training.precision == "bf16" and uses_lstm and not _uses_cuda(training):
-        # PyTorch hands it to oneDNN, which has no such primitive.
+        # PyTorch calls oneDNN, which does not implement it.
         raise ConfigError(
-            "training.precision = 'bf16' needs a CUDA device, for the CPU has no LSTM in bf16: "
-            "take training.precision=fp32, or network.cell=gru"
+            "training.precision = 'bf16' needs a CUDA device, since LSTMs in bf16 are not "
+            "supported on the CPU: use training.precision=fp32, or network.cell=gru"
         )
     check_logger(training.logger)
 
@@ -192,7 +192,7 @@ def _good(checkpoint: Path) -> str:
 
 
 def _occasional(training: TrainingConfig, inferred: Sequence[nn.Parameter]) -> list[Callback]:
-    """Callbacks that not every fit has."""
+    """Callbacks that depend on the configuration."""
     callbacks: list[Callback] = []
     if inferred:
         callbacks.append(CollapseWarning(inferred))
@@ -202,17 +202,17 @@ def _occasional(training: TrainingConfig, inferred: Sequence[nn.Parameter]) -> l
 
 
 def _progress(quiet: bool) -> list[Callback]:
-    """Callbacks that show how training goes: lines, and where it can be seen a bar."""
+    """Callbacks that show progress: a line per epoch, and a progress bar on a terminal."""
     if quiet:
         return []
     return [EpochLines(), *([FitProgress()] if sys.stderr.isatty() or in_notebook() else [])]
 
 
 def is_finished(config: Config, folder: Path) -> bool:
-    """Whether a finished fit's last checkpoint was made with this very configuration.
+    """Whether the last checkpoint of a finished fit was saved with this configuration.
 
-    There is nothing to train then: checkpoints lie before the end of an epoch, and the last
-    epoch would be trained once more.
+    If so, there is nothing left to train. Since checkpoints are saved before the end of an epoch,
+    resuming would train the last epoch again.
     """
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
@@ -222,10 +222,10 @@ def is_finished(config: Config, folder: Path) -> bool:
 
 
 def saved_step(checkpoint: Path) -> int:
-    """Optimiser steps that lie behind a checkpoint.
+    """Return the number of optimiser steps of a checkpoint.
 
     Raises:
-        RunError: if the file is damaged or cut off.
+        RunError: if the file is damaged or truncated.
     """
     step: int = SafeCheckpointIO().load_checkpoint(checkpoint)["global_step"]
     return step
@@ -233,17 +233,17 @@ def saved_step(checkpoint: Path) -> int:
 
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end in an error that says how to go on; handlers stay as they were."""
+    """Turn Ctrl-C and SIGTERM into an error that says how to resume; restore signal handlers."""
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
-    kept = f"go on with `pyro-align fit --resume {folder}`"
+    kept = f"continue with `pyro-align fit --resume {folder}`"
     try:
         with sigterm_raises():
             yield
     except (KeyboardInterrupt, Terminated) as cause:
         raise InterruptedTraining(cause, kept) from None
     except SystemExit as ended:
-        # Lightning exits when it is interrupted, and leaves Ctrl-C without effect.
+        # Lightning exits when interrupted, and leaves Ctrl-C disabled.
         if not isinstance(ended.__context__, KeyboardInterrupt):
             raise
         raise InterruptedTraining(ended.__context__, kept) from None
@@ -254,7 +254,7 @@ def _interruptible(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advertisements, and its advice that does not fit this loader."""
+    """Suppress Lightning's advertisements, and advice that does not apply to this loader."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -266,7 +266,7 @@ def _quiet() -> Iterator[None]:
                 r".*GPU available but not used.*",
                 r"The number of training batches \(.*\) is smaller than the logging interval.*",
                 r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 on torch 2.13
-                r"Found \d+ module\(s\) in eval mode.*",  # a frozen model's
+                r"Found \d+ module\(s\) in eval mode.*",  # from a frozen model
                 r"You're resuming from a checkpoint that ended before the epoch ended.*",
             ):
                 warnings.filterwarnings("ignore", message)

@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a fit that is ended cleans up and says how to go on."""
+"""Raise an exception on SIGTERM, so that a fit cleans up and says how to resume."""
 
 from __future__ import annotations
 

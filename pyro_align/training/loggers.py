@@ -1,4 +1,4 @@
-"""Loggers of a fit: ``metrics.csv`` always, and one of Lightning's for an experiment tracker."""
+"""Loggers of a fit: ``metrics.csv``, and optionally an experiment tracker."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pyro_align.training.distributed import is_first_process
 from pyro_align.training.logs import MetricsCSV
 
 PROJECT = "pyro-align"
-"""Project (Weights & Biases) or experiment (MLflow) that runs are logged to by default."""
+"""Default project (Weights & Biases) or experiment (MLflow)."""
 
 
 def check_logger(name: str) -> None:
     """Check that the package of a logger is installed.
 
     Raises:
-        ConfigError: naming the command that installs it.
+        ConfigError: if it is not; the message gives the command that installs it.
     """
     if name != "csv" and importlib.util.find_spec(name) is None:
         raise ConfigError(
@@ -36,17 +36,17 @@ def check_logger(name: str) -> None:
 
 @contextmanager
 def open_loggers(config: Config, folder: Path, step: int) -> Iterator[list[Logger]]:
-    """The loggers of a fit; on exit the tracker's run is finished.
+    """Open the loggers of a fit; on exit, finish the run of the tracker.
 
     A resumed fit continues the tracker's run: its id is kept in ``logger.json``.
 
     Args:
-        config: configuration; all of it is logged as hyperparameters.
+        config: configuration, logged as hyperparameters.
         folder: the run folder.
-        step: optimiser step that training continues from.
+        step: optimiser step to continue from.
 
     Raises:
-        ConfigError: if the tracker does not start.
+        ConfigError: if the tracker cannot be started.
     """
     csv = MetricsCSV(folder / "metrics.csv", step)
     name = config.training.logger
@@ -59,10 +59,10 @@ def open_loggers(config: Config, folder: Path, step: int) -> Iterator[list[Logge
         logger = _tracker(name, folder, found.get(name))
         logger.log_hyperparams(config.model_dump(mode="json", exclude_none=True))
         run_id = str(logger.version)
-    except Exception as error:  # whatever the tracker raises: no login, no server, no disk
+    except Exception as error:  # trackers raise various types: no login, no server, no disk space
         raise ConfigError(
-            f"training.logger = {name!r}: {name} does not start: {error}; fix that, or log "
-            f"to metrics.csv alone with training.logger=csv"
+            f"training.logger = {name!r}: {name} cannot be started: {error}; fix this, or log "
+            f"only to metrics.csv with training.logger=csv"
         ) from error
     if is_first_process():
         with atomic_write(kept, "t") as file:
@@ -71,12 +71,12 @@ def open_loggers(config: Config, folder: Path, step: int) -> Iterator[list[Logge
         yield [csv, logger]
     finally:
         if name == "wandb" and is_first_process():
-            # Lightning leaves it open, and the next fit of this process would log to it.
+            # Lightning leaves it open, so the next fit in this process would log to it.
             logger.experiment.finish()  # type: ignore[attr-defined]
 
 
 def _tracker(name: str, folder: Path, run_id: str | None) -> Logger:
-    """Lightning's logger, for a new run of the tracker or an earlier one."""
+    """Lightning's logger for a new or an existing run of the tracker."""
     from lightning.pytorch import loggers
 
     if name == "tensorboard":

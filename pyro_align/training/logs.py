@@ -1,4 +1,4 @@
-"""What a fit shows and writes down while it runs."""
+"""Progress output and ``metrics.csv`` of a fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pyro_align.files import atomic_write
 from pyro_align.training.task import AlignmentTask
 
 LOG_EVERY = 20
-"""Optimiser steps between two rows of training metrics."""
+"""Optimiser steps between rows of training metrics."""
 
 COLUMNS = (
     "step",
@@ -34,16 +34,16 @@ COLUMNS = (
     "valid/elbo",
     "valid/kl",
 )
-"""Columns of ``metrics.csv``: perplexities, nats a token, steps; seconds spent training since the
-fit began, validation and interruptions left out; empty where not measured."""
+"""Columns of ``metrics.csv``: perplexities, nats per token, steps, and seconds of training since
+the start of the fit, without validation and interruptions. Cells are empty if not measured."""
 
 
 class MetricsCSV(Logger):
-    """One row for every time something was measured, each written at once.
+    """Logger that writes one row per measurement to ``metrics.csv``, immediately.
 
     Args:
-        path: the file; rows already there are kept up to ``step``.
-        step: optimiser step that training goes on from.
+        path: the file; existing rows are kept up to ``step``.
+        step: optimiser step to continue from.
     """
 
     def __init__(self, path: Path, step: int = 0):
@@ -65,24 +65,24 @@ class MetricsCSV(Logger):
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
     ) -> None:
-        """Nothing: they stand in the run's configuration."""
+        """Do nothing: hyperparameters are in the run's configuration."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append a row."""
         row = {name: value for name, value in metrics.items() if name in COLUMNS}
-        row["step"] = (step or 0) + 1  # Lightning counts from 0: this many have been done
+        row["step"] = (step or 0) + 1  # Lightning counts from 0
         row["epoch"] = int(metrics.get("epoch", 0)) + 1
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)
 
     @rank_zero_only
     def _start(self, step: int) -> None:
-        """Write the header, and the rows that lie before the step resumed from."""
+        """Write the header, and the rows before the step that training resumes from."""
         kept: list[dict[str, str]] = []
         if step and self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                # A row that a kill cut off has fewer columns.
+                # The last row may be incomplete if the process was killed.
                 whole = [row for row in csv.DictReader(file) if None not in row.values()]
             kept = [row for row in whole if int(row["step"]) <= step]
         with atomic_write(self.path, "t") as rows:
@@ -92,16 +92,16 @@ class MetricsCSV(Logger):
 
 
 class StepRows(Callback):
-    """A row of training metrics every :data:`LOG_EVERY` optimiser steps, and at an epoch's end.
+    """Log training metrics every :data:`LOG_EVERY` optimiser steps and at the end of an epoch.
 
-    It stands before what saves checkpoints. Lightning writes its own rows after that, and one is
-    lost when a kill comes between.
+    It must come before the callback that saves checkpoints: Lightning's own logging comes after it
+    and could lose a row if the process is killed in between.
     """
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write, if it is time."""
+        """Log a row if one is due."""
         assert isinstance(pl_module, AlignmentTask)
         if pl_module.device.type == "cpu":
             pl_module.refuse_nonfinite()
@@ -116,20 +116,20 @@ class StepRows(Callback):
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
+    """Whether this process is a notebook kernel."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return hasattr(shell, "kernel")
 
 
 class EpochLines(Callback):
-    """One line per epoch on standard error; in a notebook, which shows that in red, on output."""
+    """Print one line per epoch on standard error, or on standard output in a notebook."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the epoch's figures."""
+        """Print the metrics of the epoch."""
         if not trainer.is_global_zero:
             return
         of = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -150,18 +150,18 @@ class EpochLines(Callback):
 
 
 class FitProgress(TQDMProgressBar):
-    """Lightning's bar with this package's figures, gone when an epoch is over."""
+    """Lightning's progress bar with this package's metrics, removed after each epoch."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=5, leave=False)
 
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
-        """Name the epoch as everything else does: Lightning counts from 0."""
+        """Number epochs from 1; Lightning counts from 0."""
         super().on_train_epoch_start(trainer, *args)
         self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}")
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Perplexity, ELBO, KL divergence and tokens/s of the last steps."""
+        """Return perplexity, ELBO, KL divergence and tokens/s of the last steps."""
         shown = {
             "ppl": "train/perplexity",
             "ELBO": "train/elbo",

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules."""
+"""Optimisers and learning rate schedules."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pyro_align.config import TrainingConfig
 
 
 def configure(parameters: Sequence[nn.Parameter], training: TrainingConfig) -> dict[str, Any]:
-    """Optimiser and schedule, as Lightning's ``configure_optimizers`` returns them."""
+    """Return optimiser and schedule in the format of Lightning's ``configure_optimizers``."""
     optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = optimizers[training.optimizer](
         parameters, lr=training.learning_rate, weight_decay=training.weight_decay
     )
     if training.schedule == "plateau":
-        return {"optimizer": optimizer}  # PlateauSchedule does the rest
+        return {"optimizer": optimizer}  # PlateauSchedule is a callback
     decay = _inverse_square_root if training.schedule == "inverse-square-root" else _constant
     warmup = max(1, training.warmup_steps)
     by_step = LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup) * decay(step, warmup))
@@ -28,18 +28,18 @@ def configure(parameters: Sequence[nn.Parameter], training: TrainingConfig) -> d
 
 
 class PlateauSchedule(Callback):
-    """Halve the learning rate when what validation watches has stopped falling.
+    """Halve the learning rate when a validation metric stops improving.
 
-    The rule is that of :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`. Lightning skips that
-    one at the end of an epoch that it has resumed.
+    The rule is that of :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`, which Lightning skips
+    at the end of a resumed epoch.
 
     Args:
-        metric: what is watched, the smaller the better.
-        patience: epochs without progress that are forgiven.
+        metric: the metric to monitor; smaller is better.
+        patience: number of epochs without improvement before the learning rate is halved.
     """
 
     THRESHOLD = 1e-4
-    """Smaller relative progress is none."""
+    """Minimum relative improvement."""
 
     def __init__(self, metric: str, patience: int):
         self.metric = metric
@@ -48,20 +48,20 @@ class PlateauSchedule(Callback):
         self.without_progress = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next decision depends on; the learning rate is kept with the optimiser."""
+        """Return the state; the learning rate is part of the optimiser's state."""
         return {"best": self.best, "without_progress": self.without_progress}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Restore the state."""
         self.best = state_dict["best"]
         self.without_progress = state_dict["without_progress"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the value just measured."""
+        """Update with the latest validation value."""
         self.step(float(trainer.callback_metrics[self.metric]), trainer.optimizers)
 
     def step(self, value: float, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-        """Take note of an epoch's value, and halve the learning rates, if it is time."""
+        """Update with the value of an epoch, and halve the learning rates if due."""
         if value < self.best * (1 - self.THRESHOLD):
             self.best, self.without_progress = value, 0
         else:
@@ -78,5 +78,5 @@ def _constant(step: int, warmup: int) -> float:
 
 
 def _inverse_square_root(step: int, warmup: int) -> float:
-    """1 until the warm-up ends, then falling (Vaswani et al. 2017, section 5.3, rescaled)."""
+    """Inverse square root decay after the warm-up (Vaswani et al. 2017, section 5.3, rescaled)."""
     return float((warmup / max(warmup, step)) ** 0.5)

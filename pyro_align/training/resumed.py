@@ -1,4 +1,4 @@
-"""Settings of a fit that goes on from a checkpoint: each is honoured, or refused by name."""
+"""Changed settings of a resumed fit: each one is applied or rejected by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyro_align.errors import ConfigError
 
 CHANGEABLE = frozenset(
     {
-        # Text may be moved; that it is the same is checked.
+        # Text files may be moved; their content is checked elsewhere.
         "data.train",
         "data.valid",
         "data.test",
@@ -19,7 +19,7 @@ CHANGEABLE = frozenset(
         "training.accelerator",
         "training.checkpoint_every",
         "training.clip",
-        "training.devices",  # refused by ResumePoint if the number of processes changes
+        "training.devices",  # ResumePoint rejects a different number of processes
         "training.early_stopping",
         "training.epochs",
         "training.learning_rate",
@@ -29,24 +29,24 @@ CHANGEABLE = frozenset(
         "training.weight_decay",
     }
 )
-"""Settings that may change when a fit goes on: the rest of it is as if it had them from there."""
+"""Settings that may change when a fit is resumed; they apply from the checkpoint on."""
 
 
 def plain(config: Config) -> dict[str, Any]:
-    """The configuration as plain values, for a checkpoint."""
+    """Return the configuration as plain values, for a checkpoint."""
     return config.model_dump(mode="json")
 
 
 def refuse_changes(config: Config, checkpoint: Mapping[str, Any], folder: Path) -> None:
-    """Refuse settings that a checkpoint was not made with and that would not be honoured.
+    """Raise an error for settings that have changed since the checkpoint but cannot be applied.
 
     Args:
-        config: as it is now.
-        checkpoint: what the last checkpoint holds.
-        folder: of the run, for the message.
+        config: the current configuration.
+        checkpoint: content of the last checkpoint.
+        folder: folder of the run, for the message.
 
     Raises:
-        ConfigError: naming the setting, both values, and what to do.
+        ConfigError: naming the setting, both values, and how to fix it.
     """
     place = folder / "config.toml"
     now = dict(_flat(plain(config)))
@@ -54,22 +54,22 @@ def refuse_changes(config: Config, checkpoint: Mapping[str, Any], folder: Path) 
         if key in CHANGEABLE or key not in now or now[key] == old:
             continue
         raise ConfigError(
-            f"{place}: {key} = {now[key]!r}, but the checkpoint was made with {old!r}, and a fit "
-            f"that goes on cannot change it: put the old value back, or start a new run, with "
-            f"`pyro-align fit --from {folder}` from this one's weights"
+            f"{place}: {key} = {now[key]!r}, but the checkpoint was saved with {old!r}, and this "
+            f"cannot change when a fit is resumed: restore the old value, or start a new run from "
+            f"this run's weights with `pyro-align fit --from {folder}`"
         )
     epoch = checkpoint["epoch"] + 1
     if config.training.epochs < epoch:
         raise ConfigError(
-            f"{place}: training.epochs = {config.training.epochs}, but the fit is in epoch {epoch} "
-            f"already: set it to {epoch} or more"
+            f"{place}: training.epochs = {config.training.epochs}, but the fit is already in epoch "
+            f"{epoch}: set it to {epoch} or more"
         )
 
 
 def adopt(checkpoint: dict[str, Any], training: TrainingConfig) -> None:
-    """Give the optimiser and schedule of a checkpoint the learning rate and weight decay of now.
+    """Set learning rate and weight decay of a checkpoint's optimiser and schedule to new values.
 
-    A learning rate that a schedule has lowered is lowered by the same factor.
+    A learning rate that a schedule has reduced is reduced by the same factor.
     """
     old = checkpoint.get("config", {}).get("training", {}).get("learning_rate")
     factor = 1.0 if old is None else training.learning_rate / old

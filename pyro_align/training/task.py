@@ -1,4 +1,4 @@
-"""The Lightning module: one objective on one model and guide."""
+"""The Lightning module that trains a model and guide with an objective."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from pyro_align.training.optimization import configure
 from pyro_align.training.resumed import adopt
 
 CRITERION = "valid/criterion"
-"""The metric that decides which weights are best, when the learning rate falls and when to stop;
-the smaller the better. It is the exact perplexity; where the model is frozen that cannot change,
-and it is the perplexity that the evidence lower bound stands for."""
+"""Validation metric for the best weights, the plateau schedule and early stopping; smaller is
+better. It is the exact perplexity or, if the model is frozen and that cannot change, the perplexity
+computed from the ELBO."""
 
-_MEND = "lower training.learning_rate or training.clip"
+_REMEDY = "reduce training.learning_rate or training.clip"
 
 
 class AlignmentTask(LightningModule):
-    """Trains a model and guide on an objective, a token being a token.
+    """Train a model and guide with an objective, weighting all tokens equally.
 
-    Losses are summed over tokens, and the gradient is divided by the number of tokens of the
-    whole optimiser step, over accumulated batches and over processes. So it does not depend on
-    how the step's sentences were split.
+    Losses are summed over tokens, and the gradient is divided by the number of tokens in the whole
+    optimiser step, over accumulated batches and processes. The gradient therefore does not depend
+    on how the sentences of a step are split.
 
-    A model that is frozen gets no gradient, and never leaves evaluation mode: what the guide is
-    to be fitted to is the posterior of the trained model, and one with dropout is another model,
-    another one in each step, whose mean posterior is flatter.
+    A frozen model gets no gradient and always stays in evaluation mode: the guide is fitted to the
+    posterior of the trained model, and dropout would change that posterior in every step and make
+    it flatter on average.
 
     Args:
         model: a Pyro program over a batch.
         guide: a Pyro program over a batch.
-        objective: an ELBO that takes both.
-        training: optimiser and schedules.
+        objective: an ELBO for model and guide.
+        training: settings of optimiser and schedules.
     """
 
     def __init__(self, model: Any, guide: Any, objective: Objective, training: TrainingConfig):
@@ -59,43 +59,43 @@ class AlignmentTask(LightningModule):
         # Bound, tokens and seconds of this epoch, up to the last log.
         self._epoch = torch.zeros(3, dtype=torch.float64)
         self._since = time.perf_counter()
-        self._seconds = 0.0  # of training before that moment
-        # Start of this stretch of the fit, and seconds of the stretches before it.
+        self._seconds = 0.0  # of training before that time
+        # Start of this part of the fit, and seconds of the parts before it.
         self._began, self._before = time.perf_counter(), 0.0
         self._batch_idx = 0
-        # Epoch, batch and step of the first loss or gradient that was no number, −1 for none.
+        # Epoch, batch and step of the first loss or gradient that was not finite; −1 for none.
         self._nonfinite = torch.full((3,), -1)
-        self.train()  # Lightning leaves modes as they are.
+        self.train()  # Lightning does not change the mode.
 
     @property
     def programs(self) -> dict[str, nn.Module]:
-        """Model and guide, by the names their weights are published under."""
+        """Model and guide, by the prefix of their weights."""
         return {"model": self.elbo.model, "guide": self.elbo.guide}
 
     def train(self, mode: bool = True) -> AlignmentTask:
-        """Set the mode of all but a frozen model."""
+        """Set training mode; a frozen model stays in evaluation mode."""
         super().train(mode)
         if self.settings.freeze_model:
             self.elbo.model.eval()
         return self
 
     def configure_optimizers(self) -> Any:
-        """Optimiser and learning-rate schedule of the configuration."""
+        """Return optimiser and learning rate schedule of the configuration."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return configure(trained, self.settings)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Fetch a batch, which lies in page-locked memory, without waiting for it."""
+        """Copy a batch from pinned memory to the device asynchronously."""
         return batch.to(device, non_blocking=True)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Summed loss of a batch."""
+        """Return the summed loss of a batch."""
         batch = batch.with_new_noise()
         self.objective.step = self.global_step
         self.objective.kl_weight = self.kl_weight(self.global_step)
-        # Pyro's checks look at values and shapes alone: once is enough.
+        # Pyro's checks depend only on values and shapes: running them once is enough.
         check = self.global_step == 0
         with pyro.settings.context(
             module_local_params=True,
@@ -117,12 +117,12 @@ class AlignmentTask(LightningModule):
             ]
         )
         self._sums = new if self._sums is None else self._sums.to(new.device) + new
-        # Lightning takes the mean over accumulated batches; on_before_optimizer_step takes it
-        # over tokens instead.
+        # Lightning averages over accumulated batches; on_before_optimizer_step averages over
+        # tokens instead.
         return terms.loss * self.trainer.accumulate_grad_batches
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Turn the gradient of a sum into that of a mean over the step's tokens."""
+        """Divide the gradient by the number of tokens of the optimiser step."""
         tokens = torch.full((), float(self._step_tokens), device=self.device)
         world = self.trainer.world_size
         if world > 1:
@@ -137,15 +137,15 @@ class AlignmentTask(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm, and notice a gradient that is no number, which would spoil the weights."""
+        """Clip the gradient by norm, and detect a gradient that is not finite."""
         assert gradient_clip_val is not None
         self._watch(torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val))
 
     def figures(self) -> dict[str, float]:
-        """What training has seen since it was asked last: per-token means in nats, and settings.
+        """Return training metrics since the last call: per-token means in nats, and settings.
 
         Raises:
-            TrainingError: if a loss or gradient was no number.
+            TrainingError: if a loss or gradient was not finite.
         """
         self.refuse_nonfinite()
         total = self._total()
@@ -166,46 +166,46 @@ class AlignmentTask(LightningModule):
         }
 
     def epoch_figures(self) -> tuple[float, float]:
-        """Perplexity of the training text in this epoch so far, and tokens per second."""
+        """Return training perplexity of this epoch so far, and tokens per second."""
         bound, tokens, seconds = self._epoch.tolist()
         return perplexity(bound, tokens), tokens / seconds
 
     def on_train_start(self) -> None:
-        """Do not count what came before as training time."""
+        """Start measuring training time."""
         self._since = time.perf_counter()
 
     def on_train_epoch_start(self) -> None:
-        """Start the sums of an epoch, and do not count validation as training time."""
+        """Reset the sums of the epoch, and exclude validation from training time."""
         self._epoch.zero_()
         self._sums, self._since = None, time.perf_counter()
 
     @property
     def fit_seconds(self) -> float:
-        """Seconds of training and validation since the fit began, resumed stretches added."""
+        """Seconds of training and validation since the start, including resumed parts."""
         return self._before + time.perf_counter() - self._began
 
     def on_fit_start(self) -> None:
-        """Start to measure this stretch of the fit."""
+        """Start measuring the time of this part of the fit."""
         self._began = time.perf_counter()
 
     def on_train_end(self) -> None:
-        """Leave the objective as the bound itself."""
+        """Reset the objective's schedules, so that it is the bound itself."""
         self.objective.step, self.objective.kl_weight = None, 1.0
 
     def teardown(self, stage: str) -> None:
-        """Leave a frozen model as it came, for whoever takes gradients of it next."""
+        """Unfreeze a frozen model after training."""
         for parameter in self._frozen:
             parameter.requires_grad_(True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what has been summed since the last row of training metrics, and the time spent."""
+        """Save the sums since the last row of training metrics, and the training time."""
         checkpoint["sums"] = self._total()
         checkpoint["seconds"] = self._trained()
         checkpoint["epoch_sums"] = self._epoch.tolist()
         checkpoint["fit_seconds"] = self.fit_seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with those sums and that time, at the learning rate and weight decay of now."""
+        """Restore sums and training time, and apply the current learning rate and weight decay."""
         adopt(checkpoint, self.settings)
         self._seconds = checkpoint["seconds"]
         self._epoch = torch.tensor(checkpoint["epoch_sums"], dtype=torch.float64)
@@ -214,11 +214,11 @@ class AlignmentTask(LightningModule):
         self._sums = sums if sums is None or self.trainer.is_global_zero else sums * 0
 
     def on_validation_epoch_start(self) -> None:
-        """Start the sums of a validation."""
+        """Reset the validation sums."""
         self._valid = torch.zeros(5, dtype=torch.float64)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Exact log evidence, ELBO, KL divergence and prior's entropy of every position."""
+        """Accumulate exact log evidence, ELBO, KL divergence and entropy of the prior."""
         with pyro.settings.context(module_local_params=True):
             scores = score_positions(self.elbo.model, self.elbo.guide, batch)
         kl = torch.zeros(()) if scores.kl is None else scores.kl.sum()
@@ -228,7 +228,7 @@ class AlignmentTask(LightningModule):
         self._valid += torch.stack([value.double().cpu() for value in sums])
 
     def on_validation_epoch_end(self) -> None:
-        """Log per-token means over all of the validation text."""
+        """Log per-token means over the validation text."""
         sums = self._valid
         if self.trainer.world_size > 1:
             sums = sums.to(self.device)
@@ -238,13 +238,13 @@ class AlignmentTask(LightningModule):
         criterion = perplexity(watched, tokens)
         if math.isnan(watched):
             raise TrainingError(
-                f"the likelihood of the validation text is not a number after step "
-                f"{self.global_step}; {_MEND}"
+                f"the likelihood of the validation text is not finite after step "
+                f"{self.global_step}; {_REMEDY}"
             )
         if math.isinf(criterion):
             raise TrainingError(
                 f"training has diverged: the perplexity of the validation text is infinite after "
-                f"step {self.global_step}; {_MEND}, and start a new run"
+                f"step {self.global_step}; {_REMEDY}, and start a new run"
             )
         self.log_dict(
             {
@@ -258,11 +258,11 @@ class AlignmentTask(LightningModule):
         )
 
     def _trained(self) -> float:
-        """Seconds of training since the beginning of the fit."""
+        """Seconds of training since the start of the fit."""
         return self._seconds + time.perf_counter() - self._since
 
     def _total(self) -> Tensor | None:
-        """The sums of all processes."""
+        """Sum over all processes."""
         if self._sums is None or self.trainer.world_size == 1:
             return self._sums
         total = self._sums.to(self.device, copy=True)
@@ -270,7 +270,7 @@ class AlignmentTask(LightningModule):
         return total
 
     def refuse_nonfinite(self) -> None:
-        """Stop if a loss or gradient was no number since the last look, which waits for the device.
+        """Raise an error if a loss or gradient was not finite since the last check (synchronises).
 
         Raises:
             TrainingError: naming the step and the batch.
@@ -278,12 +278,12 @@ class AlignmentTask(LightningModule):
         epoch, batch, step = self._nonfinite.tolist()
         if step >= 0:
             raise TrainingError(
-                f"the loss or its gradient is not a number at step {step} (epoch {epoch + 1}, "
-                f"batch {batch + 1} of it); {_MEND}"
+                f"the loss or its gradient is not finite at step {step} (epoch {epoch + 1}, "
+                f"batch {batch + 1} of it); {_REMEDY}"
             )
 
     def _watch(self, value: Tensor) -> None:
-        """Remember where a value first was no number, without waiting for the device."""
+        """Record the first value that is not finite, without synchronising with the device."""
         here = torch.tensor([self.current_epoch, self._batch_idx, self.global_step + 1])
         first = self._nonfinite.to(value.device, non_blocking=True)
         is_first = ~value.isfinite() & (first[2] < 0)
@@ -291,6 +291,6 @@ class AlignmentTask(LightningModule):
 
 
 def perplexity(log_likelihood: float, tokens: float) -> float:
-    """``exp`` of the negative mean; infinity rather than an overflow."""
+    """``exp`` of the negative mean; infinity instead of an overflow error."""
     exponent = -log_likelihood / tokens
     return math.exp(exponent) if exponent < 700 else math.inf

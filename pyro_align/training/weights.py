@@ -1,4 +1,4 @@
-"""Published weights: safetensors with a digest, nothing to unpickle."""
+"""Weights as safetensors files with a digest, without pickle."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pyro_align.files import atomic_write
 
 
 def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[str, str]) -> None:
-    """Write parameters and buffers of modules to a safetensors file.
+    """Save parameters and buffers of modules to a safetensors file.
 
     Args:
         path: the file.
-        modules: by prefix, such as ``model`` and ``guide``.
-        notes: strings to keep with the weights.
+        modules: modules by prefix, such as ``model`` and ``guide``.
+        notes: metadata saved with the weights.
 
     Raises:
-        OutputError: if the file cannot be written; what was there before is unchanged.
+        OutputError: if the file cannot be written; an existing file is unchanged.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(modules).items()
     }
-    # One entry: several are written in random order, and equal weights should be equal files.
+    # A single entry: several are written in random order, and files should be reproducible.
     written = {_NOTES: json.dumps({**notes, "sha256": tensor_digest(tensors, notes)})}
     with atomic_write(path) as file:
         file.write(save(tensors, metadata=written))
@@ -39,16 +39,16 @@ def save_weights(path: Path, modules: Mapping[str, nn.Module], notes: Mapping[st
 def load_weights(
     path: Path, modules: Mapping[str, nn.Module], expected: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Read weights into modules; returns the notes kept with them.
+    """Load weights into modules and return the metadata saved with them.
 
     Args:
         path: the file.
-        modules: by prefix, as they were saved.
-        expected: notes that weights of the same run have.
+        modules: modules by the prefix under which they were saved.
+        expected: required metadata, which ties weights to a run.
 
     Raises:
-        RunError: if the file is missing, damaged, of another run, or made for other modules; the
-            modules are then as they were.
+        RunError: if the file is missing, damaged, of another run, or for other modules; the modules
+            are then unchanged.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -56,16 +56,18 @@ def load_weights(
             digest = notes.pop("sha256", None)
             loaded = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise RunError(f"{path}: no weights there; the run has not got so far") from None
+        raise RunError(
+            f"{path}: no weights yet; the run has not reached its first validation"
+        ) from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged or cut off ({error}); {_MEND}") from None
+        raise RunError(f"{path}: damaged or truncated ({error}); {_REMEDY}") from None
     if tensor_digest(loaded, notes) != digest:
-        raise RunError(f"{path}: damaged, its digest does not fit its content; {_MEND}")
+        raise RunError(f"{path}: damaged, its digest does not match its content; {_REMEDY}")
     for key, value in (expected or {}).items():
         if notes.get(key) != value:
             raise RunError(
-                f"{path}: weights of another run, with other vocabularies or settings than those "
-                f"beside them; copy the run again"
+                f"{path}: weights of another run, whose vocabularies or settings differ from those "
+                f"in this folder; copy the run again"
             )
     wanted = _tensors(modules)
     odd = sorted(wanted.keys() ^ loaded.keys()) or sorted(
@@ -73,7 +75,7 @@ def load_weights(
     )
     if odd:
         raise RunError(
-            f"{path}: made for another model or guide than the configuration beside it names "
+            f"{path}: weights of a model or guide that is not the one in the configuration "
             f"(they differ in {', '.join(odd[:3])}{', …' if len(odd) > 3 else ''})"
         )
     with torch.no_grad():
@@ -83,20 +85,20 @@ def load_weights(
 
 
 def own_parameters(guide: nn.Module, model: nn.Module) -> list[nn.Parameter]:
-    """Parameters of a guide that are not the model's, which a guide may hold and hand on."""
+    """Return parameters of a guide that do not belong to the model, which it may contain."""
     models = {id(parameter) for parameter in model.parameters()}
     return [parameter for parameter in guide.parameters() if id(parameter) not in models]
 
 
 _NOTES = "pyro_align"
-_MEND = (
-    "copy the run again, or delete its checkpoints/last.ckpt and make new weights from the "
+_REMEDY = (
+    "copy the run again, or delete its checkpoints/last.ckpt and train new weights from the "
     "beginning with `pyro-align fit --resume`"
 )
 
 
 def _tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    # Tied parameters are named once, by the first module that has them.
+    # Tied parameters are listed once, under the first module that has them.
     together = nn.ModuleDict(modules)
     return {**dict(together.named_parameters()), **dict(together.named_buffers())}
 

@@ -47,14 +47,14 @@ def lines(*arguments, text=TEXT):
 
 @cache
 def reverse_run():
-    """From English to German."""
+    """A run from English to German."""
     turned = {name: [target, source] for name, (source, target) in shared_corpus().items()}
     return fitted(tiny_config(turned, network__cell="gru"), WORKPLACE / "reverse").path
 
 
 @cache
 def unsure_run():
-    """One whose prior and posterior differ."""
+    """A run whose prior and posterior differ."""
     config = tiny_config(
         shared_corpus(), network__cell="gru", training__epochs=3, guide__name="amortized"
     )
@@ -72,7 +72,7 @@ def expected(reverse=None, form="pharaoh", origin=None, probabilities=False, **o
     return "".join(written).split("\n")[:-1]
 
 
-def test_the_lists_of_names_are_whole():
+def test_the_lists_of_names_are_complete():
     choices = {option.name: option.type for option in align.params}
     assert tuple(choices["form"].choices) == LINK_FORMATS == FORMATS
     assert tuple(choices["symmetrise"].choices) == tuple(alignment.SYMMETRISATIONS)
@@ -141,7 +141,7 @@ def test_to_a_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["links"]
 
 
-def test_nothing_at_all():
+def test_empty_input():
     assert call(shared_run(), text="").stdout == ""
 
 
@@ -155,7 +155,7 @@ def refused(match, *arguments, text=TEXT):
 
 @pytest.fixture
 def untouched(tmp_path):
-    """A file of links that a failure must leave as it is."""
+    """A file of links that must not change after a failure."""
     out = tmp_path / "links"
     out.write_text("kept")
     yield out
@@ -181,35 +181,35 @@ def test_bad_files_and_options(tmp_path, untouched):
     refused("no.de: no such file", run, "no.de", "no.en", "--out", untouched)
     refused("two files", run, "a", "b", "c", "--out", untouched)
     refused("folder", run, tmp_path, "--out", untouched)
-    refused("nothing: no run there", "nothing", "--out", untouched)
-    refused("nothing: no run there", run, "--reverse", "nothing", "--out", untouched)
+    refused("nothing: not a run folder", "nothing", "--out", untouched)
+    refused("nothing: not a run folder", run, "--reverse", "nothing", "--out", untouched)
     refused("at most 3", run, "--max-length", 3, "--out", untouched)
     refused("a threshold is", run, "--decode", "threshold", "--threshold", 2, "--out", untouched)
     refused("talp has no place", run, "--format", "talp", "--probabilities", "--out", untouched)
-    refused("no: make it first", run, "--out", tmp_path / "no" / "out")
+    refused("no does not exist: create it first", run, "--out", tmp_path / "no" / "out")
 
 
-def test_options_that_do_not_go_together(tmp_path):
+def test_options_that_cannot_be_combined(tmp_path):
     run = shared_run()
-    refused("say which RUN")
+    refused("give a RUN to align")
     refused("--symmetrise needs two directions", run, "--symmetrise", "union")
-    refused("--threshold goes with", run, "--threshold", 0.3)
-    refused("--epochs goes with --train", run, "--epochs", 3)
-    refused("--set goes with --train", run, "--set", "seed=3")
-    refused("--one-direction goes with --train", run, "--one-direction")
-    refused("leave --reverse and --shards out", "--train", "a", "b", "--reverse", run)
-    refused("--epochs goes with --neural", "--train", "a", "b", "--epochs", 3)
-    refused("--set goes with --neural", "--train", "a", "b", "--set", "seed=3")
-    refused("--from goes with --neural", "--train", "a", "b", "--from", "prior")
-    refused("--fast goes without", "--train", "--neural", "a", "b", "--fast")
+    refused("--threshold requires", run, "--threshold", 0.3)
+    refused("--epochs requires --train", run, "--epochs", 3)
+    refused("--set requires --train", run, "--set", "seed=3")
+    refused("--one-direction requires --train", run, "--one-direction")
+    refused("remove --reverse and --shards", "--train", "a", "b", "--reverse", run)
+    refused("--epochs requires --neural", "--train", "a", "b", "--epochs", 3)
+    refused("--set requires --neural", "--train", "a", "b", "--set", "seed=3")
+    refused("--from requires --neural", "--train", "a", "b", "--from", "prior")
+    refused("--fast cannot be used", "--train", "--neural", "a", "b", "--fast")
     refused("two files", "--train")
     refused("--shards DIR", run, "--shards", tmp_path)
     refused("--shards DIR", run, "a", "b", "--shards", tmp_path, "--out", tmp_path / "x")
-    refused("--ray goes with --shards", run, "--ray", "auto")
-    refused("--ray goes with --shards", "--train", "a", "b", "--ray", "auto")
+    refused("--ray requires --shards", run, "--ray", "auto")
+    refused("--ray requires --shards", "--train", "a", "b", "--ray", "auto")
     folders = ["--shards", tmp_path, "--out", tmp_path / "x"]
-    refused("--workers goes with --ray", run, *folders, "--workers", 2)
-    refused("one GPU, whose name is", run, *folders, "--ray", "auto", "--device", "cuda:1")
+    refused("--workers requires --ray", run, *folders, "--workers", 2)
+    refused("every worker has one GPU", run, *folders, "--ray", "auto", "--device", "cuda:1")
     refused("--symmetrise", "--train", "--one-direction", "a", "b", "--symmetrise", "union")
 
 
@@ -242,7 +242,7 @@ def test_shards(tmp_path, shards):
 
 
 def sent(folder, shard, device="auto"):
-    """What is sent to another process, as it arrives there; and its links of a file."""
+    """Pickle an aligner as for another process, and align a file with the copy."""
     links = Links("argmax", None, None, None, None, device)
     found = pickle.loads(pickle.dumps(SavedAligner(folder, None, links, writer("pharaoh"))))
     file = io.StringIO()
@@ -307,7 +307,7 @@ def test_train_one_direction(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de", "in.en"]
 
 
-def test_training_that_cannot_begin(tmp_path):
+def test_training_that_cannot_start(tmp_path):
     files = write_text(tmp_path, "in", [("", "a"), ("ein", " ")])
     refused("no sentence pair has words on both sides", "--train", *files)
     save = tmp_path / "runs"
@@ -320,7 +320,7 @@ def test_training_that_cannot_begin(tmp_path):
 
 
 def test_an_interrupted_training(tmp_path, monkeypatch):
-    """How to go on is said where there is something to go on with, and not else."""
+    """The message says how to resume only if the run was saved."""
 
     def interrupt(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
@@ -336,14 +336,14 @@ def test_an_interrupted_training(tmp_path, monkeypatch):
     finally:
         signal.signal(signal.SIGINT, handler)
     assert kept.exit_code == lost.exit_code == 2
-    assert f"error: interrupted; go on with `pyro-align fit --resume {save / 'forward'}`" in (
+    assert f"error: interrupted; continue with `pyro-align fit --resume {save / 'forward'}`" in (
         kept.stderr
     )
-    assert lost.stderr.endswith("error: interrupted; nothing is kept without --save\n")
+    assert lost.stderr.endswith("error: interrupted; nothing is saved without --save\n")
 
 
-def test_trained_links_are_right(tmp_path):
-    """A language pair that is translated word by word, and whose words are pieces of their own."""
+def test_trained_links_are_correct(tmp_path):
+    """A language pair with word-by-word translation, in which every word is one piece."""
     pairs = sentence_pairs(120, 4)
     files = write_text(tmp_path, "in", pairs)
     sizes = settings(
@@ -372,7 +372,7 @@ WORDS = [("", ""), *sentence_pairs(60, 4), ("ein", "")]
 
 
 def share_of_right_links(found):
-    """Of the links that are found, and of those that there are."""
+    """Return precision and recall of links."""
     hits = given = there = 0
     for line, (source, target) in zip(found, WORDS, strict=True):
         source_words, target_words = source.split(), target.split()
@@ -384,7 +384,7 @@ def share_of_right_links(found):
 
 @pytest.mark.parametrize("options", [[], ["--fast"], ["--one-direction"]])
 def test_word_aligner(tmp_path, options):
-    """A language pair that is translated word by word."""
+    """A language pair with word-by-word translation."""
     files = write_text(tmp_path, "in", WORDS)
     save = tmp_path / "aligner"
     result = call("--train", *files, "--save", save, *options)
@@ -407,7 +407,7 @@ def test_word_aligner(tmp_path, options):
 
 
 def test_word_aligner_reads_pipes_and_standard_input(tmp_path):
-    """Which can be read only once, and are compressed or not."""
+    """Pipes can be read only once; their content may be compressed."""
     files = write_text(tmp_path, "in", WORDS)
     expected = call("--train", "--fast", *files)
     assert expected.exit_code == 0, expected.output
@@ -422,7 +422,7 @@ def test_word_aligner_reads_pipes_and_standard_input(tmp_path):
         assert (found.exit_code, found.stdout) == (0, expected.stdout)
 
 
-def test_word_aligner_refuses_a_long_line_by_default(tmp_path):
+def test_word_aligner_rejects_a_long_line_by_default(tmp_path):
     source, target = tmp_path / "in.de", tmp_path / "in.en"
     source.write_text("ein\n\nein\n")
     target.write_text("a\n" + "a " * 1001 + "\n" + "a " * 1001 + "\n")
@@ -430,18 +430,18 @@ def test_word_aligner_refuses_a_long_line_by_default(tmp_path):
     refused(message, "--train", source, target, text=None)
 
 
-def test_word_aligner_repeats_exactly(tmp_path):
+def test_word_aligner_is_deterministic(tmp_path):
     files = write_text(tmp_path, "in", WORDS)
     runs = [call("--train", *files, "--format", "jsonl", "--probabilities") for _ in range(2)]
     assert runs[0].exit_code == 0, runs[0].output
     assert runs[0].stdout == runs[1].stdout
 
 
-def test_word_aligner_refuses(tmp_path):
+def test_word_aligner_rejects_bad_input(tmp_path):
     files = write_text(tmp_path, "in", WORDS)
     save = tmp_path / "aligner"
     assert call("--train", *files, "--save", save).exit_code == 0
-    refused("leave --reverse out", save, *files, "--reverse", shared_run(), text=None)
+    refused("remove --reverse", save, *files, "--reverse", shared_run(), text=None)
     refused("has no guide", save, *files, "--from", "guide", text=None)
     first = next(n for n, (source, _) in enumerate(WORDS, start=1) if len(source.split()) > 3)
     message = f"in.de:{first}: the source sentence has "
@@ -458,7 +458,7 @@ def test_word_aligner_refuses(tmp_path):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_gold_in_every_format(tmp_path, form):
-    """Links that were written are gold that is read, and the run meets it exactly."""
+    """Links that were written can be read as gold links, and agree with the run exactly."""
     source, target = shared_corpus()["valid"]
     gold = tmp_path / "gold"
     assert call(unsure_run(), source, target, "--format", form, "--out", gold).exit_code == 0

@@ -22,7 +22,7 @@ def gold(tmp_path):
     return path
 
 
-def test_json_is_what_python_says(gold):
+def test_json_agrees_with_python(gold):
     result = call(shared_run(), "--test", *shared_corpus()["valid"], "--gold", gold, "--json")
     assert result.exit_code == 0, result.output
     assert not result.stderr
@@ -58,12 +58,12 @@ def test_table(gold):
     assert max(map(len, lines)) <= 80
 
 
-def test_without_text_the_runs_own():
+def test_the_default_text_is_that_of_the_run():
     with_text = call(shared_run(), "--test", *shared_corpus()["valid"], "--json").stdout
     assert call(shared_run(), "--json").stdout == with_text
 
 
-def test_the_runs_own_text_is_asked_for_once(monkeypatch):
+def test_the_text_of_the_run_is_opened_once(monkeypatch):
     folder, asked = shared_run(), []
     test_text = Run.test_text
 
@@ -122,7 +122,7 @@ def test_bad_input(tmp_path, gold):
     gold.write_text("0-0\n" * 5 + "0=0\n")
     refused("gold.links:6: '0=0' is not a link", run, "--test", source, target, "--gold", gold)
     refused("no such file", run, "--gold", tmp_path / "missing")
-    refused("nothing: no run there", "nothing", "--test", source, target)
+    refused("nothing: not a run folder", "nothing", "--test", source, target)
     refused("--device nonsense: not available", run, "--device", "nonsense")
 
 
@@ -136,4 +136,4 @@ def test_damaged_and_newer_runs(tmp_path):
     weights.write_bytes(weights.read_bytes()[:-1])
     refused("weights.safetensors: damaged", run)
     (run / "run.json").write_text('{"format": 99, "pyro_align": "7.0"}')
-    refused("made by pyro-align 7.0", run)
+    refused("created by pyro-align 7.0", run)

@@ -1,4 +1,4 @@
-"""``pyro-align fit`` as a user meets it: what it prints, and what it refuses."""
+"""``pyro-align fit``: output and errors."""
 
 import json
 import shlex
@@ -31,7 +31,7 @@ from pyro_align.run import Run
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
-    """Runs go where they are deleted, and what processes are told is forgotten."""
+    """Create runs in a temporary folder, and reset environment variables."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYRO_ALIGN_RUN", "nowhere")
 
@@ -55,7 +55,7 @@ def fit(*arguments, corpus=None, **changes):
 
 
 def assert_refused(result, *words):
-    """One line of error that says all of these, no traceback, exit code 2."""
+    """Assert a one-line error with all these words, without traceback, exit code 2."""
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
     for word in words:
@@ -63,7 +63,7 @@ def assert_refused(result, *words):
     assert "Traceback" not in result.output
 
 
-def test_what_is_printed_and_written(tmp_path):
+def test_output_and_files_of_a_fit(tmp_path):
     result = fit("--out", "a", "--seed", 3, training__epochs=2, training__max_steps=100)
     assert result.exit_code == 0, result.output
     table = result.stdout
@@ -80,8 +80,8 @@ def test_what_is_printed_and_written(tmp_path):
     assert Run.load("a").config.seed == 3
 
 
-def test_names_that_a_shell_changes(tmp_path):
-    """They are read as they are, and the printed commands have them in quotes."""
+def test_names_that_need_shell_quoting(tmp_path):
+    """Such names can be read, and are quoted in printed commands."""
     folder = tmp_path / "~x" / "ä 'b' 🙂"
     folder.mkdir(parents=True)
     corpus = {
@@ -102,7 +102,7 @@ def test_names_that_a_shell_changes(tmp_path):
     assert commands[1][-1] == f"{name}.html"
 
 
-def test_folders_get_names_of_their_own(tmp_path):
+def test_folders_get_distinct_names(tmp_path):
     for _ in range(2):
         assert fit().exit_code == 0
     assert fit("--model", "soft").exit_code == 0
@@ -123,7 +123,7 @@ def test_folders_get_names_of_their_own(tmp_path):
         (("--set", "model.name=soft"), ("soft", "none", "likelihood")),
     ],
 )
-def test_what_a_file_names_gives_way_to_flags(tmp_path, monkeypatch, flags, expected):
+def test_flags_override_the_file(tmp_path, monkeypatch, flags, expected):
     file = tmp_path / "recipe.toml"
     paths = "".join(f"{name} = {toml(paths)}\n" for name, paths in shared_corpus().items())
     file.write_text(
@@ -151,10 +151,10 @@ def test_resumed(tmp_path):
     assert (run / weights).read_bytes() == (whole / weights).read_bytes()
 
 
-def test_resume_takes_nothing_else():
+def test_resume_accepts_no_other_option():
     for more in (["--epochs", 3], ["--overwrite"], ["--out", "b"], ["--set", "seed=2"]):
         result = call("fit", "--resume", shared_run(), *more)
-        assert_refused(result, "--resume goes on with a run as it is")
+        assert_refused(result, "--resume continues a run with its own settings")
 
 
 def test_out_that_exists(tmp_path):
@@ -178,7 +178,7 @@ def test_out_that_exists(tmp_path):
         (
             "valid.de",
             b"ein\n" * 3 + b"ein " * 10_000 + b"\n" + b"ein\n" * 2,
-            ["valid.de:4: the source sentence has", "pieces, more than max_length = 256"],
+            ["valid.de:4: the source sentence has", "tokens, more than max_length = 256"],
         ),
     ],
 )
@@ -207,7 +207,10 @@ def test_an_empty_corpus(tmp_path):
         (["--model", "categoricl"], ["no model 'categoricl'", "did you mean 'categorical'"]),
         (["--guide", "mine.py:Mine"], ["mine.py: no such file"]),
         (["--set", "guide.name=amortized", "--set", "guide.hiden=3"], ["did you mean 'hidden'"]),
-        (["--model", "soft", "--objective", "exact"], ["nothing is known to go with", "soft"]),
+        (
+            ["--model", "soft", "--objective", "exact"],
+            ["no compatible choice is known for", "soft"],
+        ),
         (["--model", "soft", "--guide", "none", "--objective", "exact"], ["ExactMarginal takes"]),
         (["--set", "vocabulary.size=10"], ["vocabulary of 10 pieces", "set vocabulary.size to"]),
         (["--devices", "99"], ["cannot be split among 99 processes"]),
@@ -223,8 +226,8 @@ def test_bad_flags(tmp_path, flags, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_resume_of_what_is_no_run(tmp_path):
-    assert_refused(call("fit", "--resume", "nothing"), "error: nothing: no run there")
+def test_resume_of_a_folder_that_is_not_a_run(tmp_path):
+    assert_refused(call("fit", "--resume", "nothing"), "error: nothing: not a run folder")
     assert not list(tmp_path.iterdir())
 
 
@@ -232,7 +235,7 @@ def test_resume_from_a_damaged_checkpoint(tmp_path):
     run = copied(tmp_path)
     path = run / "checkpoints" / "last.ckpt"
     path.write_bytes(path.read_bytes()[:-100])
-    assert_refused(call("fit", "--resume", run), "last.ckpt: damaged or cut off", "--resume")
+    assert_refused(call("fit", "--resume", run), "last.ckpt: damaged or truncated", "--resume")
 
 
 def test_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypatch):
@@ -289,7 +292,7 @@ def test_a_signal_in_training(tmp_path, monkeypatch, number, code, word):
     raised_at(monkeypatch, EnumeratedELBO, "terms", number, step=1)
     result = fit("--out", "a", "--objective", "enumerated")
     assert result.exit_code == code
-    assert result.stderr.endswith(f"error: {word}; go on with `pyro-align fit --resume a`\n")
+    assert result.stderr.endswith(f"error: {word}; continue with `pyro-align fit --resume a`\n")
     assert checkpoint(tmp_path / "a")["global_step"] == 1
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
 
@@ -301,12 +304,12 @@ def test_a_signal_before_there_is_a_run(tmp_path, monkeypatch, number, code, wor
     before = sorted(tmp_path.iterdir())
     result = fit("--out", "a")
     assert result.exit_code == code
-    assert result.stderr.endswith(f"error: {word}; no run was made\n")
+    assert result.stderr.endswith(f"error: {word}; no run was created\n")
     assert sorted(tmp_path.iterdir()) == before
 
 
 def killed(arguments, moment):
-    """A command that dies at a moment."""
+    """A command that is killed at a given moment."""
     moment()
     main(arguments, standalone_mode=False)
 

@@ -1,4 +1,4 @@
-"""``pyro-align fit --from`` as a user meets it."""
+"""``pyro-align fit --from``."""
 
 import shutil
 
@@ -16,7 +16,7 @@ from pyro_align.run import Run
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
-    """Runs go where they are deleted, and what processes are told is forgotten."""
+    """Create runs in a temporary folder, and reset environment variables."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYRO_ALIGN_RUN", "nowhere")
 
@@ -54,7 +54,7 @@ def test_a_new_guide_with_the_model_frozen(tmp_path):
     assert (new / "weights.safetensors").read_bytes() == weights
 
 
-def test_both_trained_on(tmp_path):
+def test_model_and_guide_are_trained_further(tmp_path):
     other = write_corpus(tmp_path / "other", train=15, valid=5)
     text = [word for name, paths in other.items() for word in (f"--{name}", *paths)]
     flags = ["--guide", "gumbel", "--set", "guide.hidden=6", "--set", "training.max_steps=2"]
@@ -73,32 +73,35 @@ def test_both_trained_on(tmp_path):
 REFUSED = {
     "nothing to train": (
         ["--from", "run", "--guide", "prior", "--freeze-model"],
-        "guide 'prior' has no parameters, so with the model frozen there is nothing to train",
+        "guide 'prior' has no parameters, so with a frozen model there is nothing to train",
     ),
     "sizes": (
         ["--from", "run", "--set", "network.embedding=16"],
-        "network.embedding cannot be changed from run on: the weights and vocabularies of that",
+        "network.embedding cannot be changed in a run that starts from run: its weights and",
     ),
-    "a model": (["--from", "run", "--model", "soft"], "model.name cannot be changed from run on"),
+    "a model": (
+        ["--from", "run", "--model", "soft"],
+        "model.name cannot be changed in a run that starts from run",
+    ),
     "a configuration": (
         ["--from", "run", "--config", "a.toml"],
-        "--from takes the configuration of its run: leave --config out",
+        "--from uses the configuration of its run: remove --config",
     ),
     "what does not go together": (
         ["--from", "run", "--guide", "amortized", "--objective", "relaxed"],
         "RelaxedELBO takes",
     ),
-    "a frozen model of nothing": (["--freeze-model"], "say which with --from RUN"),
+    "a frozen model of nothing": (["--freeze-model"], "--from RUN"),
     "a frozen model of nothing, set": (
         ["--set", "training.freeze_model=true"],
-        "say which with --from RUN",
+        "--from RUN",
     ),
     "to resume from another": (
         ["--resume", "run", "--from", "run"],
-        "--resume goes on with a run as it is",
+        "--resume continues a run with its own settings",
     ),
-    "what is no run": (["--from", "nothing"], "nothing: no run there"),
-    "what has no weights": (["--from", "begun"], "no weights there"),
+    "what is no run": (["--from", "nothing"], "nothing: not a run folder"),
+    "what has no weights": (["--from", "begun"], "no weights yet"),
     "itself": (["--from", "run", "--out", "run", "--overwrite"], "run is the run to start from"),
     "what is there": (["--from", "run", "--out", "begun"], "begun exists"),
     "no setting": (["--from", "run", "--set", "epochs"], "expected key=value"),
@@ -117,7 +120,7 @@ def test_refused(tmp_path, what):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "run"]
 
 
-def test_help_lists_what_there_is():
+def test_help_lists_all_names():
     text = " ".join(fit("--help").stdout.replace("-\n", "-").split())
     for registry in (MODELS, GUIDES, OBJECTIVES):
         for name in registry:

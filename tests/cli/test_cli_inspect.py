@@ -72,7 +72,7 @@ def test_bad_input(tmp_path, gold):
         assert match in result.stderr
         assert not out.exists()
 
-    refused("no run there", tmp_path / "nothing", *text)
+    refused("not a run folder", tmp_path / "nothing", *text)
     refused("no such file", run, text[0], "missing.en")
     refused("parallel text is two files", run, text[0])
     refused("Missing argument", run)
@@ -89,7 +89,7 @@ def test_bad_input(tmp_path, gold):
     (damaged / "data.json").write_text("[]")
     refused("data.json: damaged", damaged, *text)
     out = tmp_path / "nowhere" / "report.html"
-    refused("there is no folder", run, *text)
+    refused("does not exist: create it first", run, *text)
     out = tmp_path / "run"
     result = call(run, *text, "--out", out)
     assert result.exit_code == 2

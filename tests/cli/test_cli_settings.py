@@ -15,7 +15,7 @@ def call(*arguments):
 
 
 def completions(*arguments):
-    """What a shell offers for the last of the arguments."""
+    """Return the completions of the last argument."""
     shell = ShellComplete(main, {}, "pyro-align", "_PYRO_ALIGN_COMPLETE")
     *given, incomplete = arguments
     return [item.value for item in shell.get_completions(given, incomplete)]
@@ -45,13 +45,13 @@ def test_an_unknown_setting():
 @pytest.mark.parametrize(
     ("given", "first"), [("fitt", "fit"), ("evaluat", "evaluate"), ("scores", "score")]
 )
-def test_misspelt_commands_name_the_nearest_first(given, first):
+def test_misspelt_commands_suggest_the_closest_first(given, first):
     result = call(given)
     assert result.exit_code == 2
     assert f"No such command '{given}'. Did you mean '{first}'" in result.stderr
 
 
-def test_a_command_like_no_other():
+def test_a_command_without_similar_names():
     assert "Did you mean" not in call("xyzzyx").stderr
 
 

@@ -61,22 +61,22 @@ def test_options_reach_the_search():
     assert len(lines) == 3 * 2 + 2
 
 
-def test_a_line_that_is_all_unknown():
+def test_a_line_with_only_unknown_tokens():
     result = call(shared_run(), text="日本語 中文\nein hund\n")
     assert result.exit_code == 0
     assert len(result.stdout.split("\n")) == 3
     assert "warning: 1 line" in result.stderr
-    assert "guess" in result.stderr
+    assert "unreliable" in result.stderr
 
 
-def test_nothing_at_all():
+def test_empty_input():
     result = call(shared_run(), text="")
     assert (result.exit_code, result.output) == (0, "")
 
 
 @pytest.fixture
 def untouched(tmp_path):
-    """A file of translations that a failure must leave as it is."""
+    """A file of translations that must not change after a failure."""
     out = tmp_path / "out.en"
     out.write_text("kept")
     yield out
@@ -106,7 +106,7 @@ def test_bad_files_and_options(tmp_path, untouched):
     run = shared_run()
     refused("no.de: no such file", run, "no.de", "--out", untouched)
     refused("folder", run, tmp_path, "--out", untouched)
-    refused("nothing: no run there", "nothing", "--out", untouched)
+    refused("nothing: not a run folder", "nothing", "--out", untouched)
     refused(
         "raise --max-length",
         run,
@@ -119,11 +119,11 @@ def test_bad_files_and_options(tmp_path, untouched):
     refused("--n-best", run, "--n-best", 0, text=TEXT)
     refused("beam", run, "--n-best", 9, "--beam", 2, "--out", untouched, text=TEXT)
     refused("top", run, "--top-k", 0, "--out", untouched, text=TEXT)
-    refused("no: make it first", run, "--out", tmp_path / "no" / "out", text=TEXT)
+    refused("no does not exist: create it first", run, "--out", tmp_path / "no" / "out", text=TEXT)
 
 
 def into_a_closed_pipe(arguments, source):
-    """A command whose reader has gone."""
+    """A command whose output pipe is closed."""
     read, write = os.pipe()
     os.close(read)
     os.dup2(write, 1)
@@ -132,7 +132,7 @@ def into_a_closed_pipe(arguments, source):
     main(arguments)
 
 
-def test_a_reader_that_has_had_enough(tmp_path, capfd):
+def test_a_reader_that_closes_the_pipe(tmp_path, capfd):
     source = tmp_path / "in.de"
     source.write_text(TEXT * 10)
     assert kill.run(into_a_closed_pipe, ["translate", str(shared_run())], source) == 0

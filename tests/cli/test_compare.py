@@ -40,7 +40,7 @@ METRICS = "step,epoch,train/perplexity\n20,1,50.1\n40,1,\n57,2,20.2\n"
 
 
 def make(folder, facts=None, **parts):
-    """A run folder with what the command reads."""
+    """A run folder with the files that the command reads."""
     folder.mkdir()
     (folder / "run.json").write_text('{"format": 2, "pyro_align": "0.1.0", "status": "finished"}')
     settings = [f"{kind}.name='{name}'" for kind, name in parts.items()]
@@ -67,7 +67,7 @@ def rows(*arguments):
     return list(csv.DictReader(io.StringIO(result.stdout)))
 
 
-def test_csv_has_every_figure(folders):
+def test_csv_has_all_digits(folders):
     soft, variational = rows(*folders)
     assert soft == {
         "run": str(folders[0]),
@@ -92,7 +92,7 @@ def test_csv_has_every_figure(folders):
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "@SUM(1)", "-1", "\t=1"])
 def test_csv_has_no_formulas(tmp_path, monkeypatch, name):
-    """A spreadsheet takes a cell that begins like this for a formula, and runs it."""
+    """A spreadsheet would execute a cell that starts like this as a formula."""
     monkeypatch.chdir(tmp_path)
     make(tmp_path / name, VARIATIONAL)
     (row,) = rows("--", name)
@@ -189,24 +189,22 @@ def test_runs_without_results_are_named(folders, tmp_path):
     waiting = make(tmp_path / "waiting")
     result = call(waiting, *folders, "--format", "csv")
     assert result.exit_code == 0
-    assert result.stderr.startswith(f"note: {waiting}: left out, no results yet")
+    assert result.stderr.startswith(f"note: {waiting}: skipped, no results yet")
     assert len(result.stdout.splitlines()) == 3
     alone = call(waiting)
     assert (alone.exit_code, alone.stdout) == (0, "")
 
 
-def test_what_cannot_be_compared_is_said(tmp_path):
+def test_values_that_cannot_be_compared_are_noted(tmp_path):
     made = [
         make(tmp_path / "a", FACTS),
         make(tmp_path / "b", {**FACTS, "tokens": 90, "estimated": True, "bleu_signature": "x"}),
     ]
     notes = call(*made).stderr.splitlines()
     assert len(notes) == 3
-    assert "different text or vocabularies" in notes[0]
+    assert "different text or with different vocabularies" in notes[0]
     assert "BLEU has different signatures" in notes[1]
-    assert (
-        notes[2] == f"note: {made[1]}: perplexity is an estimate from draws, too high if anything"
-    )
+    assert notes[2] == f"note: {made[1]}: perplexity is estimated from samples, an upper bound"
 
 
 def test_without_metrics_there_are_no_steps(folders):
@@ -231,8 +229,8 @@ def test_damaged_results(folders, content):
 
 
 def test_bad_input(folders, tmp_path):
-    refused("nothing: no run there", *folders, "nothing")
-    refused("no run there", tmp_path)
+    refused("nothing: not a run folder", *folders, "nothing")
+    refused("not a run folder", tmp_path)
     refused("Missing argument", *())
     refused("no column 'blue': did you mean 'bleu'", *folders, "--sort", "blue")
     (folders[0] / "config.toml").write_text("[model")
@@ -248,5 +246,5 @@ def test_a_fitted_run(tmp_path):
         assert float(row["steps"]) == max(int(line["step"]) for line in csv.DictReader(file))
 
 
-def test_columns_have_names_of_their_own():
+def test_column_names_are_unique():
     assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 14

@@ -1,4 +1,4 @@
-"""``pyro-align diagnose``: what it prints, writes and refuses."""
+"""``pyro-align diagnose``: output, files and errors."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ def test_bad_input(tmp_path):
     run = shared_run()
     source, target = shared_corpus()["valid"]
     refused("a.bmp: a figure's name ends in .png, .svg, .pdf", run, "--plot", "a.bmp")
-    refused("there is no folder", run, "--plot", tmp_path / "no" / "a.pdf")
-    refused("nothing: no run there", "nothing")
+    refused("does not exist: create it first", run, "--plot", tmp_path / "no" / "a.pdf")
+    refused("nothing: not a run folder", "nothing")
     refused("missing.de: no such file", run, "--test", "missing.de", target)
     refused("the second file", run, "--test", source)
-    refused("--only rwz: nothing that fits this run; did you mean 'rws'?", run, "--only", "rwz")
+    refused("--only rwz: not compatible with this run; did you mean 'rws'?", run, "--only", "rwz")
     refused("7 is not in the range 8<=x<=100000", run, "--repeats", 7)
     refused("0 is not in the range x>=1", run, "--sentences", 0)
     refused("--device nonsense: not available", run, "--device", "nonsense")
@@ -141,5 +141,5 @@ def test_bad_input(tmp_path):
         (None, None, "–"),
     ],
 )
-def test_as_many_digits_as_are_known(value, error, shown):
+def test_digits_follow_the_standard_error(value, error, shown):
     assert _with_error(value, error) == shown

@@ -15,7 +15,7 @@ from pyro_align.cli.output import printable
 
 
 def shell(line, encoding="utf-8", **environment):
-    """A line for the shell in which ``pa`` is the command."""
+    """Run a shell command in which ``pa`` is the command line."""
     line = line.replace("pa ", f"{sys.executable} -m pyro_align ")
     environment = {**os.environ, **environment}
     return subprocess.run(
@@ -42,7 +42,7 @@ def test_a_closed_standard_output(links):
 def test_a_full_standard_output(links):
     result = shell("pa score links gold > /dev/full")
     assert result.returncode == 2
-    assert result.stderr == "error: No space left on device; no file was left incomplete\n"
+    assert result.stderr == "error: No space left on device; no incomplete file was left\n"
 
 
 def test_a_closed_standard_error(links):
@@ -52,7 +52,7 @@ def test_a_closed_standard_error(links):
     assert shell("pa score links none 2>&-").returncode == 2
 
 
-def test_a_reader_that_leaves(links):
+def test_a_closed_pipe(links):
     result = shell("pa score links gold | true; exit ${PIPESTATUS[0]}")
     assert (result.returncode, result.stderr) == (0, "")
 

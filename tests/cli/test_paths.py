@@ -12,7 +12,7 @@ EMPTY = "the path is empty; is a variable not set?"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder with a file and a folder in it, which stays as it is."""
+    """A folder with a file and a folder, which must not change."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x\n")
     (tmp_path / "folder").mkdir()
@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", [InputPath(), OutputFile(), OutputFolder()])
 @pytest.mark.parametrize(("value", "reason"), [("", EMPTY), ("-", "give")])
-def test_no_path_at_all(kind, value, reason):
+def test_empty_paths(kind, value, reason):
     with pytest.raises(click.BadParameter, match=reason):
         kind.convert(value, None, None)
 
@@ -35,15 +35,15 @@ def test_standard_streams():
 
 
 @pytest.mark.parametrize("value", [".", "/", "folder", "folder/", "new/", "..", "~/"])
-def test_a_folder_is_no_file(value):
+def test_a_folder_is_not_a_file(value):
     with pytest.raises(click.BadParameter, match="is a folder"):
         OutputFile().convert(value, None, None)
 
 
-def test_a_file_in_no_folder():
-    with pytest.raises(click.BadParameter, match="no folder a/b: make it first"):
+def test_a_file_in_a_missing_folder():
+    with pytest.raises(click.BadParameter, match="the folder a/b does not exist: create it first"):
         OutputFile().convert("a/b/c", None, None)
-    with pytest.raises(click.BadParameter, match="no folder file: make it first"):
+    with pytest.raises(click.BadParameter, match="the folder file does not exist: create it first"):
         OutputFile().convert("file/c", None, None)
 
 
@@ -54,7 +54,7 @@ def test_a_new_folder_needs_a_name(value):
     assert OutputFolder().convert(value, None, None)
 
 
-def test_a_file_is_no_folder():
+def test_a_file_is_not_a_folder():
     with pytest.raises(click.BadParameter, match="is a file"):
         OutputFolder().convert("file", None, None)
 
@@ -91,10 +91,10 @@ def test_every_path_of_every_command_is_checked(command, parameter):
         ("align run --shards folder --out -", "give its name"),
         ("align --train file file --save file", "is a file"),
         ("inspect run file file --out folder", "is a folder"),
-        ("inspect run file file --out no/report.html", "there is no folder no"),
+        ("inspect run file file --out no/report.html", "the folder no does not exist"),
         ("inspect run file file --out -", "standard output is not supported here"),
         ("diagnose run --plot folder", "is a folder"),
-        ("score - -", "either LINKS or GOLD"),
+        ("score - -", "only one of LINKS and GOLD"),
     ],
 )
 def test_commands(arguments, reason):

@@ -46,7 +46,7 @@ def test_progress_is_shown_on_standard_error(terminal):
         assert text in result.stderr
 
 
-def test_a_note_beside_progress_has_a_line_of_its_own(terminal):
+def test_notes_during_progress_have_their_own_line(terminal):
     def show():
         with progress.status("loading runs/a"):
             time.sleep(0.3)  # the spinner is drawn
@@ -67,7 +67,7 @@ def test_quiet_shows_results_only(terminal):
         assert not result.stderr
 
 
-def test_quiet_does_not_outlast_the_command():
+def test_quiet_applies_to_one_command_only():
     invoke(show_everything, "-q")
     assert not progress.is_quiet()
 
@@ -130,7 +130,7 @@ def test_the_bar_counts_epochs_from_one(monkeypatch):
 
 
 class Typed(io.BytesIO):
-    """Lines typed at a terminal: a line is read only after the translation of the one before."""
+    """Lines typed at a terminal: a line is read only after the previous one is translated."""
 
     def __init__(self, lines, shown):
         super().__init__()

@@ -39,7 +39,7 @@ def test_formats(files, tmp_path):
 
 
 @pytest.mark.parametrize(("change", "match"), [("0-0\n", "links: ends after 1"), ("", "no sent")])
-def test_files_that_do_not_go_together(files, tmp_path, change, match):
+def test_files_that_do_not_match(files, tmp_path, change, match):
     links, gold = files
     links.write_text(change)
     if not change:

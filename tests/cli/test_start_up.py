@@ -1,4 +1,4 @@
-"""What is imported by commands that do not compute: torch and Lightning take seconds to import."""
+"""Commands that do not compute import neither torch nor Lightning, which take seconds."""
 
 import importlib
 import json
@@ -52,7 +52,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What each command did; all of them in one process, so nothing is imported by any."""
+    """Outcome of each command; all run in one process without heavy imports."""
     folder = tmp_path_factory.mktemp("start")
     (folder / "links").write_text("0-0 1-1\n")
     run = folder / "run"
@@ -80,7 +80,7 @@ def test_commands_that_do_not_compute_import_nothing_heavy(outcomes, command):
 
 
 @pytest.mark.parametrize("registry", [MODELS, GUIDES, OBJECTIVES], ids=lambda one: one.kind)
-def test_the_registry_reads_from_source_what_the_classes_say(registry):
+def test_attributes_read_from_source_agree_with_the_classes(registry):
     name_of_fact = "pairs" if registry is OBJECTIVES else "latent"
     for name, place in registry.places().items():
         cls = registry.get(name)
@@ -88,7 +88,7 @@ def test_the_registry_reads_from_source_what_the_classes_say(registry):
         assert outline.summary(place) == sys.modules[cls.__module__].__doc__.partition("\n")[0]
 
 
-def test_classes_elsewhere_are_imported_for_what_they_say():
+def test_classes_of_other_packages_are_imported():
     assert outline.summary("json:JSONDecoder") is None
     assert outline.attribute("pyro_align.inference.vimco:VIMCO", "nothing") is None
     assert Registry("decoder", "json:JSONDecoder", {"a": "json:JSONDecoder"}).summary("a")
@@ -105,7 +105,7 @@ def test_a_run_is_loaded_without_lightning():
 
 
 @pytest.mark.parametrize("part", ["corpus", "guides", "inference", "metrics", "models", "networks"])
-def test_lazy_packages_offer_what_their_stubs_say(part):
+def test_lazy_packages_agree_with_their_stubs(part):
     package = importlib.import_module(f"pyro_align.{part}")
     assert Path(package.__file__).with_suffix(".pyi").is_file()
     for name in package.__all__:

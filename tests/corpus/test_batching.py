@@ -140,7 +140,7 @@ def test_batches_hold_pairs_of_like_length() -> None:
 
 def test_what_cannot_be_batched() -> None:
     lengths = np.array([[3, 50], [4, 2]], dtype=np.int32)
-    with pytest.raises(ConfigError, match=r"pair of 50 pieces .* batch of 49 tokens"):
+    with pytest.raises(ConfigError, match=r"pair of 50 tokens .* batch of 49 tokens"):
         buckets(lengths, tokens=49)
     assert len(buckets(lengths, tokens=50)) == 2
     with pytest.raises(ConfigError, match="2 sentence pairs cannot be split among 3"):
@@ -151,7 +151,7 @@ def test_what_cannot_be_batched() -> None:
         buckets(np.zeros((2, 0), dtype=np.int32))
     # Three pairs, two processes, room for one pair each.
     odd = np.full((2, 3), 50, dtype=np.int32)
-    with pytest.raises(ConfigError, match="raise the token budget to 100 or more"):
+    with pytest.raises(ConfigError, match=r"increase training\.batch_tokens to 100 or more"):
         buckets(odd, world_size=2, tokens=99)
     assert len(buckets(odd, world_size=2, tokens=100)) == 1
 

@@ -47,7 +47,7 @@ def test_damaged_compressed_text(tmp_path: Path, kind: str, damage: str) -> None
     content[len(content) // 2] ^= 0x40
     path = tmp_path / "x"
     path.write_bytes(content if damage == "changed" else content[: len(content) // 2])
-    with pytest.raises(DataError, match=rf"x:\d+: {kind} data damaged or cut off after line"):
+    with pytest.raises(DataError, match=rf"x:\d+: {kind} data damaged or truncated after line"):
         list(read_lines(path))
 
 

@@ -114,7 +114,7 @@ def test_long_pairs_are_refused_or_counted(tmp_path, text, vocabularies) -> None
         IndexedCorpus.build(text, *vocabularies, tmp_path / "x", max_length=limit)
     assert (caught.value.path, caught.value.line) == (text.target_path, 2)
     message = str(caught.value)
-    assert f"target sentence has {limit + 1} pieces, more than max_length = {limit}" in message
+    assert f"target sentence has {limit + 1} tokens, more than max_length = {limit}" in message
     assert "skip_long" in message
     assert not (tmp_path / "x").exists()
     assert (
@@ -131,14 +131,14 @@ def test_long_pairs_are_refused_or_counted(tmp_path, text, vocabularies) -> None
     last = corpus.batch([89])
     assert last.source.tolist() == [sources[kept[-1]]]
 
-    with pytest.raises(DataError, match="each of the 120 pairs has a side of more than 1 pieces"):
+    with pytest.raises(DataError, match="each of the 120 pairs has a side of more than 1 tokens"):
         IndexedCorpus.build(text, *vocabularies, tmp_path / "z", max_length=1, skip_long=True)
 
 
 def test_a_line_of_ten_thousand_tokens(tmp_path: Path, vocabularies) -> None:
     path = tmp_path / "x.tsv"
     path.write_text("ein\ta\n" + "hund " * 10_000 + "\tdog\n")
-    with pytest.raises(DataError, match=r"x\.tsv:2: the source sentence has \d{5} pieces"):
+    with pytest.raises(DataError, match=r"x\.tsv:2: the source sentence has \d{5} tokens"):
         IndexedCorpus.build(
             ParallelText.open([path]), *vocabularies, tmp_path / "index", max_length=500
         )
@@ -181,7 +181,7 @@ def test_two_builders_at_once_leave_one_index(tmp_path: Path) -> None:
 
 def test_build_does_not_overwrite(tmp_path, text, vocabularies) -> None:
     (tmp_path / "x").mkdir()
-    with pytest.raises(RunError, match="in the way"):
+    with pytest.raises(RunError, match="exists: delete it"):
         IndexedCorpus.build(text, *vocabularies, tmp_path / "x", max_length=50)
     assert list((tmp_path / "x").iterdir()) == []
 
@@ -206,7 +206,7 @@ def test_an_index_cut_off_while_in_use_is_noticed(tmp_path, text, vocabularies) 
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
     corpus.batch([0])
-    with pytest.raises(RunError, match=r"ids\.bin was cut off while in use"):
+    with pytest.raises(RunError, match=r"ids\.bin was truncated while in use"):
         corpus.batch([0, 119])
 
 
@@ -308,7 +308,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, text, vocabularies, monkeypatch) -
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(IndexWriter, "add", full)
-    with pytest.raises(RunError, match="No space left on device; make room"):
+    with pytest.raises(RunError, match="No space left on device; free disk space"):
         IndexedCorpus.build(text, *vocabularies, tmp_path / "c" / "x", max_length=50)
     assert list((tmp_path / "c").iterdir()) == []
 

@@ -218,7 +218,7 @@ def test_bad_tsv(tmp_path: Path, row: str, message: str) -> None:
         ("", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("[]", "expected an object"),
-        ('{"source": "a", "links": []}', "key 'target' is missing; there are: 'source', 'links'"),
+        ('{"source": "a", "links": []}', "key 'target' is missing; present: 'source', 'links'"),
         ('{"source": "a", "target": 3}', "'target' must be a string, got 3"),
         ('{"source": "a", "target": "\\ud800"}', "half a surrogate"),
         ('{"source": "a", "target": ""}', "target sentence is empty"),

@@ -1,4 +1,4 @@
-"""What a name in the documentation stands for, found by import."""
+"""Resolve names in the documentation by import."""
 
 from __future__ import annotations
 

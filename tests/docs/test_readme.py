@@ -1,4 +1,4 @@
-"""What README shows is run: its Python, its guide, and its commands are read."""
+"""The Python code and the guide of README are run, and its commands are parsed."""
 
 import contextlib
 import re
@@ -19,13 +19,13 @@ GUIDE = "sharpened.py"
 
 
 def python_blocks():
-    """Those that are no file of their own."""
+    """Python blocks that are not a separate file."""
     return [block for block in README.code("python") if not re.match(r"# \S+\.py\n", block)]
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with a run wherever README loads one."""
+    """A folder with a run at every path that README loads."""
     for path in set(LOADED.findall(README.text)):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(shared_run(), tmp_path / path)

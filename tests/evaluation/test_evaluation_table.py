@@ -50,7 +50,7 @@ def test_the_frame_has_a_row_a_measure():
     }
     assert frame.loc["BLEU", "note"] == "nrefs:1|<b>"
     assert "precision 0.500, recall 1.000" in frame.loc["AER of the posterior", "note"]
-    assert frame.loc["sentence pairs", "note"] == "7 target pieces"
+    assert frame.loc["sentence pairs", "note"] == "7 target tokens"
 
 
 def test_what_was_not_measured_is_left_out():
@@ -71,7 +71,7 @@ def test_soft_attention_has_no_prior_and_sums_nothing_out():
         "AER of the attention",
         "sentence pairs",
     ]
-    assert frame.loc["exact perplexity", "note"] == "per target piece"
+    assert frame.loc["exact perplexity", "note"] == "per target token"
 
 
 def test_a_notebook_shows_it():

@@ -91,7 +91,13 @@ def test_training_curves(tmp_path, run):
 
 def test_the_page_names_what_stands_out(run, whole):
     text = report_page(run, whole)
-    for heading in ("The run", "Training", "Calibration", "What stands out", "All sentence pairs"):
+    for heading in (
+        "The run",
+        "Training",
+        "Calibration",
+        "Notable sentence pairs",
+        "All sentence pairs",
+    ):
         assert f"<h2>{heading}" in text
     ranked = certainty(whole)
     least = text[text.index("Least certain") : text.index("Most certain")]
@@ -108,7 +114,7 @@ def test_the_page_names_what_stands_out(run, whole):
 def test_without_gold_there_is_no_calibration(run):
     text = report_page(run, run.posterior(["ein"], ["a"]))
     assert "Calibration" not in text
-    assert "a piece" in text
+    assert "per piece" in text
 
 
 def test_it_is_written_whole_or_not_at_all(tmp_path, run, whole):

@@ -1,4 +1,4 @@
-"""Checkpoints: what is restored, and files that are none."""
+"""Checkpoints: restored state, and invalid files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DRAWS = {
 
 
 @pytest.mark.parametrize("name", DRAWS)
-def test_every_random_generator_goes_on_where_it_was(tmp_path, name):
+def test_every_random_generator_is_restored(tmp_path, name):
     draw = DRAWS[name]
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     module = LightningModule()
@@ -46,13 +46,13 @@ def test_every_random_generator_goes_on_where_it_was(tmp_path, name):
 
 
 @pytest.mark.parametrize("content", [{"a": 1}, torch.zeros(2), [1, 2]])
-def test_another_file_of_torchs_is_not_a_checkpoint(tmp_path, content):
+def test_other_torch_files_are_not_checkpoints(tmp_path, content):
     torch.save(content, tmp_path / "last.ckpt")
     with pytest.raises(RunError, match=r"last\.ckpt: not a checkpoint of a run; delete it"):
         SafeCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")
 
 
-def test_nobody_is_advised_to_unpickle(tmp_path):
+def test_errors_do_not_advise_to_unpickle(tmp_path):
     torch.save({"a": Path()}, tmp_path / "last.ckpt")
     with pytest.raises(RunError, match="it holds objects that are not tensors") as error:
         SafeCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")

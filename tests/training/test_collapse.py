@@ -1,4 +1,4 @@
-"""The warning of a collapsed guide: when it comes, when not, what it says."""
+"""The collapse warning: when it is shown, and its text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STILL = {"network__cell": "gru", "training__learning_rate": 1e-30}
 """Nothing changes, so that there is nothing to wonder at."""
 
 COLLAPSED = {"kl": 0.001, "prior_entropy": 2.0, "gap": 0.5}
-"""What a validation finds, in nats a position."""
+"""Values of a validation, in nats per position."""
 
 GRADIENTS = (1.0, 2.0)
 """Norms of guide and model."""
@@ -208,7 +208,7 @@ def test_a_resume_goes_on_in_the_middle_of_an_epoch(capsys):
 def test_what_it_says(capsys):
     World().epochs(2)
     (line,) = warnings(capsys)
-    assert "KL(guide ‖ prior) is 0.001 nats a position, the prior's entropy 2," in line
+    assert "KL(guide ‖ prior) is 0.001 nats per position, the prior's entropy 2," in line
     World().epochs(2, norms=(1e-6, 3.0), **HEALTHY)
     (line,) = warnings(capsys)
     assert "the guide's gradient has norm 1e-06, the model's 3" in line

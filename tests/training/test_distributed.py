@@ -178,7 +178,7 @@ def test_a_checkpoint_of_more_processes_is_refused(tmp_path):
     path = folder / "checkpoints" / "last.ckpt"
     saved = torch.load(path, weights_only=True)
     torch.save({**saved, "random": saved["random"] * 2}, path)
-    with pytest.raises(RunError, match="saved by 2 processes, cannot be resumed with 1"):
+    with pytest.raises(RunError, match="saved by 2 processes, but cannot be resumed with 1"):
         Run.resume(folder).fit(echo=silent)
 
 

@@ -1,4 +1,4 @@
-"""Fits that cannot go on: what is said, and that nothing is lost."""
+"""Fits that cannot continue: error messages, and nothing is lost."""
 
 import errno
 import os
@@ -27,14 +27,14 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run to which nothing happened."""
+    """A complete run."""
     folder = tmp_path_factory.mktemp("failures") / "run"
     return fitted(tiny_config(shared_corpus(), **CHANGES), folder).path
 
 
 @pytest.fixture
 def made(tmp_path):
-    """A run that is made and not yet fitted."""
+    """A run that is created and not yet fitted."""
     return Run.create(tiny_config(shared_corpus(), **CHANGES), tmp_path / "run", echo=silent)
 
 
@@ -55,7 +55,7 @@ def steps_an_epoch(whole):
 
 
 def spoil(monkeypatch, step, change):
-    """Let something happen to the terms of an optimiser step, counted from 1."""
+    """Change the terms of an optimiser step, counted from 1."""
     terms = EnumeratedELBO.terms
 
     def spoiled(self, *arguments):
@@ -70,22 +70,22 @@ def with_loss(value):
 
 
 def with_bad_gradient(found):
-    """The square root has an infinite slope at zero, and infinity times zero is no number."""
+    """The square root has an infinite slope at zero, and infinity times zero is NaN."""
     return Terms(found.loss + (found.loss * 0).sqrt() * 0, found.log_likelihood, found.kl)
 
 
 @pytest.mark.parametrize(
     "change", [with_loss(float("nan")), with_loss(float("inf")), with_bad_gradient]
 )
-def test_a_loss_that_is_no_number(whole, made, monkeypatch, change):
+def test_a_loss_that_is_not_finite(whole, made, monkeypatch, change):
     first = steps_an_epoch(whole)
     spoil(monkeypatch, first + 2, change)
     with pytest.raises(TrainingError) as error:
         made.fit(echo=silent)
     message = str(error.value)
-    assert f"not a number at step {first + 2} (epoch 2, batch 2 of it)" in message
+    assert f"not finite at step {first + 2} (epoch 2, batch 2 of it)" in message
     good = made.path / "checkpoints" / "last.ckpt"
-    assert f"last good checkpoint: {good} (step {first + 1})" in message
+    assert f"last valid checkpoint: {good} (step {first + 1})" in message
     assert "training.learning_rate" in message
     assert checkpoint(made.path)["global_step"] == first + 1
     assert all(tensor.isfinite().all() for tensor in checkpoint(made.path)["state_dict"].values())
@@ -94,7 +94,7 @@ def test_a_loss_that_is_no_number(whole, made, monkeypatch, change):
     assert_equal_runs(made.path, whole)
 
 
-def test_a_loss_that_is_no_number_at_the_start(made, monkeypatch):
+def test_a_loss_that_is_not_finite_at_the_start(made, monkeypatch):
     spoil(monkeypatch, 1, with_loss(float("nan")))
     with pytest.raises(TrainingError, match=r"step 1 \(epoch 1, batch 1.*checkpoint: none yet"):
         made.fit(echo=silent)
@@ -103,12 +103,12 @@ def test_a_loss_that_is_no_number_at_the_start(made, monkeypatch):
 @pytest.mark.parametrize(
     ("factor", "match"),
     [
-        (float("nan"), r"validation text is not a number after step \d+; lower training\.learn"),
-        (float("inf"), r"has diverged: the perplexity .* is infinite after step \d+; lower train"),
-        (1e4, r"has diverged: the perplexity .* is infinite after step \d+; lower train.*new run"),
+        (float("nan"), r"validation text is not finite after step \d+; reduce training\.learn"),
+        (float("inf"), r"has diverged: the perplexity .* is infinite after step \d+; reduce train"),
+        (1e4, r"has diverged: the perplexity .* is infinite after step \d+; reduce train.*new run"),
     ],
 )
-def test_a_validation_that_finds_nothing_to_publish(made, monkeypatch, factor, match):
+def test_a_validation_without_finite_perplexity(made, monkeypatch, factor, match):
     def spoiled(model, guide, batch):
         found = score_positions(model, guide, batch)
         evidence = found.log_evidence.where(~batch.target_mask, found.log_evidence * factor)
@@ -172,7 +172,7 @@ def test_a_full_disk(whole, made, monkeypatch, name, number):
 
 
 def limited(folder, size, errors):
-    """Fit where no file may grow beyond a size, which is as a disk that is full."""
+    """Fit with a limit on file size, which acts like a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -183,7 +183,7 @@ def limited(folder, size, errors):
         raise SystemExit(2) from None
 
 
-def test_a_disk_that_is_really_full(whole, made, tmp_path):
+def test_a_really_full_disk(whole, made, tmp_path):
     # Unlike a test's own error this one comes after a part has been written.
     size = (whole / "checkpoints" / "last.ckpt").stat().st_size // 2
     errors = tmp_path / "errors"
@@ -207,11 +207,11 @@ def spoiled(path, how):
 def test_a_damaged_checkpoint(whole, tmp_path, how):
     path = tmp_path / "last.ckpt"
     path.write_bytes(spoiled(whole / "checkpoints" / "last.ckpt", how))
-    with pytest.raises(RunError, match=f"{path}: damaged or cut off.*delete it.*--resume"):
+    with pytest.raises(RunError, match=f"{path}: damaged or truncated.*delete it.*--resume"):
         SafeCheckpointIO().load_checkpoint(path)
 
 
-def test_from_a_damaged_checkpoint_back_to_the_beginning(whole, made):
+def test_a_damaged_checkpoint_restarts_from_the_beginning(whole, made):
     made.fit(echo=silent)
     path = made.path / "checkpoints" / "last.ckpt"
     content = spoiled(path, "half")
@@ -227,7 +227,7 @@ def test_from_a_damaged_checkpoint_back_to_the_beginning(whole, made):
 
 
 def test_a_checkpoint_with_code_in_it(tmp_path):
-    """One that would run code when it is unpickled is refused, and does not."""
+    """A checkpoint that would run code when unpickled is rejected, and its code is not run."""
     witness = tmp_path / "witness"
 
     class Exploit:
@@ -240,8 +240,8 @@ def test_a_checkpoint_with_code_in_it(tmp_path):
     assert not witness.exists()
 
 
-def test_an_objective_of_ones_own(made, tmp_path):
-    """As a user meets it: an objective in a file, and a loss that is no number."""
+def test_a_user_defined_objective(made, tmp_path):
+    """A user-defined objective in a file, whose loss is not finite."""
     file = tmp_path / "mine.py"
     file.write_text(
         textwrap.dedent(
@@ -265,5 +265,5 @@ def test_an_objective_of_ones_own(made, tmp_path):
     own = {"objective__name": f"{file}:Broken", "objective__at": 2}
     config = tiny_config(shared_corpus(), **{**CHANGES, **own})
     run = Run.create(config, tmp_path / "own", echo=silent)
-    with pytest.raises(TrainingError, match=r"step 2 .*last good checkpoint: .*\(step 1\)"):
+    with pytest.raises(TrainingError, match=r"step 2 .*last valid checkpoint: .*\(step 1\)"):
         run.fit(echo=silent)

@@ -1,4 +1,4 @@
-"""Whole fits: what repeats, what is logged, when they end."""
+"""Complete fits: reproducibility, logging and stopping."""
 
 import csv
 import math
@@ -51,7 +51,7 @@ def weights(folder):
     return (folder / "weights.safetensors").read_bytes()
 
 
-def test_the_seed_decides_everything(tmp_path):
+def test_the_seed_determines_the_run(tmp_path):
     changes = {"objective__name": "score-function", "network__dropout": 0.5}
     first, second, third = (
         fit(tmp_path / str(number), seed=seed, **changes) for number, seed in enumerate([5, 5, 6])
@@ -71,7 +71,7 @@ def test_the_callers_random_numbers_do_not_matter(tmp_path):
     assert weights(run.path) == weights(again.path)
 
 
-def test_what_an_objective_makes_at_random_is_seeded(tmp_path):
+def test_random_parameters_of_an_objective_are_seeded(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
         "from torch import nn\n"
@@ -127,7 +127,7 @@ def test_steps_are_counted_from_one_and_rows_come_when_due(tmp_path, monkeypatch
     assert trained == sorted({2, 4, 5} | {per_epoch})
 
 
-def test_a_line_an_epoch(tmp_path, capsys):
+def test_one_line_per_epoch(tmp_path, capsys):
     fit(tmp_path, training__epochs=2)
     lines = capsys.readouterr().err.splitlines()
     assert [line[:9] for line in lines] == ["epoch   1", "epoch   2"]
@@ -146,7 +146,7 @@ def test_early_stopping(tmp_path):
 
 
 def spoil_weights_from_the_second_epoch_on(monkeypatch):
-    """Weights of zero say that all tokens are equally likely; an epoch's training is better."""
+    """With zero weights all tokens are equally likely; one epoch of training is better."""
 
     def spoiled(self):
         begin(self)
@@ -226,7 +226,7 @@ def test_bf16_has_losses_and_weights_in_fp32(tmp_path, monkeypatch):
     assert column(folder, "valid/perplexity")[0] < 100
 
 
-def test_what_the_machine_has_not(monkeypatch):
+def test_devices_and_features_that_are_not_available(monkeypatch):
     def config(**changes):
         return Config.load(settings=settings(**changes))
 
@@ -241,7 +241,7 @@ def test_what_the_machine_has_not(monkeypatch):
         check_machine(config(network__cell="gru", **half))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ConfigError, match="2 devices asked for, but this machine has 1"):
+    with pytest.raises(ConfigError, match="2 devices requested, but this machine has 1"):
         check_machine(config(training__devices=2, training__accelerator="auto"))
     check_machine(config(training__devices=2, training__accelerator="cpu"))
     check_machine(config(training__precision="bf16", training__accelerator="auto"))
@@ -249,7 +249,7 @@ def test_what_the_machine_has_not(monkeypatch):
         check_machine(config(training__precision="bf16", training__accelerator="cpu"))
 
 
-def test_metrics_after_a_resume_have_no_row_twice(tmp_path):
+def test_metrics_after_a_resume_have_no_duplicate_rows(tmp_path):
     folder = copied(tmp_path)
     before = metrics(folder)
     with (folder / "metrics.csv").open("a") as file:
@@ -260,7 +260,7 @@ def test_metrics_after_a_resume_have_no_row_twice(tmp_path):
 
 
 class Clock:
-    """Stands still but for a second a training step and an hour a batch of validation."""
+    """A clock that advances a second per training step and an hour per validation batch."""
 
     def __init__(self, monkeypatch, now):
         self.now = now
@@ -278,7 +278,7 @@ class Clock:
         monkeypatch.setattr(AlignmentTask, name, counted)
 
 
-def test_seconds_are_those_of_training_from_the_first_step_on(tmp_path, monkeypatch):
+def test_seconds_count_only_training(tmp_path, monkeypatch):
     monkeypatch.setattr(logs, "LOG_EVERY", 1)
     with monkeypatch.context() as patched:
         Clock(patched, now=70)

@@ -1,4 +1,4 @@
-"""Every kind of latent alignment goes through training, evaluation and translation."""
+"""Training, evaluation and translation with every kind of latent alignment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_fit_evaluate_translate(model, guide, objective, tmp_path):
 
 
 def test_the_warm_up_ends_at_its_step(tmp_path):
-    """Training tells the objective the step it is at."""
+    """Training sets the objective's step."""
     config = tiny_config(
         shared_corpus(),
         network__cell="gru",
@@ -89,5 +89,5 @@ def test_the_warm_up_ends_at_its_step(tmp_path):
         (("categorical", "exact", None), ("exact", "exact")),
     ],
 )
-def test_what_is_chosen_where_nothing_is_said(given, chosen):
+def test_defaults_of_guide_and_objective(given, chosen):
     assert choose(*given) == chosen

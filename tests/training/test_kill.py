@@ -1,4 +1,4 @@
-"""A run that was killed with SIGKILL and resumed is the run that never was, bit for bit."""
+"""A run that is killed with SIGKILL and resumed equals an uninterrupted run exactly."""
 
 import csv
 import shutil
@@ -17,7 +17,7 @@ KILLED = -signal.SIGKILL
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A corpus, a configuration with all that moves, and a run of it that nobody killed."""
+    """A corpus, a configuration with all training state, and an uninterrupted run."""
     folder = tmp_path_factory.mktemp("kill")
     config = tiny_config(
         write_corpus(folder / "text", train=18, valid=6),
@@ -40,14 +40,14 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def begun(world, tmp_path):
-    """A run that is made and not yet fitted."""
+    """A run that is created and not yet fitted."""
     config, _ = world
     assert kill.run(kill.create, config, tmp_path / "run") == 0
     return tmp_path / "run"
 
 
 def rows(folder):
-    """Metrics, but for the time."""
+    """Metrics without time."""
     time = dict.fromkeys(("train/tokens_per_second", "train/seconds"), "")
     with (folder / "metrics.csv").open(newline="") as file:
         return [{**row, **time} for row in csv.DictReader(file)]
@@ -63,7 +63,7 @@ def assert_equal_runs(folder, whole):
     assert not list(folder.rglob("*.part"))
 
 
-def test_the_run_exercises_what_moves(world):
+def test_the_run_exercises_all_training_state(world):
     _, folder = world
     metrics = rows(folder / "whole")
     assert len({row["train/kl_weight"] for row in metrics}) > 2
@@ -119,7 +119,7 @@ def test_killed_while_the_run_is_made(world, tmp_path, moment):
 
 @pytest.fixture(scope="module")
 def swapped(world, tmp_path_factory):
-    """A run with a new guide on the model of another, which is gone; nobody killed it."""
+    """An uninterrupted run with a new guide for the model of a deleted run."""
     _, folder = world
     old = shutil.copytree(folder / "whole", tmp_path_factory.mktemp("swap") / "old")
     made, whole = old.with_name("made"), old.with_name("whole")
@@ -148,7 +148,7 @@ def test_a_new_guide_on_a_frozen_model_killed_again_and_again(swapped, tmp_path,
     assert {name for name in start if name.startswith("model.")} == unchanged
 
 
-def test_a_finished_run_stays_what_it_is(world, begun):
+def test_a_finished_run_is_unchanged(world, begun):
     _, folder = world
     assert kill.run(kill.resume, begun) == 0
     assert kill.run(kill.resume, begun) == 0

@@ -1,4 +1,4 @@
-"""Experiment trackers: what is logged, under which run, and what a missing package says."""
+"""Experiment trackers: logging, resuming, and missing packages."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ def configured(logger, **changes):
 
 
 class Recorder(Logger):
-    """In place of a tracker's logger, which would need the tracker."""
+    """A replacement for a tracker's logger, which would need the tracker."""
 
     def __init__(self, **options):
         super().__init__()
@@ -52,7 +52,7 @@ class Recorder(Logger):
 
 @pytest.fixture
 def made(monkeypatch):
-    """Loggers that were made in place of W&B's and MLflow's."""
+    """Loggers created instead of those of W&B and MLflow."""
     found = []
 
     def make(**options):
@@ -99,7 +99,7 @@ def test_a_tracker_gets_metrics_and_settings_and_is_resumed(tmp_path, made, name
     assert (run.path / "metrics.csv").is_file()
 
 
-def test_a_tracker_that_does_not_start(tmp_path, made, monkeypatch):
+def test_a_tracker_that_cannot_be_started(tmp_path, made, monkeypatch):
     def fail(**options):
         raise RuntimeError("no such server")
 
@@ -118,7 +118,7 @@ def test_csv_is_the_default(tmp_path):
 
 
 @pytest.mark.parametrize("name", TRACKERS)
-def test_a_missing_package_is_named_with_what_installs_it(monkeypatch, name):
+def test_a_missing_package_is_named_with_its_install_command(monkeypatch, name):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"'{name}' needs .*pip install 'pyro-align\[{name}\]'"):
         check_machine(configured(name))

@@ -13,7 +13,7 @@ def weight():
 
 
 def learning_rates(steps, **settings):
-    """The learning rate of each of the first steps."""
+    """Learning rates of the first steps."""
     configured = configure([weight()], TrainingConfig(learning_rate=0.5, **settings))
     rates = []
     for _ in range(steps):
@@ -52,7 +52,7 @@ def test_optimisers(name, kind):
 
 
 @pytest.mark.parametrize("patience", [0, 1, 2])
-def test_plateau_halves_as_torch_does_and_goes_on_from_its_state(patience):
+def test_plateau_agrees_with_torch_and_restores_its_state(patience):
     perplexities = [9.0, 8.0, 8.5, 8.2, 7.99995, 7.9, 8.0, 8.0, 8.0, 7.0, 7.0, 7.5, 6.0]
     reference = torch.optim.SGD([weight()], lr=1.0)
     torchs = ReduceLROnPlateau(reference, factor=0.5, patience=patience)

@@ -1,4 +1,4 @@
-"""An edited configuration and a resumed fit: each setting is honoured, or refused by name."""
+"""Edited settings of a resumed fit are applied, or rejected by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(tmp_path):
 
 
 def edited(folder, **values):
-    """Resume after lines of config.toml have been replaced."""
+    """Resume after replacing lines of config.toml."""
     path = folder / "config.toml"
     text = path.read_text()
     for key, value in values.items():
@@ -36,18 +36,18 @@ def edited(folder, **values):
 
 
 REFUSED = {
-    "optimizer": ('"adamw"', r"training\.optimizer = 'adamw', .* made with 'adam'"),
-    "batch_tokens": ("50", r"training\.batch_tokens = 50, .* made with 100"),
-    "accumulate": ("2", r"training\.accumulate = 2, .* made with 1"),
-    "seed": ("5", r"seed = 5, .* made with 1"),
-    "max_length": ("99", r"data\.max_length = 99, .* made with 256"),
-    "schedule": ('"constant"', r"training\.schedule = 'constant', .* made with 'plateau'"),
+    "optimizer": ('"adamw"', r"training\.optimizer = 'adamw', .* saved with 'adam'"),
+    "batch_tokens": ("50", r"training\.batch_tokens = 50, .* saved with 100"),
+    "accumulate": ("2", r"training\.accumulate = 2, .* saved with 1"),
+    "seed": ("5", r"seed = 5, .* saved with 1"),
+    "max_length": ("99", r"data\.max_length = 99, .* saved with 256"),
+    "schedule": ('"constant"', r"training\.schedule = 'constant', .* saved with 'plateau'"),
     "embedding": ("16", r"network\.embedding = 16"),
-    "epochs": ("1", r"training\.epochs = 1, but the fit is in epoch 2 already"),
+    "epochs": ("1", r"training\.epochs = 1, but the fit is already in epoch 2"),
 }
 
 
-def test_what_is_not_honoured_is_refused_by_name(run):
+def test_settings_that_cannot_change_are_rejected_by_name(run):
     original = (run / "config.toml").read_text()
     for key, (value, match) in REFUSED.items():
         with pytest.raises(UserError, match=match):
@@ -55,7 +55,7 @@ def test_what_is_not_honoured_is_refused_by_name(run):
         (run / "config.toml").write_text(original)
 
 
-def test_the_time_of_a_resumed_fit_is_that_of_all_its_stretches(run):
+def test_the_time_of_a_resumed_fit_includes_all_parts(run):
     path = run / "checkpoints" / "last.ckpt"
     saved = torch.load(path, weights_only=True)
     assert (
@@ -66,11 +66,11 @@ def test_the_time_of_a_resumed_fit_is_that_of_all_its_stretches(run):
     assert 1000 < json.loads((run / "run.json").read_text())["fit_seconds"] < 1100
 
 
-def test_a_finished_fit_trains_nothing_more(run):
+def test_a_finished_fit_is_not_trained_further(run):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     told = []
     resumed = Run.resume(run).fit(echo=told.append, quiet=True)
-    assert told == ["finished already: raise training.epochs in config.toml to train on"]
+    assert told == ["already finished: increase training.epochs in config.toml to train further"]
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert not resumed.model.training
     # A fit that is killed after its settings were changed is not finished.
@@ -81,7 +81,7 @@ def test_a_finished_fit_trains_nothing_more(run):
     assert json.loads((run / "run.json").read_text())["status"] == "training"
 
 
-def test_epochs_learning_rate_and_weight_decay_are_honoured(run):
+def test_epochs_learning_rate_and_weight_decay_are_applied(run):
     before = pd.read_csv(run / "metrics.csv")["train/learning_rate"].dropna()
     assert set(before) == {0.02}
     edited(run, epochs=3, learning_rate=0.01, weight_decay=0.5)
@@ -100,7 +100,7 @@ def test_changeable_settings_exist():
         assert name in type(getattr(config, table)).model_fields
 
 
-def test_the_line_of_an_epoch_is_of_the_whole_epoch(tmp_path, capsys):
+def test_the_line_of_an_epoch_covers_the_whole_epoch(tmp_path, capsys):
     changes = {**CHANGES, "objective__name": "exact", "guide__name": "none"}
     batches = []
 

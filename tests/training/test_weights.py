@@ -31,7 +31,7 @@ def path(tmp_path):
 
 
 def assert_untouched(path):
-    """Modules that could not be read into are what they were."""
+    """Modules are unchanged if weights cannot be loaded."""
     programs = modules(1)
     before = state(programs)
     with pytest.raises(RunError) as error:
@@ -49,13 +49,13 @@ def test_round_trip(path):
     assert programs["guide"].tied is programs["model"].weight
 
 
-def test_equal_weights_are_equal_files(path, tmp_path):
+def test_equal_weights_give_equal_files(path, tmp_path):
     save_weights(tmp_path / "again", modules(), {"step": "3"})
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
 def test_missing(tmp_path):
-    assert "no weights there" in assert_untouched(tmp_path / "weights.safetensors")
+    assert "no weights yet" in assert_untouched(tmp_path / "weights.safetensors")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 8, 100, -1])
@@ -74,12 +74,12 @@ def test_every_byte_counts(path):
             message = assert_untouched(path)
         except pytest.fail.Exception:
             pytest.fail(f"byte {position} of {len(content)} was changed and nobody noticed")
-        assert "damaged" in message or "made for another" in message
+        assert "damaged" in message or "not the one in the configuration" in message
 
 
-def test_made_for_another_model(path):
+def test_weights_of_another_model(path):
     wider = modules(width=4)
-    with pytest.raises(RunError, match=r"made for another model.*guide\.bias.*…"):
+    with pytest.raises(RunError, match=r"not the one in the configuration.*guide\.bias.*…"):
         load_weights(path, wider)
-    with pytest.raises(RunError, match=r"made for another model.*guide\.bias"):
+    with pytest.raises(RunError, match=r"not the one in the configuration.*guide\.bias"):
         load_weights(path, {"model": wider["model"]})
