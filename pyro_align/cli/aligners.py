@@ -214,7 +214,9 @@ def trained(
                 if save is not None:
                     raise
                 # The temporary folder is about to be deleted, so the fit cannot be resumed.
-                raise TrainingError(error.reason, "nothing is saved without --save") from None
+                lost = TrainingError(error.reason, "nothing is saved without --save")
+                lost.exit_code = error.exit_code
+                raise lost from None
             return links.of_runs(forward, rest[0] if rest else None)(text)
 
         yield align

@@ -335,7 +335,7 @@ def test_an_interrupted_training(tmp_path, monkeypatch):
         lost = call("--train", "--neural", *files, *SIZES)
     finally:
         signal.signal(signal.SIGINT, handler)
-    assert kept.exit_code == lost.exit_code == 2
+    assert kept.exit_code == lost.exit_code == 130
     assert f"error: interrupted; continue with `pyro-align fit --resume {save / 'forward'}`" in (
         kept.stderr
     )

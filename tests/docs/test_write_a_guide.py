@@ -51,7 +51,7 @@ def test_the_runs_guide_is_the_class_of_the_page(finished):
     assert type(run.guide).__name__ == "LexicalGuide"
     assert inspect.getsource(type(run.guide)) in block
     assert run.config.guide.name == "code/lexical.py:LexicalGuide"
-    assert run.guide.source.out_features == 32
+    assert {side.out_features for side in run.guide.sides} == {32}
     assert run.guide.model is run.model
 
 
