@@ -61,7 +61,7 @@ def test_the_emission_reads_the_weighted_sum_of_the_values():
         torch.testing.assert_close(logits[k, b, t], alone)
 
 
-@pytest.mark.parametrize("top_k", [1, 2])
+@pytest.mark.parametrize("top_k", [1, 2, 3])
 def test_top_k_renormalises_the_largest_weights(top_k):
     model, batch = tiny_model(DirichletModel), random_batch((4,), (3,))
     states = model.states(batch)

@@ -4,6 +4,7 @@ from torch import nn
 
 from pyro_align.errors import RunError
 from pyro_align.training import load_weights, save_weights
+from pyro_align.training.weights import tensor_digest
 
 
 def modules(seed=0, width=3):
@@ -75,6 +76,24 @@ def test_every_byte_counts(path):
         except pytest.fail.Exception:
             pytest.fail(f"byte {position} of {len(content)} was changed and nobody noticed")
         assert "damaged" in message or "not the one in the configuration" in message
+
+
+VALUES = torch.arange(6.0).reshape(2, 3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"renamed": VALUES},
+        {"weight": VALUES.reshape(3, 2)},
+        {"weight": VALUES.view(torch.int32)},
+        {"weight": VALUES + 1},
+        {"weight": VALUES[:1], "weight.rest": VALUES[1:]},
+    ],
+    ids=["name", "shape", "type", "value", "number"],
+)
+def test_the_digest_covers_names_shapes_types_and_values(other):
+    assert tensor_digest(other, {}) != tensor_digest({"weight": VALUES}, {})
 
 
 def test_weights_of_another_model(path):
