@@ -20,6 +20,7 @@ import torch
 from pyro_align.config import Config
 from pyro_align.corpus import demo
 from pyro_align.run import Run
+from pyro_align.run_folder import write_status
 
 if multiprocessing.parent_process() is None:
     # Indices of the tests' text go where they are deleted; processes they start find them there.
@@ -143,6 +144,12 @@ def shared_run() -> Path:
 def copied(folder: Path) -> Path:
     """A copy of :func:`shared_run`, to be changed."""
     return Path(shutil.copytree(shared_run(), folder / "run"))
+
+
+def unfinished(folder: Path) -> Path:
+    """A finished run, as if its process had been killed after the last checkpoint."""
+    write_status(folder, "training")
+    return folder
 
 
 def checkpoint(folder: Path) -> Any:

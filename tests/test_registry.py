@@ -153,9 +153,9 @@ def test_chosen_components_are_compatible():
     [
         (("soft", "amortized", None), "choice is known for model 'soft' and guide 'amortized'"),
         (("soft", None, "exact"), "model 'soft' and objective 'exact'"),
-        (("soft", "none", "enumerated"), "EnumeratedELBO takes a model whose alignment"),
-        (("categorical", "gumbel", "exact"), "ExactMarginal takes.*GumbelGuide"),
-        (("categorical", "none", "score-function"), "ScoreFunctionELBO takes"),
+        (("soft", "none", "enumerated"), "EnumeratedELBO needs a model with latent"),
+        (("categorical", "gumbel", "exact"), "ExactMarginal needs.*GumbelGuide"),
+        (("categorical", "none", "score-function"), "ScoreFunctionELBO needs"),
     ],
 )
 def test_incompatible_components(names, match):

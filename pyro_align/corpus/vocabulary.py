@@ -237,7 +237,11 @@ def _training_error(error: RuntimeError, size: int, words: int) -> Exception:
 
 def _load(model: bytes, path: Path | None) -> sentencepiece.SentencePieceProcessor:
     processor = sentencepiece.SentencePieceProcessor()
-    if not _is_whole(model) or not processor.load_from_serialized_proto(model):
+    try:
+        is_loaded = _is_whole(model) and processor.load_from_serialized_proto(model)
+    except RuntimeError:  # sentencepiece found it damaged
+        is_loaded = False
+    if not is_loaded:
         raise DataError(
             "not a sentencepiece model, or truncated; copy it again or train another", path
         )

@@ -185,7 +185,9 @@ def test_bad_files_and_options(tmp_path, untouched):
     refused("nothing: not a run folder", run, "--reverse", "nothing", "--out", untouched)
     refused("at most 3", run, "--max-length", 3, "--out", untouched)
     refused("a threshold is", run, "--decode", "threshold", "--threshold", 2, "--out", untouched)
-    refused("talp has no place", run, "--format", "talp", "--probabilities", "--out", untouched)
+    refused(
+        "talp has no probabilities", run, "--format", "talp", "--probabilities", "--out", untouched
+    )
     refused("no does not exist: create it first", run, "--out", tmp_path / "no" / "out")
 
 
@@ -471,5 +473,5 @@ def test_gold_in_every_format(tmp_path, form):
     assert found["posterior"]["aer"] == 0
     assert found["posterior"]["aer_interval"] == [0, 0]
     low, high = found["prior"]["aer_interval"]
-    assert 0 < low < found["prior"]["aer"] < high
+    assert low < found["prior"]["aer"] < high
     assert any(format_links(links) for links in LinkFile(gold, form, 6))

@@ -131,7 +131,7 @@ def test_flags_override_the_file(tmp_path, monkeypatch, flags, expected):
         "[objective]\nname = 'enumerated'\n[vocabulary]\nsize = 30\n"
     )
     monkeypatch.setattr(Run, "fit", lambda self, **_: None)
-    monkeypatch.setattr("pyro_align.cli.fit._report", lambda run, seconds: None)
+    monkeypatch.setattr("pyro_align.cli.fit._report", lambda run: None)
     result = call("fit", "--config", file, "--out", "a", *flags)
     assert result.exit_code == 0, result.output
     config = Run.resume("a").config
@@ -211,7 +211,7 @@ def test_an_empty_corpus(tmp_path):
             ["--model", "soft", "--objective", "exact"],
             ["no compatible choice is known for", "soft"],
         ),
-        (["--model", "soft", "--guide", "none", "--objective", "exact"], ["ExactMarginal takes"]),
+        (["--model", "soft", "--guide", "none", "--objective", "exact"], ["ExactMarginal needs"]),
         (["--set", "vocabulary.size=10"], ["vocabulary of 10 pieces", "set vocabulary.size to"]),
         (["--devices", "99"], ["cannot be split among 99 processes"]),
         (["--seed", "-1"], ["-1 is not in the range 0<=x<=4294967295"]),

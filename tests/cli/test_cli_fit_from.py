@@ -89,7 +89,7 @@ REFUSED = {
     ),
     "what does not go together": (
         ["--from", "run", "--guide", "amortized", "--objective", "relaxed"],
-        "RelaxedELBO takes",
+        "RelaxedELBO needs",
     ),
     "a frozen model of nothing": (["--freeze-model"], "--from RUN"),
     "a frozen model of nothing, set": (

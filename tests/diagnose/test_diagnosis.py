@@ -303,7 +303,10 @@ def test_plain_programs():
     found = diagnose(plain_model, plain_guide, batch, repeats=16)
     assert {"enumerated", "score-function, none", "rws, K=5"} <= set(found.objectives)
     assert set(found.skipped) == {"score-function, soft-attention", "score-function, network"}
-    assert "needs a model with states" in found.skipped["score-function, soft-attention"]
+    assert (
+        "needs a model with the attributes states"
+        in found.skipped["score-function, soft-attention"]
+    )
     loss = EnumeratedELBO().differentiable_loss(plain_model, plain_guide, batch)
     store = pyro.get_param_store()
     inner = [pyro.param(name).unconstrained() for name in ("prior", "emission", "weights")]

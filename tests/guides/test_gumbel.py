@@ -6,7 +6,7 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
-from runs import checkpoint, fitted, shared_corpus, silent, tiny_config
+from runs import checkpoint, fitted, shared_corpus, silent, tiny_config, unfinished
 from support import evidence, padded, random_batch, tiny_guide, tiny_model
 
 import pyro_align
@@ -114,7 +114,7 @@ def test_a_run_saves_and_resumes_the_temperature(tmp_path, monkeypatch):
         told.append((step, guide.temperature.item()))
 
     monkeypatch.setattr(GumbelGuide, "anneal", watched)
-    Run.resume(run.path).fit(echo=silent)
+    Run.resume(unfinished(run.path)).fit(echo=silent)
     first = checkpoint(run.path)["global_step"]
     assert told == [(step, pytest.approx(0.5 ** (step / 2))) for step in range(first, 5)]
     assert first > 1

@@ -77,5 +77,5 @@ def test_names_of_tensors_are_part_of_the_digest(tmp_path):
     # The same values in the same order, under other names.
     renamed = dict(zip(("model.one", "model.two"), tensors, strict=True))
     save_file(renamed, path, metadata=metadata)
-    with pytest.raises(RunError, match="its digest does not fit"):
+    with pytest.raises(RunError, match="its digest does not match"):
         load_weights(path, {"model": Pair(("one", "two"))})

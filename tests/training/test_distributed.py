@@ -19,6 +19,7 @@ from runs import (
     shared_corpus,
     silent,
     tiny_config,
+    unfinished,
 )
 from support import random_batch, tiny_guide, tiny_model
 from torch.testing import assert_close
@@ -179,7 +180,7 @@ def test_a_checkpoint_of_more_processes_is_refused(tmp_path):
     saved = torch.load(path, weights_only=True)
     torch.save({**saved, "random": saved["random"] * 2}, path)
     with pytest.raises(RunError, match="saved by 2 processes, but cannot be resumed with 1"):
-        Run.resume(folder).fit(echo=silent)
+        Run.resume(unfinished(folder)).fit(echo=silent)
 
 
 def test_more_devices_than_pairs_are_refused(tmp_path):

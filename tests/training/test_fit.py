@@ -17,6 +17,7 @@ from runs import (
     shared_corpus,
     shared_run,
     tiny_config,
+    unfinished,
 )
 from safetensors.torch import load_file
 
@@ -254,7 +255,7 @@ def test_metrics_after_a_resume_have_no_duplicate_rows(tmp_path):
     before = metrics(folder)
     with (folder / "metrics.csv").open("a") as file:
         file.write("7,3,5.1,-2.")  # as a kill leaves it
-    pyro_align.run.Run.resume(folder).fit(echo=lambda line: None)
+    pyro_align.run.Run.resume(unfinished(folder)).fit(echo=lambda line: None)
     slow = dict.fromkeys(("train/tokens_per_second", "train/seconds"), "")
     assert [{**row, **slow} for row in metrics(folder)] == [{**row, **slow} for row in before]
 

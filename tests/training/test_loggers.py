@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from lightning.pytorch import loggers
 from lightning.pytorch.loggers.logger import Logger
-from runs import fitted, shared_corpus, shared_run, tiny_config
+from runs import fitted, shared_corpus, shared_run, tiny_config, unfinished
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pyro_align.config import Config
@@ -93,7 +93,7 @@ def test_a_tracker_gets_metrics_and_settings_and_is_resumed(tmp_path, made, name
     assert first.settings["seed"] == run.config.seed
     assert first.is_finished == (name == "wandb")
     assert json.loads((run.path / "logger.json").read_text()) == {name: kept or first.options["id"]}
-    Run.resume(run.path).fit(echo=lambda line: None)
+    Run.resume(unfinished(run.path)).fit(echo=lambda line: None)
     _, second = made
     assert second.options[id_option] == first.version
     assert (run.path / "metrics.csv").is_file()
