@@ -15,13 +15,15 @@ from typing import Any
 
 import pyro
 import torch
+from jaxtyping import Float
 from pyro import poutine
-from pyro.poutine.util import site_is_subsample
+from torch import Tensor
 
 from pyro_align.batch import EOS, Batch, Noise
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import Objective
+from pyro_align.inference.traces import latent_sites
 from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import score_positions
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
@@ -108,8 +110,7 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
         scores = score_positions(model, guide, batch)
     if model.latent == "simplex":  # next_token approximates an integral
         return
-    of_tokens = log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
-    searched = of_tokens.masked_fill(~batch.target_mask, 0.0)
+    searched = _log_probs_of_tokens(log_probs, batch)
     if not torch.allclose(searched, scores.log_evidence.to(searched), rtol=1e-3, atol=1e-3):
         raise ConfigError(
             f"model {_name(model)}: next_token gives a small batch the log probability "
@@ -132,8 +133,7 @@ def _check_search(model: Any, batch: Batch) -> None:
         read = Batch.from_ids(sources, [each.tokens for each in best], noise=batch.noise)
         log_probs = model.next_token(model.states(read))
     model.train(training)
-    of_tokens = log_probs.gather(-1, read.target.unsqueeze(-1)).squeeze(-1)
-    at_once = of_tokens.masked_fill(~read.target_mask, 0.0).sum(1)
+    at_once = _log_probs_of_tokens(log_probs, read).sum(1)
     searched = at_once.new_tensor([each.log_probability for each in best])
     if not torch.allclose(searched, at_once, rtol=1e-3, atol=1e-3):
         raise ConfigError(
@@ -142,6 +142,12 @@ def _check_search(model: Any, batch: Batch) -> None:
             f"once: take target positions from states.positions, not from the shape of "
             f"states.scores"
         )
+
+
+def _log_probs_of_tokens(log_probs: Tensor, batch: Batch) -> Float[Tensor, "batch target"]:
+    """Log probabilities of the target tokens, 0 on padding, from those of the vocabulary."""
+    of_tokens = log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
+    return of_tokens.masked_fill(~batch.target_mask, 0.0)
 
 
 def _check_memory(config: Config) -> None:
@@ -162,16 +168,12 @@ def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = N
     what = f"{kind} {_name(program)}"
     with _explained(f"{what} fails on a small batch", type(program)):
         trace = poutine.trace(program).get_trace(batch)
-    sites = {
-        name: site
-        for name, site in trace.nodes.items()
-        if site["type"] == "sample" and not site_is_subsample(site)
-    }
-    latent = {name for name, site in sites.items() if not site["is_observed"]}
+    latent = latent_sites(trace)
+    sites = latent | {name: trace.nodes[name] for name in trace.observation_nodes}
     expected = [] if program.latent == "none" else ["alignment"]
     for name in (*expected, *([observed] if observed else [])):
         if name not in sites:
-            others = sorted(latent if name == "alignment" else sites.keys() - latent)
+            others = sorted(latent if name == "alignment" else sites.keys() - latent.keys())
             found = (
                 f"its sites are {', '.join(map(repr, others))}: rename one"
                 if others

@@ -82,7 +82,7 @@ def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
 
 
 def observed_terms(model_trace: Any) -> Terms:
-    """Return the terms of a model whose alignment is observed: ``log p(z, y)`` and no KL."""
+    """Return the terms of a model without latent sites: the joint log probability and no KL."""
     log_joint = model_trace.log_prob_sum()
     return Terms(-log_joint, log_joint.detach(), log_joint.new_zeros(()))
 

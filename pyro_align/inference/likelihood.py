@@ -6,6 +6,7 @@ from typing import Any
 
 from pyro.infer import Trace_ELBO
 
+from pyro_align.inference.enumeration import observed_terms
 from pyro_align.inference.objective import Objective, Terms
 
 
@@ -21,5 +22,4 @@ class Likelihood(Objective, Trace_ELBO):
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Sum the log probabilities of the observed sites."""
         model_trace, _ = self._traces(model, guide, args, kwargs)
-        log_likelihood = model_trace.log_prob_sum()
-        return Terms(-log_likelihood, log_likelihood.detach(), log_likelihood.new_zeros(()))
+        return observed_terms(model_trace)

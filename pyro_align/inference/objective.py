@@ -102,9 +102,11 @@ class Objective(ELBO, ABC):
             IncompatibleError: if a latent site would be ignored, or the site is missing.
         """
         model_trace, guide_trace = traces(self, model, guide, args, kwargs)
-        needed = [(guide, guide_trace, {guide_kind for _, guide_kind in self.pairs})]
-        needed.append((model, model_trace, {model_kind for model_kind, _ in self.pairs}))
-        for program, trace, kinds in needed:
+        model_kinds, guide_kinds = (set(kinds) for kinds in zip(*self.pairs, strict=True))
+        for program, trace, kinds in (
+            (guide, guide_trace, guide_kinds),
+            (model, model_trace, model_kinds),
+        ):
             if "none" not in kinds and ALIGNMENT not in trace:
                 raise IncompatibleError(
                     f"{type(self).__name__} needs a site named {ALIGNMENT!r}, but "

@@ -42,13 +42,13 @@ def traces(elbo: Any, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[A
     return model_trace, guide_trace
 
 
-def latent_sites(trace: Any) -> list[str]:
-    """Return the names of the unobserved sample sites, in the order of the program."""
-    return [
-        name
+def latent_sites(trace: Any) -> dict[str, Any]:
+    """Return the unobserved sample sites by name, in the order of the program."""
+    return {
+        name: site
         for name, site in trace.nodes.items()
         if site["type"] == "sample" and not site["is_observed"] and not site_is_subsample(site)
-    ]
+    }
 
 
 def refuse_other_sites(trace: Any, program: Any, who: str) -> None:

@@ -18,6 +18,7 @@ from pyro.infer import Predictive
 from pyro_align.batch import EOS, Batch
 from pyro_align.guides import NoGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal
+from pyro_align.inference.traces import latent_sites
 from pyro_align.testing.gradients import evidence, gradient, parameters
 from pyro_align.testing.small import padded, random_batch
 from pyro_align.testing.stock import (
@@ -28,7 +29,6 @@ from pyro_align.testing.stock import (
     check_plates,
     check_weights,
     fitting,
-    latent_sites,
     stock,
     train,
 )

@@ -1,4 +1,4 @@
-"""Sites of a program, and stock Pyro ELBOs of a model and guide."""
+"""Expected sites of a program, and stock Pyro ELBOs of a model and guide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pyro.infer import (
     TraceMeanField_ELBO,
     config_enumerate,
 )
-from pyro.poutine.util import site_is_subsample
 
 from pyro_align.batch import Batch
 from pyro_align.inference import relaxed
@@ -31,15 +30,6 @@ SITES: dict[str, set[str]] = {
     "relaxed": {"alignment"},
 }
 """Expected latent sites, by the kind of latent variable of a program."""
-
-
-def latent_sites(trace: Any) -> dict[str, Any]:
-    """Return latent sample sites by name."""
-    return {
-        name: site
-        for name, site in trace.nodes.items()
-        if site["type"] == "sample" and not site["is_observed"] and not site_is_subsample(site)
-    }
 
 
 def check_plates(site: Any, batch: Batch) -> None:
