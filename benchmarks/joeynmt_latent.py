@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 from common import machine, markdown, save
-from peers import RECIPE, environment, ids_of
+from peers import RECIPE, environment, ids_of, shared_settings
 
 from pyro_align.config import Config
 from pyro_align.corpus import ParallelText
@@ -48,16 +48,8 @@ def main() -> None:
             index(ParallelText.open(files), vocabularies, config.data)
             for files in (config.data.train, config.data.valid)
         )
-        network = config.network
         given = {
-            "embedding": network.embedding,
-            "encoder_hidden": network.encoder_hidden,
-            "decoder_hidden": network.decoder_hidden,
-            "layers": network.encoder_layers,
-            "dropout": network.dropout,
-            "vocabularies": [len(each) for each in vocabularies],
-            "learning_rate": config.training.learning_rate,
-            "clip": config.training.clip,
+            **shared_settings(config, vocabularies),
             "every": options.every,
             "train": ids_of(train, config, options.steps),
             "valid": ids_of(valid, config, len(valid)),

@@ -35,7 +35,7 @@ from common import machine, markdown, save
 
 from pyro_align.batch import Batch
 from pyro_align.config import Config
-from pyro_align.corpus import BatchLoader, IndexedCorpus, ParallelText
+from pyro_align.corpus import BatchLoader, IndexedCorpus, ParallelText, Vocabulary
 from pyro_align.run import Run
 from pyro_align.training import buckets, index
 from pyro_align.translation import BeamSearch
@@ -129,6 +129,21 @@ def environment(folder: Path, *further: str) -> Path:
     return folder / "bin" / "python"
 
 
+def shared_settings(config: Config, vocabularies: tuple[Vocabulary, Vocabulary]) -> dict[str, Any]:
+    """What both sides of a comparison are given: sizes, learning rate and clipping."""
+    network = config.network
+    return {
+        "embedding": network.embedding,
+        "encoder_hidden": network.encoder_hidden,
+        "decoder_hidden": network.decoder_hidden,
+        "layers": network.encoder_layers,
+        "dropout": network.dropout,
+        "vocabularies": [len(each) for each in vocabularies],
+        "learning_rate": config.training.learning_rate,
+        "clip": config.training.clip,
+    }
+
+
 def ids_of(corpus: IndexedCorpus, config: Config, steps: int) -> list[Any]:
     """Return training batches as lists of ids."""
     given = []
@@ -199,16 +214,8 @@ def main() -> None:
         base = Run.create(config, folder / "run", echo=lambda line: None)
         vocabularies = (base.source_vocabulary, base.target_vocabulary)
         corpus = index(ParallelText.open(config.data.train), vocabularies, config.data)
-        network = config.network
         given = {
-            "embedding": network.embedding,
-            "encoder_hidden": network.encoder_hidden,
-            "decoder_hidden": network.decoder_hidden,
-            "layers": network.encoder_layers,
-            "dropout": network.dropout,
-            "vocabularies": [len(each) for each in vocabularies],
-            "learning_rate": config.training.learning_rate,
-            "clip": config.training.clip,
+            **shared_settings(config, vocabularies),
             "beam": options.beam,
             "train": ids_of(corpus, config, options.steps),
             "test": sources_of(base, options.sentences),
