@@ -177,8 +177,8 @@ def _component(component: Component) -> str:
 
 
 def _parameters(run: RunDisplay) -> str:
-    model = {id(one): one.numel() for one in run.model.parameters()}
-    guide = {id(one): one.numel() for one in run.guide.parameters()}
-    own = sum(count for key, count in guide.items() if key not in model)
-    total = f"{sum(model.values()):,}"
+    from pyro_align.training import own_parameters  # imports torch
+
+    own = sum(one.numel() for one in own_parameters(run.guide, run.model))
+    total = f"{sum(one.numel() for one in run.model.parameters()):,}"
     return f"{total} of the model, {own:,} of the guide" if own else f"{total} of the model"

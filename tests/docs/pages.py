@@ -104,6 +104,18 @@ def parsed(arguments: list[str]) -> Any:
     return command.make_context(name, rest)
 
 
+def written_class(page: Page, folder: Path, option: str) -> Path:
+    """Write the one Python file of a page; its class as ``fit`` gets it with an option there."""
+    (block,) = page.code("python")
+    name, text = named(block)
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+    fits = [arguments for arguments in page.commands if arguments[0] == "fit"]
+    (given,) = {fit[fit.index(option) + 1] for fit in fits}
+    assert given.partition(":")[0] == name
+    return folder / given
+
+
 def named(block: str) -> tuple[str, str]:
     """A code block that says which file it is: the name and the text."""
     found = re.match(r"# (\S+\.py)\n", block)

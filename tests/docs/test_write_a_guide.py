@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 from commands import run_commands
-from pages import DOCS, Page, named
+from pages import DOCS, Page, written_class
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 from runs import shared_corpus
 from support import evidence
@@ -17,22 +17,11 @@ from pyro_align.run import Run
 PAGE = Page(DOCS / "how-to" / "write-a-guide.md")
 
 
-def written_guide(folder):
-    """The page's file, written; and the name that its command gives the guide."""
-    (block,) = PAGE.code("python")
-    name, text = named(block)
-    (folder / name).write_text(text, encoding="utf-8")
-    (fit, _) = PAGE.commands
-    given = fit[fit.index("--guide") + 1]
-    assert given.partition(":")[0] == name
-    return folder / given
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The run that the page's commands make, and what they printed."""
     folder = tmp_path_factory.mktemp("guide")
-    written_guide(folder)
+    written_class(PAGE, folder, "--guide")
     printed = run_commands(PAGE.commands, folder)
     return Run.load(folder / "runs" / "lexical"), printed
 

@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 from commands import run_commands
-from pages import DOCS, Page, named
+from pages import DOCS, Page, written_class
 from runs import WORKPLACE
 from support import random_batch, tiny_model, tiny_networks
 
@@ -16,27 +16,15 @@ from pyro_align.run import Run
 PAGE = Page(DOCS / "how-to" / "write-a-model.md")
 
 
-def written_model(folder):
-    """The page's file, written; and the name that its commands give the model."""
-    (block,) = PAGE.code("python")
-    name, text = named(block)
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(text, encoding="utf-8")
-    fits = [arguments for arguments in PAGE.commands if arguments[0] == "fit"]
-    (given,) = {fit[fit.index("--model") + 1] for fit in fits}
-    assert given.partition(":")[0] == name
-    return folder / given
-
-
 def blended():
-    return MODELS.get(str(written_model(WORKPLACE / "written-model")))
+    return MODELS.get(str(written_class(PAGE, WORKPLACE / "written-model", "--model")))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Where the page's commands were run."""
     place = tmp_path_factory.mktemp("model")
-    written_model(place)
+    written_class(PAGE, place, "--model")
     run_commands(PAGE.commands, place)
     return place
 

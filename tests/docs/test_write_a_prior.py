@@ -4,7 +4,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 from commands import run_commands
-from pages import DOCS, Page, named
+from pages import DOCS, Page, written_class
 from runs import WORKPLACE
 from support import random_batch, randomise, tiny_networks
 
@@ -19,17 +19,8 @@ from pyro_align.testing import ModelContract
 PAGE = Page(DOCS / "how-to" / "write-a-prior.md")
 
 
-def written_model(folder):
-    """The page's file, written; and the name of its class."""
-    (block,) = PAGE.code("python")
-    name, text = named(block)
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(text, encoding="utf-8")
-    return f"{folder / name}:LocationModel"
-
-
 def location(seed=0, **settings):
-    kind = MODELS.get(written_model(WORKPLACE / "written-prior"))
+    kind = MODELS.get(str(written_class(PAGE, WORKPLACE / "written-prior", "--model")))
     return randomise(kind(tiny_networks(seed=seed, **settings)), seed, scale=1.0)
 
 
@@ -57,7 +48,7 @@ def test_it_is_the_prior_of_the_page():
 
 
 def test_commands_run(tmp_path):
-    written_model(tmp_path)
+    written_class(PAGE, tmp_path, "--model")
     run_commands(PAGE.commands, tmp_path)
     run = Run.load(tmp_path / "runs" / "location")
     assert type(run.model).__name__ == "LocationModel"
