@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pyro_align.config import AUTO, Component, Config
 from pyro_align.errors import ConfigError, IncompatibleError
+from pyro_align.inference.kinds import Latent
 from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, Registry, choose, fits, go_together
 from pyro_align.trust import trust
 
@@ -23,11 +24,11 @@ def chosen(config: Config) -> Config:
 
     Raises:
         IncompatibleError: if the named components cannot be combined.
-        ConfigError: for unknown names, and for a class without a valid ``latent`` attribute.
+        ConfigError: for unknown names, and for a class without a valid ``latents`` attribute.
     """
     for registry, component in ((MODELS, config.model), (GUIDES, config.guide)):
         if component.name not in (AUTO, *registry.builtin):
-            _check_latent(registry, component.name)
+            _check_latents(registry, component.name)
     guide, objective = choose(config.model.name, _given(config.guide), _given(config.objective))
     return config.model_copy(
         update={
@@ -37,16 +38,16 @@ def chosen(config: Config) -> Config:
     )
 
 
-def _check_latent(registry: Registry, name: str) -> None:
-    from pyro_align.inference.program import Latent
-
+def _check_latents(registry: Registry, name: str) -> None:
     cls = registry.get(name)
     known = get_args(Latent)
-    if (found := getattr(cls, "latent", None)) not in known:
-        says = "has no class attribute latent" if found is None else f"has latent = {found!r}"
+    found = getattr(cls, "latents", None)
+    if not isinstance(found, Mapping) or not set(found.values()) <= set(known):
+        says = "has no class attribute latents" if found is None else f"has latents = {found!r}"
         raise ConfigError(
-            f"{registry.kind} {name!r}: the class {cls.__name__} {says}: set it to the kind of its "
-            f"site 'alignment': {', '.join(map(repr, known))}"
+            f"{registry.kind} {name!r}: the class {cls.__name__} {says}: set it to the kinds of "
+            f"its latent sites by name, such as {{'alignment': 'categorical'}}, or {{}} if it has "
+            f"none; the kinds are {', '.join(map(repr, known))}"
         )
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from pyro_align import outline
 from pyro_align.errors import ConfigError, IncompatibleError, nearest
+from pyro_align.inference import kinds
 
 
 class Registry:
@@ -209,13 +210,14 @@ def go_together(model: str, guide: str, objective: str) -> bool:
     Raises:
         ConfigError: for unknown names.
     """
-    pair = MODELS.attribute(model, "latent"), GUIDES.attribute(guide, "latent")
-    return pair in OBJECTIVES.attribute(objective, "pairs")
+    latents = MODELS.attribute(model, "latents"), GUIDES.attribute(guide, "latents")
+    return kinds.go_together(*latents, OBJECTIVES.attribute(objective, "pairs"))
 
 
 def fits(model: type[Any], guide: type[Any], objective: type[Any]) -> bool:
     """Whether a model, guide and objective class are compatible."""
-    return (getattr(model, "latent", None), getattr(guide, "latent", None)) in objective.pairs
+    latents = getattr(model, "latents", None), getattr(guide, "latents", None)
+    return kinds.go_together(*latents, objective.pairs)
 
 
 def _imported(place: str) -> type[Any]:

@@ -23,6 +23,7 @@ from pyro_align.batch import EOS, Batch, Noise
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import Objective
+from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.traces import latent_sites
 from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import score_positions
@@ -108,7 +109,7 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
     _check_search(model, batch)
     with _explained(f"validation fails with {names}", type(guide), type(model)):
         scores = score_positions(model, guide, batch)
-    if model.latent == "simplex":  # next_token approximates an integral
+    if alignment_kind(model.latents) == "simplex":  # next_token approximates an integral
         return
     searched = _log_probs_of_tokens(log_probs, batch)
     if not torch.allclose(searched, scores.log_evidence.to(searched), rtol=1e-3, atol=1e-3):
@@ -170,21 +171,22 @@ def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = N
         trace = poutine.trace(program).get_trace(batch)
     latent = latent_sites(trace)
     sites = latent | {name: trace.nodes[name] for name in trace.observation_nodes}
-    expected = [] if program.latent == "none" else ["alignment"]
-    for name in (*expected, *([observed] if observed else [])):
+    for name in (*program.latents, *([observed] if observed else [])):
         if name not in sites:
-            others = sorted(latent if name == "alignment" else sites.keys() - latent.keys())
+            others = sorted(latent if name in program.latents else sites.keys() - latent.keys())
             found = (
                 f"its sites are {', '.join(map(repr, others))}: rename one"
                 if others
                 else (f"it has none: call pyro.sample({name!r}, ...) in forward")
             )
             raise ConfigError(f"{what} has no site {name!r}; {found}")
-        _check_plates(what, name, sites[name], batch)
-    if not expected and latent:
+        if name in ("alignment", observed):
+            _check_plates(what, name, sites[name], batch)
+    if others := sorted(latent.keys() - program.latents.keys()):
         raise ConfigError(
-            f"{what} has latent = 'none', but samples {', '.join(map(repr, sorted(latent)))}: set "
-            f"the class attribute latent to the kind of the site 'alignment', or remove the site"
+            f"{what} has latents = {dict(program.latents)}, but samples "
+            f"{', '.join(map(repr, others))}: add the kind of each site to the class attribute "
+            f"latents, or remove the site"
         )
 
 

@@ -153,7 +153,7 @@ def test_chosen_components_are_compatible():
     [
         (("soft", "amortized", None), "choice is known for model 'soft' and guide 'amortized'"),
         (("soft", None, "exact"), "model 'soft' and objective 'exact'"),
-        (("soft", "none", "enumerated"), "EnumeratedELBO needs a model with latent"),
+        (("soft", "none", "enumerated"), "EnumeratedELBO needs a model with latents"),
         (("categorical", "gumbel", "exact"), "ExactMarginal needs.*GumbelGuide"),
         (("categorical", "none", "score-function"), "ScoreFunctionELBO needs"),
     ],

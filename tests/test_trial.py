@@ -26,7 +26,7 @@ from pyro_align.models import CategoricalModel
 
 
 class Good(AlignmentGuide):
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
     site = "alignment"
 
     def __init__(self, model, *, start: float = 1.0):
@@ -93,11 +93,11 @@ class NoLatent(AlignmentGuide):
 
 
 class OtherLatent(NoLatent):
-    latent = "gaussian"
+    latents = {"alignment": "normal"}
 
 
 class Says(Good):
-    latent = "none"
+    latents = {}
 
 
 class GoodModel(CategoricalModel):
@@ -145,8 +145,8 @@ GUIDE_MISTAKES = {
     "Raises": rf"guide Raises fails .*: AttributeError: .*'nothing'.*own\.py, line {NOTHING}\)",
     "NotBuilt": r"guide NotBuilt cannot be built: KeyError: 'size' \(.*own\.py, line \d+\)$",
     "NotFinite": r"guide NotFinite fails on a small batch: ValueError: Expected parameter logits",
-    "NoLatent": r"the class NoLatent has no class attribute latent: set it to .*'categorical'",
-    "OtherLatent": r"the class OtherLatent has latent = 'gaussian': set it to .*'categorical'",
+    "NoLatent": r"the class NoLatent has no class attribute latents: set it to .*'categorical'",
+    "OtherLatent": r"the class OtherLatent has latents = {'alignment': 'normal'}: .*'categorical'",
 }
 
 MODEL_MISTAKES = {
@@ -188,7 +188,7 @@ def test_a_mistake_in_a_model_is_one_line(own, name):
 
 
 def test_a_site_of_a_guide_that_says_it_has_none(own):
-    with pytest.raises(ConfigError, match="Says has latent = 'none', but samples 'alignment'"):
+    with pytest.raises(ConfigError, match=r"Says has latents = \{\}, but samples 'alignment'"):
         tried(guide__name=f"{own}:Says", objective__name="exact")
 
 

@@ -24,7 +24,7 @@ from pyro_align.inference import (
 )
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.importance import ImportanceObjective
-from pyro_align.inference.program import Latent
+from pyro_align.inference.kinds import AlignmentKind, alignment_kind
 from pyro_align.registry import OBJECTIVES
 
 LEAVE_ONE_OUT = (2, 3, 4)
@@ -39,7 +39,7 @@ def fitting_objectives(
     Args:
         model: a Pyro program.
         guide: a Pyro program.
-        batch: a batch to run programs on that have no attribute ``latent``.
+        batch: a batch to run programs on that have no attribute ``latents``.
         own: name and options of the objective in use; it is included, and other objectives of the
             same class get its options.
     """
@@ -76,14 +76,14 @@ def label(name: str, objective: Objective) -> str:
     return ", ".join([name.rpartition(":")[-1], *baseline, *samples])
 
 
-def latents(model: Any, guide: Any, batch: Batch) -> tuple[Latent, Latent]:
-    """Return the kind of ``alignment`` in model and guide: their ``latent``, else from a run."""
+def latents(model: Any, guide: Any, batch: Batch) -> tuple[AlignmentKind, AlignmentKind]:
+    """Return the kind of ``alignment`` in model and guide: their ``latents``, else from a run."""
     return _latent(model, batch), _latent(guide, batch)
 
 
-def _latent(program: Any, batch: Batch) -> Latent:
-    if (said := getattr(program, "latent", None)) is not None:
-        return said
+def _latent(program: Any, batch: Batch) -> AlignmentKind:
+    if (declared := getattr(program, "latents", None)) is not None:
+        return alignment_kind(declared)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         trace = poutine.trace(program).get_trace(batch)
     if "alignment" not in trace.nodes:

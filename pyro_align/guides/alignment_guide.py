@@ -14,8 +14,8 @@ from pyro_align.inference.program import Program
 class AlignmentGuide(Program):
     """Base class of approximate posteriors ``q(z | x, y)`` of a model.
 
-    ``guide(batch)`` is a Pyro program with the plates of the model and, unless :attr:`latent` is
-    ``none``, the site ``alignment``. A subclass implements :meth:`forward`, which may call
+    ``guide(batch)`` is a Pyro program with the plates of the model and the sites in
+    :attr:`latents`. A subclass implements :meth:`forward`, which may call
     ``self.model.states(batch)``, ``self.model.features(batch)`` and ``self.model.prior(states)``;
     objectives compute the first two once per step.
 

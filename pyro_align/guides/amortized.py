@@ -32,7 +32,7 @@ class AmortizedGuide(AlignmentGuide):
         share_embeddings: use the model's embeddings, as in the paper, instead of separate ones.
     """
 
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
 
     def __init__(
         self,

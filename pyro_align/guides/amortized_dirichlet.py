@@ -31,7 +31,7 @@ class AmortizedDirichletGuide(AlignmentGuide):
         share_embeddings: use the model's embeddings instead of separate ones.
     """
 
-    latent = "simplex"
+    latents = {"alignment": "simplex"}
 
     def __init__(
         self,

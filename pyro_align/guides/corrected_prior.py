@@ -30,7 +30,7 @@ class CorrectedPriorGuide(AlignmentGuide):
         hidden: size of the vectors ``u`` and ``v``.
     """
 
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
 
     def __init__(self, model: object, *, hidden: Size = 128):
         super().__init__(model)

@@ -25,7 +25,7 @@ class ExactGuide(AlignmentGuide):
     serves as a reference for other guides.
     """
 
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
 
     @shared
     @pyro_method

@@ -36,7 +36,7 @@ class GumbelGuide(AlignmentGuide):
             it, use ``guide.temperature.fill_(0.5)``.
     """
 
-    latent = "relaxed"
+    latents = {"alignment": "relaxed"}
     temperature: Tensor
 
     def __init__(

@@ -9,7 +9,7 @@ from pyro_align.guides.alignment_guide import AlignmentGuide
 class NoGuide(AlignmentGuide):
     """A guide without sites, for models whose alignment is absent or summed out."""
 
-    latent = "none"
+    latents = {}
 
     def forward(self, batch: Batch) -> None:
         """Sites: none."""

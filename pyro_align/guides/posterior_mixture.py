@@ -33,7 +33,7 @@ class PosteriorMixtureGuide(AlignmentGuide):
         share_embeddings: use the model's embeddings instead of separate ones.
     """
 
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ class PriorGuide(AlignmentGuide):
     It has no parameters; the gradient for ``q`` trains the model's attention.
     """
 
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
 
     def forward(self, batch: Batch) -> Tensor:
         """Sites: ``alignment``."""

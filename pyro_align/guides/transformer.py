@@ -45,7 +45,7 @@ class TransformerGuide(AlignmentGuide):
         share_embeddings: use the model's embeddings instead of separate ones.
     """
 
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
 
     def __init__(
         self,

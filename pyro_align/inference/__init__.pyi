@@ -10,11 +10,12 @@ from .enumerated import EnumeratedELBO
 from .exact import ExactMarginal
 from .gumbel_softmax import GumbelSoftmaxELBO
 from .importance_weighted import ImportanceWeightedBound
+from .kinds import Latent
 from .likelihood import Likelihood
 from .network_baseline import NetworkBaseline
 from .objective import Objective, Terms
 from .plates import alignment_plates
-from .program import Latent, Program
+from .program import Program
 from .relaxation import relaxed
 from .reweighted_wake_sleep import ReweightedWakeSleep
 from .schedules import KL_SCHEDULES, KLSchedule

@@ -36,7 +36,7 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
             raise IncompatibleError(
                 f"the site 'alignment' of {program_name(program)} cannot be enumerated: exact "
                 "posteriors need a categorical alignment. A model with alignments on the simplex "
-                "must set latent = 'simplex'"
+                "must set latents = {'alignment': 'simplex'}"
             ) from error
         refuse_other_sites(trace, program, "an enumeration of alignments")
         if is_observed(trace):

@@ -13,8 +13,8 @@ from pyro.infer.util import torch_backward
 from torch import Tensor, nn
 
 from pyro_align.errors import ConfigError, IncompatibleError
+from pyro_align.inference.kinds import AlignmentKind, Latent, go_together, other_sites
 from pyro_align.inference.plates import MAX_PLATE_NESTING
-from pyro_align.inference.program import Latent
 from pyro_align.inference.sharing import shared_arguments
 from pyro_align.inference.traces import ALIGNMENT, latent_sites, program_name, traces
 
@@ -40,7 +40,7 @@ class Objective(ELBO, ABC):
     """Base class of objectives. Each is a Pyro ELBO, to use with ``SVI`` or as a loss module.
 
     ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` both work. A subclass
-    lists the latent variables it accepts in :attr:`pairs` and computes :meth:`_terms` from
+    lists the kinds of alignment it accepts in :attr:`pairs` and computes :meth:`_terms` from
     :meth:`_traces`; Pyro's three loss functions are derived from it. It may also inherit from a
     stock ELBO, to use the traces of that class.
 
@@ -55,8 +55,8 @@ class Objective(ELBO, ABC):
             objective is then the bound itself.
     """
 
-    pairs: ClassVar[frozenset[tuple[Latent, Latent]]]
-    """Accepted kinds of latent variable, as pairs (model, guide)."""
+    pairs: ClassVar[frozenset[tuple[AlignmentKind, AlignmentKind]]]
+    """Accepted kinds of the site ``alignment``, as pairs (model, guide)."""
 
     weighs_kl: ClassVar[bool] = True
     """Whether the objective contains a KL divergence from the prior, weighted by
@@ -127,21 +127,23 @@ class Objective(ELBO, ABC):
     def check(cls, model: Any, guide: Any) -> None:
         """Check that a model and a guide, or their classes, can be used with the objective.
 
-        Programs without an attribute ``latent`` pass the check.
+        Programs without an attribute ``latents`` pass the check.
 
         Raises:
             IncompatibleError: if they do not; the message lists the accepted pairs.
         """
-        pair = (getattr(model, "latent", None), getattr(guide, "latent", None))
-        if None in pair or pair in cls.pairs:
+        of_model, of_guide = (getattr(program, "latents", None) for program in (model, guide))
+        if of_model is None or of_guide is None or go_together(of_model, of_guide, cls.pairs):
             return
+        others = other_sites(of_model)
         fitting = " or ".join(
-            f"a model with latent = {model!r} and a guide with latent = {guide!r}"
+            f"a model with latents = {_latents(model, others)} and a guide with latents = "
+            f"{_latents(guide, others)}"
             for model, guide in sorted(cls.pairs)
         )
         raise IncompatibleError(
-            f"{cls.__name__} needs {fitting}, but {_class_name(model)} has latent = "
-            f"{pair[0]!r} and {_class_name(guide)} has latent = {pair[1]!r}; "
+            f"{cls.__name__} needs {fitting}, but {_class_name(model)} has latents = "
+            f"{of_model} and {_class_name(guide)} has latents = {of_guide}; "
             f"`pyro-align list` shows the supported combinations"
         )
 
@@ -182,6 +184,10 @@ class Objective(ELBO, ABC):
         loss = self.terms(model, guide, *args, **kwargs).loss
         torch_backward(loss, retain_graph=self.retain_graph)
         return loss.item()
+
+
+def _latents(alignment: AlignmentKind, others: dict[str, Latent]) -> dict[str, str]:
+    return {**({} if alignment == "none" else {ALIGNMENT: alignment}), **others}
 
 
 def _class_name(program: Any) -> str:

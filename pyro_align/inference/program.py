@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections import Counter
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pyro
 from pyro.nn import PyroModule
 
 from pyro_align.batch import Batch
-
-Latent = Literal["none", "categorical", "simplex", "relaxed"]
-"""Kind of the site ``alignment``: absent, a Categorical over source positions, a distribution on
-the simplex over them, or a continuous relaxation of a Categorical."""
+from pyro_align.inference.kinds import Latent
 
 _instances: Counter[str] = Counter()
 
@@ -60,8 +58,8 @@ class Program(NamedModule, metaclass=_AbstractPyroModule):
     It has the plates ``sentences`` and ``positions``.
     """
 
-    latent: ClassVar[Latent]
-    """Kind of the site ``alignment``."""
+    latents: ClassVar[Mapping[str, Latent]]
+    """Kinds of the latent sites by name, such as ``{"alignment": "categorical"}``."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Any:

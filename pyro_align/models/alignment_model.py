@@ -22,8 +22,8 @@ class AlignmentModel(Program):
     """Base class of generative models of target sentences given source sentences.
 
     ``model(batch)`` is a Pyro program with the plates ``sentences`` (dim −2) and ``positions``
-    (dim −1), the observed site ``tokens`` and, unless :attr:`latent` is ``none``, the latent site
-    ``alignment``. A subclass implements :meth:`forward` and :meth:`next_token`. Both get the
+    (dim −1), the observed site ``tokens`` and the sites in
+    :attr:`latents`. A subclass implements :meth:`forward` and :meth:`next_token`. Both get the
     distribution of the alignments from :meth:`prior`, as do guides, posteriors and beam search: to
     change the prior, override that method.
 

@@ -22,7 +22,7 @@ class CategoricalModel(AlignmentModel):
     positions of ``log Σ_s p(z_t = s) p(y_t | z_t = s)``.
     """
 
-    latent = "categorical"
+    latents = {"alignment": "categorical"}
 
     def forward(self, batch: Batch) -> Tensor:
         """Sites: ``alignment``, ``tokens``."""

@@ -24,7 +24,7 @@ class DirichletModel(AlignmentModel):
     scores by :func:`~pyro_align.distributions.concentrations`.
     """
 
-    latent = "simplex"
+    latents = {"alignment": "simplex"}
 
     def forward(self, batch: Batch) -> Tensor:
         """Sites: ``alignment``, ``tokens``."""

@@ -18,7 +18,7 @@ class SoftModel(AlignmentModel):
     alignment with. Its attention weights are not probabilities of a latent variable.
     """
 
-    latent = "none"
+    latents = {}
 
     def forward(self, batch: Batch) -> Tensor:
         """Sites: ``tokens``."""

@@ -23,6 +23,7 @@ from pyro_align.corpus import (
 )
 from pyro_align.corpus.lengths import batches_by_length
 from pyro_align.errors import DataError, UserError, reject_string
+from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.traces import program_name
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
 from pyro_align.posterior.enumeration import score_positions
@@ -217,7 +218,7 @@ class _Arrays:
         scores = score_positions(model, guide, batch)
         logs = {kind: log for kind in KINDS if (log := getattr(scores, f"log_{kind}")) is not None}
         matrices = {kind: log.exp() for kind, log in logs.items()}
-        if getattr(model, "latent", None) == "simplex":
+        if alignment_kind(getattr(model, "latents", {})) == "simplex":
             programs = {"prior": model, "guide": guide}
             matrices |= {
                 f"concentration_{kind}": concentration

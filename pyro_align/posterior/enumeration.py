@@ -15,6 +15,7 @@ from pyro_align.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
+from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.traces import program_name
 from pyro_align.posterior.draws import draw
 
@@ -151,8 +152,8 @@ def score_positions(
 
     The programs can be any Pyro programs with the sites ``alignment`` and ``tokens`` in the plates
     ``sentences`` (dim −2) and ``positions`` (dim −1), and one alignment per source position. The
-    result is deterministic. A model with ``latent = "simplex"`` cannot be enumerated: the result is
-    then :class:`SimplexScores`, from samples with a fixed seed; the global random state is not
+    result is deterministic. A model of alignments on the simplex cannot be enumerated: the result
+    is then :class:`SimplexScores`, from samples with a fixed seed; the global random state is not
     changed. Modules with dropout should be in evaluation mode.
 
     Args:
@@ -165,7 +166,7 @@ def score_positions(
         IncompatibleError: if an ``alignment`` cannot be enumerated, there are other latent sites,
             or a model has neither it nor attention.
     """
-    if getattr(model, "latent", None) == "simplex":
+    if alignment_kind(getattr(model, "latents", {})) == "simplex":
         return _estimate(model, guide, batch)
     batch = batch.sharing()
     model_trace = enumerated_trace(model, batch)
@@ -193,7 +194,7 @@ def score_positions(
 
 def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
     """Estimate the scores of a model with alignments on the simplex."""
-    has_guide = guide is not None and getattr(guide, "latent", None) != "none"
+    has_guide = guide is not None and "alignment" in getattr(guide, "latents", ("alignment",))
     drawn = draw(model, guide if has_guide else None, batch.sharing())
     weights = drawn.log_prior + drawn.log_likelihood - drawn.log_proposal
     evidence = weights.logsumexp(0) - math.log(len(weights))

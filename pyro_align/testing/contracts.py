@@ -18,11 +18,11 @@ from pyro.infer import Predictive
 from pyro_align.batch import EOS, Batch
 from pyro_align.guides import NoGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal
+from pyro_align.inference.kinds import alignment_kind, go_together
 from pyro_align.inference.traces import latent_sites
 from pyro_align.testing.gradients import evidence, gradient, parameters
 from pyro_align.testing.small import padded, random_batch
 from pyro_align.testing.stock import (
-    SITES,
     alignment_weights,
     assert_goes_down,
     check_finite,
@@ -55,16 +55,16 @@ class ModelContract(ABC):
 
     def guide(self, model: Any) -> Any:
         """Return the guide for :meth:`test_small_batches`."""
-        return NoGuide(model) if model.latent == "none" else PriorGuide(model)
+        return PriorGuide(model) if model.latents else NoGuide(model)
 
     def test_sites_and_plates(self) -> None:
         """The sites are ``alignment`` and ``tokens``, in both plates, and padding is masked."""
         model, batch = self.create(), padded(random_batch((3, 4, 2)), source=1, target=2)
         trace = poutine.trace(model).get_trace(batch)
         trace.compute_log_prob()
-        assert set(latent_sites(trace)) == SITES[model.latent]
+        assert set(latent_sites(trace)) == set(model.latents)
         assert trace.observation_nodes == ["tokens"]
-        for name in {"tokens", *SITES[model.latent]}:
+        for name in {"tokens", *model.latents}:
             check_plates(trace.nodes[name], batch)
         assert torch.equal(trace.nodes["tokens"]["value"], batch.target)
         assert torch.equal(trace.nodes["_RETURN"]["value"], batch.target)
@@ -72,7 +72,7 @@ class ModelContract(ABC):
     def test_predictive(self) -> None:
         """``Predictive`` draws every site in its support."""
         model, batch = self.create(), random_batch()
-        sites = ("tokens", *SITES[model.latent])
+        sites = ("tokens", *model.latents)
         for parallel in (False, True):
             drawn = Predictive(
                 poutine.uncondition(model), num_samples=4, return_sites=sites, parallel=parallel
@@ -81,7 +81,7 @@ class ModelContract(ABC):
             for value in drawn.values():
                 assert value.shape[:3] == (4, *batch.target.shape)
         assert drawn["tokens"].max() < model.networks.emission.weight.shape[0]
-        if model.latent == "simplex":
+        if alignment_kind(model.latents) == "simplex":
             check_weights(drawn["alignment"], batch)
         elif "alignment" in drawn:
             longest = batch.source_lengths.unsqueeze(-1).expand_as(batch.target)
@@ -113,7 +113,7 @@ class ModelContract(ABC):
                 elbo, *programs = next(stock(model, NoGuide(model)))
                 expected = (
                     evidence(model, batch).item()
-                    if model.latent == "simplex"
+                    if alignment_kind(model.latents) == "simplex"
                     else -elbo.loss(*programs, batch)
                 )
                 assert hypothesis.log_probability == pytest.approx(expected)
@@ -223,7 +223,7 @@ class GuideContract(ABC):
         trace = poutine.trace(guide).get_trace(batch)
         trace.compute_log_prob()
         assert guide.model is model
-        assert set(latent_sites(trace)) == SITES[guide.latent]
+        assert set(latent_sites(trace)) == set(guide.latents)
         assert not trace.observation_nodes
         for site in latent_sites(trace).values():
             check_plates(site, batch)
@@ -266,7 +266,7 @@ class GuideContract(ABC):
         batch = random_batch()
         program = fitting(model, guide)
         drawn = Predictive(program, guide=guide, num_samples=3, return_sites=["alignment"])(batch)
-        assert set(drawn) == SITES[guide.latent] | SITES[model.latent]
+        assert set(drawn) == guide.latents.keys() | model.latents.keys()
         assert all(value.shape[:3] == (3, *batch.target.shape) for value in drawn.values())
 
     def test_its_bound_lies_below_the_evidence(self) -> None:
@@ -275,7 +275,7 @@ class GuideContract(ABC):
         batch = random_batch()
         elbo, *programs = next(stock(model, guide))
         bound, exact = -elbo.loss(*programs, batch), evidence(model, batch).item()
-        if guide.latent == "none":
+        if not guide.latents:
             assert bound == pytest.approx(exact, rel=1e-12)
         else:
             assert bound < exact
@@ -293,7 +293,7 @@ class GuideContract(ABC):
     def test_beside_the_exact_objective_it_leaves_the_model_alone(self) -> None:
         """``exact`` gives the model the gradient of the evidence and the guide that of the ELBO."""
         model, guide = self.pair()
-        if (model.latent, guide.latent) not in EnumeratedELBO.pairs:
+        if not go_together(model.latents, guide.latents, EnumeratedELBO.pairs):
             pytest.skip("no exact objective takes a guide of this kind")
         batch = random_batch()
         loss = ExactMarginal().differentiable_loss(model, guide, batch)

@@ -1,4 +1,4 @@
-"""Expected sites of a program, and stock Pyro ELBOs of a model and guide."""
+"""Checks of the sites of a program, and stock Pyro ELBOs of a model and guide."""
 
 from __future__ import annotations
 
@@ -19,17 +19,10 @@ from pyro.infer import (
 
 from pyro_align.batch import Batch
 from pyro_align.inference import relaxed
+from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.testing.gradients import collected_gradient
 from pyro_align.testing.small import random_batch, repeated
-
-SITES: dict[str, set[str]] = {
-    "none": set(),
-    "categorical": {"alignment"},
-    "simplex": {"alignment"},
-    "relaxed": {"alignment"},
-}
-"""Expected latent sites, by the kind of latent variable of a program."""
 
 
 def check_plates(site: Any, batch: Batch) -> None:
@@ -66,31 +59,33 @@ def alignment_weights(site: Any) -> Any:
 
 def enumerated(model: Any, guide: Any) -> tuple[Any, Any]:
     """Return both programs, configured to enumerate the alignment in the guide or the model."""
-    if guide.latent == "none":
+    if "alignment" not in guide.latents:
         return config_enumerate(model), guide
     return model, config_enumerate(guide)
 
 
 def fitting(model: Any, guide: Any) -> Any:
     """Return the model, with a relaxed alignment if the guide's is relaxed."""
-    return relaxed(model, guide.relax) if guide.latent == "relaxed" else model
+    is_relaxed = alignment_kind(guide.latents) == "relaxed"
+    return relaxed(model, guide.relax) if is_relaxed else model
 
 
 def stock(model: Any, guide: Any) -> Iterator[tuple[Any, Any, Any]]:
     """Yield every applicable stock ELBO of Pyro, with the programs to call it with."""
     nesting = MAX_PLATE_NESTING
-    if "simplex" in (model.latent, guide.latent):
+    kinds = alignment_kind(model.latents), alignment_kind(guide.latents)
+    if "simplex" in kinds:
         yield TraceMeanField_ELBO(max_plate_nesting=nesting), model, guide
         yield Trace_ELBO(max_plate_nesting=nesting), model, guide
         return
-    if guide.latent == "relaxed":
+    if kinds[1] == "relaxed":
         yield Trace_ELBO(max_plate_nesting=nesting), fitting(model, guide), guide
         return
-    has_latent = model.latent != "none"
+    has_latent = bool(model.latents)
     exact = TraceEnum_ELBO(max_plate_nesting=nesting, strict_enumeration_warning=has_latent)
     yield exact, *enumerated(model, guide)
     # Sampling ELBOs need a guide with the model's latent sites.
-    if model.latent == guide.latent:
+    if model.latents == guide.latents:
         for elbo in (Trace_ELBO, TraceGraph_ELBO):
             yield elbo(max_plate_nesting=nesting), model, guide
 

@@ -81,7 +81,7 @@ def test_commands_that_do_not_compute_import_nothing_heavy(outcomes, command):
 
 @pytest.mark.parametrize("registry", [MODELS, GUIDES, OBJECTIVES], ids=lambda one: one.kind)
 def test_attributes_read_from_source_agree_with_the_classes(registry):
-    name_of_fact = "pairs" if registry is OBJECTIVES else "latent"
+    name_of_fact = "pairs" if registry is OBJECTIVES else "latents"
     for name, place in registry.places().items():
         cls = registry.get(name)
         assert outline.attribute(place, name_of_fact) == getattr(cls, name_of_fact)

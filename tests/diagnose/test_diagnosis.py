@@ -279,7 +279,7 @@ def test_a_guide_without_parameters():
 
 
 def plain_model(batch):
-    """A program that is not a module and has no attribute ``latent``."""
+    """A program that is not a module and has no attribute ``latents``."""
     prior = pyro.param("prior", lambda: torch.randn(batch.source.shape[1]).double())
     emission = pyro.param("emission", lambda: torch.randn(4, 9).double())
     with alignment_plates(batch):

@@ -9,6 +9,7 @@ from pages import DOCS, Page, written_class
 from runs import WORKPLACE
 from support import random_batch, tiny_model, tiny_networks
 
+from pyro_align.inference.kinds import alignment_kind
 from pyro_align.models import CategoricalModel, SoftModel
 from pyro_align.registry import MODELS
 from pyro_align.run import Run
@@ -36,7 +37,7 @@ def test_the_runs_model_is_the_class_of_the_page(folder, name, guide):
     assert type(run.model).__name__ == "BlendedModel"
     assert inspect.getsource(type(run.model)) in block
     assert run.config.model.name == "code/blended.py:BlendedModel"
-    assert run.objective.pairs & {("categorical", run.guide.latent)}
+    assert run.objective.pairs & {("categorical", alignment_kind(run.guide.latents))}
     if guide:
         assert run.config.guide.name == guide
         assert run.config.model.options == {"blend": 0.7}

@@ -255,8 +255,9 @@ def test_an_incompatible_pair_is_rejected(objective, model_kind, guide_kind):
         objective()(model, guide)
     message = str(error.value)
     for latent_model, latent_guide in objective.pairs:
-        assert f"model with latent = {latent_model!r}" in message
-        assert f"guide with latent = {latent_guide!r}" in message
+        for what, kind in (("model", latent_model), ("guide", latent_guide)):
+            latents = {} if kind == "none" else {"alignment": kind}
+            assert f"{what} with latents = {latents}" in message
     for part in (objective, model_kind, guide_kind):
         assert part.__name__ in message
 

@@ -1,0 +1,44 @@
+"""Kinds of latent sites, which models and guides declare in ``latents``.
+
+Importing this module imports neither torch nor Pyro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+Latent = Literal["categorical", "simplex", "relaxed", "gaussian"]
+"""Kind of a latent site: a Categorical, a distribution on the simplex, a continuous relaxation of a
+Categorical, or a Gaussian."""
+
+AlignmentKind = Latent | Literal["none"]
+"""Kind of the site ``alignment``; ``none`` if there is no such site."""
+
+
+def alignment_kind(latents: Mapping[str, Latent]) -> AlignmentKind:
+    """Return the kind of the site ``alignment`` among the latent sites of a program."""
+    return latents.get("alignment", "none")
+
+
+def go_together(
+    model: Mapping[str, Latent] | None,
+    guide: Mapping[str, Latent] | None,
+    pairs: Collection[tuple[AlignmentKind, AlignmentKind]],
+) -> bool:
+    """Return whether a guide infers the latent sites of a model in a way that an objective accepts.
+
+    Args:
+        model: latent sites of the model; None if they are not declared.
+        guide: latent sites of the guide; None if they are not declared.
+        pairs: kinds of the alignment that the objective accepts, as pairs (model, guide).
+    """
+    if model is None or guide is None:
+        return False
+    pair = alignment_kind(model), alignment_kind(guide)
+    return pair in pairs and other_sites(model) == other_sites(guide)
+
+
+def other_sites(latents: Mapping[str, Latent]) -> dict[str, Latent]:
+    """Return the latent sites of a program except ``alignment``."""
+    return {name: kind for name, kind in latents.items() if name != "alignment"}
