@@ -3,6 +3,7 @@
 from pyro_align.distributions.divergence import categorical_kl, kl_divergence
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.distributions.log_partition import factor_of
+from pyro_align.distributions.markov_chain import MarkovChain, advance
 from pyro_align.distributions.markov_mixture import ChainPosterior, MarkovMixture
 from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
 from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
@@ -14,12 +15,14 @@ __all__ = [
     "MASKED_LOGIT",
     "ChainPosterior",
     "GumbelSoftmax",
+    "MarkovChain",
     "MarkovMixture",
     "PaddedDirichlet",
     "ProductCategorical",
     "StraightThroughGumbelSoftmax",
     "TokenDistribution",
     "VocabularyCategorical",
+    "advance",
     "at_least_fp32",
     "categorical_kl",
     "concentrations",

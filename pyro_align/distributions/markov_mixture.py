@@ -144,21 +144,22 @@ class MarkovMixture(TorchDistribution):
         # Subtract the maximum per position, so that no word underflows in all states.
         largest = emission.detach().amax(-1, keepdim=True).clamp_min(-1e30)
         likelihood = (emission - largest).exp()
-        from_null, from_state = likelihood[..., :1], likelihood[..., 1:]
+        # All slices at once: the gradient of one index would have the size of all positions.
+        from_null, from_state = (
+            each.unbind(-2) for each in (likelihood[..., :1], likelihood[..., 1:])
+        )
         moves = transition.exp() * (1.0 - self.null)
         first = initial.exp()
         belief: Tensor | None = None
         logs = []
-        for position in range(emission.shape[-2]):
+        for position, (null, state) in enumerate(zip(from_null, from_state, strict=True)):
             stay = first if belief is None else belief
             move = (
                 first * (1.0 - self.null)
                 if belief is None
                 else (belief.unsqueeze(-2) @ moves).squeeze(-2)
             )
-            joint = (
-                move * from_state[..., position, :] + self.null * stay * from_null[..., position, :]
-            )
+            joint = move * state + self.null * stay * null
             scale = joint.sum(-1, keepdim=True)
             if self.mask is not None:
                 here = self.mask[..., position, None]
