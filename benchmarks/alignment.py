@@ -31,9 +31,9 @@ from pathlib import Path
 import pandas as pd
 from common import machine, markdown, save
 
-from pyro_align.alignment import grow_diag_final_and
-from pyro_align.corpus import GoldLinks, Link, parse_links
-from pyro_align.metrics import AlignmentErrorRate
+from pyro_align.data import GoldLinks, Link, parse_links
+from pyro_align.evaluation import AlignmentErrorRate
+from pyro_align.word_alignment import grow_diag_final_and
 
 PACKAGES = ("eflomal==2.0.0", "systran-align==3.5.0", "numpy<3")
 Pair = tuple[str, str]
@@ -58,8 +58,8 @@ for begin in range(0, len(pairs), 1000):
 FITTED = """
 import json, sys
 from pathlib import Path
-from pyro_align import hmm
-from pyro_align.alignment import SYMMETRISATIONS, SYMMETRISE, Argmax, PairText, align_text
+from pyro_align.word_alignment import hmm
+from pyro_align.word_alignment import SYMMETRISATIONS, SYMMETRISE, Argmax, PairText, align_text
 text, settings = Path(sys.argv[1]), hmm.Settings(**json.loads(sys.argv[2]))
 for pair in align_text(
     PairText.open([text]), settings, Argmax(), SYMMETRISATIONS[SYMMETRISE], echo=lambda line: None

@@ -26,9 +26,9 @@ import pyro
 import torch
 from common import machine, markdown, save
 
-from pyro_align.batch import EOS, Batch
-from pyro_align.corpus import BatchLoader, BucketBatches, IndexedCorpus
-from pyro_align.corpus.index_files import IndexWriter
+from pyro_align.data import BatchLoader, BucketBatches, IndexedCorpus
+from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.index_files import IndexWriter
 from pyro_align.guides import NoGuide
 from pyro_align.inference import Likelihood
 from pyro_align.models import SoftModel

@@ -30,7 +30,7 @@ import torch
 from common import machine, markdown, save
 from torch import nn
 
-from pyro_align.batch import EOS, Batch
+from pyro_align.data.batch import EOS, Batch
 from pyro_align.guides import NoGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal, ScoreFunctionELBO
 from pyro_align.networks import NetworkConfig, SequenceToSequence

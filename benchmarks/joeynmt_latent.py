@@ -23,9 +23,8 @@ from common import machine, markdown, save
 from peers import RECIPE, environment, ids_of, shared_settings
 
 from pyro_align.config import Config
-from pyro_align.corpus import ParallelText
-from pyro_align.run import Run
-from pyro_align.training import index
+from pyro_align.data import ParallelText, index_text
+from pyro_align.runs import Run
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,7 +44,7 @@ def main() -> None:
         run = Run.create(config, folder / "run", echo=lambda line: None)
         vocabularies = (run.source_vocabulary, run.target_vocabulary)
         train, valid = (
-            index(ParallelText.open(files), vocabularies, config.data)
+            index_text(ParallelText.open(files), vocabularies, config.data)
             for files in (config.data.train, config.data.valid)
         )
         given = {

@@ -128,9 +128,9 @@ def step_times(rounds: int) -> dict[str, float]:
     import torch
 
     from pyro_align.config import Config
-    from pyro_align.corpus import BatchLoader, ParallelText
-    from pyro_align.run import Run
-    from pyro_align.training import buckets, index
+    from pyro_align.data import BatchLoader, ParallelText, index_text
+    from pyro_align.runs import Run
+    from pyro_align.training import buckets
 
     torch.set_num_threads(1)
     pyro.enable_validation(False)
@@ -147,7 +147,7 @@ def step_times(rounds: int) -> dict[str, float]:
             )
             loss = run.objective(run.model, run.guide)
             parts[method] = (loss, torch.optim.Adam(loss.parameters(), 1e-4))
-        corpus = index(ParallelText.open(config.data.train), vocabularies, config.data)
+        corpus = index_text(ParallelText.open(config.data.train), vocabularies, config.data)
         loader = BatchLoader(corpus, buckets(config, corpus, shuffle=True), False)
         batches = list(itertools.islice(loader, rounds))
         times: dict[str, list[float]] = {method: [] for method in METHODS}

@@ -22,7 +22,7 @@ from common import machine, markdown, save
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from pyro_align.batch import EOS, Batch
+from pyro_align.data.batch import EOS, Batch
 from pyro_align.distributions.log_partition import pair_log_probs
 from pyro_align.distributions.vocabulary_categorical import _ChunkedLogProb
 from pyro_align.guides import AmortizedGuide, NoGuide

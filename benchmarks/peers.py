@@ -33,12 +33,12 @@ import pyro
 import torch
 from common import machine, markdown, save
 
-from pyro_align.batch import Batch
 from pyro_align.config import Config
-from pyro_align.corpus import BatchLoader, IndexedCorpus, ParallelText, Vocabulary
-from pyro_align.run import Run
-from pyro_align.training import buckets, index
-from pyro_align.translation import BeamSearch
+from pyro_align.data import BatchLoader, IndexedCorpus, ParallelText, Vocabulary, index_text
+from pyro_align.data.batch import Batch
+from pyro_align.decoding import BeamSearch
+from pyro_align.runs import Run
+from pyro_align.training import buckets
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
 PACKAGES = (f"torch=={torch.__version__.partition('+')[0]}", "joeynmt==2.3.0", "importlib_metadata")
@@ -213,7 +213,7 @@ def main() -> None:
         config = config_of("soft attention")
         base = Run.create(config, folder / "run", echo=lambda line: None)
         vocabularies = (base.source_vocabulary, base.target_vocabulary)
-        corpus = index(ParallelText.open(config.data.train), vocabularies, config.data)
+        corpus = index_text(ParallelText.open(config.data.train), vocabularies, config.data)
         given = {
             **shared_settings(config, vocabularies),
             "beam": options.beam,

@@ -29,7 +29,7 @@ from common import machine, markdown, save
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 from torch import Tensor, nn
 
-from pyro_align.batch import EOS, Batch
+from pyro_align.data.batch import EOS, Batch
 from pyro_align.guides import AmortizedGuide, CorrectedPriorGuide, NoGuide
 from pyro_align.inference import (
     EnumeratedELBO,
@@ -40,7 +40,8 @@ from pyro_align.inference import (
 )
 from pyro_align.inference.diagnostics import kept_bytes
 from pyro_align.models import CategoricalModel, SoftModel
-from pyro_align.networks import NetworkConfig, SequenceToSequence, TanhEmission
+from pyro_align.networks import NetworkConfig, SequenceToSequence
+from pyro_align.nn import TanhEmission
 
 METHODS: dict[str, tuple[str, Any, Any, Any]] = {
     "soft, tanh": ("tanh", SoftModel, NoGuide, Likelihood),

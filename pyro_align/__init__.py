@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyro_align.posterior import AlignmentPosterior, compare, side_by_side
-    from pyro_align.run import Run
+    from pyro_align.runs.run import Run
 
 # tqdm, imported by Pyro, warns in notebooks without ipywidgets; progress is then shown as text.
 warnings.filterwarnings("ignore", message="IProgress not found")
@@ -32,7 +32,7 @@ def load(path: Path | str, *, trust: bool = False) -> Run:
             or has code that is not trusted.
     """
     # Torch and Lightning take seconds to import, and `import pyro_align` alone needs neither.
-    from pyro_align.run import Run
+    from pyro_align.runs.run import Run
 
     return Run.load(path, trust=trust)
 

@@ -129,3 +129,9 @@ def _lock(file: IO[Any]) -> None:
     """Mark a partial file as in use while it is open, if the file system supports locks."""
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def cache_folder() -> Path:
+    """Return the cache folder: ``$PYRO_ALIGN_CACHE``, or ``~/.cache/pyro-align``."""
+    given = os.environ.get("PYRO_ALIGN_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "pyro-align"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyro_align.corpus import GoldLinks
+from pyro_align.data import GoldLinks
 from pyro_align.posterior import AlignmentPosterior, SentencePosterior
 from pyro_align.posterior.sentence import entropy
 

@@ -18,9 +18,9 @@ from typing import Any
 import runs
 
 from pyro_align.config import Config
-from pyro_align.corpus import Vocabulary
-from pyro_align.run import Run
-from pyro_align.training import checkpoint, logs, optimization, task
+from pyro_align.data import Vocabulary
+from pyro_align.runs import Run
+from pyro_align.training import checkpoint, logs, module, optimization
 
 LOG_EVERY = 2
 """Steps between rows of metrics in these processes, which are short."""
@@ -30,7 +30,7 @@ NO_PROGRESS = 0.9
 in an epoch, so that it is due whatever the numbers."""
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["pyro_align.run", "pyro_align.cli.fit"])
+_server.set_forkserver_preload(["pyro_align.runs.run", "pyro_align.cli.fit"])
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> BaseProcess:
@@ -156,18 +156,18 @@ def on_rename(name: str, when: str, number: int) -> None:
 
 WHILE_FITTING: dict[str, list[tuple[Any, ...]]] = {
     "while it trains": [
-        (on_call, task.AlignmentTask, "training_step", 1),
-        (on_call, task.AlignmentTask, "training_step", 4),
-        (on_call, task.AlignmentTask, "on_before_optimizer_step", 1),
-        (on_call, task.AlignmentTask, "training_step", 6),
-        (on_call, task.AlignmentTask, "on_before_optimizer_step", 4),
+        (on_call, module.AlignmentTask, "training_step", 1),
+        (on_call, module.AlignmentTask, "training_step", 4),
+        (on_call, module.AlignmentTask, "on_before_optimizer_step", 1),
+        (on_call, module.AlignmentTask, "training_step", 6),
+        (on_call, module.AlignmentTask, "on_before_optimizer_step", 4),
     ],
     "while it validates": [
-        (on_call, task.AlignmentTask, "validation_step", 1),
-        (on_call, task.AlignmentTask, "on_validation_epoch_end", 1),
+        (on_call, module.AlignmentTask, "validation_step", 1),
+        (on_call, module.AlignmentTask, "on_validation_epoch_end", 1),
         (on_call, logs.EpochLines, "on_validation_end", 1),
-        (on_call, task.AlignmentTask, "on_train_epoch_start", 1),
-        (on_call, task.AlignmentTask, "on_train_end", 1),
+        (on_call, module.AlignmentTask, "on_train_epoch_start", 1),
+        (on_call, module.AlignmentTask, "on_train_end", 1),
     ],
     "while it writes": [
         (on_write, "last.ckpt", 1),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyro_align.corpus import GoldLinks
+from pyro_align.data import GoldLinks
 from pyro_align.posterior import AlignmentPosterior, SentencePosterior, Words
 from pyro_align.posterior.sentence import SUMS, entropy
 

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from pyro_align.config import Config
-from pyro_align.corpus import demo
-from pyro_align.run import Run
-from pyro_align.run_folder import write_status
+from pyro_align.data import demo
+from pyro_align.runs import Run
+from pyro_align.runs.folder import write_status
 
 if multiprocessing.parent_process() is None:
     # Indices of the tests' text go where they are deleted; processes they start find them there.

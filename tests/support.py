@@ -11,7 +11,7 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import chunks
 from pyro_align.testing import (
     VOCABULARY,

@@ -7,14 +7,13 @@ import pytest
 import torch
 from support import random_batch, tiny_guide, tiny_model
 
-from pyro_align.batch import EOS
 from pyro_align.config import TrainingConfig
+from pyro_align.data.batch import EOS
+from pyro_align.decoding import BeamSearch
 from pyro_align.guides import AmortizedGuide, CorrectedPriorGuide, NoGuide, PriorGuide
-from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood
+from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood, score_positions
 from pyro_align.models import CategoricalModel, SoftModel
-from pyro_align.posterior import score_positions
 from pyro_align.training import AlignmentTask
-from pyro_align.translation import BeamSearch
 
 pytestmark = pytest.mark.cuda
 

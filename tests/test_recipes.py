@@ -4,8 +4,8 @@ import pytest
 
 import pyro_align
 from pyro_align.config import AUTO, Config, recipe
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, choose
 from pyro_align.networks import SequenceToSequence
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose
 
 RECIPES = sorted((Path(pyro_align.__file__).parent / "recipes").glob("*.toml"))
 

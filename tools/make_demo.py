@@ -1,6 +1,6 @@
 """Make the built-in corpus anew: ``python tools/make_demo.py``.
 
-Writes ``pyro_align/corpus/demo/*.tsv.gz``. The figures in the README are measured on this text, so
+Writes ``pyro_align/data/demo/*.tsv.gz``. The figures in the README are measured on this text, so
 a change of the grammar means measuring them again.
 """
 

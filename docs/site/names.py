@@ -8,7 +8,16 @@ from functools import cache
 from typing import Any
 
 NAME = re.compile(r"<code>(pyro_align\.[\w.]+|[A-Z]\w*(?:\.\w+)?)</code>(?!</a>)")
-HOMES = ("batch", "models", "guides", "inference", "networks", "nn", "distributions", "posterior")
+HOMES = (
+    "data.batch",
+    "models",
+    "guides",
+    "inference",
+    "networks",
+    "nn",
+    "distributions",
+    "posterior",
+)
 """Modules of classes that are named without a module."""
 
 

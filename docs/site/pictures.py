@@ -15,12 +15,12 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from pyro_align.batch import Batch
 from pyro_align.config import Config, recipe
-from pyro_align.diagnose import diagnose, write_figure
+from pyro_align.data.batch import Batch
+from pyro_align.evaluation.diagnosis import diagnose, write_figure
 from pyro_align.posterior.html import page, render
-from pyro_align.report import write_report
-from pyro_align.run import Run
+from pyro_align.runs import Run
+from pyro_align.runs.report import write_report
 
 IMAGES = Path(__file__).parents[1] / "images"
 EPOCHS = 4

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from pyro_align.settings import Setting, settings
+from pyro_align.config.settings import Setting, settings
 
 PLACE = "<!-- every setting -->"
 

@@ -18,8 +18,8 @@ from pyro_align.cli.paths import InputPath, OutputFile, OutputFolder
 from pyro_align.cli.progress import counter, quiet_option, status, tell, trust_option
 
 if TYPE_CHECKING:
-    from pyro_align.alignment import PairText
     from pyro_align.cli.aligners import SavedAligner
+    from pyro_align.word_alignment import PairText
 
 TRAINING = ("one_direction", "fast", "neural", "epochs", "seed", "config", "settings", "save")
 """Parameters that require --train."""
@@ -162,15 +162,15 @@ def align(
         pyro-align align runs/a --shards pairs/ --out links/
         pyro-align align runs/a --shards pairs/ --out links/ --ray auto
     """
-    from pyro_align.run_folder import check_version
+    from pyro_align.runs.folder import check_version
 
     out = _out(ctx, out_name, is_folder=shards is not None)
     _check(ctx, train, arguments, reverse, symmetrise, decode, threshold, shards, out)
     with status("loading"):
         if not train and not Path(arguments[0]).is_dir():
             check_version(Path(arguments[0]))  # before torch, which takes seconds to import
-        from pyro_align.alignment import align_shards, writer
         from pyro_align.cli.aligners import Links, SavedAligner, saved, trained
+        from pyro_align.word_alignment import align_shards, writer
 
     write = writer(form, probabilities=probabilities)
     if ray is None:
@@ -220,7 +220,7 @@ def _write(lines: Iterable[str], file: TextIO) -> None:
 
 def _text(names: tuple[str, ...]) -> PairText:
     """Open the text files; ``-`` is standard input."""
-    from pyro_align.alignment import PairText
+    from pyro_align.word_alignment import PairText
 
     return PairText.open([standard_input() if name == "-" else Path(name) for name in names])
 
@@ -229,7 +229,7 @@ def _by_ray(
     aligner: SavedAligner, shards: Path, out: Path, address: str, workers: int | None
 ) -> dict[Path, str]:
     """Align the files of a folder on a Ray cluster; return the files that failed, with reasons."""
-    from pyro_align.alignment import align_shards_on_ray
+    from pyro_align.word_alignment import align_shards_on_ray
 
     aligner = replace(
         aligner,

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from pyro_align import hmm
-from pyro_align.alignment import (
+from pyro_align.cli.options import chosen_device
+from pyro_align.cli.progress import is_quiet, load_run, tell
+from pyro_align.errors import TrainingError, UserError
+from pyro_align.word_alignment import (
     DECODERS,
     SYMMETRISATIONS,
     SYMMETRISE,
@@ -25,13 +27,11 @@ from pyro_align.alignment import (
     WordTables,
     Writer,
     align_text,
+    hmm,
 )
-from pyro_align.cli.options import chosen_device
-from pyro_align.cli.progress import is_quiet, load_run, tell
-from pyro_align.errors import TrainingError, UserError
 
 if TYPE_CHECKING:
-    from pyro_align.run import Run
+    from pyro_align.runs import Run
 
 MAX_WORDS = 1000
 """Default maximum length of a side for a word aligner; its time is cubic in the length."""
@@ -192,7 +192,7 @@ def trained(
         return
     # Imported here, since the word aligner does not need it and starts faster without.
     from pyro_align.config import Config, config_file, recipe
-    from pyro_align.transduction import fit_directions
+    from pyro_align.runs.directions import fit_directions
 
     flags = {"training.epochs": epochs, "seed": seed}
     changes = [f"{key}={value}" for key, value in flags.items() if value is not None]

@@ -121,7 +121,7 @@ def _row(path: Path) -> Row | None:
     """
     from pyro_align.config import Config
     from pyro_align.errors import RunError
-    from pyro_align.run_folder import check_version, read_facts
+    from pyro_align.runs.folder import check_version, read_facts
 
     check_version(path)
     if not (path / "results.json").is_file():

@@ -11,21 +11,21 @@ from click.shell_completion import CompletionItem
 
 def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete names of models, guides or objectives, whichever the parameter is called."""
-    from pyro_align.settings import REGISTRIES
+    from pyro_align.config.settings import REGISTRIES
 
     return [name for name in REGISTRIES[param.name or ""] if name.startswith(incomplete)]
 
 
 def complete_objective(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete names of objectives."""
-    from pyro_align.registry import OBJECTIVES
+    from pyro_align.config.registry import OBJECTIVES
 
     return [name for name in OBJECTIVES if name.startswith(incomplete)]
 
 
 def complete_key(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete settings and their tables."""
-    from pyro_align.settings import settings
+    from pyro_align.config.settings import settings
 
     # Look up options of models, guides and objectives only if asked for: it takes seconds.
     table, dot, _ = incomplete.partition(".")

@@ -18,11 +18,11 @@ from pyro_align.cli.progress import load_run, quiet_option, status, trust_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pyro_align.batch import Batch
-    from pyro_align.diagnose import Diagnosis
+    from pyro_align.data.batch import Batch
+    from pyro_align.evaluation.diagnosis import Diagnosis
     from pyro_align.inference import Objective
     from pyro_align.inference.diagnostics import GradientStatistics
-    from pyro_align.run import Run
+    from pyro_align.runs import Run
 
 
 ROUNDING = 1e-5
@@ -83,11 +83,16 @@ def diagnose(
     trained; dropout is disabled.
     """
     from pyro_align.cli.tables import show
-    from pyro_align.components import located
+    from pyro_align.runs.own_code import located
 
     loaded = load_run(run)
-    from pyro_align.diagnose import check_figure, fitting_objectives, label, write_figure
-    from pyro_align.diagnose import diagnose as measured  # imports torch
+    from pyro_align.evaluation.diagnosis import (
+        check_figure,
+        fitting_objectives,
+        label,
+        write_figure,
+    )
+    from pyro_align.evaluation.diagnosis import diagnose as measured  # imports torch
 
     if plot is not None:
         check_figure(plot)
@@ -127,9 +132,9 @@ def _batch(run: Run, files: tuple[Path, ...], sentences: int, seed: int) -> Batc
     """Draw sentence pairs from a text; all of them if it has no more."""
     import random
 
-    from pyro_align.corpus import ParallelText
+    from pyro_align.data import ParallelText
     from pyro_align.evaluation import check_text
-    from pyro_align.run_folder import texts
+    from pyro_align.runs.folder import texts
 
     text = ParallelText.open(files) if files else texts(run.config, run.path)["valid"]
     pairs, _, corpus = check_text(text, run.vocabularies, None, run.max_length)

@@ -58,7 +58,7 @@ def evaluate(
     space is part of a word.
     """
     from pyro_align.cli.tables import show_evaluation
-    from pyro_align.corpus import LinkFile, ParallelText
+    from pyro_align.data import LinkFile, ParallelText
 
     loaded = load_run(run)
     text, own_gold = (ParallelText.open(test), None) if test else loaded.test_text()

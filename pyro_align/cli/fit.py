@@ -176,7 +176,7 @@ def fit(
 
             def prepare() -> None:
                 with status(f"preparing {folder}"):
-                    from pyro_align.run import Run  # imports torch
+                    from pyro_align.runs import Run  # imports torch
 
                     options = {"overwrite": overwrite, "numbered": out is None}
                     new = Run.create(chosen, folder, start=start, echo=tell, **options)
@@ -208,8 +208,8 @@ def _interruptible() -> Iterator[list[Path]]:
 
 
 def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:
-    from pyro_align.components import chosen, reconciled
     from pyro_align.config import Config, config_file, parse_setting, recipe
+    from pyro_align.config.components import chosen, reconciled
 
     if path is None and "data.train" not in given:
         path = recipe("demo")
@@ -228,8 +228,8 @@ def _report(run: Any) -> None:
     """Evaluate the run, show the results, and suggest next steps."""
     from pyro_align.cli.options import chosen_device
     from pyro_align.cli.tables import show_evaluation
-    from pyro_align.corpus import LinkFile
-    from pyro_align.run_folder import read_facts, write_facts
+    from pyro_align.data import LinkFile
+    from pyro_align.runs.folder import read_facts, write_facts
 
     began = time.monotonic()
     text, gold = run.test_text()

@@ -41,11 +41,11 @@ def inspect(
     largest disagreements between prior and posterior, and an interactive heatmap of every sentence
     pair.
     """
-    from pyro_align.corpus import LinkFile, ParallelText
+    from pyro_align.data import LinkFile, ParallelText
 
     loaded = load_run(run)
     from pyro_align.evaluation import check_text  # imports torch
-    from pyro_align.report import write_report
+    from pyro_align.runs.report import write_report
 
     loaded.to(chosen_device(device))
     parallel = ParallelText.open(text)

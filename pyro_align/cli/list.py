@@ -12,7 +12,7 @@ def list_names() -> None:
     from rich.table import Table
 
     from pyro_align.cli.tables import show
-    from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, go_together
+    from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, go_together
 
     for registry in (MODELS, GUIDES, OBJECTIVES):
         table = Table(title=f"{registry.kind}s", box=SIMPLE, title_justify="left")

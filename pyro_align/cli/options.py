@@ -9,10 +9,10 @@ import click
 
 from pyro_align.cli.completion import complete_name
 from pyro_align.cli.paths import InputPath
-from pyro_align.compression import text_suffix
+from pyro_align.data.compression import text_suffix
 
 LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
-"""Formats of links; a copy of :data:`pyro_align.corpus.FORMATS`, which is slow to import."""
+"""Formats of links; a copy of :data:`pyro_align.data.FORMATS`, which is slow to import."""
 
 TEXT_OPTIONS = ("--train", "--valid", "--test")
 """Options that take parallel text: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
@@ -71,7 +71,7 @@ class NameOption(click.Option):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Look up the names when help is requested."""
         from pyro_align.config import Config
-        from pyro_align.settings import REGISTRIES
+        from pyro_align.config.settings import REGISTRIES
 
         kind = self.name or ""
         known = ", ".join(REGISTRIES[kind])
@@ -94,7 +94,7 @@ class SettingOption(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Look up the default when help is requested."""
-        from pyro_align.settings import settings
+        from pyro_align.config.settings import settings
 
         (default,) = (each.default for each in settings(None) if each.key == self.setting)
         names, text = super().get_help_record(ctx) or ("", "")

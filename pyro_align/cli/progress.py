@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from pyro_align.run import Run
+    from pyro_align.runs import Run
 
 _QUIET = "pyro_align.quiet"
 _TRUST = "pyro_align.trust"
@@ -145,10 +145,10 @@ def resumed_run(path: Path) -> Run:
 @contextmanager
 def _loading(path: Path) -> Iterator[type[Run]]:
     """Check that the run exists, then import the class."""
-    from pyro_align.run_folder import check_version
+    from pyro_align.runs.folder import check_version
 
     with status(f"loading {path}"):
         check_version(path)  # before torch, which takes seconds to import
-        from pyro_align.run import Run
+        from pyro_align.runs import Run
 
         yield Run

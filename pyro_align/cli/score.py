@@ -33,9 +33,9 @@ def score(
     Both files have one line per sentence pair, in one of the formats of `align`; the marks of
     possible links are used only in GOLD. One of the files may be - for standard input.
     """
-    from pyro_align.corpus import GoldLinks, LinkFile
+    from pyro_align.data import GoldLinks, LinkFile
     from pyro_align.errors import DataError
-    from pyro_align.metrics import AlignmentErrorRate
+    from pyro_align.evaluation import AlignmentErrorRate
 
     if links is None and gold is None:
         raise click.UsageError("only one of LINKS and GOLD can be standard input")

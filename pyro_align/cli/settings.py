@@ -21,8 +21,8 @@ def settings(key: str) -> None:
     from rich.table import Table
 
     from pyro_align.cli.tables import show
-    from pyro_align.settings import matching
-    from pyro_align.settings import settings as every_setting
+    from pyro_align.config.settings import matching
+    from pyro_align.config.settings import settings as every_setting
 
     table = Table(box=SIMPLE)
     table.add_column("setting", no_wrap=True)

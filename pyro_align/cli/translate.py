@@ -67,10 +67,10 @@ def translate(
     output has tab-separated columns: score, log probability and text. Lines typed at a terminal are
     translated one at a time.
     """
-    from pyro_align.corpus import read_lines
+    from pyro_align.data import read_lines
 
     loaded = load_run(run)
-    from pyro_align.translation import Translator  # imports torch
+    from pyro_align.decoding import Translator  # imports torch
 
     loaded.to(chosen_device(device))
     options = {"beam": beam, "length_penalty": length_penalty, "top_k": top_k, "n_best": n_best}

@@ -1,15 +1,6 @@
-"""Evaluation of a model and guide: likelihood, posterior, translation and alignment."""
+"""Metrics, evaluation of a model and guide, and diagnosis of gradients."""
 
-from pyro_align.evaluation.positions import evaluate_positions
-from pyro_align.evaluation.result import Evaluation, Measure, PositionMeans
-from pyro_align.evaluation.text import MAX_LENGTH, SentencePairs, check_text
+import lazy_loader
 
-__all__ = [
-    "MAX_LENGTH",
-    "Evaluation",
-    "Measure",
-    "PositionMeans",
-    "SentencePairs",
-    "check_text",
-    "evaluate_positions",
-]
+# Names are imported on first use: torch takes seconds to import.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

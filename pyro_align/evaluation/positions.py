@@ -9,17 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pyro_align.corpus import GoldLinks, Link, ParallelText, SentencePair, Vocabulary, split_words
+from pyro_align.data import GoldLinks, Link, ParallelText, SentencePair, Vocabulary, split_words
+from pyro_align.evaluation import AlignmentErrorRate
 from pyro_align.evaluation.result import Evaluation, PositionMeans
 from pyro_align.evaluation.text import check_text
-from pyro_align.metrics import AlignmentErrorRate
-from pyro_align.posterior import (
-    PositionScores,
-    SimplexScores,
-    best_links,
-    merge_pieces,
-    score_positions,
-)
+from pyro_align.inference import PositionScores, SimplexScores, score_positions
+from pyro_align.posterior import best_links, merge_pieces
 from pyro_align.posterior.build import every_batch
 
 

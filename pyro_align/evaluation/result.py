@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyro_align.metrics import AlignmentErrorRate, TranslationScores
+from pyro_align.evaluation import AlignmentErrorRate, TranslationScores
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -20,7 +20,7 @@ class PositionMeans:
         tokens: number of target tokens, including sentence ends.
         latent: whether there are latent alignments; false for soft attention.
         estimated: whether evidence and bound are estimated from samples, for alignments that cannot
-            be enumerated; see :class:`~pyro_align.posterior.SimplexScores`.
+            be enumerated; see :class:`~pyro_align.inference.SimplexScores`.
         log_evidence: ``log p(y_t | x, y_<t)``, with alignments marginalised out.
         elbo: evidence lower bound.
         kl: KL divergence of the guide from the prior.

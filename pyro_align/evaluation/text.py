@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from pyro_align.corpus import (
+from pyro_align.data import (
     GoldLinks,
     IndexedCorpus,
     LinkFile,
@@ -17,7 +17,7 @@ from pyro_align.corpus import (
     check_links,
     split_words,
 )
-from pyro_align.corpus.links import SEEMS_FROM_ONE
+from pyro_align.data.links import SEEMS_FROM_ONE
 from pyro_align.errors import DataError
 
 MAX_LENGTH = 1000

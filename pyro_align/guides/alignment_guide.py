@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.inference.program import Program
 
 

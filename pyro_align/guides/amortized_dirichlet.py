@@ -6,8 +6,8 @@ import pyro
 from pyro.nn import pyro_method
 from torch import Tensor
 
-from pyro_align.batch import Batch
 from pyro_align.constraints import Layers, Rate, Size
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import PaddedDirichlet, concentrations
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor, nn
 
-from pyro_align.batch import Batch
 from pyro_align.constraints import Size
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.plates import alignment_plates

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace

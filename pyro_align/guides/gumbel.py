@@ -6,8 +6,8 @@ import pyro
 import torch
 from torch import Tensor
 
-from pyro_align.batch import Batch
 from pyro_align.constraints import Count, Layers, Positive, Rate, Size
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.guides.alignment_guide import AlignmentGuide
 
 

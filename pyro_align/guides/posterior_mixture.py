@@ -10,8 +10,8 @@ from pyro.nn import pyro_method
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from pyro_align.batch import Batch
 from pyro_align.constraints import Layers, Rate, Size
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide

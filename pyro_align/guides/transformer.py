@@ -12,8 +12,8 @@ from pyro.nn import pyro_method
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from pyro_align.batch import Batch
 from pyro_align.constraints import Layers, Rate, Size
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide

@@ -15,6 +15,7 @@ from .likelihood import Likelihood
 from .network_baseline import NetworkBaseline
 from .objective import Objective, Terms
 from .plates import alignment_plates
+from .positions import PositionScores, SimplexScores, score_positions
 from .program import Program
 from .relaxation import relaxed
 from .reweighted_wake_sleep import ReweightedWakeSleep
@@ -41,14 +42,17 @@ __all__ = [
     "NetworkBaseline",
     "NoBaseline",
     "Objective",
+    "PositionScores",
     "Program",
     "RelaxedELBO",
     "ReweightedWakeSleep",
     "ScoreFunctionELBO",
+    "SimplexScores",
     "SoftAttentionBaseline",
     "Terms",
     "TopKMarginal",
     "alignment_plates",
     "relaxed",
+    "score_positions",
     "shared",
 ]

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference.traces import program_name, underlying
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.inference.baselines import AverageBaseline, Prediction, require
 from pyro_align.inference.program import NamedModule

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pyro
 from pyro import poutine
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 
 MAX_PLATE_NESTING = 2
 """Number of plates: ``sentences`` (dim −2) and ``positions`` (dim −1)."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pyro
 from pyro.nn import PyroModule
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.inference.kinds import Latent
 
 _instances: Counter[str] = Counter()

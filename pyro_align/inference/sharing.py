@@ -17,9 +17,9 @@ def shared(method: Method) -> Method:
 
     - In training mode its dropout masks are drawn from the noise of the batch, so that two calls
       on the same batch give the same result.
-    - The result is cached for a batch that is :meth:`~pyro_align.batch.Batch.sharing`, which saves
-      time and changes nothing else. The objectives of this package share the batch between guide,
-      model and baseline; a stock Pyro ELBO computes the result at each call.
+    - The result is cached for a batch that is :meth:`~pyro_align.data.batch.Batch.sharing`, which
+      saves time and changes nothing else. The objectives of this package share the batch between
+      guide, model and baseline; a stock Pyro ELBO computes the result at each call.
 
     Each qualified method name has its own random numbers.
     """

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.program import Program
 from pyro_align.inference.sharing import shared

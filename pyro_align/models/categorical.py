@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from pyro.nn import pyro_method
 from torch import Tensor
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel

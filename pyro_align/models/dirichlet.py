@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import PaddedDirichlet, TokenDistribution, concentrations
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
@@ -65,7 +65,7 @@ class DirichletModel(AlignmentModel):
         The integral over the simplex has no closed form. Using the mean alignment costs one
         emission and is deterministic, as beam search needs; an average over samples would cost one
         emission per sample and vary between calls. For an estimate of the true marginal see
-        :func:`~pyro_align.posterior.score_positions`. ``top_k`` keeps the K largest weights of the
+        :func:`~pyro_align.inference.score_positions`. ``top_k`` keeps the K largest weights of the
         mean, renormalised.
         """
         weights = self.prior(states).mean

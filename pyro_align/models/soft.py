@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyro
 from torch import Tensor
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.inference.plates import alignment_plates
 from pyro_align.models.alignment_model import AlignmentModel
 from pyro_align.networks import States

@@ -1,4 +1,4 @@
-"""Neural networks: encoders, decoders, attention scorers, emissions; plain ``nn.Module``s."""
+"""Networks: map a batch to encoded sources, decoder states and attention scores."""
 
 import lazy_loader
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from pyro_align.constraints import Layers, Rate, Size
+from pyro_align.constraints import Layers, Rate, Size, Table
 
 
-class NetworkConfig(BaseModel):
+class NetworkConfig(Table):
     """Architecture of a :class:`SequenceToSequence`, except its vocabulary sizes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell: Literal["lstm", "gru"] = Field("lstm", description="recurrent cell of both sides")
     embedding: Size = Field(256, description="size of a token embedding")

@@ -8,18 +8,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pyro_align.batch import BOS, PAD, UNK, Batch
+from pyro_align.data.batch import BOS, PAD, UNK, Batch
 from pyro_align.errors import ConfigError
 from pyro_align.networks.config import NetworkConfig
-from pyro_align.networks.decoder import (
+from pyro_align.nn import EMISSIONS, SCORERS
+from pyro_align.nn.decoder import (
     Decoder,
     DecoderState,
     InputFeedingDecoder,
     Memory,
     PlainDecoder,
 )
-from pyro_align.networks.encoder import Encoder
-from pyro_align.nn import EMISSIONS, SCORERS
+from pyro_align.nn.encoder import Encoder
 
 __all__ = ["Memory", "SequenceToSequence", "States"]
 

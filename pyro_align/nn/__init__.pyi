@@ -1,4 +1,5 @@
 from .alignment import Alignment
+from .decoder import Decoder, DecoderState, InputFeedingDecoder, Memory, PlainDecoder
 from .emissions import (
     EMISSIONS,
     Emission,
@@ -7,18 +8,28 @@ from .emissions import (
     expected,
     pick,
 )
+from .encoder import Encoder
 from .latent_attention import LatentAttention
+from .recurrence import BidirectionalRecurrence, ForwardRecurrence
 from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, Scorer
 
 __all__ = [
     "EMISSIONS",
     "SCORERS",
     "Alignment",
+    "BidirectionalRecurrence",
+    "Decoder",
+    "DecoderState",
     "DotScorer",
     "Emission",
+    "Encoder",
+    "ForwardRecurrence",
     "GeneralScorer",
+    "InputFeedingDecoder",
     "LatentAttention",
     "MLPScorer",
+    "Memory",
+    "PlainDecoder",
     "ProductEmission",
     "Scorer",
     "TanhEmission",

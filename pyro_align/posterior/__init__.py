@@ -3,7 +3,6 @@
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
 from pyro_align.posterior.build import posterior_of, posterior_of_text
 from pyro_align.posterior.compare import compare
-from pyro_align.posterior.enumeration import PositionScores, SimplexScores, score_positions
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.sentence import SentencePosterior, Words
 from pyro_align.posterior.side_by_side import SideBySide, side_by_side
@@ -11,10 +10,8 @@ from pyro_align.posterior.words import WordAlignment, merge_pieces
 
 __all__ = [
     "AlignmentPosterior",
-    "PositionScores",
     "SentencePosterior",
     "SideBySide",
-    "SimplexScores",
     "WordAlignment",
     "Words",
     "best_links",
@@ -22,7 +19,6 @@ __all__ = [
     "merge_pieces",
     "posterior_of",
     "posterior_of_text",
-    "score_positions",
     "side_by_side",
     "threshold_links",
 ]

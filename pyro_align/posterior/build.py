@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from pyro import poutine
 from torch import Tensor
 
-from pyro_align.batch import Batch
-from pyro_align.corpus import (
+from pyro_align.data import (
     GoldLinks,
     IndexedCorpus,
     Vocabulary,
     check_links,
     split_words,
 )
-from pyro_align.corpus.lengths import batches_by_length
+from pyro_align.data.batch import Batch
+from pyro_align.data.lengths import batches_by_length
 from pyro_align.errors import DataError, UserError, reject_string
 from pyro_align.inference.kinds import alignment_kind
+from pyro_align.inference.positions import score_positions
 from pyro_align.inference.traces import program_name
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
-from pyro_align.posterior.enumeration import score_positions
 from pyro_align.posterior.sentence import KINDS, SentencePosterior, Words
 from pyro_align.posterior.storage import POSITIONS
 
@@ -48,7 +48,7 @@ def posterior_of(
     """Prior, guide and exact posterior of a batch, from any Pyro programs.
 
     What the programs are to be is said in
-    :func:`~pyro_align.posterior.enumeration.score_positions`.
+    :func:`~pyro_align.inference.positions.score_positions`.
 
     Args:
         model: the model, in eval mode if it has dropout.

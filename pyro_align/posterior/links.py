@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyro_align.corpus.links import Link
+from pyro_align.data.links import Link
 from pyro_align.errors import ConfigError
 from pyro_align.posterior.words import WordAlignment
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyro_align.corpus.links import GoldLinks, Link
+from pyro_align.data.links import GoldLinks, Link
 from pyro_align.errors import ConfigError, UserError, nearest
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.words import WordAlignment, merge_pieces

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_align.corpus.links import GoldLinks, format_links, parse_links
+from pyro_align.data.links import GoldLinks, format_links, parse_links
 from pyro_align.errors import UserError
 from pyro_align.files import atomic_write
 from pyro_align.posterior.sentence import SUMS, SentencePosterior, Units, Words

@@ -15,7 +15,8 @@ import torch
 from pyro import poutine
 from pyro.infer import Predictive
 
-from pyro_align.batch import EOS, Batch
+from pyro_align.data.batch import EOS, Batch
+from pyro_align.decoding import BeamSearch
 from pyro_align.guides import NoGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal
 from pyro_align.inference.kinds import alignment_kind, go_together
@@ -32,7 +33,6 @@ from pyro_align.testing.stock import (
     stock,
     train,
 )
-from pyro_align.translation import BeamSearch
 
 SMALL = pytest.mark.parametrize(
     ("sources", "targets"), [((1,), (1,)), ((4,), (3,)), ((2, 3), (1, 1))]

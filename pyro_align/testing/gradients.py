@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 
 
 def parameters(*modules: nn.Module) -> list[Tensor]:

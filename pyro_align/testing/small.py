@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from pyro_align.batch import EOS, PAD, Batch
+from pyro_align.data.batch import EOS, PAD, Batch
 from pyro_align.guides import AmortizedGuide
 from pyro_align.models import CategoricalModel
 from pyro_align.networks import NetworkConfig, SequenceToSequence

@@ -17,7 +17,7 @@ from pyro.infer import (
     config_enumerate,
 )
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.inference import relaxed
 from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.plates import MAX_PLATE_NESTING

@@ -1,6 +1,6 @@
-from .data import buckets, index, make_vocabularies
+from .batches import buckets
 from .fit import check_machine, fit, is_finished
-from .task import AlignmentTask
+from .module import AlignmentTask
 from .weights import load_weights, own_parameters, save_weights
 
 __all__ = [
@@ -8,10 +8,8 @@ __all__ = [
     "buckets",
     "check_machine",
     "fit",
-    "index",
     "is_finished",
     "load_weights",
-    "make_vocabularies",
     "own_parameters",
     "save_weights",
 ]

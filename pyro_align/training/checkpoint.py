@@ -17,7 +17,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from pyro_align.errors import RunError
 from pyro_align.files import atomic_write
-from pyro_align.training.task import CRITERION, AlignmentTask
+from pyro_align.training.module import CRITERION, AlignmentTask
 from pyro_align.training.weights import save_weights
 
 _KEYS = {"global_step", "state_dict", "optimizer_states", "loops", "callbacks", "random", "seconds"}

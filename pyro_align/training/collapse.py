@@ -17,7 +17,7 @@ from pyro_align.inference import (
     Objective,
     ScoreFunctionELBO,
 )
-from pyro_align.training.task import AlignmentTask
+from pyro_align.training.module import AlignmentTask
 
 VANISHED_KL = 0.01
 """Nats per target position. A useful guide has several tenths; 0.01 corresponds to changing a

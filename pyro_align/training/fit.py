@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from pyro_align.config import Config, TrainingConfig
-from pyro_align.corpus import BatchLoader, FixedBatches, IndexedCorpus
+from pyro_align.data import BatchLoader, FixedBatches, IndexedCorpus
 from pyro_align.errors import (
     ConfigError,
     InterruptedTraining,
@@ -29,6 +29,7 @@ from pyro_align.errors import (
     TrainingError,
 )
 from pyro_align.inference import Objective
+from pyro_align.training.batches import buckets
 from pyro_align.training.checkpoint import (
     BestWeights,
     ResumePoint,
@@ -36,14 +37,13 @@ from pyro_align.training.checkpoint import (
     StepLimit,
 )
 from pyro_align.training.collapse import CollapseWarning
-from pyro_align.training.data import buckets
 from pyro_align.training.distributed import processes
 from pyro_align.training.interrupts import sigterm_raises
 from pyro_align.training.loggers import check_logger, open_loggers
 from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
+from pyro_align.training.module import CRITERION, AlignmentTask
 from pyro_align.training.optimization import PlateauSchedule
 from pyro_align.training.resumed import plain, refuse_changes
-from pyro_align.training.task import CRITERION, AlignmentTask
 from pyro_align.training.weights import own_parameters
 
 

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from pyro_align.files import atomic_write
-from pyro_align.training.task import AlignmentTask
+from pyro_align.training.module import AlignmentTask
 
 LOG_EVERY = 20
 """Optimiser steps between rows of training metrics."""

@@ -21,14 +21,14 @@ from runs import (
 )
 
 import pyro_align
-from pyro_align import alignment
-from pyro_align.alignment import Aligner, MinimumRisk, Pair, WordTables, writer
+from pyro_align import word_alignment as alignment
 from pyro_align.cli import main
 from pyro_align.cli.align import align
 from pyro_align.cli.aligners import Links, SavedAligner
 from pyro_align.cli.options import LINK_FORMATS
-from pyro_align.corpus import FORMATS, LinkFile, format_links
-from pyro_align.training.task import AlignmentTask
+from pyro_align.data import FORMATS, LinkFile, format_links
+from pyro_align.training.module import AlignmentTask
+from pyro_align.word_alignment import Aligner, MinimumRisk, Pair, WordTables, writer
 
 PAIRS = [("ein hund sieht", "a dog sees"), ("", ""), ("kein vogel", ""), ("alt klein", "old small")]
 TEXT = "".join(f"{source} ||| {target}\n" for source, target in PAIRS)

@@ -7,8 +7,8 @@ from runs import copied, sentence_pairs, shared_corpus, shared_run, write_text
 
 import pyro_align
 from pyro_align.cli import main
-from pyro_align.corpus import ParallelText
-from pyro_align.run import Run
+from pyro_align.data import ParallelText
+from pyro_align.runs import Run
 
 
 def call(*arguments):

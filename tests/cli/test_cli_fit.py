@@ -22,11 +22,11 @@ from runs import (
 
 import pyro_align
 from pyro_align.cli import main
-from pyro_align.corpus import demo
+from pyro_align.data import demo
 from pyro_align.errors import OutputError
 from pyro_align.files import atomic_write
 from pyro_align.inference import EnumeratedELBO
-from pyro_align.run import Run
+from pyro_align.runs import Run
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 import pyro_align
 from pyro_align.cli import main
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
-from pyro_align.run import Run
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES
+from pyro_align.runs import Run
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import pyro_align
 from pyro_align.cli import COMMANDS, main
 from pyro_align.cli.options import TextCommand, chosen_device
 from pyro_align.cli.tables import show
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, fits
 from pyro_align.errors import ConfigError
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, fits
 
 
 def call(*arguments):

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 from pyro_align.cli import COMMANDS, main
 from pyro_align.config import Config, config_file, recipe, recipes
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES
-from pyro_align.settings import settings
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES
+from pyro_align.config.settings import settings
 
 
 def call(*arguments):

@@ -11,8 +11,8 @@ from runs import copied, shared_corpus, shared_run, silent, tiny_config, write_t
 import pyro_align
 from pyro_align.cli import main
 from pyro_align.cli.diagnose import _with_error
-from pyro_align.corpus import ParallelText
-from pyro_align.run import Run
+from pyro_align.data import ParallelText
+from pyro_align.runs import Run
 
 QUICK = ("--repeats", 8, "--sentences", 1)
 

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from runs import copied, shared_corpus, shared_run, tiny_config
 
 from pyro_align.cli import main, progress
-from pyro_align.run import Run
+from pyro_align.runs import Run
 from pyro_align.training.fit import _progress
 from pyro_align.training.logs import FitProgress
 

@@ -16,7 +16,7 @@ from support import random_batch, tiny_model
 PUBLIC = [
     importlib.import_module(f"pyro_align.{name}")
     for name in (
-        "batch",
+        "data.batch",
         "models",
         "guides",
         "inference",

@@ -12,9 +12,9 @@ from support import tiny_networks
 
 from pyro_align.cli import main
 from pyro_align.config import Config
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, choose, fits
 from pyro_align.inference import BASELINES, KL_SCHEDULES
-from pyro_align.registry import GUIDES, MODELS, OBJECTIVES, choose, fits
-from pyro_align.run import Run
+from pyro_align.runs import Run
 
 REGISTRIES = {"models": MODELS, "guides": GUIDES, "objectives": OBJECTIVES}
 WHAT = {

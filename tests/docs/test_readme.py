@@ -11,7 +11,7 @@ from runs import sentence_pairs, shared_run
 
 import pyro_align
 from pyro_align.guides import AlignmentGuide
-from pyro_align.run import Run
+from pyro_align.runs import Run
 
 README = Page(ROOT / "README.md")
 LOADED = re.compile(r"pyro_align\.load\(\"([^\"]+)\"\)")
@@ -69,7 +69,7 @@ def test_the_guide_of_your_own(tmp_path):
     sentences = [f"{source}\t{target}\n" for source, target in sentence_pairs(5, seed=9)]
     (tmp_path / "test.tsv").write_text("".join(sentences), encoding="utf-8")
     with contextlib.chdir(tmp_path):
-        means = run.evaluate(pyro_align.corpus.ParallelText.open(["test.tsv"]), translate=False)
+        means = run.evaluate(pyro_align.data.ParallelText.open(["test.tsv"]), translate=False)
     assert means.positions.elbo < means.positions.log_evidence
 
 

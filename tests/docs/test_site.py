@@ -90,7 +90,7 @@ def test_roles_of_docstrings_are_links(site):
 @pytest.mark.parametrize(
     ("place", "link"),
     [
-        ("index.html", "reference/corpus.html#pyro_align.batch.Batch"),
+        ("index.html", "reference/data.html#pyro_align.data.batch.Batch"),
         (
             "how-to/look-at-posteriors.html",
             "../reference/posterior.html#pyro_align.posterior.AlignmentPosterior.to_frame",

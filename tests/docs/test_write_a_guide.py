@@ -9,10 +9,10 @@ from pyro.infer import TraceEnum_ELBO, config_enumerate
 from runs import shared_corpus
 from support import evidence
 
-from pyro_align.batch import Batch
-from pyro_align.corpus import ParallelText
+from pyro_align.data import ParallelText
+from pyro_align.data.batch import Batch
 from pyro_align.inference.plates import MAX_PLATE_NESTING
-from pyro_align.run import Run
+from pyro_align.runs import Run
 
 PAGE = Page(DOCS / "how-to" / "write-a-guide.md")
 

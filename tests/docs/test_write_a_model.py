@@ -9,10 +9,10 @@ from pages import DOCS, Page, written_class
 from runs import WORKPLACE
 from support import random_batch, tiny_model, tiny_networks
 
+from pyro_align.config.registry import MODELS
 from pyro_align.inference.kinds import alignment_kind
 from pyro_align.models import CategoricalModel, SoftModel
-from pyro_align.registry import MODELS
-from pyro_align.run import Run
+from pyro_align.runs import Run
 
 PAGE = Page(DOCS / "how-to" / "write-a-model.md")
 

@@ -8,12 +8,11 @@ from pages import DOCS, Page, written_class
 from runs import WORKPLACE
 from support import random_batch, randomise, tiny_networks
 
+from pyro_align.config.registry import MODELS
 from pyro_align.guides import NoGuide, PriorGuide
-from pyro_align.inference import EnumeratedELBO
+from pyro_align.inference import EnumeratedELBO, score_positions
 from pyro_align.models import AlignmentModel
-from pyro_align.posterior import score_positions
-from pyro_align.registry import MODELS
-from pyro_align.run import Run
+from pyro_align.runs import Run
 from pyro_align.testing import ModelContract
 
 PAGE = Page(DOCS / "how-to" / "write-a-prior.md")

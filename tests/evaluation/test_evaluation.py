@@ -10,8 +10,8 @@ from runs import sentence_pairs, shared_corpus, shared_run, write_text
 from sacrebleu.metrics.bleu import BLEU
 
 import pyro_align
-from pyro_align.batch import UNK, Batch
-from pyro_align.corpus import GoldLinks, LinkFile, ParallelText, Vocabulary, parse_links
+from pyro_align.data import GoldLinks, LinkFile, ParallelText, Vocabulary, parse_links
+from pyro_align.data.batch import UNK, Batch
 from pyro_align.errors import DataError
 from pyro_align.evaluation import check_text, evaluate_positions
 from pyro_align.guides import NoGuide

@@ -8,10 +8,9 @@ import pytest
 from runs import sentence_pairs, shared_corpus, shared_run, write_text
 
 import pyro_align
-from pyro_align.corpus import GoldLinks, ParallelText, format_links
+from pyro_align.data import GoldLinks, ParallelText, format_links
 from pyro_align.errors import DataError
-from pyro_align.evaluation import Evaluation, PositionMeans
-from pyro_align.metrics import AlignmentErrorRate, TranslationScores
+from pyro_align.evaluation import AlignmentErrorRate, Evaluation, PositionMeans, TranslationScores
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support import gradient, random_batch, tiny_guide, tiny_model, tiny_networks
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.models import CategoricalModel
 from pyro_align.testing import GuideContract
 

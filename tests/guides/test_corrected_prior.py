@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from support import gradient, random_batch, tiny_guide, tiny_model
 
-from pyro_align.batch import EOS
+from pyro_align.data.batch import EOS
 from pyro_align.guides import CorrectedPriorGuide
 from pyro_align.testing import GuideContract
 

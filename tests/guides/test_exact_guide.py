@@ -11,9 +11,14 @@ from torch.testing import assert_close
 
 from pyro_align.errors import IncompatibleError
 from pyro_align.guides import AmortizedDirichletGuide, ExactGuide, NoGuide
-from pyro_align.inference import EnumeratedELBO, ExactMarginal, ScoreFunctionELBO, alignment_plates
+from pyro_align.inference import (
+    EnumeratedELBO,
+    ExactMarginal,
+    ScoreFunctionELBO,
+    alignment_plates,
+    score_positions,
+)
 from pyro_align.models import DirichletModel
-from pyro_align.posterior import score_positions
 from pyro_align.testing import GuideContract, stock
 
 BATCH = padded(random_batch(), source=1, target=2)

@@ -12,9 +12,8 @@ from support import evidence, padded, random_batch, tiny_guide, tiny_model
 import pyro_align
 from pyro_align.errors import ConfigError
 from pyro_align.guides import GumbelGuide
-from pyro_align.inference import EnumeratedELBO
-from pyro_align.posterior import score_positions
-from pyro_align.run import Run
+from pyro_align.inference import EnumeratedELBO, score_positions
+from pyro_align.runs import Run
 from pyro_align.testing import GuideContract
 from pyro_align.training import load_weights, save_weights
 

@@ -12,7 +12,7 @@ from pyro import poutine
 from support import SIGMAS, gradient, mean_error, padded, random_batch, tiny_guide, tiny_model
 from tables import ONE, POSITIONS, SOURCE, Fixed, World
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.errors import IncompatibleError
 from pyro_align.guides import AmortizedGuide, PriorGuide
 from pyro_align.inference import (

@@ -42,7 +42,7 @@ from pyro_align.inference import (
 from pyro_align.inference.importance import ImportanceObjective
 from pyro_align.inference.pathwise import PathwiseELBO
 from pyro_align.models import CategoricalModel, DirichletModel, SoftModel
-from pyro_align.networks import ProductEmission
+from pyro_align.nn import ProductEmission
 
 METHODS = {
     "likelihood": (Likelihood, {}, SoftModel, NoGuide),

@@ -22,9 +22,8 @@ from torch.distributions import kl_divergence
 from pyro_align.distributions import PaddedDirichlet
 from pyro_align.errors import ConfigError
 from pyro_align.guides import AmortizedDirichletGuide
-from pyro_align.inference import RelaxedELBO, alignment_plates
+from pyro_align.inference import RelaxedELBO, alignment_plates, score_positions
 from pyro_align.models import DirichletModel
-from pyro_align.posterior import score_positions
 
 BATCH = random_batch((2, 2), (2, 3))
 DRAWS, ROWS = 24, 200

@@ -23,10 +23,10 @@ from pyro_align.inference import (
     ExactMarginal,
     Likelihood,
     ScoreFunctionELBO,
+    score_positions,
     shared,
 )
 from pyro_align.models import SoftModel
-from pyro_align.posterior import score_positions
 
 
 class Calls:

@@ -29,9 +29,9 @@ from pyro_align.inference import (
     ReweightedWakeSleep,
     ScoreFunctionELBO,
     TopKMarginal,
+    score_positions,
 )
 from pyro_align.models import CategoricalModel, DirichletModel, SoftModel
-from pyro_align.posterior import score_positions
 
 BATCH = random_batch()
 

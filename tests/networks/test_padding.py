@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import evidence, gradient, padded, random_batch, tiny_model
 
-from pyro_align.batch import Batch
+from pyro_align.data.batch import Batch
 from pyro_align.models import CategoricalModel, SoftModel
 
 KINDS = list(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support import padded, random_batch, tiny_model, tiny_networks
 
-from pyro_align.batch import BOS, PAD, UNK
+from pyro_align.data.batch import BOS, PAD, UNK
 from pyro_align.models import CategoricalModel, SoftModel
 
 

@@ -39,7 +39,7 @@ SIZES = {
 SHORT = """
 import warnings
 from pathlib import Path
-from pyro_align.corpus import demo
+from pyro_align.data import demo
 warnings.simplefilter("error")
 demo.FILES.update({part: Path(f"{part}.tsv").resolve() for part in demo.FILES})
 """

@@ -6,7 +6,7 @@ import pytest
 from posteriors import by_hand, matrix, some
 
 import pyro_align
-from pyro_align.corpus import GoldLinks
+from pyro_align.data import GoldLinks
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.posterior import AlignmentPosterior, SentencePosterior
 

@@ -10,14 +10,14 @@ from support import padded, random_batch, tiny_guide, tiny_model
 from tables import World
 
 import pyro_align
-from pyro_align.batch import Batch
-from pyro_align.corpus import GoldLinks, IndexedCorpus, parse_links
+from pyro_align.data import GoldLinks, IndexedCorpus, parse_links
+from pyro_align.data.batch import Batch
 from pyro_align.errors import DataError, UserError
-from pyro_align.evaluation import evaluate_positions
+from pyro_align.evaluation import AlignmentErrorRate, evaluate_positions
 from pyro_align.guides import AmortizedDirichletGuide, NoGuide
-from pyro_align.metrics import AlignmentErrorRate
+from pyro_align.inference import score_positions
 from pyro_align.models import DirichletModel, SoftModel
-from pyro_align.posterior import Words, posterior_of, score_positions
+from pyro_align.posterior import Words, posterior_of
 from pyro_align.posterior.build import every_batch
 
 BATCH = padded(random_batch((3, 4, 1), (4, 2, 3)), source=1, target=1)
@@ -225,7 +225,7 @@ def test_words_of_a_run_give_the_error_rate_of_its_evaluation(run, tmp_path):
     evaluation = evaluate_positions(
         run.model,
         run.guide,
-        pyro_align.corpus.ParallelText.open([file]),
+        pyro_align.data.ParallelText.open([file]),
         run.vocabularies,
         gold=GOLD,
         batch_tokens=100,

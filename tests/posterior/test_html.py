@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from browser import HOSTILE, posterior, sentence, words
 
-from pyro_align.corpus import GoldLinks
+from pyro_align.data import GoldLinks
 from pyro_align.posterior import AlignmentPosterior
 from pyro_align.posterior.html import asset, page, render
 

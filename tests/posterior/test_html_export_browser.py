@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from browser import READY, VIEW, choose, move_to, pixels, posterior, sentence, shown, words
 
-from pyro_align.corpus import GoldLinks
+from pyro_align.data import GoldLinks
 from pyro_align.posterior import side_by_side
 from pyro_align.posterior.html import render
 

@@ -15,7 +15,7 @@ from browser import (
     words,
 )
 
-from pyro_align.corpus import GoldLinks
+from pyro_align.data import GoldLinks
 from pyro_align.posterior.html import page, render
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from posteriors import WORDS, by_hand, dirichlet, matrix, random_sentence, soft
 
-from pyro_align.corpus import GoldLinks
+from pyro_align.data import GoldLinks
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.posterior import Words
 from pyro_align.posterior.sentence import SUMS, entropy

@@ -19,7 +19,7 @@ from pyro_align.inference import (
     ReweightedWakeSleep,
     ScoreFunctionELBO,
 )
-from pyro_align.run import Run
+from pyro_align.runs import Run
 from pyro_align.training import AlignmentTask, collapse, own_parameters, save_weights
 from pyro_align.training.collapse import CollapseWarning, remedies
 

@@ -25,11 +25,11 @@ from support import random_batch, tiny_guide, tiny_model
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-from pyro_align.batch import Batch
 from pyro_align.config import TrainingConfig
+from pyro_align.data.batch import Batch
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.inference import EnumeratedELBO
-from pyro_align.run import Run
+from pyro_align.runs import Run
 from pyro_align.training import AlignmentTask
 from pyro_align.training.distributed import after_first_process, is_first_process, processes
 

@@ -14,7 +14,7 @@ from runs import assert_same, checkpoint, fitted, shared_corpus, silent, tiny_co
 
 from pyro_align.errors import OutputError, RunError, TrainingError
 from pyro_align.inference import EnumeratedELBO, Terms
-from pyro_align.run import Run
+from pyro_align.runs import Run
 from pyro_align.training.checkpoint import SafeCheckpointIO
 
 CHANGES = {
@@ -115,9 +115,9 @@ def test_a_validation_without_finite_perplexity(made, monkeypatch, factor, match
         object.__setattr__(found, "log_evidence", evidence)
         return found
 
-    from pyro_align.posterior import score_positions
+    from pyro_align.inference import score_positions
 
-    monkeypatch.setattr("pyro_align.training.task.score_positions", spoiled)
+    monkeypatch.setattr("pyro_align.training.module.score_positions", spoiled)
     with pytest.raises(TrainingError, match=match):
         made.fit(echo=silent)
     assert not (made.path / "weights.safetensors").exists()

@@ -25,7 +25,7 @@ import pyro_align
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError
 from pyro_align.inference import EnumeratedELBO
-from pyro_align.training import AlignmentTask, check_machine, logs, task
+from pyro_align.training import AlignmentTask, check_machine, logs
 
 FAST = {
     "network__cell": "gru",
@@ -64,7 +64,7 @@ def test_the_seed_determines_the_run(tmp_path):
 def test_the_callers_random_numbers_do_not_matter(tmp_path):
     config = tiny_config(shared_corpus(), **FAST)
     run = fitted(config, tmp_path / "a")
-    again = pyro_align.run.Run.create(config, tmp_path / "b", echo=lambda line: None)
+    again = pyro_align.runs.run.Run.create(config, tmp_path / "b", echo=lambda line: None)
     torch.manual_seed(99)
     np.random.seed(99)
     random.seed(99)
@@ -177,7 +177,7 @@ def test_a_limit_of_steps_in_the_middle_of_an_epoch(tmp_path):
     assert [row["step"] for row in metrics(folder) if row["valid/elbo"]] == ["2"]
     assert checkpoint(folder)["global_step"] < 2
     before = weights(folder)
-    pyro_align.run.Run.resume(folder).fit(echo=lambda line: None)
+    pyro_align.runs.run.Run.resume(folder).fit(echo=lambda line: None)
     assert weights(folder) == before
     assert [row["step"] for row in metrics(folder) if row["valid/elbo"]] == ["2"]
 
@@ -197,7 +197,7 @@ def test_kl_schedules(tmp_path, monkeypatch, schedule, expected):
         assert found.loss.item() == pytest.approx(-bound.item(), rel=1e-5)
         return found
 
-    monkeypatch.setattr("pyro_align.run.try_programs", lambda config: None)  # training alone
+    monkeypatch.setattr("pyro_align.runs.run.try_programs", lambda config: None)  # training alone
     monkeypatch.setattr(EnumeratedELBO, "terms", watched)
     monkeypatch.setattr(logs, "LOG_EVERY", 1)
     folder = fit(
@@ -218,7 +218,7 @@ def test_bf16_has_losses_and_weights_in_fp32(tmp_path, monkeypatch):
         dtypes.update({found.loss.dtype, found.log_likelihood.dtype, found.kl.dtype})
         return found
 
-    monkeypatch.setattr("pyro_align.run.try_programs", lambda config: None)  # training alone
+    monkeypatch.setattr("pyro_align.runs.run.try_programs", lambda config: None)  # training alone
     monkeypatch.setattr(EnumeratedELBO, "terms", watched)
     folder = fit(tmp_path, training__precision="bf16", training__max_steps=2)
     assert dtypes == {torch.float32}
@@ -255,7 +255,7 @@ def test_metrics_after_a_resume_have_no_duplicate_rows(tmp_path):
     before = metrics(folder)
     with (folder / "metrics.csv").open("a") as file:
         file.write("7,3,5.1,-2.")  # as a kill leaves it
-    pyro_align.run.Run.resume(unfinished(folder)).fit(echo=lambda line: None)
+    pyro_align.runs.run.Run.resume(unfinished(folder)).fit(echo=lambda line: None)
     slow = dict.fromkeys(("train/tokens_per_second", "train/seconds"), "")
     assert [{**row, **slow} for row in metrics(folder)] == [{**row, **slow} for row in before]
 
@@ -265,7 +265,7 @@ class Clock:
 
     def __init__(self, monkeypatch, now):
         self.now = now
-        monkeypatch.setattr(task, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now))
         for step, seconds in (("training_step", 1), ("validation_step", 3600)):
             self.count(monkeypatch, step, seconds)
 
@@ -290,6 +290,6 @@ def test_seconds_count_only_training(tmp_path, monkeypatch):
     before = metrics(folder)
     with monkeypatch.context() as patched:
         Clock(patched, now=-9000)
-        pyro_align.run.Run.resume(folder).fit(echo=lambda line: None)
+        pyro_align.runs.run.Run.resume(folder).fit(echo=lambda line: None)
     assert column(folder, "train/seconds") == steps
     assert metrics(folder) == before

@@ -7,9 +7,9 @@ import math
 import pytest
 from runs import fitted, shared_corpus, tiny_config
 
-from pyro_align.corpus import ParallelText
-from pyro_align.registry import choose
-from pyro_align.run import Run
+from pyro_align.config.registry import choose
+from pyro_align.data import ParallelText
+from pyro_align.runs import Run
 
 METHODS = [
     ("dirichlet", "amortized-dirichlet", "relaxed"),

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError
-from pyro_align.run import Run
+from pyro_align.runs import Run
 from pyro_align.training import check_machine
 from pyro_align.training.loggers import open_loggers
 from pyro_align.training.logs import MetricsCSV

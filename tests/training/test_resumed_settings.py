@@ -13,7 +13,7 @@ from runs import fitted, shared_corpus, silent, tiny_config
 
 from pyro_align.errors import UserError
 from pyro_align.inference import ExactMarginal
-from pyro_align.run import Run
+from pyro_align.runs import Run
 from pyro_align.training.resumed import CHANGEABLE
 
 CHANGES = {"network__cell": "gru", "training__epochs": 2}

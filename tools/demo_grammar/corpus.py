@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from demo_grammar.generate import SyntheticPair, draw
-from pyro_align.corpus.links import format_links
+from pyro_align.data.links import format_links
 
 SEED: Final = 1
 TRAIN: Final = 5000

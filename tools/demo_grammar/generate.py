@@ -10,7 +10,7 @@ from typing import Final
 from demo_grammar import english, german
 from demo_grammar.grammar import Grammar
 from demo_grammar.meaning import Sentence, Token
-from pyro_align.corpus.links import Link
+from pyro_align.data.links import Link
 
 SHORTEST: Final = 4
 """Fewest words of a sentence on either side, punctuation included."""

@@ -14,8 +14,8 @@ from demo_grammar.generate import LONGEST, SHORTEST, draw
 from demo_grammar.lexicon import Lexeme
 from demo_grammar.meaning import Word
 
-from pyro_align.corpus.demo import FILES
-from pyro_align.corpus.links import check_links
+from pyro_align.data.demo import FILES
+from pyro_align.data.links import check_links
 
 
 @pytest.fixture(scope="module")

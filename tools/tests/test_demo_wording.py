@@ -42,7 +42,7 @@ from demo_meanings import (
     word,
 )
 
-from pyro_align.corpus.links import parse_links
+from pyro_align.data.links import parse_links
 
 
 def separable():

@@ -1,0 +1,161 @@
+"""Resolve and check the model, guide and objective of a configuration, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import get_args
+
+from pyro_align.config import AUTO, Component, Config
+from pyro_align.config.registry import (
+    GUIDES,
+    MODELS,
+    OBJECTIVES,
+    Registry,
+    choose,
+    fits,
+    go_together,
+)
+from pyro_align.errors import ConfigError, IncompatibleError
+from pyro_align.inference.kinds import Latent
+
+KINDS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
+
+RATES = ("network.dropout", "network.word_dropout")
+"""Network settings that can change on a trained run."""
+
+
+def chosen(config: Config) -> Config:
+    """Replace ``auto`` by the names of a compatible guide and objective.
+
+    Raises:
+        IncompatibleError: if the named components cannot be combined.
+        ConfigError: for unknown names, and for a class without a valid ``latents`` attribute.
+    """
+    for registry, component in ((MODELS, config.model), (GUIDES, config.guide)):
+        if component.name not in (AUTO, *registry.builtin):
+            _check_latents(registry, component.name)
+    guide, objective = choose(config.model.name, _given(config.guide), _given(config.objective))
+    return config.model_copy(
+        update={
+            "guide": config.guide.model_copy(update={"name": guide}),
+            "objective": config.objective.model_copy(update={"name": objective}),
+        }
+    )
+
+
+def _check_latents(registry: Registry, name: str) -> None:
+    cls = registry.get(name)
+    known = get_args(Latent)
+    found = getattr(cls, "latents", None)
+    if not isinstance(found, Mapping) or not set(found.values()) <= set(known):
+        says = "has no class attribute latents" if found is None else f"has latents = {found!r}"
+        raise ConfigError(
+            f"{registry.kind} {name!r}: the class {cls.__name__} {says}: set it to the kinds of "
+            f"its latent sites by name, such as {{'alignment': 'categorical'}}, or {{}} if it has "
+            f"none; the kinds are {', '.join(map(repr, known))}"
+        )
+
+
+def reject_ineffective_settings(config: Config, start: Config | None = None) -> None:
+    """Raise an error if a setting would have no effect in combination with the others.
+
+    Parameters of an option that is not used, such as ``training.kl_steps`` without a schedule, are
+    allowed.
+
+    Args:
+        config: configuration with guide and objective :func:`chosen`.
+        start: configuration of the run to start from, if any.
+
+    Raises:
+        ConfigError: naming the setting, why it has no effect, and what to set instead.
+    """
+    reason = next(_ineffective(config, start), None)
+    if reason is not None:
+        raise ConfigError(reason)
+
+
+def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
+    """Yield a message for every setting without effect."""
+    data, vocabulary, training = config.data, config.vocabulary, config.training
+    model, guide, objective = (kind.get(getattr(config, name).name) for name, kind in KINDS.items())
+    is_prior = issubclass(guide, GUIDES.get("prior"))
+    if training.kl_schedule != "constant":
+        setting = f"training.kl_schedule = {training.kl_schedule!r} has no effect"
+        if not objective.weighs_kl:
+            kinds = {name: OBJECTIVES.get(name) for name in OBJECTIVES}
+            weighing = [
+                name for name, kind in kinds.items() if kind.weighs_kl and fits(model, guide, kind)
+            ]
+            others = f", or use one that does: {', '.join(weighing)}" if weighing else ""
+            yield (
+                f"{setting} with objective {config.objective.name!r}, which does not weight a KL "
+                f"divergence: set training.kl_schedule = 'constant'{others}"
+            )
+        elif is_prior:
+            yield f"{setting} {_OF_THE_PRIOR}: set training.kl_schedule = 'constant'"
+    if is_prior and config.objective.options.get("free_bits", 0) != 0:
+        yield f"objective.free_bits has no effect {_OF_THE_PRIOR}: set objective.free_bits = 0"
+    if issubclass(guide, GUIDES.get("exact")) and "baseline" in config.objective.options:
+        yield (
+            "objective.baseline has no effect with guide 'exact', which has no parameters and so "
+            "no score-function gradient: remove the setting, or use another guide"
+        )
+    if training.warmup_steps and training.schedule == "plateau":
+        yield (
+            "training.warmup_steps has no effect with training.schedule = 'plateau', which starts "
+            "at the full learning rate: set training.schedule = 'constant' or "
+            "'inverse-square-root', or training.warmup_steps = 0"
+        )
+    if data.train is None:
+        for name in ("test", "gold"):
+            if getattr(data, name) is not None:
+                yield (
+                    f"data.{name} has no effect with the built-in corpus, which has its own test "
+                    f"text and links: give --train and --valid too, or remove the setting and use "
+                    f"`pyro-align evaluate` after the fit"
+                )
+    if start is None and vocabulary.joint and vocabulary.source != vocabulary.target:
+        yield (
+            "vocabulary.joint has no effect if two vocabularies are given: give the same file as "
+            "both vocabulary.source and vocabulary.target, or set vocabulary.joint = false"
+        )
+    if training.freeze_model and start is not None:
+        rate = config.network.word_dropout
+        if rate not in (0, start.network.word_dropout):
+            yield (
+                "network.word_dropout has no effect on a frozen model, whose decoder reads every "
+                "word: remove the setting, or train the model too"
+            )
+
+
+_OF_THE_PRIOR = "with a guide that equals the prior, since its KL divergence from the prior is zero"
+
+
+def reconciled(config: Config, named: set[str]) -> Config:
+    """Reset guide or objective to ``auto`` if they are not compatible with the components named.
+
+    This allows ``--objective exact`` with a recipe or run that names a guide.
+
+    Args:
+        config: the configuration with all changes applied.
+        named: the tables that were changed, such as ``guide``.
+    """
+    given = {kind: getattr(config, kind).name for kind in KINDS}
+    if not named & given.keys() or AUTO in given.values():
+        return config
+    if go_together(**given):
+        return config
+    for loose in ({"objective"}, {"guide"}, {"guide", "objective"}):
+        if loose & named:
+            continue
+        kept = (None if kind in loose else given[kind] for kind in ("guide", "objective"))
+        try:
+            choose(given["model"], *kept)
+        except IncompatibleError:
+            continue
+        return config.model_copy(update={kind: Component(name=AUTO) for kind in loose})
+    return config  # creating the run raises an error with the reason
+
+
+def _given(component: Component) -> str | None:
+    return None if component.name == AUTO else component.name

@@ -1,0 +1,58 @@
+"""Settings of parallel text and of subword vocabularies."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pyro_align.constraints import ExpandedPath, Table
+
+
+class DataConfig(Table):
+    """Sentence pairs to train, validate and evaluate on."""
+
+    train: list[ExpandedPath] | None = Field(
+        None,
+        description="training text: source and target file, or one .tsv or .jsonl; plain or "
+        "compressed; default: the built-in corpus",
+    )
+    valid: list[ExpandedPath] | None = Field(None, description="validation text, given as train")
+    test: list[ExpandedPath] | None = Field(
+        None, description="text to evaluate at the end of a fit, given as train; default: valid"
+    )
+    gold: ExpandedPath | None = Field(
+        None, description="gold links of the test text; the file extension gives the format"
+    )
+    max_length: int = Field(
+        256, gt=1, le=2**20, description="maximum length of a side, in tokens with EOS"
+    )
+    skip_long: bool = Field(False, description="skip longer pairs instead of raising an error")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> DataConfig:
+        if (self.train is None) != (self.valid is None):
+            missing = "valid" if self.valid is None else "train"
+            raise ValueError(f"training and validation text go together: give --{missing} too")
+        return self
+
+
+class VocabularyConfig(Table):
+    """Subword vocabularies."""
+
+    kind: Literal["bpe", "unigram"] = Field("bpe", description="type of sentencepiece model")
+    size: int = Field(
+        4000,
+        gt=4,
+        le=1_000_000,
+        description="maximum size of each vocabulary; smaller if the text yields fewer pieces",
+    )
+    joint: bool = Field(False, description="use one vocabulary for both sides")
+    source: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
+    target: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
+
+    @model_validator(mode="after")
+    def _given_together(self) -> VocabularyConfig:
+        if (self.source is None) != (self.target is None):
+            raise ValueError("give both vocabulary.source and vocabulary.target, or neither")
+        return self

@@ -1,0 +1,226 @@
+"""Prior, guide and exact posterior of every target position, from traces of the programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pyro_align.data.batch import Batch
+from pyro_align.distributions import at_least_fp32
+from pyro_align.errors import IncompatibleError
+from pyro_align.inference.draws import draw
+from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
+from pyro_align.inference.kinds import alignment_kind
+from pyro_align.inference.traces import program_name
+
+
+@dataclass(frozen=True)
+class PositionScores:
+    """Log probabilities, in nats, of every alignment of every target position of a batch.
+
+    Sums over alignments exclude padded source positions; quantities per target position are zero on
+    padding. A quantity that the pair of programs does not define is None: ``log_guide``, ``kl``,
+    ``gap`` and ``elbo`` if the guide has no ``alignment``; also the emission and the posterior if
+    the model has no ``alignment``.
+
+    Attributes:
+        log_prior: ``log p(z_t = s | x, y_<t)``. If the model has no ``alignment``, the logarithm
+            of its attention weights, which are not probabilities of a latent variable.
+        log_emission: ``log p(y_t | z_t = s, x, y_<t)`` of the gold token.
+        log_guide: ``log q(z_t = s | x, y)``.
+        log_evidence: ``log p(y_t | x, y_<t)``, with alignments summed out.
+        source_mask: true on real source positions.
+        target_mask: true on real target positions.
+    """
+
+    log_prior: Float[Tensor, "batch target source"]
+    log_emission: Float[Tensor, "batch target source"] | None
+    log_guide: Float[Tensor, "batch target source"] | None
+    log_evidence: Float[Tensor, "batch target"]
+    source_mask: Bool[Tensor, "batch source"]
+    target_mask: Bool[Tensor, "batch target"]
+
+    @property
+    def log_posterior(self) -> Float[Tensor, "batch target source"] | None:
+        """``log p(z_t = s | x, y)``, exact, by Bayes' rule."""
+        if self.log_emission is None:
+            return None
+        return (self.log_prior + self.log_emission).log_softmax(-1)
+
+    @property
+    def kl(self) -> Float[Tensor, "batch target"] | None:
+        """``KL(q ‖ p)``, the KL divergence of the guide from the prior."""
+        if self.log_emission is None or self.log_guide is None:
+            return None
+        return self._expectation(self.log_guide, self.log_guide - self.log_prior)
+
+    @property
+    def gap(self) -> Float[Tensor, "batch target"] | None:
+        """``KL(q ‖ p(z | x, y))``, the KL divergence of the guide from the exact posterior."""
+        log_posterior = self.log_posterior
+        if log_posterior is None or self.log_guide is None:
+            return None
+        return self._expectation(self.log_guide, self.log_guide - log_posterior)
+
+    @property
+    def elbo(self) -> Float[Tensor, "batch target"] | None:
+        """The evidence lower bound, ``log_evidence − gap``."""
+        gap = self.gap
+        return None if gap is None else self.log_evidence - gap
+
+    @property
+    def prior_gap(self) -> Float[Tensor, "batch target"] | None:
+        """``KL(p(z | x, y_<t) ‖ p(z | x, y))``, the gap of the prior used as the guide."""
+        log_posterior = self.log_posterior
+        if log_posterior is None:
+            return None
+        return self._expectation(self.log_prior, self.log_prior - log_posterior)
+
+    @property
+    def information(self) -> Float[Tensor, "batch target"] | None:
+        """``KL(p(z | x, y) ‖ p(z | x, y_<t))``, the information of a token on its alignment."""
+        log_posterior = self.log_posterior
+        if log_posterior is None:
+            return None
+        return self._expectation(log_posterior, log_posterior - self.log_prior)
+
+    @property
+    def prior_entropy(self) -> Float[Tensor, "batch target"]:
+        """Entropy of the prior."""
+        return self._expectation(self.log_prior, -self.log_prior)
+
+    @property
+    def posterior_entropy(self) -> Float[Tensor, "batch target"] | None:
+        """Entropy of the exact posterior."""
+        log_posterior = self.log_posterior
+        return None if log_posterior is None else self._expectation(log_posterior, -log_posterior)
+
+    def _expectation(self, log_weights: Tensor, values: Tensor) -> Float[Tensor, "batch target"]:
+        weights = log_weights.exp()
+        counted = self.source_mask.unsqueeze(1) & self.target_mask.unsqueeze(2) & (weights > 0)
+        # Not multiplied by zero: a value may be infinite where its weight is zero.
+        return (weights * values).where(counted, 0.0).sum(-1)
+
+
+@dataclass(frozen=True)
+class SimplexScores(PositionScores):
+    """Scores of a model whose alignments are points of the simplex over the source positions.
+
+    The integral over them has no closed form. ``log_evidence`` is estimated by importance sampling
+    with :data:`~pyro_align.inference.draws.DRAWS` draws of the guide, of the prior if there is
+    none. Its expectation is a lower bound of the log evidence, not below the ELBO (Burda et al.
+    2016), so that the estimated perplexity is an upper bound in expectation. ``gap``, the
+    difference from ``elbo``, is an estimate too and may be negative. ``log_prior`` and
+    ``log_guide`` are the logarithms of the mean alignments; there is no emission and no posterior.
+
+    Attributes:
+        divergence: ``KL(q ‖ p)`` in closed form; None without a guide.
+        bound: evidence lower bound, with the likelihood averaged over the same samples; None
+            without a guide.
+    """
+
+    divergence: Float[Tensor, "batch target"] | None
+    bound: Float[Tensor, "batch target"] | None
+
+    @property
+    def kl(self) -> Float[Tensor, "batch target"] | None:
+        """:attr:`divergence`."""
+        return self.divergence
+
+    @property
+    def elbo(self) -> Float[Tensor, "batch target"] | None:
+        """:attr:`bound`."""
+        return self.bound
+
+    @property
+    def gap(self) -> Float[Tensor, "batch target"] | None:
+        """``log_evidence − elbo``."""
+        return None if self.bound is None else self.log_evidence - self.bound
+
+
+@torch.no_grad()
+def score_positions(
+    model: Callable[[Batch], Any], guide: Callable[[Batch], Any] | None, batch: Batch
+) -> PositionScores:
+    """Run model and guide on a batch and compute prior, guide and posterior by enumeration.
+
+    The programs can be any Pyro programs with the sites ``alignment`` and ``tokens`` in the plates
+    ``sentences`` (dim −2) and ``positions`` (dim −1), and one alignment per source position. The
+    result is deterministic. A model of alignments on the simplex cannot be enumerated: the result
+    is then :class:`SimplexScores`, from samples with a fixed seed; the global random state is not
+    changed. Modules with dropout should be in evaluation mode.
+
+    Args:
+        model: the model. If it has no site ``alignment`` it must have the methods
+            ``states(batch)`` and ``prior(states)``, for its attention.
+        guide: the guide; None if there is none.
+        batch: sentence pairs, on the programs' device.
+
+    Raises:
+        IncompatibleError: if an ``alignment`` cannot be enumerated, there are other latent sites,
+            or a model has neither it nor attention.
+    """
+    if alignment_kind(getattr(model, "latents", {})) == "simplex":
+        return _estimate(model, guide, batch)
+    batch = batch.sharing()
+    model_trace = enumerated_trace(model, batch)
+    guide_trace = None if guide is None else enumerated_trace(guide, batch)
+    latent = "alignment" in model_trace
+    log_prior = (
+        enumerated_log_probs(model_trace, "alignment", batch)
+        if latent
+        else _attention(model, batch)
+    )
+    has_guide = guide_trace is not None and "alignment" in guide_trace
+    log_guide = enumerated_log_probs(guide_trace, "alignment", batch) if has_guide else None
+    log_emission = enumerated_log_probs(model_trace, "tokens", batch)
+    # Without a latent alignment the emission is the same for all and equals the evidence.
+    log_evidence = (log_prior + log_emission).logsumexp(-1) if latent else log_emission[..., 0]
+    return PositionScores(
+        log_prior=log_prior,
+        log_emission=log_emission if latent else None,
+        log_guide=log_guide,
+        log_evidence=log_evidence.where(batch.target_mask, 0.0),
+        source_mask=batch.source_mask,
+        target_mask=batch.target_mask,
+    )
+
+
+def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
+    """Estimate the scores of a model with alignments on the simplex."""
+    has_guide = guide is not None and "alignment" in getattr(guide, "latents", ("alignment",))
+    drawn = draw(model, guide if has_guide else None, batch.sharing())
+    weights = drawn.log_prior + drawn.log_likelihood - drawn.log_proposal
+    evidence = weights.logsumexp(0) - math.log(len(weights))
+
+    def counted(values: Tensor) -> Tensor:
+        mask = batch.target_mask
+        return at_least_fp32(values).where(mask if values.dim() == 2 else mask.unsqueeze(-1), 0.0)
+
+    return SimplexScores(
+        log_prior=counted(drawn.prior_mean.log()),
+        log_emission=None,
+        log_guide=counted(drawn.proposal_mean.log()) if has_guide else None,
+        log_evidence=counted(evidence),
+        source_mask=batch.source_mask,
+        target_mask=batch.target_mask,
+        divergence=counted(drawn.divergence) if has_guide else None,
+        bound=counted(drawn.log_likelihood.mean(0) - drawn.divergence) if has_guide else None,
+    )
+
+
+def _attention(model: Any, batch: Batch) -> Float[Tensor, "b t s"]:
+    """Return log attention weights of a model without latent alignment."""
+    if not (hasattr(model, "states") and hasattr(model, "prior")):
+        raise IncompatibleError(
+            f"{program_name(model)} has neither a site 'alignment' nor the methods states(batch) "
+            f"and prior(states) of an AlignmentModel: there is no alignment to score"
+        )
+    log_weights = at_least_fp32(model.prior(model.states(batch)).logits)
+    return log_weights.where(batch.target_mask.unsqueeze(-1), 0.0)

@@ -1,6 +1,0 @@
-"""Metrics of alignments and translations."""
-
-import lazy_loader
-
-# Names are imported on first use: torch and Lightning take seconds to import.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

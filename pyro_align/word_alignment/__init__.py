@@ -1,0 +1,61 @@
+"""Word alignment of sentence pairs: decoding, symmetrisation, output formats, sharded input."""
+
+from pyro_align.word_alignment.aligner import SYMMETRISE, AlignedPair, Aligner, Tables, links_of
+from pyro_align.word_alignment.cluster import align_shards_on_ray
+from pyro_align.word_alignment.decoding import (
+    DECODERS,
+    Argmax,
+    Decoder,
+    MinimumRisk,
+    Threshold,
+    agreement,
+)
+from pyro_align.word_alignment.pairs import Pair, PairText, Side
+from pyro_align.word_alignment.shards import align_shards
+from pyro_align.word_alignment.symmetrise import (
+    SYMMETRISATIONS,
+    ByLinks,
+    ByProduct,
+    Symmetrisation,
+    grow_diag,
+    grow_diag_final,
+    grow_diag_final_and,
+    intersect,
+    union,
+)
+from pyro_align.word_alignment.tables import ORIGINS, WordTables
+from pyro_align.word_alignment.transductive import align_text
+from pyro_align.word_alignment.writing import Writer, writer
+
+__all__ = [
+    "DECODERS",
+    "ORIGINS",
+    "SYMMETRISATIONS",
+    "SYMMETRISE",
+    "AlignedPair",
+    "Aligner",
+    "Argmax",
+    "ByLinks",
+    "ByProduct",
+    "Decoder",
+    "MinimumRisk",
+    "Pair",
+    "PairText",
+    "Side",
+    "Symmetrisation",
+    "Tables",
+    "Threshold",
+    "WordTables",
+    "Writer",
+    "agreement",
+    "align_shards",
+    "align_shards_on_ray",
+    "align_text",
+    "grow_diag",
+    "grow_diag_final",
+    "grow_diag_final_and",
+    "intersect",
+    "links_of",
+    "union",
+    "writer",
+]

@@ -1,0 +1,147 @@
+"""Fitting: collapsed variational inference of the alignments of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import final
+
+import torch
+
+from pyro_align.errors import DataError
+from pyro_align.posterior import WordAlignment
+from pyro_align.word_alignment.hmm.agreement import project
+from pyro_align.word_alignment.hmm.classes import Classes
+from pyro_align.word_alignment.hmm.lexicon import Lexicon, pair_codes
+from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, unpadded
+from pyro_align.word_alignment.hmm.observed import observe
+from pyro_align.word_alignment.hmm.passes import renew
+from pyro_align.word_alignment.hmm.settings import Settings
+from pyro_align.word_alignment.hmm.store import PosteriorStore
+from pyro_align.word_alignment.hmm.text import ClassText
+
+Echo = Callable[[str], None]
+
+MERGED = 1 << 22
+"""Number of word-pair codes, with duplicates, that are collected before they are merged."""
+
+
+@final
+class FittedText:
+    """Models of one or two directions and the alignments of the text they were fitted to.
+
+    Attributes:
+        models: source to target, then target to source if there are two directions.
+        classes: of source and target words.
+        settings: settings of the fit.
+    """
+
+    def __init__(
+        self,
+        models: list[HiddenMarkovModel],
+        classes: tuple[Classes, Classes],
+        settings: Settings,
+        text: ClassText,
+        store: PosteriorStore,
+    ):
+        self.models = models
+        self.classes = classes
+        self.settings = settings
+        self._text = text
+        self._store = store
+
+    def __len__(self) -> int:
+        return len(self._text)
+
+    def __getitem__(self, pair: int) -> list[WordAlignment]:
+        """Return the alignment of a sentence pair (numbered from 0) in each direction."""
+        batch, row, source, target = self._text.place(pair)
+        sizes = (source, target), (target, source)
+        return [
+            unpadded(states, *size)
+            for states, size in zip(self._store.read_row(batch, row), sizes, strict=False)
+        ]
+
+
+def fit(
+    pairs: Iterable[tuple[str, str]],
+    settings: Settings,
+    scratch: Path,
+    *,
+    directions: int = 2,
+    echo: Echo = print,
+    path: Path | None = None,
+) -> FittedText:
+    r"""Fit hidden Markov alignment models to a text, and align the text.
+
+    The parameters of the lexicon are integrated out, and alignments are inferred by structured
+    zero-order collapsed variational inference (CVB0: Asuncion et al. 2009; for hidden Markov models
+    Wang & Blunsom 2013): for each sentence, :math:`q(z)` is the exact posterior of the chain given
+    the expected counts of all *other* words; then the counts are updated. A word that occurs once
+    therefore gives no evidence for its own translation, which in maximum likelihood makes rare
+    words collect links.
+
+    After the first passes links are counted as far as *both* directions expect them, by the product
+    of their posteriors (Liang, Taskar & Klein 2006). From the
+    second pass on the numbers of links of source words have a prior, which is learnt.
+
+    Args:
+        pairs: sentence pairs with words on both sides; read once.
+        settings: sizes, priors and numbers of passes.
+        scratch: a folder for temporary files: 4 bytes per word of the text, and posteriors with
+            about 4 bytes per pair of words of each sentence pair. In memory are one batch and the
+            lexicons, whose size is the number of co-occurring word pairs.
+        directions: 2, or 1 for source to target only, without agreement.
+        echo: called with one line per pass.
+        path: source of the pairs, named in errors.
+
+    Raises:
+        DataError: if there are no pairs.
+    """
+    classes = Classes(settings.prefix), Classes(settings.prefix)
+    text = ClassText(pairs, classes, scratch)
+    if not len(text):
+        raise DataError("no sentence pair has words on both sides", path)
+    models = _models(text, classes, settings, directions)
+    shapes = [text.shape(number) for number in range(text.batches)]
+    store = PosteriorStore(scratch / "posteriors", shapes, directions)
+    passes = settings.independent + settings.markov
+    for number in range(passes):
+        perplexities = renew(models, text, store, settings, number)
+        figures = " and ".join(f"{figure:.2f}" for figure in perplexities)
+        echo(f"pass {number + 1} of {passes}: perplexity {figures}")
+    for batch in range(text.batches):
+        observed = observe(models, text.batch(batch), store.read(batch) if passes else None)
+        found = [each.posterior() for each in observed]
+        if directions == 2 and settings.regularise:
+            found = project(observed, found, settings.projection)
+        store.write(batch, [each.states for each in found])
+    return FittedText(models, classes, settings, text, store)
+
+
+def _models(
+    text: ClassText, classes: tuple[Classes, Classes], settings: Settings, directions: int
+) -> list[HiddenMarkovModel]:
+    models = []
+    for turn in range(directions):
+        source, target = reversed(classes) if turn else classes
+        keys, found = torch.empty(0, dtype=torch.int64), []
+        frequency = torch.zeros(len(target))
+        for batch in range(text.batches):
+            words = text.batch(batch).turned() if turn else text.batch(batch)
+            codes = pair_codes(words.source, words.target, len(target))
+            there = words.source_mask.unsqueeze(1) & words.target_mask.unsqueeze(2)
+            found.append(codes[there].unique())
+            if sum(map(len, found)) > max(MERGED, len(keys)):
+                keys, found = torch.cat([keys, *found]).unique(), []
+            frequency += torch.bincount(words.target[words.target_mask], minlength=len(target))
+        lexicon = Lexicon(
+            source,
+            target,
+            torch.cat([keys, *found]).unique(),
+            frequency,
+            sparsity=settings.sparsity,
+            spelling=settings.spelling,
+        )
+        models.append(HiddenMarkovModel(lexicon, settings.max_jump, settings.null))
+    return models

@@ -1,0 +1,76 @@
+"""`Observed`: a batch of sentence pairs in one direction, prepared for inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pyro_align.distributions import ChainPosterior, MarkovMixture
+from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, Words
+
+
+@final
+@dataclass(frozen=True)
+class Observed:
+    """A batch in one direction, with everything needed to infer its chains.
+
+    Attributes:
+        words: the sentence pairs.
+        places: indices of the word pairs in the lexicon.
+        chain: the Markov chain over source positions.
+        scores: log probabilities of target words given the null word (first) and source words.
+        bonus: contribution of the fertility prior to the scores of links, if any.
+    """
+
+    words: Words
+    places: Int[Tensor, "b t s"]
+    chain: MarkovMixture
+    scores: Float[Tensor, "b t one_more"]
+    bonus: Float[Tensor, "b t s"] | None = None
+
+    def posterior(self, shift: Float[Tensor, "b t s"] | None = None) -> ChainPosterior:
+        """Compute the posterior of the chains given the words and the fertility prior.
+
+        Its ``log_prob`` is the log probability of the words if nothing is added to the scores, and
+        else a lower bound: the log sum over chains minus the expectation of the added terms.
+
+        Args:
+            shift: further terms to add to the scores of links.
+        """
+        added = [each for each in (self.bonus, shift) if each is not None]
+        if not added:
+            return self.chain.posterior_of(self.scores)
+        total = sum(added[1:], added[0])
+        found = self.chain.posterior_of(
+            torch.cat([self.scores[..., :1], self.scores[..., 1:] + total], dim=-1)
+        )
+        expected = (found.states[..., 1:] * total).sum((-2, -1))
+        return replace(found, log_prob=found.log_prob - expected)
+
+
+def observe(
+    models: Sequence[HiddenMarkovModel], words: Words, own: Sequence[Tensor] | None
+) -> list[Observed]:
+    """Prepare a batch in each direction, using the counts of all *other* words.
+
+    Args:
+        models: source to target, then target to source if there are two.
+        words: the sentence pairs.
+        own: state probabilities of these same words in each direction, to subtract from the counts
+            of the models; None before the first pass.
+    """
+    result = []
+    for direction, model in enumerate(models):
+        each = words.turned() if direction else words
+        links = None if own is None else own[direction][..., 1:]
+        places = model.lexicon.places(each.source, each.target)
+        scores = model.lexicon.log_probs(each.source, each.target, links, places)
+        prior = None if links is None else model.fertility
+        bonus = None if prior is None or links is None else prior.scores(links)
+        result.append(Observed(each, places, model.target(each), scores, bonus))
+    return result

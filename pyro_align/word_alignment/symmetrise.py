@@ -1,0 +1,185 @@
+"""Symmetrisation: combination of the links of two directions.
+
+The heuristics are those of Och & Ney 2003 and Koehn et al. 2003, 2005. Results equal those of
+``symal`` in Moses, including the order of visits, which the papers leave open: links are visited in
+the order of target, then source positions; neighbours along the axes before diagonal neighbours; a
+link that is added during a sweep is visited in the same sweep if it comes later in the order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right, insort
+from collections.abc import Callable, Set
+from typing import final
+
+from pyro_align.data import Link
+from pyro_align.posterior import WordAlignment
+from pyro_align.word_alignment.decoding import Decoder, agreement
+
+Heuristic = Callable[[Set[Link], Set[Link]], frozenset[Link]]
+"""Combines the links (source, target) of the forward direction, in which a source word is selected
+for each target word, and of the reverse direction."""
+
+_AXES = ((0, -1), (-1, 0), (0, 1), (1, 0))
+_DIAGONALS = ((-1, -1), (1, -1), (-1, 1), (1, 1))
+
+
+def intersect(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
+    """Links of both directions."""
+    return frozenset(forward & reverse)
+
+
+def union(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
+    """Links of either direction."""
+    return frozenset(forward | reverse)
+
+
+def grow_diag(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
+    """The intersection, extended by neighbouring links of the union.
+
+    Repeatedly adds links of the union that are adjacent, also diagonally, to an existing link and
+    have at least one word without a link.
+    """
+    return frozenset(_grown(forward, reverse).links)
+
+
+def grow_diag_final(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
+    """:func:`grow_diag`, then the remaining links with at least one word without a link."""
+    grown = _grown(forward, reverse)
+    grown.finish(forward, reverse, lambda source, target: not (source and target))
+    return frozenset(grown.links)
+
+
+def grow_diag_final_and(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
+    """:func:`grow_diag`, then the remaining links with both words without a link."""
+    grown = _grown(forward, reverse)
+    grown.finish(forward, reverse, lambda source, target: not (source or target))
+    return frozenset(grown.links)
+
+
+class _Links:
+    """A set of links and the words that they cover."""
+
+    def __init__(self, links: Set[Link]):
+        self.links = set(links)
+        self.sources = {source for source, _ in links}
+        self.targets = {target for _, target in links}
+
+    def add(self, link: Link) -> None:
+        self.links.add(link)
+        self.sources.add(link[0])
+        self.targets.add(link[1])
+
+    def finish(
+        self, forward: Set[Link], reverse: Set[Link], admits: Callable[[bool, bool], bool]
+    ) -> None:
+        """Add the remaining links of the forward, then of the reverse direction, if admitted.
+
+        ``admits`` is called with whether the source and the target word of a link are covered.
+        """
+        for direction in (forward - reverse, reverse - forward):
+            for source, target in sorted(direction, key=_by_target):
+                if (source, target) not in self.links and admits(
+                    source in self.sources, target in self.targets
+                ):
+                    self.add((source, target))
+
+
+def _grown(forward: Set[Link], reverse: Set[Link]) -> _Links:
+    grown = _Links(forward & reverse)
+    others = forward ^ reverse
+    order = sorted(map(_by_target, grown.links))
+    near: dict[tuple[int, int], list[Link]] = {}
+    growing = True
+    while growing:
+        growing = False
+        place = 0
+        while place < len(order):
+            here = order[place]
+            if here not in near:
+                near[here] = _neighbours(here, others)
+            for link in near[here]:
+                if not (link[0] in grown.sources and link[1] in grown.targets):
+                    grown.add(link)
+                    insort(order, _by_target(link))
+                    growing = True
+            place = bisect_right(order, here)
+    return grown
+
+
+def _neighbours(here: tuple[int, int], links: Set[Link]) -> list[Link]:
+    """Return the links adjacent to the link ``here``, given as (target, source)."""
+    target, source = here
+    around = ((source + left, target + up) for left, up in (*_AXES, *_DIAGONALS))
+    return [link for link in around if link in links]
+
+
+def _by_target(link: Link) -> tuple[int, int]:
+    return link[1], link[0]
+
+
+class Symmetrisation(ABC):
+    """Base class of methods that combine the tables of two directions into links."""
+
+    @abstractmethod
+    def __call__(
+        self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
+    ) -> dict[Link, float]:
+        """Return links (source, target) with their probabilities.
+
+        Args:
+            forward: of target words to source words.
+            reverse: of source words to target words.
+            decode: selects links from a table.
+        """
+
+
+@final
+class ByLinks(Symmetrisation):
+    """Decodes each direction separately and combines the links with a heuristic.
+
+    The probability of a link is the mean of its probabilities in the two directions.
+    """
+
+    def __init__(self, heuristic: Heuristic):
+        self.heuristic = heuristic
+
+    def __call__(
+        self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
+    ) -> dict[Link, float]:
+        """Return links with their probabilities."""
+        turned = frozenset((source, target) for target, source in decode(reverse))
+        mean = (forward.weights + reverse.weights.T) / 2
+        return with_probabilities(self.heuristic(decode(forward), turned), mean.T.tolist())
+
+
+@final
+class ByProduct(Symmetrisation):
+    """Multiplies the two tables and decodes the product, see :func:`~.decoding.agreement`.
+
+    The probability of a link is the product of its probabilities in the two directions.
+    """
+
+    def __call__(
+        self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
+    ) -> dict[Link, float]:
+        """Return links with their probabilities."""
+        both = agreement(forward, reverse)
+        return with_probabilities(decode(both), both.weights.T.tolist())
+
+
+def with_probabilities(links: Set[Link], probabilities: list[list[float]]) -> dict[Link, float]:
+    """Return sorted links with their probabilities from a table indexed by source and target."""
+    return {(source, target): probabilities[source][target] for source, target in sorted(links)}
+
+
+SYMMETRISATIONS: dict[str, Symmetrisation] = {
+    "intersect": ByLinks(intersect),
+    "union": ByLinks(union),
+    "grow-diag": ByLinks(grow_diag),
+    "grow-diag-final": ByLinks(grow_diag_final),
+    "grow-diag-final-and": ByLinks(grow_diag_final_and),
+    "product": ByProduct(),
+}
+"""Symmetrisations by name."""

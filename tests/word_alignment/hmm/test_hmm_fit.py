@@ -1,0 +1,207 @@
+"""Fitting, against the same algorithm written out over all alignments of tiny sentences."""
+
+import itertools
+import math
+from collections import defaultdict
+
+import pytest
+import torch
+from runs import silent
+
+from pyro_align.errors import DataError
+from pyro_align.word_alignment.hmm import Settings, fit
+
+PAIRS = [("a b", "x y"), ("b c", "y z"), ("a", "x"), ("c b a", "z y"), ("b", "y w y")]
+SETTINGS = Settings(sparsity=0.1, spelling=0.0, null=0.2, max_jump=1, jump_prior=0.5)
+
+
+class Written:
+    """One direction, with dictionaries and sums over all chains."""
+
+    def __init__(self, pairs):
+        self.pairs = [(source.split(), target.split()) for source, target in pairs]
+        self.words = {word for _, target in self.pairs for word in target}
+        self.frequency = defaultdict(int)
+        for _, target in self.pairs:
+            for word in target:
+                self.frequency[word] += 1
+        self.counts = defaultdict(float)
+        self.own = [defaultdict(float) for _ in pairs]
+        self.jumps = {-1: 1.0, 0: 1.0, 1: 1.0}
+        self.starts = {0: 1.0, 1: 1.0}
+        self.fertility = None
+        self.power = 0.0
+
+    def fertility_of(self, number, t, s):
+        """Factor of a link: what it does to the probability of the number of links, expected."""
+        if self.fertility is None:
+            return 1.0
+        none, more = self.fertility
+
+        def psi(k):
+            return (1 - none) * (1 - more) * more ** (k - 1) if k else none
+
+        own = self.own[number]
+        mean = sum(p for (place, state), p in own.items() if state == s and place != t)
+        poisson = [math.exp(-mean) * mean**k / math.factorial(k) for k in range(30)]
+        expected = sum(p * math.log(psi(k + 1) / psi(k)) for k, p in enumerate(poisson))
+        return math.exp(self.power * expected)
+
+    def learn_fertility(self, links):
+        words = bare = total = 0.0
+        for (source, target), table in zip(self.pairs, links, strict=True):
+            for s in range(len(source)):
+                of_word = [table[t, s] for t in range(len(target))]
+                words += 1
+                bare += math.prod(1 - p for p in of_word)
+                total += sum(of_word)
+        linked = words - bare
+        self.fertility = (bare + 1) / (words + 2), (total - linked + 1) / (total + 2)
+
+    def emission(self, number, t, s):
+        source, target = self.pairs[number]
+        if s is None:
+            total = sum(self.frequency.values()) + len(self.words)
+            return (self.frequency[target[t]] + 1) / total
+        own = self.own[number][t, s]
+        of_pair = self.counts[source[s], target[t]] - own
+        of_word = sum(self.counts[source[s], word] for word in self.words) - own
+        alpha = SETTINGS.sparsity
+        return (max(of_pair, 0) + alpha) / (max(of_word, 0) + alpha * len(self.words))
+
+    def posterior(self, number):
+        """Link probabilities, and expected jumps and starts."""
+        source, target = self.pairs[number]
+        size = len(source)
+        links, jumps, starts = defaultdict(float), defaultdict(float), defaultdict(float)
+        total = 0.0
+        states = list(itertools.product((True, False), range(size)))
+        for chain in itertools.product(states, repeat=len(target)):
+            p, last = 1.0, None
+            for t, (null, state) in enumerate(chain):
+                p *= SETTINGS.null if null else 1 - SETTINGS.null
+                p *= self.emission(number, t, None if null else state)
+                p *= 1.0 if null else self.fertility_of(number, t, state)
+                if last is None:
+                    weights = [self.starts[min(1, place)] for place in range(size)]
+                    p *= weights[state] / sum(weights)
+                elif null:
+                    p *= state == last
+                else:
+                    weights = [self.jump(place - last) for place in range(size)]
+                    p *= weights[state] / sum(weights)
+                last = state
+            total += p
+            starts[min(1, chain[0][1])] += p
+            for t, (null, state) in enumerate(chain):
+                links[t, None if null else state] += p
+                if t and not null:
+                    jumps[max(-1, min(1, state - chain[t - 1][1]))] += p
+        return [
+            defaultdict(float, {key: value / total for key, value in each.items()})
+            for each in (links, jumps, starts)
+        ]
+
+    def jump(self, width):
+        return self.jumps[max(-1, min(1, width))]
+
+    def renew(self, found, links, markov, power):
+        self.counts = defaultdict(float)
+        for number, (source, target) in enumerate(self.pairs):
+            self.own[number] = links[number]
+            for (t, s), value in links[number].items():
+                if s is not None:
+                    self.counts[source[s], target[t]] += value
+        self.power = power
+        if power:
+            self.learn_fertility(links)
+        if markov:
+            for name, place in (("jumps", 1), ("starts", 2)):
+                table = getattr(self, name)
+                for key in table:
+                    table[key] = SETTINGS.jump_prior + sum(each[place][key] for each in found)
+
+
+def written(independent, markov, directions, fertility):
+    models = [Written(PAIRS), Written([(target, source) for source, target in PAIRS])]
+    models = models[:directions]
+    for number in range(independent + markov):
+        found = [[model.posterior(i) for i in range(len(PAIRS))] for model in models]
+        links = [[each[0] for each in one] for one in found]
+        if directions == 2 and number >= independent:
+            forward, reverse = links
+            both = [
+                defaultdict(
+                    float,
+                    {(t, s): p * r[s, t] for (t, s), p in f.items() if s is not None},
+                )
+                for f, r in zip(forward, reverse, strict=True)
+            ]
+            turned = [
+                defaultdict(float, {(s, t): p for (t, s), p in each.items()}) for each in both
+            ]
+            links = [both, turned]
+        for model, one, each in zip(models, found, links, strict=True):
+            model.renew(one, each, number >= independent, fertility)
+    return [[model.posterior(i)[0] for i in range(len(PAIRS))] for model in models]
+
+
+@pytest.mark.parametrize(
+    ("independent", "markov", "directions", "fertility"),
+    [
+        (0, 0, 2, 0.0),
+        (1, 0, 2, 0.0),
+        (2, 0, 1, 0.0),
+        (0, 1, 1, 0.0),
+        (1, 2, 1, 0.0),
+        (1, 2, 2, 0.0),
+        (1, 0, 1, 1.0),
+        (2, 0, 1, 0.5),
+        (1, 2, 2, 0.5),
+    ],
+)
+def test_against_all_alignments(tmp_path, independent, markov, directions, fertility):
+    changes = {"independent": independent, "markov": markov, "fertility": fertility}
+    settings = SETTINGS.model_copy(update=changes)
+    fitted = fit(PAIRS, settings, tmp_path, directions=directions, echo=silent)
+    assert len(fitted) == len(PAIRS)
+    expected = written(independent, markov, directions, fertility)
+    for number, pair in enumerate(PAIRS):
+        found = fitted[number]
+        assert len(found) == directions
+        for direction, table in enumerate(found):
+            source, target = (len(side.split()) for side in (pair, pair[::-1])[direction])
+            links = expected[direction][number]
+            weights = [[links[t, s] for s in range(source)] for t in range(target)]
+            null = [links[t, None] for t in range(target)]
+            # Stored in half precision.
+            torch.testing.assert_close(table.weights, torch.tensor(weights), atol=2e-3, rtol=2e-3)
+            torch.testing.assert_close(table.null, torch.tensor(null), atol=2e-3, rtol=2e-3)
+
+
+def test_batches_change_nothing(tmp_path, monkeypatch):
+    whole = fit(PAIRS, SETTINGS, tmp_path, echo=silent)
+    tables = [whole[number] for number in range(len(PAIRS))]
+    monkeypatch.setattr("pyro_align.word_alignment.hmm.text.CELLS", 6)
+    parts = fit(PAIRS, SETTINGS, tmp_path, echo=silent)
+    for number, expected in enumerate(tables):
+        for one, other in zip(parts[number], expected, strict=True):
+            torch.testing.assert_close(one.weights, other.weights, atol=2e-3, rtol=2e-3)
+
+
+def test_a_word_that_occurs_once_does_not_collect_links(tmp_path):
+    """ "q" occurs once, beside words whose translations are known from elsewhere."""
+    pairs = [("a b", "x y")] * 5 + [("b c", "y z")] * 5 + [("a q c", "x z v")]
+    fitted = fit(pairs, Settings(spelling=0.0), tmp_path, echo=silent)
+    forward, _ = fitted[10]
+    assert forward.weights[:2].argmax(1).tolist() == [0, 2]
+    assert forward.weights[2].argmax() == 1
+
+
+def test_progress_is_reported_and_a_text_without_pairs_is_rejected(tmp_path):
+    told = []
+    fit(PAIRS, Settings.fast(), tmp_path, echo=told.append)
+    assert len(told) == 3
+    assert all(line.startswith(f"pass {n} of 3: perplexity ") for n, line in enumerate(told, 1))
+    with pytest.raises(DataError, match=r"in\.txt: no sentence pair has words"):
+        fit([], Settings(), tmp_path, echo=silent, path=tmp_path / "in.txt")

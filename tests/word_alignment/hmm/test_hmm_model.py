@@ -1,0 +1,80 @@
+import itertools
+import math
+
+import pyro
+import pytest
+import torch
+from pyro.infer import SVI, Predictive, Trace_ELBO
+from test_lexicon import learnt
+
+from pyro_align.word_alignment.hmm import HiddenMarkovModel, Words
+
+NULL = 0.25
+
+
+def model():
+    made = HiddenMarkovModel(learnt(), max_jump=1, null=NULL)
+    made.jumps = torch.tensor([1.0, 2.0, 5.0])
+    made.starts = torch.tensor([3.0, 1.0])
+    return made
+
+
+def weight(jump):
+    return {-1: 1.0, 0: 2.0, 1: 5.0}[max(-1, min(1, jump))]
+
+
+def brute_force(table, source, target):
+    """Probability of the target, summed over all chains, as the generative process is written."""
+    size, total = len(source), 0.0
+    states = list(itertools.product((True, False), range(size)))
+    for chain in itertools.product(states, repeat=len(target)):
+        p, last = 1.0, None
+        for word, (null, state) in zip(target, chain, strict=True):
+            if last is None:
+                starts = [3.0 if place == 0 else 1.0 for place in range(size)]
+                p *= starts[state] / sum(starts)
+            elif null:
+                p *= state == last
+            else:
+                p *= weight(state - last) / sum(weight(place - last) for place in range(size))
+            p *= NULL if null else 1 - NULL
+            p *= table[0 if null else source[state], word].item()
+            last = state
+        total += p
+    return total
+
+
+PAIRS = [([1, 2, 3], [1, 3]), ([2], [4, 2, 1]), ([3, 1], [1])]
+
+
+def test_probability_against_the_sum_over_all_alignments():
+    made = model()
+    table = made.lexicon.table(torch.arange(4))
+    words = Words.from_ids(*zip(*PAIRS, strict=True))
+    found = made.target(words).log_prob(words.target)
+    expected = [math.log(brute_force(table, *pair)) for pair in PAIRS]
+    torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def test_stock_svi_takes_it():
+    made = model()
+    words = Words.from_ids(*zip(*PAIRS, strict=True))
+    svi = SVI(made, lambda words: None, pyro.optim.Adam({}), Trace_ELBO())
+    table = made.lexicon.table(torch.arange(4))
+    expected = -sum(math.log(brute_force(table, *pair)) for pair in PAIRS)
+    assert svi.evaluate_loss(words) == pytest.approx(expected, rel=1e-5)
+
+
+def test_predictive_draws_words_as_probable_as_they_are():
+    made = model()
+    source, number = [1, 2], 30_000
+    words = Words.from_ids([source] * (number // 10), [[1, 1]] * (number // 10))
+    pyro.set_rng_seed(0)
+    unobserved = pyro.poutine.uncondition(made)
+    drawn = Predictive(unobserved, num_samples=10)(words)["target"].reshape(number, 2)
+    table = made.lexicon.table(torch.arange(4))
+    for target in itertools.product(range(1, 5), repeat=2):
+        expected = brute_force(table, source, target)
+        found = (drawn == torch.tensor(target)).all(1).double().mean().item()
+        # Five standard errors of each of 16 frequencies: a false alarm below 1e-5.
+        assert abs(found - expected) < 5 * math.sqrt(expected * (1 - expected) / number)

@@ -1,0 +1,79 @@
+import pytest
+import torch
+from runs import silent
+
+from pyro_align.errors import OutputError, RunError
+from pyro_align.word_alignment.hmm import FILE, Settings, Words, fit, load_aligner, save_aligner
+
+PAIRS = [("a b", "x y"), ("b c", "y z"), ("a", "x"), ("c b a", "z y"), ("b Bank", "y bank")]
+
+
+def kept(folder, scratch, **options):
+    fitted = fit(PAIRS, Settings(), scratch, echo=silent, **options)
+    save_aligner(folder, fitted.models, fitted.classes, fitted.settings)
+    return fitted
+
+
+def test_a_saved_aligner_aligns_as_the_fitted_models_do(tmp_path):
+    fitted = kept(tmp_path / "aligner", tmp_path)
+    assert [path.name for path in (tmp_path / "aligner").iterdir()] == [FILE]
+    directions = load_aligner(tmp_path / "aligner")
+    assert len(directions) == 2
+    for direction, (tables, model) in enumerate(zip(directions, fitted.models, strict=True)):
+        pairs = [pair[::-1] if direction else pair for pair in PAIRS]
+        encoded = tables.encode(pairs)
+        for pair, table in zip(pairs, tables(encoded), strict=True):
+            sides = fitted.classes[::-1] if direction else fitted.classes
+            source, target = (c.copy().add(side) for c, side in zip(sides, pair, strict=True))
+            words = Words.from_ids([source], [target])
+            states = model.target(words).posterior(words.target).states[0]
+            torch.testing.assert_close(table.weights, states[:, 1:])
+            torch.testing.assert_close(table.null, states[:, 0])
+
+
+def test_new_words_are_aligned_by_spelling(tmp_path):
+    kept(tmp_path / "aligner", tmp_path)
+    forward, reverse = load_aligner(tmp_path / "aligner")
+    pair = ("a Wien c b", "wien x y z")
+    (table,) = forward(forward.encode([pair]))
+    assert table.weights[0].argmax() == 1
+    assert table.weights[0, 1] > 0.9
+    assert forward.encode([pair])[0].width == 4
+    (turned,) = reverse(reverse.encode([pair[::-1]]))
+    assert turned.weights[1].argmax() == 0
+
+
+def test_one_direction(tmp_path):
+    kept(tmp_path / "aligner", tmp_path, directions=1)
+    assert len(load_aligner(tmp_path / "aligner")) == 1
+
+
+def test_files_that_are_not_aligners_are_rejected(tmp_path):
+    with pytest.raises(RunError, match="cannot be read"):
+        load_aligner(tmp_path)
+    kept(tmp_path / "aligner", tmp_path)
+    path = tmp_path / "aligner" / FILE
+    content = path.read_bytes()
+    for broken in (b"", content[:50], content[:-50], content.replace(b"prefix", b"suffix")):
+        path.write_bytes(broken)
+        with pytest.raises(RunError, match="not a saved aligner, or is damaged"):
+            load_aligner(tmp_path / "aligner")
+    (tmp_path / "file").write_text("")
+    fitted = fit(PAIRS, Settings(), tmp_path, echo=silent)
+    with pytest.raises(OutputError, match="cannot be created: Not a directory"):
+        save_aligner(tmp_path / "file" / "x", fitted.models, fitted.classes, fitted.settings)
+
+
+def test_every_byte_of_an_aligner_counts(tmp_path):
+    kept(tmp_path / "aligner", tmp_path)
+    path = tmp_path / "aligner" / FILE
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    # Of the tensors, of the classes and of the settings.
+    places = [*range(begin, len(content), 97), content.index(b"bank"), content.index(b"max_jump")]
+    for place in places:
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1 << place % 8
+        path.write_bytes(spoiled)
+        with pytest.raises(RunError, match="not a saved aligner, or is damaged"):
+            load_aligner(tmp_path / "aligner")
