@@ -1,5 +1,6 @@
 """Pyro distributions the field lacks."""
 
+from pyro_align.distributions.copy_mixture import CopyMixture, TokenDistribution
 from pyro_align.distributions.divergence import categorical_kl, kl_divergence
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.distributions.log_partition import factor_of
@@ -8,12 +9,13 @@ from pyro_align.distributions.markov_mixture import ChainPosterior, MarkovMixtur
 from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
 from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
 from pyro_align.distributions.precision import at_least_fp32
-from pyro_align.distributions.product_categorical import ProductCategorical, TokenDistribution
+from pyro_align.distributions.product_categorical import ProductCategorical
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 __all__ = [
     "MASKED_LOGIT",
     "ChainPosterior",
+    "CopyMixture",
     "GumbelSoftmax",
     "MarkovChain",
     "MarkovMixture",

@@ -152,10 +152,6 @@ class ProductCategorical(TorchDistribution):
         return self.joint.enumerate_support(expand)
 
 
-TokenDistribution = VocabularyCategorical | ProductCategorical
-"""Return type of an emission: a distribution over the vocabulary with a method ``mixture``."""
-
-
 class _Pairing:
     """Splits batch dimensions into those that both factors share and those that only one has.
 

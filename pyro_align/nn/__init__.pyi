@@ -1,9 +1,11 @@
 from .alignment import Alignment
+from .copying import CopyEmission
 from .decoder import Decoder, DecoderState, InputFeedingDecoder, Memory, PlainDecoder
 from .emissions import (
     EMISSIONS,
     Emission,
     ProductEmission,
+    SoftmaxEmission,
     TanhEmission,
     expected,
     pick,
@@ -18,6 +20,7 @@ __all__ = [
     "SCORERS",
     "Alignment",
     "BidirectionalRecurrence",
+    "CopyEmission",
     "Decoder",
     "DecoderState",
     "DotScorer",
@@ -32,6 +35,7 @@ __all__ = [
     "PlainDecoder",
     "ProductEmission",
     "Scorer",
+    "SoftmaxEmission",
     "TanhEmission",
     "expected",
     "pick",

@@ -22,29 +22,22 @@ GAIN = 6.0
 class Emission(nn.Module, ABC):
     """Base class of emissions ``p(y | z, h)``, given a decoder state and the aligned annotation.
 
-    The part that depends on an annotation only is its *value*, of at most the size of a feature;
-    contexts, selected or expected, are computed from values. Features are multiplied by a learnt
-    gain: the embeddings are small at initialisation, and without it all tokens would keep similar
-    probabilities for a long time.
+    The part that depends on an annotation only is its *value*; contexts, selected or expected, are
+    computed from values.
 
-    Args:
-        annotation: size of a source annotation.
-        hidden: size of a decoder state.
-        weight: output embedding ``(vocabulary, feature)``, a parameter that may be tied.
+    Attributes:
+        weight: output embedding ``(vocabulary, feature)``.
     """
 
-    def __init__(self, annotation: int, hidden: int, weight: Tensor):
-        super().__init__()
-        vocabulary, feature = weight.shape
-        self.context = nn.Linear(annotation, self.value_size(feature), bias=False)
-        self.query = nn.Linear(hidden, feature)
-        self.gain = nn.Parameter(torch.tensor(GAIN))
-        self.weight = weight
-        self.bias = nn.Parameter(torch.zeros(vocabulary))
+    weight: Tensor
 
-    def value_size(self, feature: int) -> int:
-        """Return the size of a value, given the size of an output embedding."""
-        return feature
+    def annotate(
+        self,
+        annotations: Float[Tensor, "batch source annotation"],
+        source: Int[Tensor, "batch source"],
+    ) -> Float[Tensor, "batch source more"]:
+        """Return what :meth:`values` reads: the annotations, unless it reads source ids too."""
+        return annotations
 
     @abstractmethod
     def values(
@@ -94,12 +87,38 @@ class Emission(nn.Module, ABC):
                 nothing = torch.full_like(log_weights, -torch.inf)
                 log_weights = nothing.scatter(-1, positions, best)
         emission = self(hidden.unsqueeze(2), contexts)
-        if isinstance(emission, ProductCategorical) and factors is not None:
+        if factors is not None and not isinstance(emission, VocabularyCategorical):
             return emission.mixture(log_weights, factors.unsqueeze(1))
         return emission.mixture(log_weights)
 
 
-class TanhEmission(Emission):
+class SoftmaxEmission(Emission):
+    """Base class of emissions with a softmax over features of the decoder state and the annotation.
+
+    Features are multiplied by a learnt gain: the embeddings are small at initialisation, and
+    without it all tokens would keep similar probabilities for a long time.
+
+    Args:
+        annotation: size of a source annotation.
+        hidden: size of a decoder state.
+        weight: output embedding ``(vocabulary, feature)``, a parameter that may be tied.
+    """
+
+    def __init__(self, annotation: int, hidden: int, weight: Tensor):
+        super().__init__()
+        vocabulary, feature = weight.shape
+        self.context = nn.Linear(annotation, self.value_size(feature), bias=False)
+        self.query = nn.Linear(hidden, feature)
+        self.gain = nn.Parameter(torch.tensor(GAIN))
+        self.weight = weight
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def value_size(self, feature: int) -> int:
+        """Return the size of a value, given the size of an output embedding."""
+        return feature
+
+
+class TanhEmission(SoftmaxEmission):
     """``softmax(W_o g tanh(W_c m + W_h h))`` (Luong et al. 2015, equation 5; Deng et al. 2018)."""
 
     def values(self, annotations: Tensor) -> Tensor:
@@ -113,7 +132,7 @@ class TanhEmission(Emission):
         return VocabularyCategorical(features, self.weight, self.bias)
 
 
-class ProductEmission(Emission):
+class ProductEmission(SoftmaxEmission):
     """``p(y | m, h) ∝ exp(w_y · g W_h h) exp(w_y · g tanh(W_c m))``: a product of two experts.
 
     One expert depends on the decoder state, the other on the aligned source word. Unlike in
@@ -141,7 +160,7 @@ class ProductEmission(Emission):
         return ProductCategorical(self.gain * self.query(hidden), context, self.weight, self.bias)
 
 
-EMISSIONS: dict[str, type[Emission]] = {"tanh": TanhEmission, "product": ProductEmission}
+EMISSIONS: dict[str, type[SoftmaxEmission]] = {"tanh": TanhEmission, "product": ProductEmission}
 """Emissions by their name in a configuration."""
 
 
