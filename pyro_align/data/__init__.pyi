@@ -1,4 +1,13 @@
 from .batching import BatchLoader, BucketBatches, FixedBatches
+from .forms import (
+    CONLL_2017,
+    PRONUNCIATION,
+    SIGMORPHON_2016,
+    FormLayout,
+    FormPair,
+    FormText,
+    read_forms,
+)
 from .index import IndexedCorpus
 from .lines import read_lines
 from .links import (
@@ -10,28 +19,43 @@ from .links import (
     format_links,
     parse_links,
 )
+from .normal_forms import NormalForms
 from .preparation import index_text, make_vocabularies
+from .splitting import Splitting, are_separated
+from .symbols import SymbolVocabulary, describe_unknown
 from .text import ParallelText, SentencePair
 from .vocabulary import Vocabulary
 from .words import split_words
 
 __all__ = [
+    "CONLL_2017",
     "FORMATS",
+    "PRONUNCIATION",
+    "SIGMORPHON_2016",
     "BatchLoader",
     "BucketBatches",
     "FixedBatches",
+    "FormLayout",
+    "FormPair",
+    "FormText",
     "GoldLinks",
     "IndexedCorpus",
     "Link",
     "LinkFile",
+    "NormalForms",
     "ParallelText",
     "SentencePair",
+    "Splitting",
+    "SymbolVocabulary",
     "Vocabulary",
+    "are_separated",
     "check_links",
+    "describe_unknown",
     "format_links",
     "index_text",
     "make_vocabularies",
     "parse_links",
+    "read_forms",
     "read_lines",
     "split_words",
 ]
