@@ -1,4 +1,6 @@
 from .alignment_error import AlignmentErrorRate
+from .edits import Confusions, Edit, find_edits
+from .forms import FormRates, FormScores
 from .positions import evaluate_positions
 from .result import Evaluation, Measure, PositionMeans
 from .text import MAX_LENGTH, SentencePairs, check_text
@@ -7,12 +9,17 @@ from .translation import TranslationScores, translation_scores
 __all__ = [
     "MAX_LENGTH",
     "AlignmentErrorRate",
+    "Confusions",
+    "Edit",
     "Evaluation",
+    "FormRates",
+    "FormScores",
     "Measure",
     "PositionMeans",
     "SentencePairs",
     "TranslationScores",
     "check_text",
     "evaluate_positions",
+    "find_edits",
     "translation_scores",
 ]
