@@ -15,6 +15,7 @@ import click
 from pyro_align.cli.output import printable
 from pyro_align.cli.paths import InputPath
 from pyro_align.cli.progress import quiet_option, tell
+from pyro_align.evaluation.quantities import QUANTITIES
 
 Row = dict[str, Any]
 
@@ -38,23 +39,35 @@ class Column:
     narrow: str | None = None
 
 
+def _quantity(name: str, kind: str = "", narrow: str | None = None) -> Column:
+    """Return the column of a quantity, or of one kind of it, such as ``aer`` of the ``guide``."""
+    quantity = QUANTITIES[name]
+    return Column(
+        f"{name}_{kind}" if kind else name,
+        f"{quantity.heading} {kind}" if kind else quantity.heading,
+        quantity.digits,
+        quantity.lower_is_better is False,
+        narrow,
+    )
+
+
 COLUMNS = (
     Column("run", "run"),
     Column("model", "model"),
     Column("guide", "guide"),
     Column("objective", "objective"),
-    Column("perplexity", "perplexity", 3, narrow="per-\nplexity"),
-    Column("elbo", "ELBO", 4, largest_first=True),
-    Column("kl", "KL", 4),
-    Column("gap", "gap", 4),
-    Column("prior_entropy", "entropy", 4),
-    Column("bleu", "BLEU", 2, largest_first=True),
-    Column("aer_posterior", "AER posterior", 4, narrow="AER\npost."),
-    Column("aer_guide", "AER guide", 4, narrow="AER\nguide"),
-    Column("steps", "steps", 0),
-    Column("fit_seconds", "fit seconds", 1, narrow="fit\nseconds"),
+    _quantity("perplexity", narrow="per-\nplexity"),
+    _quantity("elbo"),
+    _quantity("kl"),
+    _quantity("gap"),
+    _quantity("prior_entropy"),
+    _quantity("bleu"),
+    _quantity("aer", "posterior", narrow="AER\npost."),
+    _quantity("aer", "guide", narrow="AER\nguide"),
+    _quantity("steps"),
+    _quantity("fit_seconds", narrow="fit\nseconds"),
 )
-"""Columns in nats per target token unless stated otherwise; entropy is that of the prior."""
+"""Columns of the table, with the values of :data:`~pyro_align.evaluation.quantities.QUANTITIES`."""
 
 
 def _column(ctx: click.Context, param: click.Parameter, name: str | None) -> Column | None:

@@ -159,22 +159,17 @@ def _run_table(result: Diagnosis, title: str) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    means = result.positions
+    from pyro_align.evaluation.quantities import QUANTITIES
+
     table = Table(title=printable(title), box=SIMPLE, title_justify="left", show_header=False)
     table.add_column("measure")
     table.add_column("value", justify="right")
     table.add_column("note")
-    for name, value, note in (
-        ("log evidence", means.log_evidence, "nats per target token"),
-        ("ELBO", means.elbo, "nats per token"),
-        ("KL(guide ‖ prior)", means.kl, "nats per token"),
-        ("KL(guide ‖ exact posterior)", means.gap, "log evidence − ELBO (nats/token)"),
-        ("entropy of the prior", means.prior_entropy, "nats per token"),
-        ("entropy of the exact posterior", means.posterior_entropy, "nats per token"),
-        ("effective sample size", result.effective_sample_size, "per sample from the guide"),
-    ):
-        if value is not None:
-            table.add_row(name, f"{value:.4f}", note)
+    for one in result.positions.measures():
+        table.add_row(one.name, f"{one.value:.{one.digits}f}", one.note)
+    if (effective := result.effective_sample_size) is not None:
+        size = QUANTITIES["effective_sample_size"]
+        table.add_row(size.label, f"{effective:.{size.digits}f}", size.unit)
     return table
 
 
@@ -183,13 +178,16 @@ def _gradients_table(result: Diagnosis) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 
+    from pyro_align.evaluation.quantities import QUANTITIES
+
     title = f"gradients, {result.repeats} samples each"
     table = Table(title=title, box=SIMPLE, title_justify="left", padding=0)
     table.add_column("\nobjective", no_wrap=True)
     rows = result.objectives.values()
     parts = [name for name in ("guide", "model") if any(getattr(row, name) for row in rows)]
     for name in parts:
-        for heading in (f"{name}:\nnoise/signal", "\nbias"):
+        noise, bias = (QUANTITIES[each].label for each in ("noise_to_signal", "bias"))
+        for heading in (f"{name}:\n{noise}", f"\n{bias}"):
             table.add_column(heading, justify="right", no_wrap=True)
     for name, found in result.objectives.items():
         statistics = (getattr(found, part) for part in parts)

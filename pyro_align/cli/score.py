@@ -10,6 +10,7 @@ import click
 
 from pyro_align.cli.options import LINK_FORMATS
 from pyro_align.cli.paths import InputPath
+from pyro_align.evaluation.quantities import QUANTITIES
 
 FORM = click.Choice(("auto", *LINK_FORMATS))
 
@@ -65,7 +66,11 @@ def score(
         click.echo(json.dumps({**rate.to_dict(), "pairs": len(rate.counts)}, indent=2))
         return
     low, high = rate.interval()
-    click.echo(f"AER        {rate.error_rate:.4f}   95 % within {low:.4f} and {high:.4f}")
-    click.echo(f"precision  {rate.precision:.4f}   {rate.predicted} links")
-    click.echo(f"recall     {rate.recall:.4f}   {rate.sure} sure links")
+    for name, value, note in (
+        ("aer", rate.error_rate, f"95 % within {low:.4f} and {high:.4f}"),
+        ("precision", rate.precision, f"{rate.predicted} links"),
+        ("recall", rate.recall, f"{rate.sure} sure links"),
+    ):
+        quantity = QUANTITIES[name]
+        click.echo(f"{quantity.label:<9}  {value:.{quantity.digits}f}   {note}")
     click.echo(f"pairs      {len(rate.counts)}")

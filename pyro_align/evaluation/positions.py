@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyro_align.data import GoldLinks, Link, ParallelText, SentencePair, Vocabulary, split_words
 from pyro_align.evaluation import AlignmentErrorRate
-from pyro_align.evaluation.result import Evaluation, PositionMeans
+from pyro_align.evaluation.result import MEANS, Evaluation, PositionMeans
 from pyro_align.evaluation.text import check_text
 from pyro_align.inference import PositionScores, SimplexScores, score_positions
 from pyro_align.posterior import best_links, merge_pieces
@@ -71,7 +71,7 @@ def evaluate_positions(
 
 
 def _measured(scores: PositionScores) -> Iterator[tuple[str, Tensor]]:
-    for name in ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy"):
+    for name in MEANS:
         value = getattr(scores, name)
         if value is not None:
             yield name, value

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyro_align.evaluation import AlignmentErrorRate, TranslationScores
+from pyro_align.evaluation.quantities import QUANTITIES, aer_label
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+MEANS = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy")
+"""Quantities of a target position of which an evaluation and a diagnosis give the mean."""
 
 
 @dataclass
@@ -44,6 +48,20 @@ class PositionMeans:
         """Perplexity per target token (subword)."""
         return math.exp(-self.log_evidence)
 
+    def measures(self) -> list[Measure]:
+        """Return one row for each mean that was measured, in the order of the attributes."""
+        found = []
+        for name in MEANS:
+            if (value := getattr(self, name)) is None:
+                continue
+            row = _measure(name, value)
+            if name == "prior_entropy" and not self.latent:
+                row = row._replace(name="entropy of the attention")
+            if name == "gap":
+                row = row._replace(note="log evidence − ELBO (nats/token)")
+            found.append(row)
+        return found
+
 
 class Measure(NamedTuple):
     """A row of the table of an evaluation.
@@ -59,6 +77,12 @@ class Measure(NamedTuple):
     value: float
     digits: int
     note: str
+
+
+def _measure(name: str, value: float, note: str | None = None) -> Measure:
+    """Return the row of a quantity; its note is the unit unless given."""
+    quantity = QUANTITIES[name]
+    return Measure(quantity.label, value, quantity.digits, quantity.unit if note is None else note)
 
 
 @dataclass
@@ -80,42 +104,30 @@ class Evaluation:
 
     def measures(self) -> list[Measure]:
         """Return the rows of the table in order, without quantities that were not measured."""
-        means, unit = self.positions, "nats per token"
+        means = self.positions
         prior = "prior" if means.latent else "attention"
+        perplexity = QUANTITIES["perplexity"]
         if means.estimated:
-            kind, note = (
-                "perplexity",
-                "per target token, estimated from samples; an upper bound",
-            )
+            kind, note = perplexity.label, "estimated from samples; an upper bound"
         else:
-            summed = ", alignments summed out" if means.latent else ""
-            kind, note = "exact perplexity", f"per target token{summed}"
-        found: list[tuple[str, float | None, int, str]] = [
-            (kind, means.perplexity, 3, note),
-            ("log evidence", means.log_evidence, 4, unit),
-            ("ELBO", means.elbo, 4, unit),
-            ("KL(guide ‖ prior)", means.kl, 4, unit),
-            ("KL(guide ‖ exact posterior)", means.gap, 4, "log evidence − ELBO (nats/token)"),
-            (f"entropy of the {prior}", means.prior_entropy, 4, unit),
-            ("entropy of the exact posterior", means.posterior_entropy, 4, unit),
-        ]
+            kind = f"exact {perplexity.label}"
+            note = "alignments summed out" if means.latent else ""
+        note = ", ".join(filter(None, (perplexity.unit, note)))
+        found = [Measure(kind, means.perplexity, perplexity.digits, note), *means.measures()]
         if (scores := self.translation) is not None:
-            found.append(("BLEU", scores.bleu, 2, scores.bleu_signature))
-            found.append(("chrF", scores.chrf, 2, scores.chrf_signature))
+            found.append(_measure("bleu", scores.bleu, scores.bleu_signature))
+            found.append(_measure("chrf", scores.chrf, scores.chrf_signature))
         for name, rate in self.error_rates.items():
+            source = prior if name == "prior" else name
+            aer = QUANTITIES["aer"]
             low, high = rate.interval()
             note = (
-                f"95 % within {low:.4f} and {high:.4f}, precision {rate.precision:.3f}, "
-                f"recall {rate.recall:.3f}"
+                f"95 % within {low:.{aer.digits}f} and {high:.{aer.digits}f}, "
+                f"precision {rate.precision:.3f}, recall {rate.recall:.3f}"
             )
-            source = prior if name == "prior" else name
-            found.append((f"AER of the {source}", rate.error_rate, 4, note))
-        found.append(("sentence pairs", self.sentences, 0, f"{means.tokens} target tokens"))
-        return [
-            Measure(name, value, digits, note)
-            for name, value, digits, note in found
-            if value is not None
-        ]
+            found.append(Measure(aer_label(source), rate.error_rate, aer.digits, note))
+        found.append(_measure("sentences", self.sentences, f"{means.tokens} target tokens"))
+        return found
 
     def to_frame(self) -> DataFrame:
         """Return a table with one row per quantity and the columns ``value`` and ``note``."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyro_align.config import Component, Config
 from pyro_align.data import Vocabulary
 from pyro_align.errors import RunError
+from pyro_align.evaluation.quantities import QUANTITIES, aer_label
 from pyro_align.runs.folder import read_facts
 
 if TYPE_CHECKING:
@@ -17,25 +18,22 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _RESULTS = (
-    ("perplexity", "perplexity per target token", 3),
-    ("log_evidence", "log evidence, nats per target token", 4),
-    ("elbo", "ELBO, nats per target token", 4),
-    ("kl", "KL(guide ‖ prior), nats per target token", 4),
-    ("gap", "KL(guide ‖ exact posterior), nats per target token", 4),
-    ("bleu", "BLEU", 2),
-    ("chrf", "chrF", 2),
-    ("sentences", "sentence pairs", 0),
-    ("fit_seconds", "seconds of training", 0),
+    "perplexity",
+    "log_evidence",
+    "elbo",
+    "kl",
+    "gap",
+    "bleu",
+    "chrf",
+    "sentences",
+    "fit_seconds",
 )
+"""Quantities on the card of a run."""
 
 _TEXTS = {"train": "training text", "valid": "validation text"}
 
-_PANELS = (
-    ("perplexity", "perplexity", "log"),
-    ("elbo", "ELBO (nats per token)", "linear"),
-    ("kl", "KL(guide ‖ prior) (nats per token)", "linear"),
-)
-"""Plots of the training history: metric, label, scale."""
+CURVES = {"perplexity": "log", "elbo": "linear", "kl": "linear"}
+"""Quantities of the training history that are plotted, with the scale of the axis."""
 
 
 class RunDisplay:
@@ -104,12 +102,13 @@ class RunDisplay:
 
         history = self.history
         figure = Figure(figsize=(11, 3), layout="constrained")
-        axes: Any = figure.subplots(1, len(_PANELS))
-        for ax, (metric, label, scale) in zip(axes, _PANELS, strict=True):
+        axes: Any = figure.subplots(1, len(CURVES))
+        for ax, (metric, scale) in zip(axes, CURVES.items(), strict=True):
             for split, style in (("train", "-"), ("valid", "o-")):
                 rows = history.dropna(subset=f"{split}/{metric}")
                 ax.plot(rows["step"], rows[f"{split}/{metric}"], style, ms=4, label=split)
-            ax.set(xlabel="optimiser step", ylabel=label, yscale=scale)
+            label = QUANTITIES[metric].label_with_unit
+            ax.set(xlabel=QUANTITIES["step"].label, ylabel=label, yscale=scale)
             ax.spines[["top", "right"]].set_visible(False)
         axes[0].legend(frameon=False)
         if path is not None:
@@ -161,13 +160,13 @@ def results(run: RunDisplay) -> list[tuple[str, str]]:
         return []
     found = read_facts(path)
     rows = [
-        (label, f"{found[name]:.{digits}f}")
-        for name, label, digits in _RESULTS
+        (quantity.label_with_unit, f"{found[name]:.{quantity.digits}f}")
+        for name, quantity in ((name, QUANTITIES[name]) for name in _RESULTS)
         if isinstance(found.get(name), int | float)
     ]
     alignment = found.get("alignment")
     for kind, rate in (alignment if isinstance(alignment, dict) else {}).items():
-        rows.append((f"AER of the {kind}", f"{rate['aer']:.4f}"))
+        rows.append((aer_label(kind), f"{rate['aer']:.{QUANTITIES['aer'].digits}f}"))
     return rows
 
 

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from pyro_align.evaluation.quantities import QUANTITIES
 from pyro_align.inference import (
     EnumeratedELBO,
     ExactMarginal,
@@ -114,8 +115,8 @@ class CollapseWarning(Callback):
             self._told = True
             if trainer.is_global_zero:
                 what = {
-                    "kl": f"KL(guide ‖ prior) is {of['valid/kl']:.1g} nats per position, the "
-                    f"prior's entropy {of['valid/prior_entropy']:.2g}",
+                    "kl": f"{QUANTITIES['kl'].label} is {of['valid/kl']:.1g} nats per position, "
+                    f"the prior's entropy {of['valid/prior_entropy']:.2g}",
                     "gradient": f"the guide's gradient has norm {guides:.1g}, the model's "
                     f"{models:.1g}",
                 }

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from pyro_align.evaluation.quantities import QUANTITIES
 from pyro_align.files import atomic_write
 from pyro_align.training.module import AlignmentTask
 
@@ -133,18 +134,19 @@ class EpochLines(Callback):
         if not trainer.is_global_zero:
             return
         of = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        perplexity = QUANTITIES["perplexity"]
         parts = [
             f"epoch {trainer.current_epoch + 1:3d}",
             f"{time.monotonic() - self._began:5.0f} s",
-            f"valid perplexity {of['valid/perplexity']:8.3f}",
-            f"ELBO {of['valid/elbo']:7.3f}",
-            f"KL {of['valid/kl']:6.3f}",
+            f"valid {perplexity.heading} {of['valid/perplexity']:8.3f}",
+            f"{QUANTITIES['elbo'].heading} {of['valid/elbo']:7.3f}",
+            f"{QUANTITIES['kl'].heading} {of['valid/kl']:6.3f}",
         ]
         if "train/perplexity" in of:
             assert isinstance(pl_module, AlignmentTask)
             trained, speed = pl_module.epoch_figures()
-            parts.append(f"train perplexity {trained:8.3f}")
-            parts.append(f"{speed:7.0f} tokens/s")
+            parts.append(f"train {perplexity.heading} {trained:8.3f}")
+            parts.append(f"{speed:7.0f} {QUANTITIES['tokens_per_second'].unit}")
         stream = sys.stdout if in_notebook() else sys.stderr
         print("  ".join(parts), file=stream, flush=True)
 
@@ -164,9 +166,10 @@ class FitProgress(TQDMProgressBar):
         """Return perplexity, ELBO, KL divergence and tokens/s of the last steps."""
         shown = {
             "ppl": "train/perplexity",
-            "ELBO": "train/elbo",
-            "KL": "train/kl",
-            "tok/s": "train/tokens_per_second",
+            **{
+                QUANTITIES[name].heading: f"train/{name}"
+                for name in ("elbo", "kl", "tokens_per_second")
+            },
         }
         metrics = trainer.callback_metrics
         return {

@@ -20,6 +20,7 @@ from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.evaluation import PositionMeans
 from pyro_align.evaluation.diagnosis.objectives import fitting_objectives, target
 from pyro_align.evaluation.diagnosis.result import Diagnosis, ObjectiveDiagnosis
+from pyro_align.evaluation.result import MEANS
 from pyro_align.inference import Objective, PositionScores, score_positions
 from pyro_align.inference.diagnostics import (
     GradientDraws,
@@ -242,8 +243,7 @@ def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float
     """Return means over the target tokens of the batch and the effective sample size."""
     scores = score_positions(model, guide, batch)
     tokens = batch.num_targets
-    names = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entropy")
-    values = {name: getattr(scores, name) for name in names}
+    values = {name: getattr(scores, name) for name in MEANS}
     means = {
         name: value.double().sum().item() / tokens
         for name, value in values.items()

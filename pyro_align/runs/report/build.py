@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pyro_align.evaluation.quantities import QUANTITIES
 from pyro_align.files import atomic_write
 from pyro_align.posterior import AlignmentPosterior
 from pyro_align.posterior.html import page, render
@@ -107,19 +108,20 @@ def _means(posterior: AlignmentPosterior) -> list[tuple[str, str]]:
     unit = posterior.units.removesuffix("s")
     tokens = sum(len(sentence.target) for sentence in posterior)
     rows = [(f"target {posterior.units}, including sentence ends", str(tokens))]
-    for name, label in (
-        ("log_evidence", "log evidence"),
-        ("elbo", "ELBO"),
-        ("kl", "KL(guide ‖ prior)"),
-        ("gap", "KL(guide ‖ exact posterior)"),
-        ("prior_entropy", "entropy of the prior"),
-        ("guide_entropy", "entropy of the guide"),
-        ("posterior_entropy", "entropy of the exact posterior"),
+    for name in (
+        "log_evidence",
+        "elbo",
+        "kl",
+        "gap",
+        "prior_entropy",
+        "guide_entropy",
+        "posterior_entropy",
     ):
+        quantity = QUANTITIES[name]
         values = [getattr(sentence, name) for sentence in posterior]
         if all(value is not None for value in values):
             mean = np.concatenate(values).mean()
-            rows.append((f"{label}, nats per {unit}", f"{mean:.4f}"))
+            rows.append((f"{quantity.label}, nats per {unit}", f"{mean:.{quantity.digits}f}"))
     return rows
 
 
@@ -131,14 +133,16 @@ def _calibration(posterior: AlignmentPosterior) -> list[str]:
         Series(NAMES[kind], list(zip(one["confidence"], one["accuracy"], strict=True)), dots=True)
         for kind, one in tables.items()
     ]
+    measured = [QUANTITIES[name] for name in ("confidence", "accuracy", "calibration_error")]
     rows = []
     for kind, one in tables.items():
         confidence, accuracy = (
             np.average(one[column], weights=one["tokens"]) for column in ("confidence", "accuracy")
         )
         error = posterior.calibration_error(kind)
-        rows.append((NAMES[kind], f"{confidence:.3f}", f"{accuracy:.3f}", f"{error:.3f}"))
-    columns = ("", "mean probability", "accuracy", "calibration error")
+        values = zip(measured, (confidence, accuracy, error), strict=True)
+        rows.append((NAMES[kind], *(f"{value:.{one.digits}f}" for one, value in values)))
+    columns = ("", *(one.label for one in measured))
     count = int(tables["prior"]["tokens"].sum())
     caption = f"Best alignments of the {count} target {posterior.units} with gold links"
     note = (
@@ -147,7 +151,7 @@ def _calibration(posterior: AlignmentPosterior) -> list[str]:
         "the probability; below it the distribution is overconfident. The calibration error is the "
         "mean distance from the line over ten bins of probability."
     )
-    axes = Axis("probability of the best alignment", 0, 1), Axis("accuracy", 0, 1)
+    axes = Axis("probability of the best alignment", 0, 1), Axis(QUANTITIES["accuracy"].label, 0, 1)
     return [
         f"<figure>{chart(lines, *axes, ideal=True)}</figure>",
         f'<div>{_listing(caption, columns, rows)}<p class="quiet">{note}</p></div>',
