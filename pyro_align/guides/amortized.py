@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pyro
 import pyro.distributions as dist
-import torch
 from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor, nn
@@ -13,7 +11,6 @@ from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.sharing import shared
 from pyro_align.nn.recurrence import BidirectionalRecurrence
 
@@ -45,12 +42,11 @@ class AmortizedGuide(AlignmentGuide):
     ):
         super().__init__(model)
         networks = self.model.networks
-        config = networks.config
-        rate = config.dropout if dropout is None else dropout
+        rate = networks.dropout_rate if dropout is None else dropout
         self.own_features = None if share_embeddings else networks.new_features()
         self.dropout = nn.Dropout(rate)
         self.source_network, self.target_network = (
-            BidirectionalRecurrence(config.cell, size, hidden, layers, rate)
+            BidirectionalRecurrence(networks.cell, size, hidden, layers, rate)
             for size in networks.feature_sizes
         )
         self.bilinear = nn.Linear(2 * hidden, 2 * hidden, bias=False)
@@ -65,8 +61,7 @@ class AmortizedGuide(AlignmentGuide):
         scores = targets @ self.bilinear(sources).transpose(1, 2)
         return mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))
 
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """Sites: ``alignment``."""
-        scores = self.scores(batch)
-        with alignment_plates(batch):
-            return pyro.sample("alignment", dist.Categorical(logits=scores))
+    @pyro_method
+    def posterior(self, batch: Batch) -> dict[str, dist.Categorical]:
+        """Return a Categorical with :meth:`scores` as logits."""
+        return {"alignment": dist.Categorical(logits=self.scores(batch))}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import pyro
 from pyro.nn import pyro_method
-from torch import Tensor
 
 from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import PaddedDirichlet, concentrations
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide
-from pyro_align.inference.plates import alignment_plates
 
 
 class AmortizedDirichletGuide(AlignmentGuide):
@@ -52,13 +49,8 @@ class AmortizedDirichletGuide(AlignmentGuide):
         )
 
     @pyro_method
-    def posterior(self, batch: Batch) -> PaddedDirichlet:
-        """Return the distribution of the alignments."""
+    def posterior(self, batch: Batch) -> dict[str, PaddedDirichlet]:
+        """Return a Dirichlet over the source positions of each sentence."""
         scores = self.model.states(batch).scores + self.amortized.scores(batch)
-        return PaddedDirichlet(concentrations(scores), batch.source_mask.unsqueeze(1))
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Sites: ``alignment``."""
-        posterior = self.posterior(batch)
-        with alignment_plates(batch):
-            return pyro.sample("alignment", posterior)
+        mask = batch.source_mask.unsqueeze(1)
+        return {"alignment": PaddedDirichlet(concentrations(scores), mask)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyro
 import pyro.distributions as dist
 import torch
 from jaxtyping import Float
@@ -13,7 +12,6 @@ from pyro_align.constraints import Size
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.sharing import shared
 
 
@@ -52,8 +50,7 @@ class CorrectedPriorGuide(AlignmentGuide):
         scores = self.model.prior(states).logits.detach() + likelihood
         return mask_logits(scores, batch.source_mask.unsqueeze(1))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Sites: ``alignment``."""
-        scores = self.scores(batch)
-        with alignment_plates(batch):
-            return pyro.sample("alignment", dist.Categorical(logits=scores))
+    @pyro_method
+    def posterior(self, batch: Batch) -> dict[str, dist.Categorical]:
+        """Return a Categorical with :meth:`scores` as logits."""
+        return {"alignment": dist.Categorical(logits=self.scores(batch))}

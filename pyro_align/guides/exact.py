@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyro
 import pyro.distributions as dist
 from jaxtyping import Float
 from pyro.nn import pyro_method
@@ -12,7 +11,6 @@ from pyro_align.data.batch import Batch
 from pyro_align.distributions import mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
-from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.sharing import shared
 
 
@@ -38,8 +36,7 @@ class ExactGuide(AlignmentGuide):
         )
         return mask_logits(log_joint.detach(), batch.source_mask.unsqueeze(1))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Sites: ``alignment``."""
-        scores = self.scores(batch)
-        with alignment_plates(batch):
-            return pyro.sample("alignment", dist.Categorical(logits=scores))
+    @pyro_method
+    def posterior(self, batch: Batch) -> dict[str, dist.Categorical]:
+        """Return a Categorical with :meth:`scores` as logits."""
+        return {"alignment": dist.Categorical(logits=self.scores(batch))}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pyro
 import torch
+from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.constraints import Count, Layers, Positive, Rate, Size
@@ -12,7 +12,6 @@ from pyro_align.distributions import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide
-from pyro_align.inference.plates import alignment_plates
 
 
 class GumbelGuide(AlignmentGuide):
@@ -82,8 +81,7 @@ class GumbelGuide(AlignmentGuide):
         """Return the relaxation of a Categorical at the current temperature."""
         return self.distribution(self.temperature, logits)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Sites: ``alignment``."""
-        posterior = self.relax(self.amortized.scores(batch))
-        with alignment_plates(batch):
-            return pyro.sample("alignment", posterior)
+    @pyro_method
+    def posterior(self, batch: Batch) -> dict[str, GumbelSoftmax]:
+        """Return the relaxation of the Categorical of :class:`AmortizedGuide`."""
+        return {"alignment": self.relax(self.amortized.scores(batch))}

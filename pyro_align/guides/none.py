@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyro_align.data.batch import Batch
 from pyro_align.guides.alignment_guide import AlignmentGuide
 
@@ -11,5 +13,6 @@ class NoGuide(AlignmentGuide):
 
     latents = {}
 
-    def forward(self, batch: Batch) -> None:
-        """Sites: none."""
+    def posterior(self, batch: Batch) -> dict[str, Any]:
+        """Return no distributions."""
+        return {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pyro
-from torch import Tensor
+from typing import Any
+
+from pyro.nn import pyro_method
 
 from pyro_align.data.batch import Batch
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.inference.plates import alignment_plates
 
 
 class PriorGuide(AlignmentGuide):
@@ -18,8 +18,7 @@ class PriorGuide(AlignmentGuide):
 
     latents = {"alignment": "categorical"}
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Sites: ``alignment``."""
-        prior = self.model.prior(self.model.states(batch))
-        with alignment_plates(batch):
-            return pyro.sample("alignment", prior)
+    @pyro_method
+    def posterior(self, batch: Batch) -> dict[str, Any]:
+        """Return the prior."""
+        return {"alignment": self.model.prior(self.model.states(batch))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pyro
 import pyro.distributions as dist
 import torch
 from jaxtyping import Float
@@ -17,7 +16,6 @@ from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.inference.plates import alignment_plates
 from pyro_align.inference.sharing import shared
 
 NEIGHBOURS = 2
@@ -63,7 +61,7 @@ class TransformerGuide(AlignmentGuide):
             )
         super().__init__(model)
         networks = self.model.networks
-        rate = networks.config.dropout if dropout is None else dropout
+        rate = networks.dropout_rate if dropout is None else dropout
         self.size = size
         self.own_features = None if share_embeddings else networks.new_features()
         self.sides = nn.ModuleList(
@@ -95,11 +93,10 @@ class TransformerGuide(AlignmentGuide):
         scores = targets @ self.bilinear(sources).transpose(1, 2) / math.sqrt(self.size)
         return mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Sites: ``alignment``."""
-        scores = self.scores(batch)
-        with alignment_plates(batch):
-            return pyro.sample("alignment", dist.Categorical(logits=scores))
+    @pyro_method
+    def posterior(self, batch: Batch) -> dict[str, dist.Categorical]:
+        """Return a Categorical with :meth:`scores` as logits."""
+        return {"alignment": dist.Categorical(logits=self.scores(batch))}
 
 
 class Equalised(nn.Module):

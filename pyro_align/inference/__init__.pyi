@@ -14,7 +14,7 @@ from .kinds import Latent
 from .likelihood import Likelihood
 from .network_baseline import NetworkBaseline
 from .objective import Objective, Terms
-from .plates import alignment_plates
+from .plates import alignment_plates, position_plate, sentence_plate
 from .positions import PositionScores, SimplexScores, score_positions
 from .program import Program
 from .relaxation import relaxed
@@ -52,7 +52,9 @@ __all__ = [
     "Terms",
     "TopKMarginal",
     "alignment_plates",
+    "position_plate",
     "relaxed",
     "score_positions",
+    "sentence_plate",
     "shared",
 ]

@@ -9,8 +9,12 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 Latent = Literal["categorical", "simplex", "relaxed", "gaussian"]
-"""Kind of a latent site: a Categorical, a distribution on the simplex, a continuous relaxation of a
-Categorical, or a Gaussian."""
+"""Kind of a latent site: a Categorical, a distribution on the simplex or a continuous relaxation of
+a Categorical, each over the source positions; or a Gaussian."""
+
+SENTENCE_KINDS: frozenset[Latent] = frozenset({"gaussian"})
+"""Kinds of the sites of a whole sentence, which lie in the plate ``sentences`` alone. Sites of the
+other kinds are alignments of a target position, in the plates ``sentences`` and ``positions``."""
 
 AlignmentKind = Latent | Literal["none"]
 """Kind of the site ``alignment``; ``none`` if there is no such site."""

@@ -53,6 +53,8 @@ class SequenceToSequence(nn.Module):
         feature_sizes: sizes of a source and of a target feature, see :meth:`features`.
         hidden_size: size of a decoder state.
         annotation_size: size of a source annotation.
+        cell: recurrent cell of encoder and decoder, which guides use too.
+        dropout_rate: rate of dropout, the default of guides.
 
     Raises:
         ConfigError: if all embeddings are tied but the vocabularies differ in size.
@@ -77,6 +79,8 @@ class SequenceToSequence(nn.Module):
         )
         self.feature_sizes = (config.embedding, config.embedding)
         self.hidden_size = config.decoder_hidden
+        self.cell = config.cell
+        self.dropout_rate = config.dropout
         self.encoder = Encoder(
             config.cell,
             config.embedding,

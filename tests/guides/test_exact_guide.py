@@ -122,4 +122,4 @@ def test_alignments_that_cannot_be_enumerated_are_rejected():
     model = tiny_model(DirichletModel)
     with pytest.raises(IncompatibleError, match="DirichletModel cannot be enumerated"):
         ExactGuide(model)(BATCH)
-    assert tiny_guide(model, AmortizedDirichletGuide)(BATCH).shape == (3, 6, 5)
+    assert tiny_guide(model, AmortizedDirichletGuide)(BATCH)["alignment"].shape == (3, 6, 5)

@@ -49,7 +49,7 @@ def parts(model, guide, batch=BATCH, points=400):
     value = torch.stack([logit, torch.zeros_like(logit)], -1).log_softmax(-1)
     z = value.exp().reshape(-1, 1, 1, 2).expand(-1, *batch.target.shape, 2)
     states = model.states(batch)
-    p, q = model.prior(states), guide.posterior(batch)
+    p, q = model.prior(states), guide.posterior(batch)["alignment"]
     log_f = model.emission(states, z).log_prob(batch.target)
     jacobian = value.sum(-1).reshape(-1, 1, 1)
 
@@ -151,7 +151,7 @@ def test_warm_up_is_the_jensen_bound_plus_the_kl_to_the_prior():
     states = model.states(BATCH)
     prior = model.prior(states)
     fixed = PaddedDirichlet(prior.concentration.detach(), prior.inside)
-    to_prior = kl_divergence(guide.posterior(BATCH), fixed)[BATCH.target_mask].sum()
+    to_prior = kl_divergence(guide.posterior(BATCH)["alignment"], fixed)[BATCH.target_mask].sum()
     expected = to_prior - jensen
     objective = RelaxedELBO(warmup_steps=10)
     objective.step = 9
@@ -173,11 +173,11 @@ class SeparateGuide:
 
     def posterior(self, batch):
         rows = self.scores.repeat_interleave(len(batch) // len(BATCH), dim=0)
-        return PaddedDirichlet(rows.exp(), batch.source_mask.unsqueeze(1))
+        return {"alignment": PaddedDirichlet(rows.exp(), batch.source_mask.unsqueeze(1))}
 
     def __call__(self, batch):
         with alignment_plates(batch):
-            pyro.sample("alignment", self.posterior(batch))
+            pyro.sample("alignment", self.posterior(batch)["alignment"])
 
 
 def test_warm_up_does_not_move_the_prior_towards_the_guide():

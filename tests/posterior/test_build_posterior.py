@@ -106,7 +106,7 @@ def test_dirichlet():
     assert torch.equal(torch.get_rng_state(), before)
     agrees(posterior, score_positions(model, guide, BATCH), BATCH)
     prior = model.prior(model.states(BATCH)).concentration
-    q = guide.posterior(BATCH).concentration
+    q = guide.posterior(BATCH)["alignment"].concentration
     for row, one in enumerate(posterior):
         rows, columns = len(one.target), len(one.source)
         assert_allclose(one.concentration_prior, prior[row, :rows, :columns].detach(), rtol=1e-6)

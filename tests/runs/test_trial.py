@@ -50,6 +50,13 @@ class NoSite(Good):
         return None
 
 
+class OtherName(AlignmentGuide):
+    latents = {"alignment": "categorical"}
+
+    def posterior(self, batch):
+        return {"aligment": self.model.prior(self.model.states(batch))}
+
+
 class NoPlate(Good):
     def forward(self, batch):
         return pyro.sample("alignment", dist.Categorical(logits=self.scores(batch)))
@@ -138,6 +145,7 @@ NOTHING = PROGRAMS.lstrip().partition("return self.nothing")[0].count("\n") + 1
 GUIDE_MISTAKES = {
     "Misspelt": r"guide Misspelt has no site 'alignment'; its sites are 'aligment': rename",
     "NoSite": r"guide NoSite has no site 'alignment'; it has none: call pyro\.sample\('alignment'",
+    "OtherName": r"OtherName fails .*: posterior returns the sites \['aligment'\], but OtherName",
     "NoPlate": r"NoPlate: the site 'alignment' lies in no plate, .*with alignment_plates\(batch\)",
     "OnePlate": r"OnePlate: the site 'alignment' lies in 'sentences', expected .*'positions'",
     "Narrow": r"Narrow: the site 'alignment' is over 3 source positions, but the batch has 4",
