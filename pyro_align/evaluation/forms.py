@@ -41,7 +41,7 @@ class FormRates:
     mean_edit_distance: float
 
     @property
-    def accuracy(self) -> float:
+    def word_accuracy(self) -> float:
         """Percentage of words that are entirely right."""
         return 100 - self.word_error_rate
 
@@ -157,7 +157,7 @@ class FormScores:
                 "symbol_error_rate_low": low.symbol_error_rate,
                 "symbol_error_rate_high": high.symbol_error_rate,
                 "mean_edit_distance": rates.mean_edit_distance,
-                "accuracy": rates.accuracy,
+                "word_accuracy": rates.word_accuracy,
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
 

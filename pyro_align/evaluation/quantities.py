@@ -125,7 +125,7 @@ _TABLE = (
         "word_error_rate",
         "word error rate",
         "%",
-        1,
+        2,
         True,
         "percentage of words with a wrong symbol",
     ),
@@ -133,9 +133,12 @@ _TABLE = (
         "symbol_error_rate",
         "symbol error rate",
         "%",
-        1,
+        2,
         True,
         "edits as a percentage of the number of reference symbols",
+    ),
+    Quantity(
+        "word_accuracy", "word accuracy", "%", 2, False, "percentage of words without wrong symbols"
     ),
     Quantity("mean_edit_distance", "mean edit distance", "", 3, True, "edits per word"),
     Quantity(

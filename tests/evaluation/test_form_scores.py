@@ -4,6 +4,7 @@ from scipy.stats import binom
 from torchmetrics.functional.text import word_error_rate
 
 from pyro_align.evaluation import FormRates, FormScores
+from pyro_align.evaluation.quantities import QUANTITIES
 
 WORDS = {
     "kor": [("k a n a", "k a n a"), ("t a", "t a t"), ("m u l", "p u")],
@@ -25,7 +26,7 @@ def test_rates_of_a_language():
         symbol_error_rate=pytest.approx(100 * 3 / 9),
         mean_edit_distance=1.0,
     )
-    assert scores().rates("kor").accuracy == pytest.approx(100 / 3)
+    assert scores().rates("kor").word_accuracy == pytest.approx(100 / 3)
     assert scores().rates("fre") == FormRates(0.0, 0.0, 0.0)
 
 
@@ -101,8 +102,10 @@ def test_table():
     assert [*table["words"]] == [3, 2, 5]
     np.testing.assert_allclose(table["word_error_rate"], [200 / 3, 0, 100 / 3])
     np.testing.assert_allclose(table["symbol_error_rate"], [100 / 3, 0, 100 / 6])
-    np.testing.assert_allclose(table["accuracy"], [100 / 3, 100, 200 / 3])
+    np.testing.assert_allclose(table["word_accuracy"], [100 / 3, 100, 200 / 3])
     np.testing.assert_allclose(table["mean_edit_distance"], [1, 0, 0.5])
+    measured = [name.removesuffix("_low").removesuffix("_high") for name in table]
+    assert {*measured} - {"words"} <= QUANTITIES.keys()
     low, high = scores().interval("kor", samples=50)
     assert table.loc["kor", "word_error_rate_low"] == low.word_error_rate
     assert table.loc["kor", "symbol_error_rate_high"] == high.symbol_error_rate
