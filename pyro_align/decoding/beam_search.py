@@ -34,6 +34,8 @@ class _Live:
         memory: encoded source of each row.
         present: sentences that still have rows.
         sources: their encoded sources, for the emission; hypotheses of a sentence share one.
+        past: for each row what its tokens say about the last alignment, if the next one depends on
+            it: see :meth:`AlignmentModel.update`.
     """
 
     sentence: Int[Tensor, " row"]
@@ -44,6 +46,7 @@ class _Live:
     memory: Memory
     present: Int[Tensor, " present"]
     sources: Memory
+    past: Float[Tensor, "row source"] | None = None
 
 
 class BeamSearch:
@@ -164,6 +167,7 @@ class BeamSearch:
     def _step(self, live: _Live, finished: FinishedHypotheses) -> _Live:
         """Decode the last tokens, choose the next ones, and store finished hypotheses."""
         states, state = self.model.networks.decode(live.tokens[:, -1:], live.state, live.memory)
+        states = self.model.predict(states, live.past)
         log_probs = self._next_token(live, states)
         log_probs[:, [PAD, BOS]] = -torch.inf
         closing = finished.limits[live.sentence] <= live.tokens.shape[1]
@@ -202,6 +206,9 @@ class BeamSearch:
             rank=unfinished.cumsum(1)[sentence, place] - 1,
             log_probability=log_probability[sentence, place],
             tokens=tokens[sentence, place],
+            past=None
+            if states.log_weights is None
+            else self.model.update(states.select(parent), tokens[sentence, place][:, -1:]),
             state=state.select(parent),
             # Rows of a sentence share the source, so that often nothing needs to be copied.
             memory=live.memory if same else live.memory.select(parent),
@@ -218,16 +225,23 @@ class BeamSearch:
         on the source only is computed once for all of them.
         """
         shape = (len(live.present), int(live.rank.max()) + 1)
-        if len(live.rank) == math.prod(shape):  # equally many hypotheses per sentence
-            hidden, scores = (
-                each.reshape(*shape, each.shape[-1]) for each in (states.hidden, states.scores)
-            )
-            grid = States(live.sources, hidden, scores, states.positions)
-            return self.model.next_token(grid, self.top_k).flatten(0, 1)
+        full = len(live.rank) == math.prod(shape)  # equally many hypotheses per sentence
         slot = torch.searchsorted(live.present, live.sentence)
-        hidden, scores = (
-            each.new_zeros(*shape, each.shape[-1]) for each in (states.hidden, states.scores)
+
+        def arranged(rows: Tensor) -> Tensor:
+            if full:
+                return rows.reshape(*shape, *rows.shape[2:])
+            grid = rows.new_zeros(*shape, *rows.shape[2:])
+            grid[slot, live.rank] = rows[:, 0]
+            return grid
+
+        grid = replace(
+            states,
+            memory=live.sources,
+            hidden=arranged(states.hidden),
+            scores=arranged(states.scores),
+            inputs=arranged(states.inputs),
+            log_weights=None if states.log_weights is None else arranged(states.log_weights),
         )
-        hidden[slot, live.rank], scores[slot, live.rank] = states.hidden[:, 0], states.scores[:, 0]
-        grid = States(live.sources, hidden, scores, states.positions)
-        return self.model.next_token(grid, self.top_k)[slot, live.rank]
+        log_probs = self.model.next_token(grid, self.top_k)
+        return log_probs.flatten(0, 1) if full else log_probs[slot, live.rank]

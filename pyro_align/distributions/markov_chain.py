@@ -13,6 +13,7 @@ from torch.distributions import constraints
 from torch.distributions.kl import register_kl
 
 from pyro_align.distributions.divergence import categorical_kl
+from pyro_align.distributions.masked import MASKED_LOGIT
 from pyro_align.distributions.precision import at_least_fp32
 
 MAX_SUPPORT = 1 << 16
@@ -42,8 +43,8 @@ class MarkovChain(TorchDistribution):
         initial: logits of the first position, ``(*batch, S)``.
         transition: logits of the next position (last dimension) given the previous one, for every
             step, ``(*batch, T − 1, S, S)``.
-        mask: true on real steps ``(*batch, T)``, which come first; None if all are real. Values on
-            padding are arbitrary.
+        mask: true on real steps ``(*batch, T)``, which come first; None if all are real. On padding
+            a path stays at position 0.
 
     Attributes:
         initial: normalised log probabilities of the first position.
@@ -84,6 +85,12 @@ class MarkovChain(TorchDistribution):
         new._validate_args = self._validate_args
         return new
 
+    def masked(self, mask: Bool[Tensor, "*batch t"]) -> MarkovChain:
+        """Return the chain with another mask of real steps."""
+        new = self.expand(self.batch_shape)
+        new.mask = mask.expand(self.batch_shape + self.event_shape)
+        return new
+
     def log_prob(self, value: Int[Tensor, "*value t"]) -> Float[Tensor, "*shape"]:
         """Compute the log probability of paths, broadcast to the batch shape."""
         if self._validate_args:
@@ -95,7 +102,8 @@ class MarkovChain(TorchDistribution):
         first = self.initial.gather(-1, paths[..., 0, :]).unsqueeze(-2)
         steps = torch.cat([first, self.transition.flatten(-2).gather(-1, pairs)], dim=-2)
         if self.mask is not None:
-            steps = steps.where(self.mask.unsqueeze(-1), 0.0)
+            padding = torch.zeros_like(steps).masked_fill(paths != 0, MASKED_LOGIT)
+            steps = steps.where(self.mask.unsqueeze(-1), padding)
         return steps.sum(-2).movedim(-1, 0).reshape(shape[:-1])
 
     def sample(self, sample_shape: Any = torch.Size()) -> Int[Tensor, "*shape t"]:  # noqa: B008
@@ -107,7 +115,7 @@ class MarkovChain(TorchDistribution):
             for step in self.transition.unbind(-3):
                 index = path[-1].unsqueeze(-1).expand(*path[-1].shape, self._positions)
                 path.append(Categorical(logits=step.gather(-2, index)).sample())
-            drawn = torch.stack(path, dim=-1).movedim(-2, 0)
+            drawn = self._zero_on_padding(torch.stack(path, dim=-1).movedim(-2, 0))
         return drawn.reshape(sample_shape + self.batch_shape + self.event_shape)
 
     def enumerate_support(self, expand: bool = True) -> Int[Tensor, "path *batch t"]:
@@ -206,11 +214,14 @@ class MarkovChain(TorchDistribution):
         path = [(self.initial + best).argmax(-1)]
         for pointer in reversed(pointers):
             path.append(pointer.gather(-1, path[-1].unsqueeze(-1)).squeeze(-1))
-        return torch.stack(path, dim=-1)
+        return self._zero_on_padding(torch.stack(path, dim=-1))
 
     @property
     def _positions(self) -> int:
         return self.initial.shape[-1]
+
+    def _zero_on_padding(self, path: Int[Tensor, "*shape t"]) -> Int[Tensor, "*shape t"]:
+        return path if self.mask is None else path.where(self.mask, 0)
 
     def _backwards(self, each: Sequence[Any]) -> Iterator[tuple[Tensor, Any, Tensor | None]]:
         """Yield, from the last step, its transition, one of ``each``, and whether it is real."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-Latent = Literal["categorical", "simplex", "relaxed", "gaussian"]
-"""Kind of a latent site: a Categorical, a distribution on the simplex or a continuous relaxation of
-a Categorical, each over the source positions; or a Gaussian."""
+Latent = Literal["categorical", "markov", "simplex", "relaxed", "gaussian"]
+"""Kind of a latent site: a Categorical, a Markov chain, a distribution on the simplex or a
+continuous relaxation of a Categorical, each over the source positions; or a Gaussian."""
 
-SENTENCE_KINDS: frozenset[Latent] = frozenset({"gaussian"})
+SENTENCE_KINDS: frozenset[Latent] = frozenset({"gaussian", "markov"})
 """Kinds of the sites of a whole sentence, which lie in the plate ``sentences`` alone. Sites of the
-other kinds are alignments of a target position, in the plates ``sentences`` and ``positions``."""
+other kinds are alignments of a target position, in the plates ``sentences`` and ``positions``. A
+Markov chain is the path of all alignments of a sentence."""
 
 AlignmentKind = Latent | Literal["none"]
 """Kind of the site ``alignment``; ``none`` if there is no such site."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any, final
 
 import pyro.distributions as dist
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pyro.nn import pyro_method
 from torch import Tensor
 
@@ -98,6 +98,32 @@ class AlignmentModel(Program):
             A distribution of batch shape ``(batch, target)``.
         """
         return dist.Categorical(logits=states.scores)
+
+    def predict(self, states: States, past: Float[Tensor, "batch source"] | None) -> States:
+        """Prepare the states of one position for :meth:`next_token`, in beam search.
+
+        A model whose alignments depend on each other sets ``log_weights``, which is the prediction
+        step of the forward algorithm. Here they do not, and the states are returned unchanged.
+
+        Args:
+            states: decoder states of the next position of each row.
+            past: result of :meth:`update` for the position before; None for the first position.
+        """
+        return states
+
+    def update(
+        self, states: States, tokens: Int[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch source"] | None:
+        """Return what chosen tokens say about their alignments, ``log p(z_t, y_t | y_<t)``.
+
+        This is the update step of the forward algorithm, called if :meth:`predict` sets
+        ``log_weights``.
+
+        Args:
+            states: result of :meth:`predict`.
+            tokens: the tokens that were chosen.
+        """
+        return None
 
     @pyro_method
     def expected_emission(self, states: States) -> TokenDistribution:

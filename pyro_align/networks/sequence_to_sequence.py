@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,12 +33,28 @@ class States:
         hidden: decoder states ``h_t``, which depend on ``y_<t``.
         scores: attention scores, masked on padding. A model's ``prior`` is computed from them.
         positions: 0-based target position of each state.
+        inputs: tokens that the decoder read, ``y_{t-1}``.
+        log_weights: ``log p(z_t | y_<t)`` where it depends on earlier alignments and has been
+            computed, see ``AlignmentModel.predict``; otherwise None.
     """
 
     memory: Memory
     hidden: Float[Tensor, "batch target hidden"]
     scores: Float[Tensor, "batch target source"]
     positions: Int[Tensor, "#batch #target"]
+    inputs: Int[Tensor, "batch target"]
+    log_weights: Float[Tensor, "batch target source"] | None = None
+
+    def select(self, index: Int[Tensor, " row"]) -> States:
+        """Return rows by index; indices may repeat. All rows must have the same positions."""
+        return replace(
+            self,
+            memory=self.memory.select(index),
+            hidden=self.hidden[index],
+            scores=self.scores[index],
+            inputs=self.inputs[index],
+            log_weights=None if self.log_weights is None else self.log_weights[index],
+        )
 
 
 class SequenceToSequence(nn.Module):
@@ -136,7 +152,7 @@ class SequenceToSequence(nn.Module):
         embedded = self.dropout(self.target_embedding(tokens))
         hidden, scores, after = self.decoder(embedded, state, memory)
         positions = torch.arange(state.position, after.position, device=tokens.device)
-        return States(memory, self.dropout(hidden), scores, positions.unsqueeze(0)), after
+        return States(memory, self.dropout(hidden), scores, positions.unsqueeze(0), tokens), after
 
     def features(
         self, batch: Batch

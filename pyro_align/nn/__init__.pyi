@@ -11,6 +11,7 @@ from .emissions import (
     pick,
 )
 from .encoder import Encoder
+from .jumps import Jumps
 from .latent_attention import LatentAttention
 from .recurrence import BidirectionalRecurrence, ForwardRecurrence
 from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, Scorer
@@ -29,6 +30,7 @@ __all__ = [
     "ForwardRecurrence",
     "GeneralScorer",
     "InputFeedingDecoder",
+    "Jumps",
     "LatentAttention",
     "MLPScorer",
     "Memory",

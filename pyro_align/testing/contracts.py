@@ -78,6 +78,8 @@ class ModelContract(ABC):
                 poutine.uncondition(model), num_samples=4, return_sites=sites, parallel=parallel
             )(batch)
             assert set(drawn) == set(sites)
+            if alignment_kind(model.latents) == "markov":
+                drawn["alignment"] = drawn["alignment"].squeeze(2)
             for value in drawn.values():
                 assert value.shape[:3] == (4, *batch.target.shape)
         assert drawn["tokens"].max() < model.networks.emission.weight.shape[0]

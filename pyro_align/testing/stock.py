@@ -18,6 +18,7 @@ from pyro.infer import (
 )
 
 from pyro_align.data.batch import Batch
+from pyro_align.distributions import MarkovChain
 from pyro_align.inference import relaxed
 from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.plates import MAX_PLATE_NESTING
@@ -26,12 +27,19 @@ from pyro_align.testing.small import random_batch, repeated
 
 
 def check_plates(site: Any, batch: Batch) -> None:
-    """Assert that a site lies in the plates ``sentences`` and ``positions`` and masks padding."""
+    """Assert that a site lies in the plates ``sentences`` and ``positions`` and masks padding.
+
+    A Markov chain is one event of a sentence and lies in ``sentences`` alone.
+    """
     frames = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
-    assert frames == {
-        "sentences": (-2, batch.target.shape[0]),
-        "positions": (-1, batch.target.shape[1]),
-    }
+    (sentences, positions), chain = batch.target.shape, site["fn"]
+    if isinstance(chain, MarkovChain):
+        assert frames == {"sentences": (-2, sentences)}
+        assert (chain.batch_shape, chain.event_shape) == ((sentences, 1), (positions,))
+        assert chain.mask is not None
+        assert torch.equal(chain.mask, batch.target_mask.unsqueeze(1))
+        return
+    assert frames == {"sentences": (-2, sentences), "positions": (-1, positions)}
     assert site["fn"].batch_shape == batch.target.shape
     assert (site["log_prob"][~batch.target_mask] == 0).all()
     if site["fn"].support.is_discrete:

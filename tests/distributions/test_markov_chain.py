@@ -191,8 +191,12 @@ def test_padding_on_both_sides_changes_nothing(positions, lengths, seed):
         torch.testing.assert_close(
             posterior.log_prob(posterior.mode)[row], alone.log_prob(alone.mode)
         )
-        path = p.sample()[row, :t]
-        assert (path < s).all()
+        path = p.sample()[row]
+        assert (path[:t] < s).all()
+        assert not path[t:].any()
+    support = p.enumerate_support()
+    total = p.log_prob(support).logsumexp(0)
+    torch.testing.assert_close(total, torch.zeros_like(total))
 
 
 def test_forbidden_transitions_are_never_taken():

@@ -1,0 +1,120 @@
+"""Model with a first-order alignment."""
+
+from __future__ import annotations
+
+import itertools
+
+import pyro
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import TraceEnum_ELBO, config_enumerate
+from support import evidence, gradient, padded, random_batch, randomise, tiny_networks
+
+from pyro_align.data.batch import EOS, Batch
+from pyro_align.decoding import BeamSearch
+from pyro_align.guides import NoGuide
+from pyro_align.models import CategoricalModel, MarkovModel
+from pyro_align.testing import ModelContract
+
+
+def tiny_markov(*, seed: int = 0, monotonic: bool = False, **settings) -> MarkovModel:
+    model = MarkovModel(tiny_networks(seed=seed, **settings), jump_width=2, monotonic=monotonic)
+    randomise(model.jumps, seed + 100, 0.7)
+    return model
+
+
+class TestMarkovModel(ModelContract):
+    def create(self, **settings):
+        return tiny_markov(**settings)
+
+    def guide(self, model):
+        return NoGuide(model)
+
+
+class TestMonotonicMarkovModelOfTwoExperts(ModelContract):
+    def create(self, **settings):
+        return tiny_markov(monotonic=True, emission="product", lexical=True, **settings)
+
+    def guide(self, model):
+        return NoGuide(model)
+
+
+@pytest.mark.parametrize("monotonic", [False, True])
+def test_evidence_is_the_sum_over_all_paths(monotonic):
+    model, batch = tiny_markov(monotonic=monotonic), padded(random_batch(), source=1, target=1)
+    states = model.states(batch)
+    transitions = model.jumps(states.hidden, states.scores).softmax(-1)
+    total = 0.0
+    for b in range(len(batch)):
+        source, target = int(batch.source_lengths[b]), int(batch.target_lengths[b])
+        sentence = 0.0
+        for path in itertools.product(range(source), repeat=target):
+            weight, last = 1.0, -1
+            for t, position in enumerate(path):
+                likelihood = model.emission(states, torch.tensor([[position]])).probs
+                weight *= transitions[b, t, last + 1, position].item()
+                weight *= likelihood[b, t, batch.target[b, t]].item()
+                last = position
+            sentence += weight
+        total += torch.tensor(sentence).log().item()
+    assert evidence(model, batch).item() == pytest.approx(total, rel=1e-5)
+
+
+def test_equals_a_program_with_a_site_for_each_position():
+    """The same model with ``pyro.markov``, which stock Pyro sums out position by position."""
+    model, batch = tiny_markov(), padded(random_batch(), target=1)
+
+    @config_enumerate
+    def program(batch):
+        states = model.states(batch)
+        logits = model.jumps(states.hidden, states.scores)
+        place = torch.zeros(len(batch), 1, dtype=torch.long)
+        with pyro.plate("sentences", len(batch), dim=-2):
+            for t in pyro.markov(range(batch.target.shape[1])):
+                rows = logits[torch.arange(len(batch)).unsqueeze(-1), t, place]
+                with poutine.mask(mask=batch.target_mask[:, t : t + 1]):
+                    site = pyro.distributions.Categorical(logits=rows)
+                    place = 1 + pyro.sample(f"alignment_{t}", site)
+                    now = model.emission(states, place - 1)
+                    tokens = now.log_prob(batch.target)[..., t : t + 1]
+                    pyro.factor(f"token_{t}", tokens, has_rsample=False)
+
+    loss = TraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(
+        program, lambda batch: None, batch
+    )
+    torch.testing.assert_close(-loss, evidence(model, batch))
+    torch.testing.assert_close(-gradient(loss, model), gradient(evidence(model, batch), model))
+
+
+def test_without_jump_scores_alignments_are_independent():
+    networks, batch = tiny_networks(), random_batch()
+    model = MarkovModel(networks).double()
+    expected = evidence(CategoricalModel(networks), batch)
+    torch.testing.assert_close(evidence(model, batch), expected)
+
+
+def test_monotonic_paths_never_go_back():
+    model, batch = tiny_markov(monotonic=True), random_batch((4, 5), (6, 3))
+    paths = model.prior(model.states(batch)).sample((50,))
+    assert (paths.diff(dim=-1) >= 0).all()
+
+
+def test_an_exhaustive_search_finds_the_best_of_all_translations():
+    model = tiny_markov(vocabulary=6).eval()
+    source, limit = [4, 5, EOS], 3
+    search = BeamSearch(
+        model, beam=40, length_penalty=0.0, max_length_ratio=0.0, max_length_offset=limit
+    )
+    (found,) = search.search([source])
+    scores = {}
+    for length in range(limit):
+        for tokens in itertools.product([1, 4, 5], repeat=length):
+            scores[(*tokens, EOS)] = log_prob(model, source, (*tokens, EOS))
+    best = max(scores, key=scores.__getitem__)
+    assert found[0].tokens == best
+    assert found[0].log_probability == pytest.approx(scores[best])
+
+
+def log_prob(model, source, tokens) -> float:
+    return evidence(model, Batch.from_ids([source], [tokens])).item()
