@@ -13,8 +13,9 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from pyro_align.data.batch import Batch
-from pyro_align.distributions import at_least_fp32
+from pyro_align.distributions import MarkovChain, at_least_fp32
 from pyro_align.errors import IncompatibleError
+from pyro_align.inference.chains import StayingPaths, chain_of, joint_with_past
 from pyro_align.inference.objective import Terms
 from pyro_align.inference.traces import is_observed, program_name, refuse_other_sites
 
@@ -67,18 +68,21 @@ def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
     Returns:
         The log joint probability of the alignment and the sites that depend on it, for every value
         and position, masked but not scaled (a power of a likelihood is not a likelihood); and the
-        summed, scaled log probability of the sites that do not depend on the alignment.
+        summed, scaled log probability of the sites that do not depend on the alignment. Of a Markov
+        chain the former is that of the alignment and the token of a position given earlier tokens.
     """
-    log_prior = trace.nodes["alignment"]["unscaled_log_prob"]
-    joint, rest = log_prior, log_prior.new_zeros(())
+    prior = trace.nodes["alignment"]
+    emission = rest = prior["unscaled_log_prob"].new_zeros(())
     for site in trace.nodes.values():
         if site["type"] != "sample" or not site["is_observed"]:
             continue
         if site["log_prob"].dim() > nesting:
-            joint = joint + scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
+            emission = emission + scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
         else:
             rest = rest + site["log_prob"].sum()
-    return joint, rest
+    if (chain := chain_of(prior)) is not None:
+        return joint_with_past(chain, emission), rest
+    return prior["unscaled_log_prob"] + emission, rest
 
 
 def observed_terms(model_trace: Any) -> Terms:
@@ -98,5 +102,9 @@ class _EveryAlignment(Messenger):
             return
         if msg["fn"].event_shape and hasattr(msg["fn"], "logits"):
             msg["fn"] = dist.Categorical(logits=msg["fn"].logits)
-        msg["value"] = msg["fn"].enumerate_support(expand=False).reshape(-1, 1, 1)
+        if isinstance(msg["fn"], MarkovChain):
+            msg["fn"] = StayingPaths(msg["fn"])
+            msg["value"] = msg["fn"].enumerate_support(expand=False)
+        else:
+            msg["value"] = msg["fn"].enumerate_support(expand=False).reshape(-1, 1, 1)
         msg["done"] = True

@@ -10,6 +10,7 @@ from pyro.infer import TraceEnum_ELBO, config_enumerate
 from torch import Tensor
 
 from pyro_align.distributions import categorical_kl
+from pyro_align.inference.chains import EnumeratePositions
 from pyro_align.inference.enumeration import log_joint, observed_terms
 from pyro_align.inference.objective import Objective, Terms
 from pyro_align.inference.traces import own_parameters
@@ -19,7 +20,8 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
     """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` (Deng et al. 2018, equation 1).
 
     If the guide has no site ``alignment``, the model's alignments are enumerated in parallel, with
-    the traces of ``TraceEnum_ELBO``, and summed out.
+    the traces of ``TraceEnum_ELBO``, and summed out. If they are a Markov chain, the sum over all
+    paths is computed by the forward algorithm.
 
     If the guide has one, it is fitted to the exact posterior at the same time: the loss is
     ``−log p(y | x) + KL(q ‖ p(z | x, y))``, with the posterior held fixed, and its value is the
@@ -30,7 +32,7 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
     ``−log p(y, z | x)``.
     """
 
-    pairs = frozenset({("categorical", "none"), ("categorical", "categorical")})
+    pairs = frozenset({("categorical", "none"), ("categorical", "categorical"), ("markov", "none")})
     weighs_kl = False
 
     def __init__(self) -> None:
@@ -39,7 +41,8 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
     def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
         """Compute the log evidence, or the lower bound if the guide has an alignment."""
         every_model, every_guide = (
-            config_enumerate(each, default="parallel") for each in (model, guide)
+            config_enumerate(EnumeratePositions()(each), default="parallel")
+            for each in (model, guide)
         )
         model_trace, guide_trace = self._traces(every_model, every_guide, args, kwargs)
         prior = model_trace.nodes["alignment"]

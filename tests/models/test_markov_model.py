@@ -14,6 +14,7 @@ from support import evidence, gradient, padded, random_batch, randomise, tiny_ne
 from pyro_align.data.batch import EOS, Batch
 from pyro_align.decoding import BeamSearch
 from pyro_align.guides import NoGuide
+from pyro_align.inference import ExactMarginal
 from pyro_align.models import CategoricalModel, MarkovModel
 from pyro_align.testing import ModelContract
 
@@ -85,6 +86,25 @@ def test_equals_a_program_with_a_site_for_each_position():
     )
     torch.testing.assert_close(-loss, evidence(model, batch))
     torch.testing.assert_close(-gradient(loss, model), gradient(evidence(model, batch), model))
+
+
+@pytest.mark.parametrize("emission", ["tanh", "product"])
+def test_exact_objective_sums_over_all_paths(emission):
+    model = tiny_markov(emission=emission)
+    batch = padded(random_batch(), source=1, target=1)
+    terms = ExactMarginal().terms(model, NoGuide(model), batch)
+    torch.testing.assert_close(-terms.loss, evidence(model, batch))
+    expected = gradient(evidence(model, batch), model)
+    torch.testing.assert_close(-gradient(terms.loss, model), expected)
+
+
+def test_exact_objective_of_an_observed_path():
+    model, batch = tiny_markov(), random_batch((3, 3), (2, 2))
+    path = torch.tensor([[[0, 2]], [[1, 1]]])
+    known = poutine.condition(model, data={"alignment": path})
+    trace = poutine.trace(known).get_trace(batch)
+    loss = ExactMarginal().loss(known, NoGuide(model), batch)
+    assert loss == pytest.approx(-trace.log_prob_sum().item())
 
 
 def test_without_jump_scores_alignments_are_independent():
