@@ -27,7 +27,7 @@ import torch
 from common import machine, markdown, save
 
 from pyro_align.data import BatchLoader, BucketBatches, IndexedCorpus
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.index_files import IndexWriter
 from pyro_align.guides import NoGuide
 from pyro_align.inference import Likelihood
@@ -70,7 +70,7 @@ def eaten(loader: BatchLoader, steps: int) -> float:
     vocabulary = 4_000
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    def smaller(batch: Batch) -> Batch:
+    def smaller(batch: TextBatch) -> TextBatch:
         sides = {side: getattr(batch, side).clamp_max(vocabulary - 1) for side in SIDES}
         return dataclasses.replace(batch, **sides).to(device)
 

@@ -30,7 +30,7 @@ import torch
 from common import machine, markdown, save
 from torch import nn
 
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.guides import NoGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal, ScoreFunctionELBO
 from pyro_align.networks import NetworkConfig, SequenceToSequence
@@ -85,14 +85,14 @@ class Step:
         self.loss = self.objective(model, guide)
         self.optimizer = torch.optim.Adam(self.loss.parameters(), 3e-4)
 
-    def batch(self, sentences: int) -> Batch:
+    def batch(self, sentences: int) -> TextBatch:
         """Return a batch of random ids."""
         generator = torch.Generator().manual_seed(0)
         shape = (2, sentences, LENGTH)
         ids = torch.randint(EOS + 1, self.vocabulary, shape, generator=generator)
-        return Batch.from_ids(*ids.tolist()).to(self.device)
+        return TextBatch.from_ids(*ids.tolist()).to(self.device)
 
-    def __call__(self, batch: Batch) -> None:
+    def __call__(self, batch: TextBatch) -> None:
         half = self.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             loss = self.loss(batch) / batch.num_targets
@@ -127,7 +127,7 @@ class Step:
         return dense + energies + passes * rows * vocabulary * feature
 
 
-def seconds(step: Step, batch: Batch, rounds: int) -> float:
+def seconds(step: Step, batch: TextBatch, rounds: int) -> float:
     """Median time of a few steps, after two warm-up steps."""
     times = []
     for _ in range(rounds + 2):

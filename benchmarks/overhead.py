@@ -22,7 +22,7 @@ from common import machine, markdown, save
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.distributions.log_partition import pair_log_probs
 from pyro_align.distributions.vocabulary_categorical import _ChunkedLogProb
 from pyro_align.guides import AmortizedGuide, NoGuide
@@ -31,7 +31,7 @@ from pyro_align.models import CategoricalModel, SoftModel
 from pyro_align.networks import NetworkConfig, SequenceToSequence
 
 
-def gold(features: Tensor, emission: Any, batch: Batch) -> Tensor:
+def gold(features: Tensor, emission: Any, batch: TextBatch) -> Tensor:
     """Return log probabilities of the tokens of a batch."""
     flat = _ChunkedLogProb.apply(
         features.flatten(0, 1), emission.weight, emission.bias, batch.target.flatten(), True
@@ -44,7 +44,7 @@ def joined(query: Tensor, values: Tensor) -> Tensor:
     return query + pad(values, (0, query.shape[-1] - values.shape[-1]))
 
 
-def soft(model: Any, guide: Any, batch: Batch) -> Tensor:
+def soft(model: Any, guide: Any, batch: TextBatch) -> Tensor:
     """Return the negative log likelihood of soft attention."""
     states, emission = model.networks(batch), model.networks.emission
     query = emission.gain * emission.query(states.hidden)
@@ -52,7 +52,7 @@ def soft(model: Any, guide: Any, batch: Batch) -> Tensor:
     return -gold(joined(query, mean), emission, batch)[batch.target_mask].sum()
 
 
-def exact(model: Any, guide: Any, batch: Batch) -> Tensor:
+def exact(model: Any, guide: Any, batch: TextBatch) -> Tensor:
     """Return the negative log evidence."""
     states, emission = model.networks(batch), model.networks.emission
     log_f = pair_log_probs(
@@ -66,7 +66,7 @@ def exact(model: Any, guide: Any, batch: Batch) -> Tensor:
     return -evidence[batch.target_mask].sum()
 
 
-def score_function(model: Any, guide: Any, batch: Batch) -> Tensor:
+def score_function(model: Any, guide: Any, batch: TextBatch) -> Tensor:
     """Return the surrogate loss of the paper: soft-attention baseline, analytic KL."""
     states, emission = model.networks(batch), model.networks.emission
     networks = model.networks
@@ -95,7 +95,7 @@ def score_function(model: Any, guide: Any, batch: Batch) -> Tensor:
     return -surrogate[batch.target_mask].sum()
 
 
-METHODS: dict[str, tuple[Any, Any, Any, Callable[[Any, Any, Batch], Tensor]]] = {
+METHODS: dict[str, tuple[Any, Any, Any, Callable[[Any, Any, TextBatch], Tensor]]] = {
     "soft attention": (SoftModel, NoGuide, Likelihood, soft),
     "exact marginal": (CategoricalModel, NoGuide, ExactMarginal, exact),
     "score function": (CategoricalModel, AmortizedGuide, ScoreFunctionELBO, score_function),
@@ -119,7 +119,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(EOS + 1, options.vocabulary, (2, 64, 20), generator=generator)
-    batch = Batch.from_ids(*ids.tolist()).to(device)
+    batch = TextBatch.from_ids(*ids.tolist()).to(device)
     config = NetworkConfig(embedding=128, encoder_hidden=128, decoder_hidden=128, dropout=0.0)
     rows = []
     with pyro.settings.context(module_local_params=True):

@@ -35,7 +35,7 @@ from common import machine, markdown, save
 
 from pyro_align.config import Config
 from pyro_align.data import BatchLoader, IndexedCorpus, ParallelText, Vocabulary, index_text
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.runs import Run
 from pyro_align.training import buckets
@@ -63,13 +63,13 @@ class Ours:
 
     def train(self, numbers: list[int]) -> tuple[float, float]:
         """Train on batches; return seconds and mean loss per token."""
-        batches = [Batch.from_ids(*self.given["train"][number]) for number in numbers]
+        batches = [TextBatch.from_ids(*self.given["train"][number]) for number in numbers]
         self.loss.train()
         began = time.perf_counter()
         losses = [self.step(batch) for batch in batches]
         return time.perf_counter() - began, sum(losses) / len(losses)
 
-    def step(self, batch: Batch) -> float:
+    def step(self, batch: TextBatch) -> float:
         """Make a training step."""
         self.optimizer.zero_grad()
         loss = self.loss(batch) / batch.num_targets

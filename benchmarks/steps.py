@@ -29,7 +29,7 @@ from common import machine, markdown, save
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 from torch import Tensor, nn
 
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.guides import AmortizedGuide, CorrectedPriorGuide, NoGuide
 from pyro_align.inference import (
     EnumeratedELBO,
@@ -77,7 +77,7 @@ class StockEmission(TanhEmission):
 
 def step_of(
     method: str, vocabulary: int, device: str
-) -> tuple[Callable[[Batch], Tensor], list[Any]]:
+) -> tuple[Callable[[TextBatch], Tensor], list[Any]]:
     """Return a function from a batch to the loss, and the parameters."""
     emission, model_kind, guide_kind, objective_kind = METHODS[method]
     torch.manual_seed(0)
@@ -105,7 +105,7 @@ def measure(length: int, vocabulary: int, options: argparse.Namespace) -> pd.Dat
     generator = torch.Generator().manual_seed(0)
     sentences = max(1, (20_000 if device == "cuda" else 1_300) // length)
     ids = torch.randint(EOS + 1, vocabulary, (2, sentences, length), generator=generator)
-    batch = Batch.from_ids(*ids.tolist()).to(device)
+    batch = TextBatch.from_ids(*ids.tolist()).to(device)
     steps, kept, times = {}, {}, {}
     for method in METHODS:
         mebibytes = sentences * length * length * vocabulary * 4 * 2 / 2**20

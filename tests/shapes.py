@@ -12,17 +12,17 @@ from jaxtyping import install_import_hook
 PACKAGES = [
     f"pyro_align.{name}"
     for name in (
-        "batch",
+        "data.batch",
         "distributions",
         "guides",
         "inference",
-        "metrics",
+        "evaluation",
         "models",
         "networks",
         "nn",
         "posterior",
         "training",
-        "translation",
+        "decoding",
     )
 ]
 """Where tensors are."""

@@ -11,7 +11,7 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.distributions import chunks
 from pyro_align.testing import (
     VOCABULARY,
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-def row_variance(elbo: Any, model: Any, guide: Any, batch: Batch, module: nn.Module) -> float:
+def row_variance(elbo: Any, model: Any, guide: Any, batch: TextBatch, module: nn.Module) -> float:
     """Variance between sentences of a loss's gradient for what ``module`` puts out.
 
     Of a batch that repeats one sentence pair, it is the variance of the estimator.

@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from pyro_align.config import Config, recipe
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.evaluation.diagnosis import diagnose, write_figure
 from pyro_align.posterior.html import page, render
 from pyro_align.runs import Run
@@ -88,7 +88,7 @@ def main() -> None:
     write_report(run, posterior, folder / "report.html")
     with tab(folder / "report.html", "light", 1750, 1.0) as opened:
         opened.screenshot(path=IMAGES / "report.png")
-    batch = Batch.from_ids(
+    batch = TextBatch.from_ids(
         run.source_vocabulary.encode_all(pairs.sources[:8]),
         run.target_vocabulary.encode_all(pairs.targets[:8]),
     )

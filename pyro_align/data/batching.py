@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.data.index import IndexedCorpus
 from pyro_align.errors import ConfigError, RunError
 
@@ -180,11 +180,11 @@ class BatchLoader:
         """Number of batches of a complete epoch."""
         return len(self._buckets)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TextBatch]:
         epoch, schedule = self._epoch, self._buckets.batches(self._epoch)
         rest = iter(range(self._position, len(schedule)))
         worker = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        ahead: deque[Future[Batch]] = deque()
+        ahead: deque[Future[TextBatch]] = deque()
 
         def prepare(count: int) -> None:
             ahead.extend(worker.submit(self._prepare, schedule[i]) for i in islice(rest, count))
@@ -242,7 +242,7 @@ class BatchLoader:
         self._epoch, self._position = epoch, position
         self._started = True
 
-    def _prepare(self, indices: Indices) -> Batch:
+    def _prepare(self, indices: Indices) -> TextBatch:
         batch = self._corpus.batch(indices)
         return batch.pin_memory() if self._pin_memory else batch
 
@@ -268,6 +268,6 @@ class FixedBatches:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TextBatch]:
         batches = map(self._corpus.batch, self._buckets.batches(0))
-        return map(Batch.pin_memory, batches) if self._pin_memory else batches
+        return map(TextBatch.pin_memory, batches) if self._pin_memory else batches

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from pyro_align.data.batch import PAD, Batch, Noise
+from pyro_align.data.batch import PAD, TextBatch
 from pyro_align.data.index_files import (
     FORMAT,
     Header,
@@ -24,6 +24,7 @@ from pyro_align.data.index_files import (
     read_header,
     read_table,
 )
+from pyro_align.data.noise import Noise
 from pyro_align.data.text import ParallelText, SentencePair
 from pyro_align.data.vocabulary import Vocabulary
 from pyro_align.errors import DataError, RunError
@@ -178,7 +179,7 @@ class IndexedCorpus:
     def __len__(self) -> int:
         return len(self._starts)
 
-    def batch(self, indices: ArrayLike) -> Batch:
+    def batch(self, indices: ArrayLike) -> TextBatch:
         """Return a padded batch of pairs, in the order given.
 
         Args:
@@ -190,7 +191,7 @@ class IndexedCorpus:
         is_source = np.repeat(np.tile([True, False], len(rows)), lengths.ravel())
         source, source_mask = _pad(ids[is_source], lengths[:, 0])
         target, target_mask = _pad(ids[~is_source], lengths[:, 1])
-        return Batch(
+        return TextBatch(
             source=source,
             target=target,
             source_mask=source_mask,

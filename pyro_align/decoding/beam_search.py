@@ -15,9 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 from pyro_align.data.batch import BOS, EOS, PAD
 from pyro_align.decoding.hypotheses import FinishedHypotheses, Hypothesis
 from pyro_align.distributions import at_least_fp32
-from pyro_align.errors import ConfigError, RunError
+from pyro_align.errors import ConfigError, IncompatibleError, RunError
 from pyro_align.models import AlignmentModel
-from pyro_align.networks import States
+from pyro_align.networks import AutoregressiveNetwork, States
 from pyro_align.nn import DecoderState, Memory
 
 
@@ -74,6 +74,7 @@ class BeamSearch:
 
     Raises:
         ConfigError: if a number is out of its range.
+        IncompatibleError: if the model's networks cannot decode step by step.
     """
 
     def __init__(
@@ -100,7 +101,13 @@ class BeamSearch:
                 "max_length_ratio must be 0 or more and max_length_offset at least 1, got "
                 f"{max_length_ratio} and {max_length_offset}"
             )
+        if not isinstance(model.networks, AutoregressiveNetwork):
+            raise IncompatibleError(
+                f"beam search decodes token by token, which {type(model.networks).__name__} "
+                f"cannot: use networks that inherit from AutoregressiveNetwork"
+            )
         self.model = model
+        self.networks = model.networks
         self.beam = beam
         self.length_penalty = length_penalty
         self.top_k = top_k
@@ -142,8 +149,8 @@ class BeamSearch:
         return finished.ranked()
 
     def _start(self, sources: Sequence[Sequence[int]]) -> _Live:
-        networks = self.model.networks
-        device = networks.target_embedding.weight.device
+        networks = self.networks
+        device = next(networks.parameters()).device
         lengths = torch.tensor([len(source) for source in sources])
         if not bool((lengths > 0).all()):
             raise ValueError("a source is empty: each needs at least EOS")
@@ -158,7 +165,7 @@ class BeamSearch:
             rank=torch.zeros_like(sentence),
             log_probability=at_least_fp32(memory.annotations).new_zeros(len(sources)),
             tokens=sentence.new_full((len(sources), 1), BOS),
-            state=networks.decoder.initial(memory),
+            state=networks.initial(memory),
             memory=memory,
             present=sentence,
             sources=replace(memory, factors=networks.emission.factors(memory.values)),
@@ -166,7 +173,7 @@ class BeamSearch:
 
     def _step(self, live: _Live, finished: FinishedHypotheses) -> _Live:
         """Decode the last tokens, choose the next ones, and store finished hypotheses."""
-        states, state = self.model.networks.decode(live.tokens[:, -1:], live.state, live.memory)
+        states, state = self.networks.decode(live.tokens[:, -1:], live.state, live.memory)
         states = self.model.predict(states, live.past)
         log_probs = self._next_token(live, states)
         log_probs[:, [PAD, BOS]] = -torch.inf

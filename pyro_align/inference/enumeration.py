@@ -53,7 +53,7 @@ def enumerated_log_probs(
     trace: Any, site: str, batch: Batch
 ) -> Float[Tensor, "batch target source"]:
     """Return the log probability of a site of an enumerated trace for every alignment."""
-    sentences, sources = batch.source.shape
+    sentences, sources = batch.source_mask.shape
     log_prob = at_least_fp32(trace.nodes[site]["log_prob"])
     return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)
 

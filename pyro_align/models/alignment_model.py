@@ -14,7 +14,7 @@ from pyro_align.data.batch import Batch
 from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.program import Program
 from pyro_align.inference.sharing import shared
-from pyro_align.networks import SequenceToSequence, States
+from pyro_align.networks import Network, States
 from pyro_align.nn import expected
 
 
@@ -28,10 +28,10 @@ class AlignmentModel(Program):
     change the prior, override that method.
 
     Args:
-        networks: embeddings, encoder, decoder, scorer and emission.
+        networks: the network that computes states, attention scores and features.
     """
 
-    def __init__(self, networks: SequenceToSequence):
+    def __init__(self, networks: Network):
         super().__init__()
         self.networks = networks
 
@@ -78,7 +78,7 @@ class AlignmentModel(Program):
     @pyro_method
     def features(
         self, batch: Batch
-    ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
+    ) -> tuple[Float[Tensor, "batch source f"], Float[Tensor, "batch target g"]]:
         """Compute features of the source and target tokens, as inputs of guides."""
         features: tuple[Tensor, Tensor] = self.networks.features(batch)
         return features

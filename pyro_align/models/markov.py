@@ -15,7 +15,7 @@ from pyro_align.data.batch import Batch
 from pyro_align.distributions import MarkovChain, TokenDistribution, advance
 from pyro_align.inference.plates import position_plate, sentence_plate
 from pyro_align.models.categorical import CategoricalModel
-from pyro_align.networks import SequenceToSequence, States
+from pyro_align.networks import Network, States
 from pyro_align.nn import Jumps, expected
 
 
@@ -29,16 +29,14 @@ class MarkovModel(CategoricalModel):
     algorithm.
 
     Args:
-        networks: embeddings, encoder, decoder, scorer and emission.
+        networks: the network that computes states, attention scores and features.
         jump_width: width of the widest jump with its own score.
         monotonic: forbid jumps backwards.
     """
 
     latents = {"alignment": "markov"}
 
-    def __init__(
-        self, networks: SequenceToSequence, *, jump_width: Size = 5, monotonic: bool = False
-    ):
+    def __init__(self, networks: Network, *, jump_width: Size = 5, monotonic: bool = False):
         super().__init__(networks)
         self.jumps = Jumps(networks.hidden_size, jump_width, monotonic=monotonic)
 

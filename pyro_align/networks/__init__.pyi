@@ -1,4 +1,12 @@
 from .config import NetworkConfig
-from .sequence_to_sequence import SequenceToSequence, States, TokenFeatures
+from .network import AutoregressiveNetwork, Network, States
+from .sequence_to_sequence import SequenceToSequence, TokenFeatures
 
-__all__ = ["NetworkConfig", "SequenceToSequence", "States", "TokenFeatures"]
+__all__ = [
+    "AutoregressiveNetwork",
+    "Network",
+    "NetworkConfig",
+    "SequenceToSequence",
+    "States",
+    "TokenFeatures",
+]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pyro_align.data.batch import BOS, PAD, UNK, Batch
+from pyro_align.data.batch import BOS, PAD, UNK, TextBatch
 from pyro_align.errors import ConfigError
 from pyro_align.networks.config import NetworkConfig
+from pyro_align.networks.network import AutoregressiveNetwork, States
 from pyro_align.nn import EMISSIONS, SCORERS
 from pyro_align.nn.decoder import (
     Decoder,
@@ -21,43 +20,8 @@ from pyro_align.nn.decoder import (
 )
 from pyro_align.nn.encoder import Encoder
 
-__all__ = ["Memory", "SequenceToSequence", "States"]
 
-
-@dataclass(frozen=True)
-class States:
-    """Decoder states and attention scores, shared by model, guide and baseline.
-
-    Attributes:
-        memory: encoded source sentences.
-        hidden: decoder states ``h_t``, which depend on ``y_<t``.
-        scores: attention scores, masked on padding. A model's ``prior`` is computed from them.
-        positions: 0-based target position of each state.
-        inputs: tokens that the decoder read, ``y_{t-1}``.
-        log_weights: ``log p(z_t | y_<t)`` where it depends on earlier alignments and has been
-            computed, see ``AlignmentModel.predict``; otherwise None.
-    """
-
-    memory: Memory
-    hidden: Float[Tensor, "batch target hidden"]
-    scores: Float[Tensor, "batch target source"]
-    positions: Int[Tensor, "#batch #target"]
-    inputs: Int[Tensor, "batch target"]
-    log_weights: Float[Tensor, "batch target source"] | None = None
-
-    def select(self, index: Int[Tensor, " row"]) -> States:
-        """Return rows by index; indices may repeat. All rows must have the same positions."""
-        return replace(
-            self,
-            memory=self.memory.select(index),
-            hidden=self.hidden[index],
-            scores=self.scores[index],
-            inputs=self.inputs[index],
-            log_weights=None if self.log_weights is None else self.log_weights[index],
-        )
-
-
-class SequenceToSequence(nn.Module):
+class SequenceToSequence(AutoregressiveNetwork):
     """Embeddings, encoder, decoder, scorer and emission.
 
     Args:
@@ -140,6 +104,10 @@ class SequenceToSequence(nn.Module):
             mask=mask,
         )
 
+    def initial(self, memory: Memory) -> DecoderState:
+        """Compute the state of the decoder before the first token."""
+        return self.decoder.initial(memory)
+
     def decode(
         self, tokens: Int[Tensor, "batch target"], state: DecoderState, memory: Memory
     ) -> tuple[States, DecoderState]:
@@ -155,8 +123,8 @@ class SequenceToSequence(nn.Module):
         return States(memory, self.dropout(hidden), scores, positions.unsqueeze(0), tokens), after
 
     def features(
-        self, batch: Batch
-    ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
+        self, batch: TextBatch
+    ) -> tuple[Float[Tensor, "batch source f"], Float[Tensor, "batch target g"]]:
         """Return embeddings of the source and target tokens, for guides and baselines."""
         return self.source_embedding(batch.source), self.target_embedding(batch.target)
 
@@ -164,7 +132,7 @@ class SequenceToSequence(nn.Module):
         """Create a module that computes features of the same sizes with separate weights."""
         return TokenFeatures(self.source_embedding, self.target_embedding)
 
-    def forward(self, batch: Batch) -> States:
+    def forward(self, batch: TextBatch) -> States:
         """Compute states and scores for every target position under teacher forcing.
 
         In training mode ``word_dropout`` replaces decoder inputs by the unknown token (Bowman et
@@ -175,7 +143,7 @@ class SequenceToSequence(nn.Module):
         if self.training and self.config.word_dropout > 0:
             hidden = torch.rand(tokens.shape, device=tokens.device) < self.config.word_dropout
             tokens = tokens.masked_fill(hidden & (tokens != BOS), UNK)
-        states, _ = self.decode(tokens, self.decoder.initial(memory), memory)
+        states, _ = self.decode(tokens, self.initial(memory), memory)
         return states
 
 
@@ -194,8 +162,8 @@ class TokenFeatures(nn.Module):
         )
 
     def forward(
-        self, batch: Batch
-    ) -> tuple[Float[Tensor, "batch source feature"], Float[Tensor, "batch target feature"]]:
+        self, batch: TextBatch
+    ) -> tuple[Float[Tensor, "batch source f"], Float[Tensor, "batch target g"]]:
         """Return features of the source and target tokens."""
         return self.source(batch.source), self.target(batch.target)
 

@@ -249,7 +249,7 @@ def _concentration(program: Any, batch: Batch) -> Float[Tensor, "batch target so
     concentration = getattr(site["fn"], "concentration", None)
     if concentration is None:
         return None
-    return concentration.expand(*batch.target.shape, batch.source.shape[1])
+    return concentration.expand(*batch.target.shape, batch.source_mask.shape[1])
 
 
 def _check_tokens(name: str, given: Sequence[Sequence[str]], lengths: list[int]) -> None:

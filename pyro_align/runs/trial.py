@@ -21,7 +21,8 @@ from torch import Tensor
 
 from pyro_align.config import Config
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES
-from pyro_align.data.batch import EOS, Batch, Noise
+from pyro_align.data.batch import EOS, Batch, TextBatch
+from pyro_align.data.noise import Noise
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import Objective, score_positions
@@ -48,7 +49,7 @@ def try_programs(config: Config) -> None:
     sources, targets = (
         [[*range(EOS + 1, EOS + length), EOS] for length in lengths] for lengths in ((4, 2), (3, 5))
     )
-    batch = Batch.from_ids(sources, targets, noise=Noise(0))
+    batch = TextBatch.from_ids(sources, targets, noise=Noise(0))
     with (
         torch.random.fork_rng(devices=[]),
         pyro.get_param_store().scope(),
@@ -77,7 +78,7 @@ def try_programs(config: Config) -> None:
         check_programs(model, guide, objective, batch)
 
 
-def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -> None:
+def check_programs(model: Any, guide: Any, objective: Objective, batch: TextBatch) -> None:
     """Run model, guide and objective on a batch, as training and validation do.
 
     Raises:
@@ -119,7 +120,7 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
         )
 
 
-def _check_search(model: Any, batch: Batch) -> None:
+def _check_search(model: Any, batch: TextBatch) -> None:
     """Check that beam search and teacher forcing give a translation the same probability."""
     training = model.training
     model.eval()
@@ -130,7 +131,7 @@ def _check_search(model: Any, batch: Batch) -> None:
     with _explained(f"model {_name(model)}: beam search fails", type(model)), torch.no_grad():
         found = BeamSearch(model, beam=2, n_best=2, max_length_ratio=1.0).search(sources)
         best = [hypotheses[-1] for hypotheses in found]
-        read = Batch.from_ids(sources, [each.tokens for each in best], noise=batch.noise)
+        read = TextBatch.from_ids(sources, [each.tokens for each in best], noise=batch.noise)
         log_probs = model.next_token(model.states(read))
     model.train(training)
     at_once = _log_probs_of_tokens(log_probs, read).sum(1)
@@ -209,10 +210,10 @@ def _check_plates(what: str, name: str, site: Any, batch: Batch) -> None:
     fn = site["fn"]
     is_discrete = fn.support.is_discrete
     width = len(fn.enumerate_support(expand=False)) if is_discrete else fn.event_shape[-1]
-    if width != batch.source.shape[1]:
+    if width != batch.source_mask.shape[1]:
         raise ConfigError(
             f"{what}: the site {name!r} is over {width} source positions, but the batch has "
-            f"{batch.source.shape[1]}, EOS and padding included"
+            f"{batch.source_mask.shape[1]}, EOS and padding included"
         )
 
 

@@ -15,7 +15,7 @@ import torch
 from pyro import poutine
 from pyro.infer import Predictive
 
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.guides import NoGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal
@@ -111,7 +111,7 @@ class ModelContract(ABC):
         search = BeamSearch(model, beam=2, n_best=2, max_length_ratio=1.0, max_length_offset=2)
         for source, found in zip(sources, search.search(sources), strict=True):
             for hypothesis in found:
-                batch = Batch.from_ids([source], [hypothesis.tokens])
+                batch = TextBatch.from_ids([source], [hypothesis.tokens])
                 elbo, *programs = next(stock(model, NoGuide(model)))
                 expected = (
                     evidence(model, batch).item()
@@ -146,7 +146,7 @@ class ModelContract(ABC):
         """``top_k`` of all source positions or more is the exact marginal."""
         model, batch = self.create(), random_batch()
         states = model.states(batch)
-        width = batch.source.shape[1]
+        width = batch.source_mask.shape[1]
         for top_k in (width, width + 1):
             torch.testing.assert_close(model.next_token(states, top_k), model.next_token(states))
 
@@ -255,7 +255,10 @@ class GuideContract(ABC):
         batch = random_batch()
         narrow = poutine.trace(guide).get_trace(batch)
         wide = poutine.trace(guide).get_trace(padded(batch, source=2, target=3))
-        (targets, sources), mask = (batch.target.shape[1], batch.source.shape[1]), batch.target_mask
+        (targets, sources), mask = (
+            (batch.target.shape[1], batch.source_mask.shape[1]),
+            batch.target_mask,
+        )
         for name, site in latent_sites(narrow).items():
             probs = alignment_weights(wide.nodes[name])[:, :targets, :sources]
             expected = alignment_weights(site)[mask]

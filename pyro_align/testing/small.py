@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from pyro_align.data.batch import EOS, PAD, Batch
+from pyro_align.data.batch import EOS, PAD, TextBatch
 from pyro_align.guides import AmortizedGuide
 from pyro_align.models import CategoricalModel
 from pyro_align.networks import NetworkConfig, SequenceToSequence
@@ -27,7 +27,7 @@ def random_batch(
     *,
     vocabulary: int = VOCABULARY,
     seed: int = 0,
-) -> Batch:
+) -> TextBatch:
     """Return random sentence pairs with the given lengths, including ``EOS``."""
     generator = random.Random(seed)
 
@@ -37,10 +37,10 @@ def random_batch(
             for length in lengths
         ]
 
-    return Batch.from_ids(sentences(source_lengths), sentences(target_lengths))
+    return TextBatch.from_ids(sentences(source_lengths), sentences(target_lengths))
 
 
-def padded(batch: Batch, source: int = 0, target: int = 0) -> Batch:
+def padded(batch: TextBatch, source: int = 0, target: int = 0) -> TextBatch:
     """Return the batch with additional padding columns on both sides."""
     return dataclasses.replace(
         batch,
@@ -51,7 +51,7 @@ def padded(batch: Batch, source: int = 0, target: int = 0) -> Batch:
     )
 
 
-def repeated(batch: Batch, times: int) -> Batch:
+def repeated(batch: TextBatch, times: int) -> TextBatch:
     """Repeat every sentence pair ``times`` times, for independent samples in one call."""
     rows: dict[str, Any] = {
         field.name: value.repeat_interleave(times, dim=0)

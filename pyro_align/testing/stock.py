@@ -46,7 +46,7 @@ def check_plates(site: Any, batch: Batch) -> None:
         assert site["fn"].event_shape == ()
         assert (site["log_prob"][batch.target_mask] < 0).all()
     else:
-        assert site["fn"].event_shape == batch.source.shape[1:]
+        assert site["fn"].event_shape == batch.source_mask.shape[1:]
         assert (site["log_prob"][batch.target_mask] != 0).all()
         check_weights(site["value"], batch)
 

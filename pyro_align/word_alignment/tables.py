@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from pyro_align.data import Vocabulary, split_words
-from pyro_align.data.batch import EOS, Batch, Noise
+from pyro_align.data.batch import EOS, TextBatch
+from pyro_align.data.noise import Noise
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference import PositionScores, score_positions
 from pyro_align.posterior import WordAlignment, merge_pieces
@@ -90,7 +91,7 @@ class WordTables:
             IncompatibleError: if the programs do not have the requested origin.
         """
         sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
-        batch = Batch.from_ids(sources, targets, noise=Noise(0))
+        batch = TextBatch.from_ids(sources, targets, noise=Noise(0))
         # The guide is run only if it is needed.
         guide = None if self.origin in ("posterior", "prior") else self.guide
         scores = score_positions(self.model, guide, batch.to(self.device))

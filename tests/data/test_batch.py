@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import padded, random_batch, repeated
 
-from pyro_align.data.batch import BOS, EOS, PAD, UNK, Batch
+from pyro_align.data.batch import BOS, EOS, PAD, UNK, TextBatch
 
 sentence = st.lists(st.integers(EOS + 1, 50), max_size=6).map(lambda ids: [*ids, EOS])
 pairs = st.lists(st.tuples(sentence, sentence), min_size=1, max_size=5)
@@ -23,7 +23,7 @@ def test_the_special_ids_differ_and_padding_is_zero():
 @given(pairs)
 def test_a_batch_gives_back_the_sentences(pairs):
     sources, targets = zip(*pairs, strict=True)
-    batch = Batch.from_ids(sources, targets)
+    batch = TextBatch.from_ids(sources, targets)
     assert len(batch) == len(pairs)
     for ids, mask, lengths, sentences in (
         (batch.source, batch.source_mask, batch.source_lengths, sources),
@@ -44,13 +44,13 @@ def test_a_batch_gives_back_the_sentences(pairs):
 @settings(max_examples=20, deadline=None)
 @given(pairs)
 def test_the_decoder_reads_each_token_one_position_late(pairs):
-    batch = Batch.from_ids(*zip(*pairs, strict=True))
+    batch = TextBatch.from_ids(*zip(*pairs, strict=True))
     for shifted, (_, target) in zip(batch.target_input, pairs, strict=True):
         assert shifted[: len(target)].tolist() == [BOS, *target[:-1]]
 
 
 def test_indices_are_kept():
-    batch = Batch.from_ids([[5, 3], [3]], [[3], [3]], indices=[41, 7])
+    batch = TextBatch.from_ids([[5, 3], [3]], [[3], [3]], indices=[41, 7])
     assert batch.indices.tolist() == [41, 7]
 
 
@@ -65,7 +65,7 @@ def test_indices_are_kept():
 )
 def test_invalid_batches_raise_an_error(sources, targets, message):
     with pytest.raises(ValueError, match=message):
-        Batch.from_ids(sources, targets)
+        TextBatch.from_ids(sources, targets)
 
 
 def test_only_ids_and_masks_move_to_a_device():

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lightning.fabric.utilities.types import _Stateful
 
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.batching import BatchLoader, BucketBatches, FixedBatches
 from pyro_align.data.index import IndexedCorpus
 from pyro_align.errors import ConfigError, RunError
@@ -156,7 +156,7 @@ def test_what_cannot_be_batched() -> None:
     assert len(buckets(odd, world_size=2, tokens=100)) == 1
 
 
-def indices_of(batches: Iterator[Batch]) -> list[list[int]]:
+def indices_of(batches: Iterator[TextBatch]) -> list[list[int]]:
     return [batch.indices.tolist() for batch in batches]
 
 
@@ -276,7 +276,7 @@ def test_an_error_in_the_thread_is_raised_at_its_batch() -> None:
     gather = loader._corpus.batch
     third = loader._buckets.batches(0)[2].tolist()
 
-    def broken(indices: np.ndarray) -> Batch:
+    def broken(indices: np.ndarray) -> TextBatch:
         if indices.tolist() == third:
             raise OSError("disk gone")
         return gather(indices)
@@ -298,19 +298,19 @@ class Recorder(pl.LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.seen: list[list[int]] = []
 
-    def training_step(self, batch: Batch) -> torch.Tensor:
+    def training_step(self, batch: TextBatch) -> torch.Tensor:
         self.seen.append(batch.indices.tolist())
         return self.weight * batch.num_targets
 
-    def validation_step(self, batch: Batch) -> None:
+    def validation_step(self, batch: TextBatch) -> None:
         pass
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
     def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+        self, batch: TextBatch, device: torch.device, dataloader_idx: int
+    ) -> TextBatch:
         return batch.to(device)
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_align.data import index_files
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.index import IndexedCorpus
 from pyro_align.data.index_files import IndexWriter
 from pyro_align.data.text import ParallelText
@@ -40,7 +40,7 @@ def text(tmp_path: Path) -> ParallelText:
     return ParallelText.open(paths)
 
 
-def same(one: Batch, other: Batch) -> bool:
+def same(one: TextBatch, other: TextBatch) -> bool:
     return all(
         torch.equal(value, getattr(other, name))
         for name, value in vars(one).items()
@@ -56,7 +56,7 @@ def test_a_text_comes_back(tmp_path: Path, text: ParallelText, vocabularies) -> 
     assert seen == [120]
     sources, targets = vocabularies[0].encode_all(SOURCE), vocabularies[1].encode_all(TARGET)
     order = [3, 119, 0, 3]
-    expected = Batch.from_ids([sources[i] for i in order], [targets[i] for i in order], order)
+    expected = TextBatch.from_ids([sources[i] for i in order], [targets[i] for i in order], order)
     opened = IndexedCorpus.open(tmp_path / "deep" / "x")
     for corpus in (built, opened):
         assert len(corpus) == 120
@@ -103,7 +103,7 @@ def test_round_trip_of_ids(tmp_path_factory: pytest.TempPathFactory, pairs, size
     width = 2 if size == 65_536 else 4
     assert (folder / "ids.bin").stat().st_size == width * len(flat)
     rows = data.draw(st.lists(st.integers(0, len(pairs) - 1), min_size=1))
-    expected = Batch.from_ids([sources[i] for i in rows], [targets[i] for i in rows], rows)
+    expected = TextBatch.from_ids([sources[i] for i in rows], [targets[i] for i in rows], rows)
     assert same(IndexedCorpus.open(folder).batch(rows), expected)
     assert same(IndexedCorpus.from_ids(sources, targets).batch(rows), expected)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from support import randomise, rows_of_a_chunk, tiny_model, tiny_networks
 
-from pyro_align.data.batch import BOS, EOS, PAD, Batch
+from pyro_align.data.batch import BOS, EOS, PAD, TextBatch
 from pyro_align.decoding import BeamSearch, beam_search
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.inference import score_positions
@@ -44,7 +44,7 @@ def varied(kind=CategoricalModel, seed=0, **settings):
 
 def log_probability(model, source, target):
     """Teacher-forced ``log p(target | source)``, by enumeration of the alignments."""
-    batch = Batch.from_ids([source], [target])
+    batch = TextBatch.from_ids([source], [target])
     return score_positions(model, None, batch).log_evidence.sum().item()
 
 
@@ -53,7 +53,7 @@ def everything(model, source, limit, alpha):
     scored = []
     for length in range(limit):
         sentences = [(*words, EOS) for words in itertools.product(TOKENS, repeat=length)]
-        batch = Batch.from_ids([source] * len(sentences), sentences)
+        batch = TextBatch.from_ids([source] * len(sentences), sentences)
         totals = score_positions(model, None, batch).log_evidence.sum(1).tolist()
         penalty = ((5 + length + 1) / 6) ** alpha
         scored += [
@@ -133,7 +133,7 @@ def test_a_beam_of_one_is_greedy_search(model):
             if len(tokens) == limit - 1:
                 tokens.append(EOS)
                 break
-            batch = Batch.from_ids([source], [[*tokens, EOS]])
+            batch = TextBatch.from_ids([source], [[*tokens, EOS]])
             log_probs = model.next_token(model.states(batch))[0, -1].detach().clone()
             log_probs[[PAD, BOS]] = -torch.inf
             tokens.append(int(log_probs.argmax()))
@@ -190,7 +190,7 @@ def test_top_k_scores_with_the_renormalised_positions(emission):
     model = varied(emission=emission)
     source = SOURCES[2]
     (found,) = BeamSearch(model, top_k=2).search([source])[0]
-    states = model.states(Batch.from_ids([source], [found.tokens]))
+    states = model.states(TextBatch.from_ids([source], [found.tokens]))
     total = 0.0
     for t, token in enumerate(found.tokens):
         prior, positions = states.scores[0, t].softmax(-1).topk(2)

@@ -10,7 +10,7 @@ from runs import shared_corpus
 from support import evidence
 
 from pyro_align.data import ParallelText
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.runs import Run
 
@@ -47,7 +47,7 @@ def test_the_runs_guide_is_the_class_of_the_page(finished):
 def test_its_bound_lies_below_the_evidence(finished):
     run, _ = finished
     pairs = list(ParallelText.open(shared_corpus()["valid"]))
-    batch = Batch.from_ids(
+    batch = TextBatch.from_ids(
         run.source_vocabulary.encode_all([pair.source for pair in pairs]),
         run.target_vocabulary.encode_all([pair.target for pair in pairs]),
     )

@@ -11,7 +11,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 import pyro_align
 from pyro_align.data import GoldLinks, LinkFile, ParallelText, Vocabulary, parse_links
-from pyro_align.data.batch import UNK, Batch
+from pyro_align.data.batch import UNK, TextBatch
 from pyro_align.errors import DataError
 from pyro_align.evaluation import check_text, evaluate_positions
 from pyro_align.guides import NoGuide
@@ -35,7 +35,7 @@ def one_by_one(run, text):
     )
     tokens = 0
     for pair in text:
-        batch = Batch.from_ids(
+        batch = TextBatch.from_ids(
             [run.source_vocabulary.encode(pair.source)], [run.target_vocabulary.encode(pair.target)]
         )
         states = run.model.states(batch)

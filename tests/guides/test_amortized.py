@@ -6,7 +6,7 @@ import pytest
 import torch
 from support import gradient, random_batch, tiny_guide, tiny_model, tiny_networks
 
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.models import CategoricalModel
 from pyro_align.testing import GuideContract
 
@@ -72,7 +72,7 @@ def test_share_embeddings_selects_the_trained_embeddings(share):
 def test_separate_embeddings_have_the_model_sizes():
     model = CategoricalModel(tiny_networks(source_vocabulary=12, vocabulary=9))
     guide = tiny_guide(model, share_embeddings=False)
-    batch = Batch.from_ids([[11, 3]], [[8, 3]])
+    batch = TextBatch.from_ids([[11, 3]], [[8, 3]])
     assert guide.scores(batch).shape == (1, 2, 2)
 
 

@@ -12,7 +12,7 @@ from pyro import poutine
 from support import SIGMAS, gradient, mean_error, padded, random_batch, tiny_guide, tiny_model
 from tables import ONE, POSITIONS, SOURCE, Fixed, World
 
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.errors import IncompatibleError
 from pyro_align.guides import AmortizedGuide, PriorGuide
 from pyro_align.inference import (
@@ -48,14 +48,14 @@ def rows(batch, chosen):
 
     fields = {
         field.name: value[chosen]
-        for field in dataclasses.fields(Batch)
+        for field in dataclasses.fields(TextBatch)
         if isinstance(value := getattr(batch, field.name), torch.Tensor)
     }
     for side in ("source", "target"):
         width = cut(getattr(batch, f"{side}_mask"))
         for name in (side, f"{side}_mask"):
             fields[name] = fields[name][:, width]
-    return Batch(**fields)
+    return TextBatch(**fields)
 
 
 def estimate(make, model, guide, batch, alignment):

@@ -11,7 +11,7 @@ from pyro import poutine
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 from support import evidence, gradient, padded, random_batch, randomise, tiny_networks
 
-from pyro_align.data.batch import EOS, Batch
+from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.guides import NoGuide
 from pyro_align.inference import ExactMarginal
@@ -137,4 +137,4 @@ def test_an_exhaustive_search_finds_the_best_of_all_translations():
 
 
 def log_prob(model, source, tokens) -> float:
-    return evidence(model, Batch.from_ids([source], [tokens])).item()
+    return evidence(model, TextBatch.from_ids([source], [tokens])).item()

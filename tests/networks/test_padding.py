@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import evidence, gradient, padded, random_batch, tiny_model
 
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.models import CategoricalModel, SoftModel
 
 KINDS = list(
@@ -79,7 +79,7 @@ def test_a_longer_sentence_in_the_batch_changes_nothing(kind, feeding):
     short = random_batch((3, 2), (2, 4))
     sources = [row[m].tolist() for row, m in zip(short.source, short.source_mask, strict=True)]
     targets = [row[m].tolist() for row, m in zip(short.target, short.target_mask, strict=True)]
-    joint = Batch.from_ids([*sources, [5, 6, 7, 8, 4, 3]], [*targets, [4, 5, 6, 7, 8, 8, 3]])
+    joint = TextBatch.from_ids([*sources, [5, 6, 7, 8, 4, 3]], [*targets, [4, 5, 6, 7, 8, 8, 3]])
     check(model, short, joint, rows=2)
 
 
@@ -89,7 +89,7 @@ def test_sentences_are_independent(feeding):
     total = sum(
         evidence(
             model,
-            Batch.from_ids(
+            TextBatch.from_ids(
                 [batch.source[i, : batch.source_lengths[i]].tolist()],
                 [batch.target[i, : batch.target_lengths[i]].tolist()],
             ),
@@ -102,7 +102,7 @@ def test_sentences_are_independent(feeding):
 def test_token_ids_on_padding_are_ignored():
     """Only the mask determines what is padding, not the token id."""
     model, batch = tiny_model(), padded(random_batch(), source=2, target=2)
-    filled = Batch(
+    filled = TextBatch(
         source=batch.source.masked_fill(~batch.source_mask, 6),
         target=batch.target.masked_fill(~batch.target_mask, 7),
         source_mask=batch.source_mask,

@@ -11,7 +11,7 @@ from tables import World
 
 import pyro_align
 from pyro_align.data import GoldLinks, IndexedCorpus, parse_links
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.errors import DataError, UserError
 from pyro_align.evaluation import AlignmentErrorRate, evaluate_positions
 from pyro_align.guides import AmortizedDirichletGuide, NoGuide
@@ -179,7 +179,7 @@ def test_run_posterior_is_that_of_its_programs(run):
     assert len(found) == 3
     for row, (source, target) in enumerate(zip(*TEXT, strict=True)):
         ids = run.source_vocabulary.encode(source), run.target_vocabulary.encode(target)
-        batch = Batch.from_ids(*([side] for side in ids))
+        batch = TextBatch.from_ids(*([side] for side in ids))
         scores = score_positions(run.model, run.guide, batch)
         one = found[row]
         assert list(one.source) == run.source_vocabulary.pieces(ids[0])

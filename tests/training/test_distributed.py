@@ -26,7 +26,7 @@ from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
 from pyro_align.config import TrainingConfig
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.inference import EnumeratedELBO
 from pyro_align.runs import Run
@@ -117,7 +117,7 @@ def joined(*batches):
             lambda batch: zip(batch.target, batch.target_lengths, strict=True),
         )
     ]
-    return Batch.from_ids(*ids)
+    return TextBatch.from_ids(*ids)
 
 
 def gradient_of_a_step(batches, clip=1e9):

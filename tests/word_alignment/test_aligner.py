@@ -10,7 +10,7 @@ from runs import sentence_pairs, shared_run, write_text
 
 import pyro_align
 from pyro_align.data import GoldLinks, ParallelText
-from pyro_align.data.batch import Batch
+from pyro_align.data.batch import TextBatch
 from pyro_align.errors import DataError, IncompatibleError
 from pyro_align.guides import NoGuide
 from pyro_align.models import DirichletModel, SoftModel
@@ -43,7 +43,7 @@ def test_a_table_is_bayes_rule_summed_over_pieces(run):
     source_ids, source_words = run.source_vocabulary.words(source)
     target_ids, target_words = run.target_vocabulary.words(target)
     assert len(source_ids) > 4  # some word has several pieces
-    batch = Batch.from_ids([source_ids], [target_ids])
+    batch = TextBatch.from_ids([source_ids], [target_ids])
     states = run.model.states(batch)
     joint = [
         states.scores.softmax(-1)[0, :, s]
