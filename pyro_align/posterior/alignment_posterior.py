@@ -179,11 +179,11 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         among = [each for each in self._some().kinds if each != "prior"]
         if not among:
             raise UserError(
-                "ArviZ compares a prior with a posterior, and not every sentence here has a guide "
+                "ArviZ compares a prior with a posterior, but not all sentences have a guide "
                 "or an exact posterior"
             )
         if kind is not None and kind not in among:
-            raise ConfigError(f"there is no {kind!r} to draw from: {nearest(kind, among)}")
+            raise ConfigError(f"cannot sample from {kind!r}: {nearest(kind, among)}")
         return inference_data(self, self.title, among[-1] if kind is None else kind, draws, seed)
 
     def plot(
@@ -214,7 +214,7 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
         one = self.sentence(sentence)
         kinds = one.kinds if kind is None else (kind,) if isinstance(kind, str) else tuple(kind)
         if not kinds:
-            raise ConfigError(f"which distribution to plot? there are: {', '.join(one.kinds)}")
+            raise ConfigError(f"no distribution to plot: choose from {', '.join(one.kinds)}")
         panels = [Panel(HEADINGS.get(each, each), one, each) for each in kinds]
         figure = draw(panels, self.title, ends=ends)
         if path is not None:
@@ -275,5 +275,5 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
 
     def _some(self) -> AlignmentPosterior:
         if not self:
-            raise UserError("there is no sentence pair in this posterior")
+            raise UserError("the posterior contains no sentence pairs")
         return self

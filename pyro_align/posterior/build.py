@@ -45,34 +45,36 @@ def posterior_of(
     gold: Sequence[GoldLinks] | None = None,
     title: str | None = None,
 ) -> AlignmentPosterior:
-    """Prior, guide and exact posterior of a batch, from any Pyro programs.
+    """Compute prior, guide and exact posterior of a batch with any Pyro programs.
 
-    What the programs are to be is said in
+    For the requirements on the programs see
     :func:`~pyro_align.inference.positions.score_positions`.
 
     Args:
-        model: the model, in eval mode if it has dropout.
+        model: the model, in evaluation mode.
         guide: the guide; None if there is none.
-        batch: sentence pairs, on the programs' device.
-        sources: source tokens of each pair, as strings, one for each id without padding.
+        batch: sentence pairs, on the device of the programs.
+        sources: source tokens of each pair as strings, one for each id without padding.
         targets: target tokens of each pair.
-        words: for each pair the words that the tokens are pieces of, to merge them; with gold links
-            if there are any.
-        gold: links between the tokens of each pair, where there are no ``words``.
-        title: what to call it; None for the names of model and guide.
+        words: words of each pair that the tokens are pieces of, with gold links if there are any;
+            needed to merge tokens to words.
+        gold: links between the tokens of each pair; only without ``words``.
+        title: title of the result; None for the names of model and guide.
 
     Raises:
-        UserError: if the tokens or links are not those of the batch.
-        IncompatibleError: if the programs' alignments cannot be scored.
+        UserError: if tokens or links do not match the batch.
+        IncompatibleError: if the alignments of the programs cannot be scored.
     """
     if words is not None and gold is not None:
-        raise UserError("gold links go with the words (Words(..., gold=...)) where these are given")
+        raise UserError(
+            "pass gold links either with gold= or with the words, Words(..., gold=...), not both"
+        )
     for name, given in (("source", sources), ("target", targets)):
         _check_tokens(name, given, getattr(batch, f"{name}_lengths").tolist())
     for noun, several in (("words", words), ("gold links", gold)):
         if several is not None and len(several) != len(batch):
             raise UserError(
-                f"{noun} of {len(several)} sentence pairs, but the batch has {len(batch)}"
+                f"{noun} for {len(several)} sentence pairs, but the batch has {len(batch)}"
             )
     whole = _Arrays.of(model, guide, batch)
     sentences = []
@@ -111,7 +113,7 @@ def posterior_of_text(
     device: torch.device | str = "cpu",
     title: str | None = None,
 ) -> AlignmentPosterior:
-    """As :func:`posterior_of`, of sentences.
+    """Compute prior, guide and exact posterior of sentences, as :func:`posterior_of`.
 
     Args:
         model: the model.
@@ -120,13 +122,13 @@ def posterior_of_text(
         sources: source sentences.
         targets: their translations.
         gold: links between the words of each pair, if there are any.
-        batch_tokens: padded size of a batch.
-        max_length: longest side of a pair, in pieces.
-        device: where model and guide are.
-        title: what to call it; None for the names of model and guide.
+        batch_tokens: maximum number of tokens per batch, including padding.
+        max_length: maximum length of either side of a pair, in pieces.
+        device: device of model and guide.
+        title: title of the result; None for the names of model and guide.
 
     Raises:
-        UserError: for sentences or links that cannot be used, naming the sentence.
+        UserError: if sentences or links are invalid; the message names the sentence.
     """
     pairs = list(_pairs(vocabularies, sources, targets, gold, max_length))
     corpus = IndexedCorpus.from_ids(
@@ -179,11 +181,13 @@ def _pairs(
     for name, lines in (("sources", sources), ("targets", targets)):
         reject_string(name, lines)
     if len(sources) != len(targets):
-        raise UserError(f"{len(sources)} sources but {len(targets)} targets: they go in pairs")
+        raise UserError(
+            f"{len(sources)} sources but {len(targets)} targets: pass one target per source"
+        )
     if not sources:
-        raise UserError("there is no sentence pair")
+        raise UserError("there are no sentence pairs")
     if gold is not None and len(gold) != len(sources):
-        raise UserError(f"gold links of {len(gold)} sentence pairs, but there are {len(sources)}")
+        raise UserError(f"gold links for {len(gold)} sentence pairs, but there are {len(sources)}")
     for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
         sides = []
         for name, vocabulary, text in zip(
@@ -194,8 +198,8 @@ def _pairs(
                 raise DataError(f"sentence {number}: the {name} is empty")
             if len(ids) > max_length:
                 raise DataError(
-                    f"sentence {number}: the {name} has {len(ids)} pieces, and at most "
-                    f"{max_length} can be scored: split it"
+                    f"sentence {number}: the {name} has {len(ids)} pieces, more than the maximum "
+                    f"of {max_length}: split the sentence"
                 )
             sides.append((ids, tuple(index), tuple(split_words(text))))
         links = None if gold is None else gold[number - 1]
@@ -255,15 +259,17 @@ def _concentration(program: Any, batch: Batch) -> Float[Tensor, "batch target so
 def _check_tokens(name: str, given: Sequence[Sequence[str]], lengths: list[int]) -> None:
     if len(given) != len(lengths):
         raise UserError(
-            f"{name} tokens of {len(given)} sentences, but the batch has {len(lengths)}"
+            f"{name} tokens for {len(given)} sentences, but the batch has {len(lengths)}"
         )
     for number, (tokens, length) in enumerate(zip(given, lengths, strict=True), start=1):
         if isinstance(tokens, str):
-            raise UserError(f"sentence {number}: {name} tokens are one string; give a list of them")
+            raise UserError(
+                f"sentence {number}: {name} tokens are a string; pass a list of strings"
+            )
         if len(tokens) != length:
             raise UserError(
                 f"sentence {number}: {len(tokens)} {name} tokens, but the batch has {length} ids "
-                f"(the sentence end counts)"
+                f"(including the sentence end)"
             )
 
 
@@ -278,6 +284,6 @@ def _check_words(words: Words, source: int, target: int, row: int) -> None:
     lengths = (len(words.source_index), len(words.target_index))
     if lengths != (source, target):
         raise UserError(
-            f"sentence {row + 1}: words of {lengths[0]} source and {lengths[1]} target tokens, but "
-            f"there are {source} and {target}"
+            f"sentence {row + 1}: words for {lengths[0]} source and {lengths[1]} target tokens, "
+            f"but there are {source} and {target}"
         )

@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 def compare(*posteriors: AlignmentPosterior, by: str | None = None) -> DataFrame:
     """Return a table of all target positions, sorted by disagreement, largest first.
 
-    Columns: ``sentence``, ``target_position``, ``target_token``; for each kind that all have
-    ``prior_divergence``, ``guide_divergence``, ``posterior_divergence``: the Jensen–Shannon
-    divergence in nats, ``H(mean) − mean of H``, between 0 and the logarithm of their number; then
-    for each posterior, named by its title, ``link``: the most probable source token by the kind
-    that is sorted by, and ``gap``: KL(q ‖ exact posterior), missing without a guide.
+    Columns:
+
+    - ``sentence``, ``target_position``, ``target_token``;
+    - ``prior_divergence``, ``guide_divergence``, ``posterior_divergence``: the Jensen–Shannon
+      divergence of the distributions in nats, ``H(mean) − mean of H``, between 0 and the logarithm
+      of their number; only for kinds that all posteriors have;
+    - for each posterior, named by its title, ``link``: the most probable source token under the
+      kind ``by``, and ``gap``: KL(guide ‖ exact posterior), missing without a guide.
 
     Args:
-        posteriors: two or more, of the same sentence pairs split into the same tokens.
+        posteriors: two or more posteriors of the same sentence pairs and tokens.
         by: kind to sort by; None for ``guide`` if all have it, else ``posterior``, else ``prior``.
 
     Raises:
-        UserError: if they are fewer, of other sentences, or have no such kind in common.
+        UserError: if there are fewer than two, their sentences differ, or not all have the kind.
     """
     from pyro_align.posterior.frames import joined
 
@@ -85,30 +88,28 @@ def check_same_sentences(posteriors: Sequence[AlignmentPosterior]) -> None:
         UserError: if not; the message names the first sentence that differs.
     """
     if len(posteriors) < 2:
-        raise UserError(
-            f"there is nothing to compare with: give two or more, got {len(posteriors)}"
-        )
+        raise UserError(f"a comparison needs two or more posteriors, got {len(posteriors)}")
     first = posteriors[0]
     for number, other in enumerate(posteriors[1:], start=2):
         if len(other) != len(first):
             raise UserError(
-                f"posterior {number} is of {len(other)} sentence pairs, the first of {len(first)}: "
-                f"compare those of the same sentences"
+                f"posterior {number} has {len(other)} sentence pairs, but the first has "
+                f"{len(first)}: compare posteriors of the same sentences"
             )
         for index, (one, two) in enumerate(zip(first, other, strict=True)):
             if (one.source, one.target) != (two.source, two.target):
-                mend = (
+                remedy = (
                     ""
                     if first.units == other.units == "words"
                     else (
-                        "; posteriors of other vocabularies are compared word by word, as "
-                        "compare(a.words(), b.words())"
+                        "; to compare posteriors with different vocabularies, merge tokens to "
+                        "words: compare(a.words(), b.words())"
                     )
                 )
                 raise UserError(
-                    f"sentence {index} of posterior {number} has other tokens than that of the "
-                    f"first: {' '.join(two.target)!r} and {' '.join(one.target)!r}, from "
-                    f"{' '.join(two.source)!r} and {' '.join(one.source)!r}{mend}"
+                    f"the tokens of sentence {index} differ between posterior {number} and the "
+                    f"first: {' '.join(two.target)!r} and {' '.join(one.target)!r}, translated "
+                    f"from {' '.join(two.source)!r} and {' '.join(one.source)!r}{remedy}"
                 )
     if not first:
-        raise UserError("there is no sentence pair in these posteriors")
+        raise UserError("the posteriors contain no sentence pairs")

@@ -45,7 +45,7 @@ class Panel(NamedTuple):
     """One heatmap of a figure.
 
     Attributes:
-        heading: above it.
+        heading: heading above the heatmap.
         sentence: the sentence pair.
         kind: the distribution.
     """
@@ -58,16 +58,16 @@ class Panel(NamedTuple):
 def draw(panels: Sequence[Panel], title: str = "", *, ends: bool = True) -> Figure:
     """Draw heatmaps side by side, with a row for each target token.
 
-    The figure is at most about 16 inches wide: of a long sentence cells and labels are smaller,
-    and only every second or third token is labelled.
+    The figure is at most about 16 inches wide: for long sentences cells and labels are smaller, and
+    only every second or third token has a label.
 
     Args:
-        panels: at least one; all of sentences with the same tokens.
-        title: above all.
+        panels: one or more heatmaps of sentences with the same tokens.
+        title: title above all heatmaps.
         ends: also draw the sentence ends.
 
     Raises:
-        ConfigError: for a kind that does not exist.
+        ConfigError: if a kind does not exist.
     """
     matrices = [sentence.matrix(kind) for _, sentence, kind in panels]
     first = panels[0].sentence
@@ -120,9 +120,9 @@ def check_figure(path: Path) -> None:
         ConfigError: if the suffix is not supported, or the folder does not exist.
     """
     if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: a figure's name ends in {', '.join(FORMATS)}")
+        raise ConfigError(f"{path}: the name of a figure must end in {', '.join(FORMATS)}")
     if not path.parent.is_dir():
-        raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
+        raise ConfigError(f"{path}: the folder {path.parent} does not exist: create it first")
 
 
 def write(figure: Figure, path: Path) -> None:

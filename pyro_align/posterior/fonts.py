@@ -8,27 +8,27 @@ from functools import cache, lru_cache
 from matplotlib import font_manager
 
 BASE = "DejaVu Sans"
-"""Comes with matplotlib: Latin, Greek, Cyrillic, Hebrew, Arabic and more."""
+"""Font of matplotlib itself, for Latin, Greek, Cyrillic, Hebrew, Arabic and other scripts."""
 
 MISSING = "□"
-"""Stands for a sign that no installed font has."""
+"""Replacement for a character that no installed font has."""
 
 
 def families(texts: Iterable[str]) -> tuple[list[str], frozenset[str]]:
-    """Font families that together have the signs of texts, and the signs that none has."""
+    """Return font families that cover the characters of texts, and the characters none covers."""
     others = frozenset(sign for text in texts for sign in text) - _signs_of_base()
     chosen, missing = _families(others) if others else ((), others)
     return [BASE, *chosen], missing
 
 
 def shown(text: str, missing: frozenset[str]) -> str:
-    """The text with :data:`MISSING` for every sign that is missing."""
+    """Replace the missing characters of a text by :data:`MISSING`."""
     return "".join(MISSING if sign in missing else sign for sign in text)
 
 
 @lru_cache(maxsize=64)
 def _families(wanted: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Families for signs, again and again the one with the most that are still missing."""
+    """Choose families greedily: each covers most of the characters not yet covered."""
     covered = {name: wanted & _signs(path) for name, path in _installed()}
     chosen: list[str] = []
     while best := max(covered, key=lambda name: len(covered[name] & wanted), default=None):
@@ -41,11 +41,11 @@ def _families(wanted: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
 
 @cache
 def _installed() -> tuple[tuple[str, str], ...]:
-    """Name and file of every upright family, those of ordinary weight first."""
+    """Return name and file of each upright family, in the weight nearest to regular."""
     faces = [
         (abs(face.weight - 400) if isinstance(face.weight, int) else 0, face.name, face.fname)
         for face in font_manager.fontManager.ttflist
-        # The last resort has a box for every sign.
+        # The font Last Resort has a box for each character.
         if face.style == "normal" and "Last Resort" not in face.name
     ]
     files: dict[str, str] = {}

@@ -15,7 +15,7 @@ Sentences = Sequence[SentencePosterior]
 
 
 def cells(sentences: Sentences) -> pd.DataFrame:
-    """One row a (sentence, target position, source position); see ``AlignmentPosterior``."""
+    """Implement ``AlignmentPosterior.to_frame``."""
 
     def columns(number: int, one: SentencePosterior) -> dict[str, Any]:
         rows, width = len(one.target), len(one.source)
@@ -33,7 +33,7 @@ def cells(sentences: Sentences) -> pd.DataFrame:
 
 
 def positions(sentences: Sentences) -> pd.DataFrame:
-    """One row a (sentence, target position); see ``AlignmentPosterior``."""
+    """Implement ``AlignmentPosterior.positions_frame``."""
 
     def columns(number: int, one: SentencePosterior) -> dict[str, Any]:
         rows = len(one.target)
@@ -48,7 +48,7 @@ def positions(sentences: Sentences) -> pd.DataFrame:
 
 
 def totals(sentences: Sentences) -> pd.DataFrame:
-    """One row a sentence; see ``AlignmentPosterior``."""
+    """Implement ``AlignmentPosterior.sentences_frame``."""
 
     def columns(number: int, one: SentencePosterior) -> dict[str, Any]:
         return {
@@ -67,10 +67,10 @@ def totals(sentences: Sentences) -> pd.DataFrame:
 
 
 def calibration(sentences: Sentences, kind: str, bins: int) -> pd.DataFrame:
-    """Confidence against accuracy; see ``AlignmentPosterior``.
+    """Implement ``AlignmentPosterior.calibration``.
 
     Raises:
-        UserError: without gold links, such a kind, or bins.
+        UserError: if there are no gold links, there is no such kind, or ``bins`` is below 1.
     """
     if bins < 1:
         raise ConfigError(f"calibration needs at least one bin, got {bins}")
@@ -91,9 +91,9 @@ def calibration(sentences: Sentences, kind: str, bins: int) -> pd.DataFrame:
                 target not in linked if nothing else (source, target) in one.gold.possible
             )
     if not confidences:
-        raise UserError("calibration needs gold links, and there are none: give them with gold=")
+        raise UserError("calibration needs gold links, but there are none: pass them with gold=")
     edges = np.linspace(0.0, 1.0, bins + 1)
-    # A bin holds its upper edge: a confidence is above 0 and may be 1.
+    # A bin includes its upper edge, because a confidence is above 0 and can be 1.
     number = np.clip(np.ceil(np.array(confidences) * bins).astype(int) - 1, 0, bins - 1)
     frame = pd.DataFrame({"bin": number, "confidence": confidences, "accuracy": correct})
     of_bin = frame.astype({"accuracy": float}).groupby("bin")
@@ -120,12 +120,12 @@ def _or_missing(values: Any, shape: tuple[int, ...]) -> Any:
 def _table(
     columns: Callable[[int, SentencePosterior], dict[str, Any]], sentences: Sentences
 ) -> pd.DataFrame:
-    """The columns of all sentences, each joined in one piece."""
+    """Concatenate the columns of all sentences."""
     found = [columns(number, one) for number, one in enumerate(sentences)]
     return joined({name: [each[name] for each in found] for name in found[0]})
 
 
 def joined(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """A table of columns that come in pieces; texts get the type that pandas has for them."""
+    """Concatenate the parts of each column; text columns get the string type of pandas."""
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
     return pd.DataFrame({name: v.tolist() if v.dtype == object else v for name, v in whole.items()})

@@ -1,8 +1,8 @@
-"""The interactive view of alignment posteriors: HTML that needs nothing but a browser.
+"""Interactive view of alignment posteriors as self-contained HTML.
 
-:func:`render` gives what a notebook shows, :func:`page` a file of its own. Probabilities ``p`` are
-packed as ``round(65535 · p^¼)``: 0 and 1 are exact, any other is right to 3e-5, and to three
-significant digits from 2e-5 up.
+:func:`render` returns the HTML shown in a notebook, :func:`page` a complete page. Probabilities
+``p`` are encoded as ``round(65535 · p^¼)``: 0 and 1 are exact, the absolute error is at most 3e-5,
+and three digits are significant from 2e-5 upwards.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from pyro_align.posterior.sentence import Floats, SentencePosterior
 
 MEASURES = ("prior_entropy", "guide_entropy", "posterior_entropy", "kl", "gap", "log_evidence")
-"""Quantities of a target position that are drawn beside its row, where a posterior has them."""
+"""Quantities of a target position that are drawn beside its row, if available."""
 
 _CODES, _POWER = 65535, 4
 _SCRIPTS = ("colours.js", "theme.js", "beta.js", "data.js", "export.js", "view.js")
 _STATIC = 24
-"""Tokens of a side in the table that stands in for the view where scripts do not run."""
+"""Maximum tokens per side in the table that replaces the view if scripts do not run."""
 
 
 def render(posterior: AlignmentPosterior, *, title: str | None = None) -> str:
-    """The view as a piece of HTML, to be put into a notebook or a page.
+    """Return the view as an HTML element for a notebook or page.
 
-    It brings its script, style and data along, asks nothing of the network, and changes nothing
-    outside its element. Where scripts do not run there is a table of the first sentence.
+    The element contains its script, style and data, loads nothing from the network, and changes
+    nothing outside itself. If scripts do not run, a table of the first sentence is displayed.
 
     Args:
-        posterior: what to show.
-        title: above it; None for the posterior's own.
+        posterior: posteriors to display.
+        title: title above the view; None for the title of the posterior.
     """
     heading = posterior.title if title is None else title
     if not len(posterior):
@@ -57,11 +57,11 @@ def render(posterior: AlignmentPosterior, *, title: str | None = None) -> str:
 
 
 def render_group(posteriors: Iterable[AlignmentPosterior], titles: Iterable[str]) -> str:
-    """Views side by side; what is chosen in one is chosen in all.
+    """Return views side by side; a selection in one applies to all.
 
     Args:
-        posteriors: what to show; of the same sentences.
-        titles: above each.
+        posteriors: posteriors of the same sentences.
+        titles: titles above the views.
     """
     views = "".join(
         render(each, title=title) for each, title in zip(posteriors, titles, strict=True)
@@ -72,12 +72,12 @@ def render_group(posteriors: Iterable[AlignmentPosterior], titles: Iterable[str]
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """A whole HTML page, which the browser itself keeps from asking the network for anything.
+    """Return an HTML page whose content security policy forbids network access.
 
     Args:
-        title: its title and first heading.
-        parts: pieces of HTML. A button with ``data-sentence="3"`` shows the sentence with that
-            index in the first view of the page.
+        title: title and first heading of the page.
+        parts: HTML elements. A button with ``data-sentence="3"`` selects the sentence with index 3
+            in the first view of the page.
     """
     policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     return "\n".join(
@@ -95,7 +95,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 @cache
 def asset(name: str) -> str:
-    """Text of a style or script of the view."""
+    """Return the text of a stylesheet or script of the view."""
     return files("pyro_align.posterior").joinpath("assets", name).read_text(encoding="utf-8")
 
 
@@ -140,7 +140,7 @@ def _sentence(
 
 
 def _packed(matrices: list[Floats], numbers: list[Floats]) -> str:
-    """Deflated: high bytes of all codes, then low bytes, then the other numbers as float32."""
+    """Compress and encode: high bytes of all codes, then low bytes, then numbers as float32."""
     probabilities = np.stack([np.asarray(one, dtype=np.float64) for one in matrices]).clip(0, 1)
     codes = np.rint(_CODES * probabilities ** (1 / _POWER)).astype(np.uint16)
     high, low = (codes >> 8).astype(np.uint8), (codes & 255).astype(np.uint8)
@@ -149,13 +149,13 @@ def _packed(matrices: list[Floats], numbers: list[Floats]) -> str:
 
 
 def _json(data: dict[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot close the script element around it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _static(posterior: AlignmentPosterior, title: str) -> str:
-    """A table of the first sentence, for where scripts do not run."""
+    """Return a table of the first sentence, displayed if scripts do not run."""
     sentence, kind = posterior[0], posterior.kinds[-1]
     matrix = np.asarray(sentence.matrix(kind))[:_STATIC, :_STATIC].tolist()
     sources = "".join(
@@ -168,11 +168,11 @@ def _static(posterior: AlignmentPosterior, title: str) -> str:
     )
     size = f"{len(sentence.source)} × {len(sentence.target)} tokens"
     longest = max(len(sentence.source), len(sentence.target))
-    cut = "" if longest <= _STATIC else f", the first {_STATIC} tokens of a side"
+    cut = "" if longest <= _STATIC else f", the first {_STATIC} tokens of each side"
     return (
         f"<p><b>{escape(title)}</b>: {kind} of sentence pair 1 of {len(posterior)} ({size}{cut}), "
-        "in hundredths. The interactive view appears where scripts run: trust the notebook, or "
-        "open it in JupyterLab, VS Code or a browser.</p>"
+        "in hundredths. The interactive view needs scripts: trust the notebook, or open it in "
+        "JupyterLab, VS Code or a browser.</p>"
         f"<table><thead><tr><th></th>{sources}</tr></thead><tbody>{rows}</tbody></table>"
     )
 

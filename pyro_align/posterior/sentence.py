@@ -36,13 +36,13 @@ ENTROPIES = ("prior_entropy", "guide_entropy", "posterior_entropy")
 
 @dataclass(frozen=True)
 class Words:
-    """The words that the tokens of one sentence pair are pieces of.
+    """Words of a sentence pair, and the word that each token is a piece of.
 
     Attributes:
         source: source words.
         target: target words.
-        source_index: for each source token the 0-based word it is part of; −1 for the sentence end.
-        target_index: the same for target tokens.
+        source_index: 0-based word of each source token; −1 for the sentence end.
+        target_index: 0-based word of each target token; −1 for the sentence end.
         gold: links between the words, if there are any.
     """
 
@@ -53,7 +53,7 @@ class Words:
     gold: GoldLinks | None = None
 
     def links_of_tokens(self) -> GoldLinks | None:
-        """Gold links between tokens: all pieces of one word with all pieces of the other."""
+        """Return gold links between tokens: all pieces of a word with all pieces of its partner."""
         if self.gold is None:
             return None
         return GoldLinks(self._spread(self.gold.sure), self._spread(self.gold.possible))
@@ -72,16 +72,16 @@ class Words:
 class SentencePosterior:
     """Prior, guide and exact posterior of the alignment of every target position.
 
-    Matrices have a row for each target token, which adds up to 1, and a column for each source
-    token. Where alignments lie on the simplex (Dirichlet), they are the means. Of soft attention
-    the prior is its weights. Quantities of a target position are in nats.
+    Matrices have a row for each target token, which sums to 1, and a column for each source token.
+    For alignments on the simplex (Dirichlet) they are the means; for soft attention the prior is
+    the attention weights. Quantities of a target position are in nats.
 
     Attributes:
-        source: source tokens in reading order, the last one :data:`SENTENCE_END`.
-        target: target tokens, as ``source``.
+        source: source tokens in reading order, ending with :data:`SENTENCE_END`.
+        target: target tokens, ending with :data:`SENTENCE_END`.
         prior: ``p(z_t = s | x, y_<t)``, ``[target, source]``.
         guide: ``q(z_t = s | x, y)``; None without a guide.
-        posterior: ``p(z_t = s | x, y)``, exact; None where there is none.
+        posterior: ``p(z_t = s | x, y)``, exact; None if not available.
         log_evidence: ``log p(y_t | x, y_<t)``, ``[target]``.
         prior_entropy: entropy of the prior, ``[target]``.
         elbo: evidence lower bound; None without a guide.
@@ -89,11 +89,11 @@ class SentencePosterior:
         gap: ``KL(q ‖ p(z | x, y))``; None without a guide.
         prior_gap: ``KL(p(z | x, y_<t) ‖ p(z | x, y))``; None without an exact posterior.
         information: ``KL(p(z | x, y) ‖ p(z | x, y_<t))``; None without an exact posterior.
-        posterior_entropy: entropy of the exact posterior; None where there is none.
+        posterior_entropy: entropy of the exact posterior; None if not available.
         concentration_prior: concentrations of a Dirichlet prior, ``[target, source]``, or None.
         concentration_guide: concentrations of a Dirichlet guide, or None.
         gold: links (source, target) between tokens, if any were given.
-        words: the words that the tokens are pieces of, if that is known.
+        words: words that the tokens are pieces of, if known.
     """
 
     source: tuple[str, ...]
@@ -126,15 +126,13 @@ class SentencePosterior:
             ConfigError: if the kind is not available.
         """
         if kind not in self.kinds:
-            raise ConfigError(
-                f"there is no {kind!r} of this alignment: {nearest(kind, self.kinds)}"
-            )
+            raise ConfigError(f"this sentence has no {kind!r}: {nearest(kind, self.kinds)}")
         matrix: Floats = getattr(self, kind)
         return matrix
 
     @property
     def guide_entropy(self) -> Floats | None:
-        """Entropy of the guide, ``[target]``; of its mean where alignments lie on the simplex."""
+        """Entropy of the guide, ``[target]``; of its mean for alignments on the simplex."""
         return None if self.guide is None else entropy(self.guide)
 
     def best_links(self, kind: str, threshold: float | None = None) -> frozenset[Link]:
@@ -174,7 +172,7 @@ class SentencePosterior:
             return _dirichlet(concentration, n, random)
         cumulative = matrix.cumsum(-1, dtype=np.float64)
         height = random.random((n, len(matrix), 1)) * cumulative[:, -1:]
-        # A row of zeros, a word without any piece, has no alignment: its last position is given.
+        # A word without pieces has a row of zeros: its sample is the last position.
         return np.minimum((cumulative <= height).sum(-1), len(self.source) - 1)
 
     def credible_interval(self, kind: str, level: float = 0.95) -> tuple[Floats, Floats]:
@@ -190,15 +188,15 @@ class SentencePosterior:
             ConfigError: if the kind is not a Dirichlet, or the level is not a probability.
         """
         if not 0 < level < 1:
-            raise ConfigError(f"a level is a probability between 0 and 1, got {level}")
+            raise ConfigError(f"the level must be between 0 and 1, got {level}")
         self.matrix(kind)
         if (concentration := self._concentration(kind)) is None:
             raise ConfigError(
-                f"the {kind} has no credible interval: one needs a Dirichlet of tokens, and here a "
-                f"weight is a probability itself (or belongs to merged words)"
+                f"the {kind} has no credible interval: only weights of a Dirichlet have one, "
+                f"before tokens are merged to words"
             )
         alone = np.asarray(concentration, dtype=np.float64)
-        # Not total minus own: rounding would leave a rest with a single source position.
+        # Not total minus own: with a single source position rounding would leave a remainder.
         others = alone @ (1 - np.eye(alone.shape[1]))
         tail = (1 - level) / 2
         return _beta_quantile(tail, alone, others), _beta_quantile(1 - tail, alone, others)
@@ -218,8 +216,8 @@ class SentencePosterior:
         """
         if self.words is None:
             raise UserError(
-                "these tokens cannot be merged: they are words already, or it was not told which "
-                "words they are pieces of (the argument words of posterior_of)"
+                "these tokens cannot be merged to words: they are words already, or their words "
+                "are not known (pass words= to posterior_of)"
             )
         source, columns = _grouped(self.words.source, self.words.source_index)
         target, rows = _grouped(self.words.target, self.words.target_index)

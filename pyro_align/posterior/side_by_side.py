@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class SideBySide:
     """Views of several posteriors that show the same sentence, distribution and cell.
 
-    In a notebook it shows itself; a choice made in one view is made in all.
+    It is displayed in notebooks; a selection in one view applies to all.
 
     Attributes:
         posteriors: the posteriors.
-        titles: their titles, numbered where they are not distinct.
+        titles: their titles, numbered if they are not distinct.
     """
 
     def __init__(self, posteriors: Sequence[AlignmentPosterior]):
@@ -40,10 +40,10 @@ class SideBySide:
         return render_group(self.posteriors, self.titles)
 
     def to_html(self, path: Path | str) -> None:
-        """Write the views to one HTML file that needs nothing but a browser.
+        """Write the views to one self-contained HTML file.
 
         Raises:
-            UserError: if it cannot be written.
+            OutputError: if the file cannot be written.
         """
         from pyro_align.posterior.html import page
 
@@ -64,11 +64,11 @@ class SideBySide:
             sentence: index of the sentence pair.
             kind: ``prior``, ``guide`` or ``posterior``; None for ``guide`` if all have it, else
                 ``posterior``, else ``prior``.
-            path: also write the figure there, as PNG, SVG or PDF by its ending.
-            ends: draw the sentence ends ``</s>`` too.
+            path: also save the figure to this file, as PNG, SVG or PDF depending on the extension.
+            ends: also draw the sentence ends ``</s>``.
 
         Raises:
-            UserError: for a kind or sentence that does not exist, or a file that cannot be written.
+            UserError: if the kind or sentence does not exist, or the file cannot be written.
         """
         from pyro_align.posterior.figure import Panel, draw, write
 
@@ -94,7 +94,7 @@ def side_by_side(*posteriors: AlignmentPosterior) -> SideBySide:
     """Show posteriors of the same sentences side by side: several guides, or several runs.
 
     Args:
-        *posteriors: two or more, of the same sentence pairs split into the same tokens.
+        *posteriors: two or more posteriors of the same sentence pairs and tokens.
 
     Raises:
         UserError: if there are fewer than two, or their sentences or tokens differ.

@@ -1,4 +1,4 @@
-"""Alignment posteriors as files: arrays and JSON in one zip archive, nothing to unpickle."""
+"""Files of alignment posteriors: arrays and JSON in one zip archive, without pickle."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pyro_align.files import atomic_write
 from pyro_align.posterior.sentence import SUMS, SentencePosterior, Units, Words
 
 FORMAT = 2
-"""Version of the file's layout; one of a newer version is refused."""
+"""Version of the file format; files of newer versions are rejected."""
 
 MATRICES = ("prior", "guide", "posterior", "concentration_prior", "concentration_guide")
-"""Fields of ``[target, source]``."""
+"""Fields of shape ``[target, source]``."""
 
 POSITIONS = (*SUMS, "prior_entropy", "posterior_entropy")
-"""Fields of ``[target]``."""
+"""Fields of shape ``[target]``."""
 
 _JSON = "json"
 _UNITS: dict[str, Units] = {"pieces": "pieces", "words": "words"}
@@ -35,7 +35,7 @@ def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units:
     """Write sentences to a file.
 
     Raises:
-        OutputError: if the file cannot be written; what was there before is unchanged.
+        OutputError: if the file cannot be written; an existing file is unchanged.
     """
     kept = list(sentences)
     facts = {
@@ -44,7 +44,7 @@ def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units:
         "units": units,
         "sentences": [_facts(sentence) for sentence in kept],
     }
-    # One array a field, for a file of thousands of arrays takes seconds to read.
+    # One array per field, because a file with thousands of arrays takes seconds to read.
     arrays = {
         name: np.concatenate([np.ravel(value) for value in values])
         for name in (*MATRICES, *POSITIONS)
@@ -58,13 +58,13 @@ def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units:
 
 
 def read(path: Path) -> tuple[list[SentencePosterior], str, Units]:
-    """Sentences, title and units of a file.
+    """Read sentences, title and units from a file.
 
     Raises:
-        UserError: if it is missing, damaged, something else or of a newer version.
+        UserError: if the file is missing, damaged, of another format or of a newer version.
     """
     try:
-        # The archive has a checksum of every part, which is looked at when that part is read.
+        # The archive has a checksum of each part, which is verified when that part is read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         facts = json.loads(arrays.pop(_JSON).tobytes())
@@ -82,7 +82,7 @@ def read(path: Path) -> tuple[list[SentencePosterior], str, Units]:
         raise
     except _DAMAGE as error:
         raise UserError(
-            f"{path}: damaged, or no file of AlignmentPosterior.save ({error}); write it again"
+            f"{path}: damaged, or not a file of AlignmentPosterior.save ({error}); save it again"
         ) from None
 
 

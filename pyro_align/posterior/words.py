@@ -1,4 +1,4 @@
-"""From pieces to words: the alignment of words that the alignment of their pieces amounts to."""
+"""Merge alignments of subword pieces to alignments of words."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor
 class WordAlignment:
     """Alignment probabilities between the words of one sentence pair.
 
-    A row of ``weights`` and its entry of ``null`` add up to 1, if the rows of the matrix of pieces
-    did; a target word without pieces has zeros.
+    Each row of ``weights`` and its entry of ``null`` sum to 1 if the rows of the merged matrix do;
+    a target word without pieces has zeros.
 
     Attributes:
         weights: probability that a target word aligns to a source word.
-        null: probability that it aligns to no word: the weight of the source ``EOS``.
+        null: probability that a target word aligns to no word: the weight of the source ``EOS``.
     """
 
     weights: Float[Tensor, "target_word source_word"]
@@ -33,25 +33,24 @@ def merge_pieces(
     target_words: int,
     source_words: int,
 ) -> WordAlignment:
-    """Sum over the pieces of a source word, mean over the pieces of a target word.
+    """Sum probabilities over the pieces of source words, average over those of target words.
 
     Args:
         matrix: alignment probabilities between the pieces of one sentence pair, unpadded.
-        target_index: for each target piece the 0-based word it is part of; −1 for ``EOS``, whose
-            row belongs to no word and is left out.
-        source_index: the same for source pieces; the column of ``EOS`` becomes ``null``.
-        target_words: number of target words, those without a piece counted.
-        source_words: number of source words, those without a piece counted.
+        target_index: 0-based word of each target piece; −1 for ``EOS``, whose row is dropped.
+        source_index: 0-based word of each source piece; the column of ``EOS`` becomes ``null``.
+        target_words: number of target words, including those without pieces.
+        source_words: number of source words, including those without pieces.
 
     Raises:
         ValueError: if an index does not have one entry for each row or column.
     """
     if matrix.shape != (len(target_index), len(source_index)):
         raise ValueError(
-            f"a matrix of {tuple(matrix.shape)} pieces, but word positions for "
-            f"{(len(target_index), len(source_index))}"
+            f"the matrix has shape {tuple(matrix.shape)}, but the indices are for "
+            f"{(len(target_index), len(source_index))} pieces"
         )
-    # One up, so that EOS, numbered −1, comes first.
+    # Shift by 1, so that EOS, numbered −1, comes first.
     rows = torch.as_tensor(target_index, device=matrix.device) + 1
     columns = torch.as_tensor(source_index, device=matrix.device) + 1
     summed = matrix.new_zeros(len(matrix), source_words + 1).index_add_(1, columns, matrix)

@@ -116,7 +116,7 @@ def refused(match, *arguments):
 def test_bad_input(tmp_path):
     run = shared_run()
     source, target = shared_corpus()["valid"]
-    refused("a.bmp: a figure's name ends in .png, .svg, .pdf", run, "--plot", "a.bmp")
+    refused("a.bmp: the name of a figure must end in .png, .svg, .pdf", run, "--plot", "a.bmp")
     refused("does not exist: create it first", run, "--plot", tmp_path / "no" / "a.pdf")
     refused("nothing: not a run folder", "nothing")
     refused("missing.de: no such file", run, "--test", "missing.de", target)

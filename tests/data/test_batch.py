@@ -21,7 +21,7 @@ def test_the_special_ids_differ_and_padding_is_zero():
 
 @settings(max_examples=50, deadline=None)
 @given(pairs)
-def test_a_batch_gives_back_the_sentences(pairs):
+def test_a_batch_contains_the_sentences(pairs):
     sources, targets = zip(*pairs, strict=True)
     batch = TextBatch.from_ids(sources, targets)
     assert len(batch) == len(pairs)
@@ -43,7 +43,7 @@ def test_a_batch_gives_back_the_sentences(pairs):
 
 @settings(max_examples=20, deadline=None)
 @given(pairs)
-def test_the_decoder_reads_each_token_one_position_late(pairs):
+def test_decoder_input_is_shifted_by_one_position(pairs):
     batch = TextBatch.from_ids(*zip(*pairs, strict=True))
     for shifted, (_, target) in zip(batch.target_input, pairs, strict=True):
         assert shifted[: len(target)].tolist() == [BOS, *target[:-1]]

@@ -55,7 +55,9 @@ def loader_of(count: int, **options) -> BatchLoader:
     epoch=st.integers(0, 9),
     limit=st.none() | st.integers(1, 10),
 )
-def test_each_pair_once_within_the_budget(lengths, tokens, shuffle, epoch, limit) -> None:
+def test_each_pair_is_in_one_batch_within_the_budget(
+    lengths, tokens, shuffle, epoch, limit
+) -> None:
     schedule = buckets(lengths, tokens=tokens, shuffle=shuffle, max_sentences=limit)
     batches = schedule.batches(epoch)
     assert len(batches) == len(schedule)
@@ -85,7 +87,7 @@ def test_ranks_share_each_batch(lengths, world_size, epoch) -> None:
 
 @settings(deadline=None)
 @given(lengths=length_pairs, world_size=st.integers(2, 5), tokens=st.integers(80, 200))
-def test_ranks_each_have_a_part_that_fits(lengths, world_size, tokens) -> None:
+def test_the_part_of_each_rank_fits_the_budget(lengths, world_size, tokens) -> None:
     # Budgets so small that whole batches hold fewer pairs than there are processes.
     assume(lengths.shape[1] >= world_size)
     parts = [buckets(lengths, rank, world_size, tokens=tokens) for rank in range(world_size)]
@@ -112,7 +114,7 @@ def test_an_epoch_depends_on_seed_and_number_alone() -> None:
 
 
 @pytest.mark.parametrize("count", [60, 3000])
-def test_other_pairs_meet_in_other_epochs(count: int) -> None:
+def test_epochs_group_different_pairs(count: int) -> None:
     # In a batch of an epoch, few pairs of companions were companions in the epoch before.
     schedule = buckets(gamma_lengths(count), tokens=400)
 
@@ -123,7 +125,7 @@ def test_other_pairs_meet_in_other_epochs(count: int) -> None:
     assert len(first & second) < 0.75 * len(first)
 
 
-def test_batches_hold_pairs_of_like_length() -> None:
+def test_batches_contain_pairs_of_similar_length() -> None:
     source, target = gamma_lengths(30_000)
     batches = buckets((source, target), tokens=4096).batches(0)
     padded = sum(len(batch) * int(source[batch].max() + target[batch].max()) for batch in batches)
@@ -138,7 +140,7 @@ def test_batches_hold_pairs_of_like_length() -> None:
     assert 0.3 * len(batches) < falls < 0.7 * len(batches)
 
 
-def test_what_cannot_be_batched() -> None:
+def test_invalid_batching_is_rejected() -> None:
     lengths = np.array([[3, 50], [4, 2]], dtype=np.int32)
     with pytest.raises(ConfigError, match=r"pair of 50 tokens .* batch of 49 tokens"):
         buckets(lengths, tokens=49)
@@ -160,7 +162,7 @@ def indices_of(batches: Iterator[TextBatch]) -> list[list[int]]:
     return [batch.indices.tolist() for batch in batches]
 
 
-def test_a_loader_yields_the_schedule_epoch_after_epoch() -> None:
+def test_a_loader_follows_the_schedule_over_epochs() -> None:
     loader = loader_of(60)
     schedule = loader._buckets
     assert isinstance(loader, _Stateful)
@@ -225,7 +227,7 @@ def test_only_a_fresh_loader_follows_an_announced_epoch() -> None:
     assert loaded.state_dict() == {"epoch": 2, "position": 0}
 
 
-def test_fixed_batches_begin_anew() -> None:
+def test_fixed_batches_restart() -> None:
     loader = loader_of(60, shuffle=False)
     fixed = FixedBatches(loader._corpus, loader._buckets)
     next(iter(fixed))
@@ -234,7 +236,7 @@ def test_fixed_batches_begin_anew() -> None:
     assert len(fixed) == len(expected) > 1
 
 
-def test_a_state_of_other_data_is_refused() -> None:
+def test_the_state_of_other_data_is_rejected() -> None:
     loader = loader_of(60)
     with pytest.raises(RunError, match=f"an epoch has {len(loader)} batches"):
         loader.load_state_dict({"epoch": 0, "position": len(loader)})
@@ -291,7 +293,7 @@ def test_an_error_in_the_thread_is_raised_at_its_batch() -> None:
 
 
 class Recorder(pl.LightningModule):
-    """Writes down which pairs it was shown."""
+    """Records the pairs of its batches."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ COMPRESSED = {
 
 @pytest.mark.parametrize("kind", COMPRESSED)
 @pytest.mark.parametrize("name", ["x", "x.de", "X.GZ", "x.gz", "x.xz"])
-def test_compressed_text_is_read_whatever_its_name(tmp_path: Path, kind: str, name: str) -> None:
+def test_compressed_text_is_recognised_by_its_content(tmp_path: Path, kind: str, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(COMPRESSED[kind])
     assert list(read_lines(path)) == LINES
@@ -33,7 +33,7 @@ def test_compressed_text_is_read_whatever_its_name(tmp_path: Path, kind: str, na
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress])
-def test_compressed_nothing_has_no_line(tmp_path: Path, compress) -> None:
+def test_an_empty_compressed_file_has_no_lines(tmp_path: Path, compress) -> None:
     path = tmp_path / "x"
     path.write_bytes(compress(b""))
     assert list(read_lines(path)) == []
@@ -63,7 +63,7 @@ def test_damaged_compressed_text(tmp_path: Path, kind: str, damage: str) -> None
         ("käse\n".encode("latin-1"), ":1: not UTF-8: .*iconv -f ISO-8859-1"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_the_way_to_convert_it(
+def test_unsupported_compression_is_named_with_a_command_to_convert_it(
     tmp_path: Path, content: bytes, match: str
 ) -> None:
     path = tmp_path / "x.gz.de"
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_named_with_the_way_to_convert_it(
 
 
 @pytest.mark.parametrize(("name", "kind"), [("x.gz", "gzip"), ("x.XZ", "xz"), ("x.bz2", "bzip2")])
-def test_a_name_that_says_compressed_and_content_that_is_not(tmp_path, name, kind) -> None:
+def test_uncompressed_content_with_a_compressed_name(tmp_path, name, kind) -> None:
     path = tmp_path / name
     path.write_text(TEXT)
     with pytest.raises(DataError, match=rf":1: named .*, but its content is not {kind}"):
@@ -96,5 +96,5 @@ def test_a_name_that_says_compressed_and_content_that_is_not(tmp_path, name, kin
         ("a", ""),
     ],
 )
-def test_the_suffix_of_a_name_is_that_of_the_content(name: str, suffix: str) -> None:
+def test_text_suffix_ignores_the_suffix_of_the_compression(name: str, suffix: str) -> None:
     assert text_suffix(name) == text_suffix(Path(name)) == suffix

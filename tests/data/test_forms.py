@@ -86,7 +86,7 @@ def test_links(tmp_path):
         ("a\tb\nc\td\n", bz2.compress),
     ],
 )
-def test_files_of_one_content_are_equal(tmp_path, content, compress):
+def test_the_fingerprint_depends_on_the_content(tmp_path, content, compress):
     path = write(tmp_path / "a", compress(content.encode()))
     assert [(pair.source, pair.target) for pair in read_forms(path)] == [("a", "b"), ("c", "d")]
     plain = FormText([write(tmp_path / "plain", "a\tb\nc\td\n")])
@@ -215,7 +215,7 @@ def test_a_text_is_checked_before_it_is_read(tmp_path):
         (("source", "target"), "\t", "separator"),
     ],
 )
-def test_layouts_that_cannot_be(columns, separator, message):
+def test_invalid_layouts_are_rejected(columns, separator, message):
     with pytest.raises(ConfigError, match=message):
         FormLayout(columns, separator)
     assert FormLayout(("-", "source", "-", "target")).input_columns == ("-", "source", "-")

@@ -48,7 +48,7 @@ def same(one: TextBatch, other: TextBatch) -> bool:
     )
 
 
-def test_a_text_comes_back(tmp_path: Path, text: ParallelText, vocabularies) -> None:
+def test_an_index_returns_the_text(tmp_path: Path, text: ParallelText, vocabularies) -> None:
     seen: list[int] = []
     built = IndexedCorpus.build(
         text, *vocabularies, tmp_path / "deep" / "x", max_length=50, progress=seen.append
@@ -69,7 +69,7 @@ def test_a_text_comes_back(tmp_path: Path, text: ParallelText, vocabularies) -> 
     assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "x"]
 
 
-def test_chunks_join(tmp_path: Path, text: ParallelText, vocabularies, monkeypatch) -> None:
+def test_chunks_are_joined(tmp_path: Path, text: ParallelText, vocabularies, monkeypatch) -> None:
     whole = IndexedCorpus.build(text, *vocabularies, tmp_path / "whole", max_length=50)
     monkeypatch.setattr("pyro_align.data.index._CHUNK", 7)
     seen: list[int] = []
@@ -202,7 +202,7 @@ def test_a_damaged_index_is_refused(tmp_path, text, vocabularies, name, damage) 
         IndexedCorpus.open(tmp_path / "x")
 
 
-def test_an_index_cut_off_while_in_use_is_noticed(tmp_path, text, vocabularies) -> None:
+def test_truncation_of_an_open_index_is_detected(tmp_path, text, vocabularies) -> None:
     corpus = IndexedCorpus.build(text, *vocabularies, tmp_path / "x", max_length=50)
     path = tmp_path / "x" / "ids.bin"
     with path.open("r+b") as file:
@@ -212,7 +212,7 @@ def test_an_index_cut_off_while_in_use_is_noticed(tmp_path, text, vocabularies) 
         corpus.batch([0, 119])
 
 
-def test_threads_may_read_at_once(tmp_path, text, vocabularies) -> None:
+def test_threads_can_read_concurrently(tmp_path, text, vocabularies) -> None:
     corpus = IndexedCorpus.build(text, *vocabularies, tmp_path / "x", max_length=50)
     expected = [corpus.batch([row]) for row in range(120)]
     with ThreadPoolExecutor(4) as pool:
@@ -221,14 +221,14 @@ def test_threads_may_read_at_once(tmp_path, text, vocabularies) -> None:
 
 
 def spoil_ids(folder: Path) -> None:
-    """One bit of an id."""
+    """Flip one bit of an id."""
     content = bytearray((folder / "ids.bin").read_bytes())
     content[7] ^= 4
     (folder / "ids.bin").write_bytes(content)
 
 
 def move_boundary(folder: Path) -> None:
-    """The first source side gets an id of the first target side; the sum stays."""
+    """Swap an id of the first source with one of the first target, which keeps the sum."""
     table = np.fromfile(folder / "pairs.bin", dtype="<i4")
     table[:2] += [1, -1]
     table.tofile(folder / "pairs.bin")
@@ -257,7 +257,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_index_is_noticed_and_built_anew(tmp_path, text, vocabularies, damage) -> None:
+def test_a_damaged_index_is_rebuilt(tmp_path, text, vocabularies, damage) -> None:
     cache = tmp_path / "cache"
     expected = IndexedCorpus.ensure(text, *vocabularies, cache, max_length=50).batch(range(120))
     (folder,) = cache.iterdir()
@@ -273,8 +273,8 @@ def test_a_damaged_index_is_noticed_and_built_anew(tmp_path, text, vocabularies,
     assert read == [120]
 
 
-def test_an_index_of_another_text_is_not_taken_for_this_one(tmp_path, text, vocabularies) -> None:
-    """As after folders of the cache were renamed."""
+def test_an_index_of_another_text_is_not_used(tmp_path, text, vocabularies) -> None:
+    """As if folders of the cache had been renamed."""
     cache = tmp_path / "cache"
     expected = IndexedCorpus.ensure(text, *vocabularies, cache, max_length=50).batch(range(120))
     (folder,) = cache.iterdir()
@@ -293,7 +293,7 @@ def test_an_index_of_another_version_is_refused(tmp_path, text, vocabularies) ->
         IndexedCorpus.open(tmp_path / "x")
 
 
-def test_bad_text_leaves_nothing(tmp_path: Path, vocabularies, monkeypatch) -> None:
+def test_invalid_text_leaves_no_files(tmp_path: Path, vocabularies, monkeypatch) -> None:
     monkeypatch.setattr("pyro_align.data.index._CHUNK", 1)
     monkeypatch.setattr(ParallelText, "fingerprint", lambda self: "")
     path = tmp_path / "x.tsv"
@@ -305,7 +305,7 @@ def test_bad_text_leaves_nothing(tmp_path: Path, vocabularies, monkeypatch) -> N
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(tmp_path, text, vocabularies, monkeypatch) -> None:
+def test_a_full_disk_leaves_no_files(tmp_path, text, vocabularies, monkeypatch) -> None:
     def full(self: IndexWriter, ids: object, pairs: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -315,7 +315,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, text, vocabularies, monkeypatch) -
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_a_killed_build_is_not_taken_for_an_index(tmp_path, text, vocabularies) -> None:
+def test_a_killed_build_is_not_used(tmp_path, text, vocabularies) -> None:
     model = tmp_path / "model"
     vocabularies[0].save(model)
     script = textwrap.dedent(

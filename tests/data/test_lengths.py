@@ -9,7 +9,7 @@ from pyro_align.data.lengths import batches_by_length
 
 
 @given(lengths=st.lists(st.integers(1, 30), max_size=25), tokens=st.integers(1, 60))
-def test_each_item_once_longest_first_within_the_budget(lengths, tokens):
+def test_each_item_is_in_one_batch_longest_first_within_the_budget(lengths, tokens):
     batches = list(batches_by_length(lengths, tokens))
     order = [index for batch in batches for index in batch]
     assert order == sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))

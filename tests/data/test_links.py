@@ -123,7 +123,9 @@ def test_pairs_without_links_in_a_naacl_file(tmp_path: Path) -> None:
         ("pharaoh", "1 1 1 S", "is not a link"),
     ],
 )
-def test_not_of_the_format(tmp_path: Path, form: str, line: str, match: str) -> None:
+def test_lines_of_another_format_are_rejected(
+    tmp_path: Path, form: str, line: str, match: str
+) -> None:
     path = tmp_path / "gold"
     path.write_text(f"{LINES[form]}{line}\n")
     with pytest.raises(DataError, match=match) as caught:
@@ -151,7 +153,7 @@ def test_positions_that_seem_to_count_from_one(tmp_path_factory, pairs) -> None:
 
 
 @pytest.mark.parametrize("named", ["option", "ending"])
-def test_a_format_that_is_named_is_believed(tmp_path: Path, named: str) -> None:
+def test_an_explicit_format_is_not_guessed(tmp_path: Path, named: str) -> None:
     path = tmp_path / ("gold.pharaoh" if named == "ending" else "gold")
     path.write_text("1-1\n2?3\n")
     found = LinkFile(path, "auto" if named == "ending" else "pharaoh")
@@ -161,7 +163,7 @@ def test_a_format_that_is_named_is_believed(tmp_path: Path, named: str) -> None:
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["jaen", "roen"])
-def test_real_gold_that_counts_from_one(name: str) -> None:
+def test_gold_links_of_a_corpus_that_counts_from_one(name: str) -> None:
     folder = Path(os.environ["PYRO_ALIGN_DATA"]) / "gold"
     with pytest.raises(DataError, match="seem to count from 1"):
         list(LinkFile(folder / f"{name}.gold"))

@@ -16,7 +16,7 @@ SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2003\u2028\u2029\u202
 
 @given(text=st.text(st.sampled_from(SPACES) | st.sampled_from("aß漢")))
 def test_words_are_those_between_ascii_white_space(text: str) -> None:
-    """The method of bytes parts them at ASCII white space alone."""
+    """``bytes.split`` splits at ASCII white space only."""
     assert split_words(text) == [word.decode() for word in text.encode().split()]
 
 
@@ -38,8 +38,8 @@ def test_every_part_counts_the_same_words() -> None:
     assert Pair(" \t", "a", 1).is_empty
 
 
-def test_no_other_rule_is_in_use() -> None:
-    """Where a text is split into words, :func:`split_words` does it."""
+def test_no_module_uses_another_rule_for_words() -> None:
+    """All code that splits text into words calls :func:`split_words`."""
     package = Path(pyro_align.__file__).parent
     found = [
         f"{path.relative_to(package)}:{number}"

@@ -62,7 +62,7 @@ def test_ids_are_special_ones_then_tags_then_symbols():
     assert vocabulary.labels("b", ["V"]) == ["[V]", "b", "</s>"]
 
 
-def test_a_tag_is_no_symbol_even_of_the_same_name():
+def test_tags_and_symbols_of_one_name_are_distinct():
     vocabulary = SymbolVocabulary.build(["V N", "N V [V]"], ["V", "</s>"])
     assert len(vocabulary) == 4 + 3 + 2
     (tag,) = vocabulary.encode("", ["V"], add_eos=False)
@@ -125,7 +125,7 @@ def test_phonemes_of_fifteen_languages_are_separated_and_words_are_not():
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("form", ["가능성", "각", "밟다", "한국어 낱말"])
-def test_korean_comes_back(unit, form):
+def test_korean_is_decoded_as_written(unit, form):
     vocabulary = SymbolVocabulary.build([form], unit=unit, separated=False)
     assert vocabulary.decode(vocabulary.encode(form)) == form
     assert (len(vocabulary.split(form)) > len(form)) == (unit == "nfd")
@@ -140,7 +140,7 @@ forms = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 @pytest.mark.parametrize("unit", UNITS)
 @given(texts=st.lists(forms, min_size=1), separated=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_every_form_comes_back(unit, texts, separated):
+def test_forms_are_decoded_as_written(unit, texts, separated):
     vocabulary = SymbolVocabulary.build(texts, unit=unit, separated=separated)
     for text in texts:
         expected = unicodedata.normalize(vocabulary.splitting.normal_form, text)
@@ -188,7 +188,7 @@ def test_normal_forms(texts, counts, common):
         assert "converted to NFC" in message
 
 
-def test_mixed_forms_of_a_word_are_one():
+def test_mixed_normal_forms_of_a_word_are_equal():
     vocabulary = SymbolVocabulary.build(["é", nfd("é")])
     assert len(vocabulary) == 5
     assert vocabulary.encode("é") == vocabulary.encode(nfd("é")) == [4, EOS]

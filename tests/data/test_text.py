@@ -71,7 +71,7 @@ def test_links_are_optional_per_line(tmp_path: Path) -> None:
     assert [pair.links for pair in text] == [None, frozenset({(0, 0)})]
 
 
-def test_fingerprint_is_of_the_content_not_of_the_container(tmp_path: Path) -> None:
+def test_fingerprint_does_not_depend_on_the_container(tmp_path: Path) -> None:
     plain = ParallelText.open(two_files(tmp_path, column(0), column(1)))
     crlf = [write(tmp_path / f"c.{i}.gz", column(i).replace("\n", "\r\n")) for i in (0, 1)]
     table = write(tmp_path / "x.tsv", "".join(f"{s}\t{t}\n" for s, t in PAIRS))
@@ -89,7 +89,7 @@ def test_fingerprint_is_of_the_content_not_of_the_container(tmp_path: Path) -> N
     assert len(others | same) == 4
 
 
-def test_fingerprint_knows_where_a_sentence_ends(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_sentence_boundaries(tmp_path: Path) -> None:
     one = write(tmp_path / "one.tsv", "ab\tc\n")
     two = write(tmp_path / "two.tsv", "a\tbc\n")
     assert ParallelText.open([one]).fingerprint() != ParallelText.open([two]).fingerprint()
@@ -104,7 +104,7 @@ def test_only_a_newline_ends_a_line(tmp_path: Path, odd: str) -> None:
 
 
 @given(lines=st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))))
-def test_lines_come_back_as_written(tmp_path_factory: pytest.TempPathFactory, lines) -> None:
+def test_lines_are_returned_as_written(tmp_path_factory: pytest.TempPathFactory, lines) -> None:
     path = tmp_path_factory.mktemp("lines") / "x"
     path.write_bytes("".join(f"{line}\r\n" for line in lines).encode())
     if lines and lines[0].startswith("\ufeff"):
@@ -112,14 +112,14 @@ def test_lines_come_back_as_written(tmp_path_factory: pytest.TempPathFactory, li
     assert list(read_lines(path)) == lines
 
 
-def test_a_byte_order_mark_and_a_missing_last_newline_are_fine(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_a_missing_last_newline_are_accepted(tmp_path: Path) -> None:
     path = write(tmp_path / "x", b"\xef\xbb\xbfa\n\nb")
     assert list(read_lines(path)) == ["a", "", "b"]
     with path.open("rb") as stream:
         assert list(read_lines(stream)) == ["a", "", "b"]
 
 
-def test_an_error_in_a_stream_says_so(tmp_path: Path) -> None:
+def test_errors_in_a_stream_name_the_stream(tmp_path: Path) -> None:
     with (
         write(tmp_path / "x", b"a\n\xff\n").open("rb") as stream,
         pytest.raises(DataError, match=r"^<stdin>:2: not UTF-8"),

@@ -46,7 +46,7 @@ def vocabularies() -> dict[str, Vocabulary]:
 
 
 def train_elsewhere(**options: object) -> bytes:
-    """A model trained by sentencepiece with its own defaults, which normalise by nmt_nfkc."""
+    """A model trained with sentencepiece's defaults, which normalise by nmt_nfkc."""
     writer = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(SENTENCES),
@@ -73,7 +73,7 @@ def test_special_ids_and_size(vocabularies: dict[str, Vocabulary], kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_text_comes_back(vocabularies: dict[str, Vocabulary], kind: str) -> None:
+def test_text_is_decoded_as_written(vocabularies: dict[str, Vocabulary], kind: str) -> None:
     vocabulary = vocabularies[kind]
     for sentence in SENTENCES[:4]:
         ids = vocabulary.encode(sentence)
@@ -141,7 +141,7 @@ def test_words_of_a_model_that_normalises(vocabularies: dict[str, Vocabulary], s
     assert index[:-1] == sorted(index[:-1])
 
 
-def test_a_word_of_no_pieces_keeps_its_place(vocabularies: dict[str, Vocabulary]) -> None:
+def test_a_word_without_pieces_keeps_its_index(vocabularies: dict[str, Vocabulary]) -> None:
     # sentencepiece takes its own mark for a space.
     ids, index = vocabularies["bpe"].words("hund ▁ katze")
     assert set(index) == {0, 2, -1}
@@ -156,7 +156,7 @@ def test_a_word_of_no_pieces_keeps_its_place(vocabularies: dict[str, Vocabulary]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_repeats(kind: str) -> None:
+def test_training_is_deterministic(kind: str) -> None:
     # A sample smaller than the text, so that the drawing is tested too.
     prints = {
         Vocabulary.train(iter(SENTENCES), 50, kind, sample=120).fingerprint() for _ in range(3)
@@ -184,7 +184,7 @@ def test_a_text_that_yields_fewer_pieces_has_a_smaller_vocabulary(kind: str) -> 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("joint", "side"), [(False, "target text"), (True, "text")])
 def test_a_size_that_is_too_small_for_one_side_names_one_that_works(tmp_path, kind, joint, side):
-    """A source of few different pieces and a target of many different characters."""
+    """A source with few distinct pieces and a target with many distinct characters."""
     generator = random.Random(0)
     lines = [
         (
@@ -222,7 +222,7 @@ def test_training_without_text() -> None:
         Vocabulary.train(SENTENCES, 50, "word")  # type: ignore[arg-type]
 
 
-def test_an_error_in_the_text_is_raised_as_it_is() -> None:
+def test_errors_of_the_text_are_raised_unchanged() -> None:
     def broken() -> Iterator[str]:
         yield from SENTENCES
         raise DataError("not UTF-8", Path("x"), 7)
@@ -245,7 +245,7 @@ def test_save_and_load(vocabularies: dict[str, Vocabulary], tmp_path: Path) -> N
     assert [*other.encode(SENTENCES[0]), EOS] == loaded.encode(SENTENCES[0])
 
 
-def test_save_leaves_the_old_file_when_it_fails(
+def test_a_failed_save_keeps_the_old_file(
     vocabularies: dict[str, Vocabulary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Path, target: Path) -> Path:

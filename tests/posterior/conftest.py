@@ -1,4 +1,4 @@
-"""Fixtures of the tests that open pages."""
+"""Fixtures of browser tests."""
 
 import pytest
 from browser import chromium, opened

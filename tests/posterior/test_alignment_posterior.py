@@ -1,4 +1,4 @@
-"""The collection: sequence, tables, calibration."""
+"""``AlignmentPosterior`` as a sequence, as tables, and its calibration."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def test_slices():
     assert len(some()[5:]) == 0
 
 
-def test_kinds_are_those_of_every_sentence():
+def test_kinds_are_those_that_all_sentences_have():
     assert some().kinds == ("prior",)
     assert some()[2:].kinds == ("prior", "guide", "posterior")
 
@@ -96,7 +96,7 @@ def test_the_frame_of_positions():
     assert frame["prior_entropy"][3] == pytest.approx(np.log(4))
 
 
-def test_the_frame_of_sentences_is_the_sum():
+def test_the_frame_of_sentences_contains_sums():
     three = some()
     frame, positions = three.sentences_frame(), three.positions_frame()
     assert frame["target"].tolist() == ["▁x y ▁z </s>", "▁x y ▁z </s>", "<b> a_b </s>"]
@@ -115,12 +115,12 @@ def test_the_frame_of_sentences_is_the_sum():
 def test_no_sentences():
     nothing = AlignmentPosterior([])
     for table in (nothing.to_frame, nothing.positions_frame, nothing.sentences_frame):
-        with pytest.raises(UserError, match="no sentence pair"):
+        with pytest.raises(UserError, match="contains no sentence pairs"):
             table()
 
 
 def calibrated():
-    """Confidences 0.55, 0.6, 0.95, 1.0; the first and third are right."""
+    """Confidences 0.55, 0.6, 0.95, 1.0; the first and third are correct."""
     rows = matrix(
         (0.55, 0.25, 0.2),  # a sure link
         (0.2, 0.6, 0.2),  # not a link
@@ -155,7 +155,7 @@ def test_calibration_by_hand():
     assert one[["tokens", "accuracy"]].to_numpy().tolist() == [[4, 0.5]]
 
 
-def test_a_bin_holds_its_upper_edge():
+def test_bins_include_their_upper_edge():
     half = matrix((0.5, 0.25, 0.25))
     zeros = np.zeros(1)
     one = SentencePosterior(
@@ -171,7 +171,7 @@ def test_a_bin_holds_its_upper_edge():
     assert table["accuracy"][0] == 1
 
 
-def test_what_is_drawn_from_the_distribution_is_calibrated():
+def test_gold_links_sampled_from_the_distribution_are_calibrated():
     generator = np.random.default_rng(0)
     sentences = []
     for _ in range(200):
@@ -195,7 +195,7 @@ def test_what_is_drawn_from_the_distribution_is_calibrated():
     assert whole.calibration_error("guide") > 0.2
 
 
-def test_calibration_that_cannot_be():
+def test_invalid_calibration_is_rejected():
     with pytest.raises(UserError, match="needs gold links"):
         some()[1:].calibration("prior")
     with pytest.raises(ConfigError, match="no 'posterior'"):
@@ -204,7 +204,7 @@ def test_calibration_that_cannot_be():
         some().calibration("prior", bins=0)
 
 
-def test_it_shows_itself(monkeypatch):
+def test_html_representation(monkeypatch):
     from pyro_align.posterior import html
 
     monkeypatch.setattr(html, "render", lambda posterior: f"<p>{posterior.title}</p>")

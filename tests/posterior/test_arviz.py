@@ -1,4 +1,4 @@
-"""Draws handed to ArviZ."""
+"""Samples of alignments as ArviZ data."""
 
 import sys
 import types
@@ -26,7 +26,7 @@ def installed():
         return pytest.importorskip("arviz", reason="ArviZ is not installed"), xarray
 
 
-def test_shares_of_draws_are_the_probabilities():
+def test_sample_frequencies_are_the_probabilities():
     installed()
     posterior = two()
     data = posterior.to_arviz(draws=DRAWS)
@@ -68,7 +68,7 @@ def test_draws_are_independent():
     )
 
 
-def test_arviz_takes_it():
+def test_arviz_accepts_the_data():
     arviz, _ = installed()
     one = AlignmentPosterior([random_sentence(("a", "b", "</s>"), ("x", "</s>"), 1)])
     data = one.to_arviz(draws=DRAWS)
@@ -89,7 +89,7 @@ def test_a_dirichlet_has_weights():
     assert drawn.values.mean((0, 1, 2)) == pytest.approx(one.prior, abs=5 * 0.5 / DRAWS**0.5)
 
 
-def test_from_version_one_on_it_is_a_tree(monkeypatch):
+def test_arviz_one_gets_a_data_tree(monkeypatch):
     xarray = pytest.importorskip("xarray", reason="xarray is not installed")
     monkeypatch.setitem(sys.modules, "arviz", types.ModuleType("arviz"))
     tree = two().to_arviz(draws=3)
@@ -98,10 +98,10 @@ def test_from_version_one_on_it_is_a_tree(monkeypatch):
     assert tree["posterior"]["alignment"].shape == (1, 3, 2, 4)
 
 
-def test_what_cannot_be(monkeypatch):
+def test_invalid_requests_are_rejected(monkeypatch):
     with pytest.raises(UserError, match="guide or an exact posterior"):
         AlignmentPosterior([soft()]).to_arviz()
-    with pytest.raises(ConfigError, match=r"no 'guid' to draw from.*guide"):
+    with pytest.raises(ConfigError, match=r"cannot sample from 'guid'.*guide"):
         two().to_arviz("guid")
     with pytest.raises(UserError, match="no sentence pair"):
         AlignmentPosterior([]).to_arviz()

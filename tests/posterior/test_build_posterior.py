@@ -27,7 +27,7 @@ VALUES = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entro
 
 
 def agrees(posterior, scores, batch):
-    """Every figure is the one of the padded scores."""
+    """Check that all quantities equal the padded scores."""
     for row, one in enumerate(posterior):
         source, target = int(batch.source_lengths[row]), int(batch.target_lengths[row])
         assert (len(one.target), len(one.source)) == (target, source)
@@ -47,7 +47,7 @@ def agrees(posterior, scores, batch):
                 assert_allclose(getattr(one, name), value[row, :target], rtol=1e-12)
 
 
-def test_figures_are_the_scores():
+def test_quantities_equal_those_of_score_positions():
     model = tiny_model()
     guide = tiny_guide(model)
     posterior = posterior_of(model, guide, BATCH, SOURCES, TARGETS)
@@ -61,8 +61,8 @@ def test_figures_are_the_scores():
         assert one.concentration_prior is one.gold is one.words is None
 
 
-def test_programs_of_others():
-    """A plain Pyro model and guide, with no class of this package."""
+def test_plain_pyro_programs():
+    """A plain Pyro model and guide, without classes of this package."""
     batch = random_batch((3, 3), (4, 3))
     world = World(2, 4)
     posterior = posterior_of(
@@ -89,7 +89,7 @@ def test_without_a_guide():
         assert posterior.title == "mine"
 
 
-def test_soft_attention_has_weights_alone():
+def test_soft_attention_has_only_a_prior():
     model = tiny_model(SoftModel)
     posterior = posterior_of(model, None, BATCH, SOURCES, TARGETS)
     assert posterior.kinds == ("prior",)
@@ -139,11 +139,11 @@ def test_words_and_gold():
     assert_allclose(merged[0].prior[1, 0], posterior[0].prior[1:3, :2].sum() / 2, rtol=1e-6)
     assert_allclose([one.prior.sum(-1).min() for one in merged], 1, rtol=1e-6)
     short = dataclasses.replace(words[0], source_index=(0, -1))
-    with pytest.raises(UserError, match=r"sentence 1: words of 2 source and 4 target tokens"):
+    with pytest.raises(UserError, match=r"sentence 1: words for 2 source and 4 target tokens"):
         posterior_of(model, None, BATCH, SOURCES, TARGETS, words=[short, *words[1:]])
-    with pytest.raises(UserError, match="go with the words"):
+    with pytest.raises(UserError, match="either with gold= or with the words"):
         posterior_of(model, None, BATCH, SOURCES, TARGETS, words=words, gold=plain)
-    with pytest.raises(UserError, match="words of 1 sentence pairs, but the batch has 3"):
+    with pytest.raises(UserError, match="words for 1 sentence pairs, but the batch has 3"):
         posterior_of(model, None, BATCH, SOURCES, TARGETS, words=words[:1])
     outside = GoldLinks(frozenset({(1, 0)}))
     with pytest.raises(
@@ -154,11 +154,11 @@ def test_words_and_gold():
 
 def test_mismatched_tokens_are_rejected():
     model = tiny_model()
-    with pytest.raises(UserError, match="source tokens of 2 sentences, but the batch has 3"):
+    with pytest.raises(UserError, match="source tokens for 2 sentences, but the batch has 3"):
         posterior_of(model, None, BATCH, SOURCES[:2], TARGETS)
     with pytest.raises(UserError, match="sentence 2: 3 target tokens, but the batch has 2 ids"):
         posterior_of(model, None, BATCH, SOURCES, [TARGETS[0], ["a", "b", "c"], TARGETS[2]])
-    with pytest.raises(UserError, match="sentence 1: source tokens are one string"):
+    with pytest.raises(UserError, match="sentence 1: source tokens are a string"):
         posterior_of(model, None, BATCH, ["abc", *SOURCES[1:]], TARGETS)
 
 
@@ -174,7 +174,7 @@ TEXT = (
 GOLD = [parse_links(line) for line in ("0-0 1-1 2?2", "0-0", "0-0 2-1 3-2")]
 
 
-def test_run_posterior_is_that_of_its_programs(run):
+def test_run_posterior_equals_posterior_of_its_programs(run):
     found = run.posterior(*TEXT)
     assert len(found) == 3
     for row, (source, target) in enumerate(zip(*TEXT, strict=True)):
@@ -207,14 +207,14 @@ def test_every_pair_is_in_one_batch(tokens):
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 10, 1000])
-def test_batches_do_not_matter(run, batch_tokens):
+def test_results_do_not_depend_on_batches(run, batch_tokens):
     found = run.posterior(*TEXT, batch_tokens=batch_tokens)
     for one, two in zip(found, run.posterior(*TEXT), strict=True):
         assert one.source == two.source
         assert_allclose(one.guide, two.guide, rtol=1e-4, atol=1e-6)
 
 
-def test_words_of_a_run_give_the_error_rate_of_its_evaluation(run, tmp_path):
+def test_links_between_words_give_the_error_rate_of_the_evaluation(run, tmp_path):
     words = run.posterior(*TEXT, gold=GOLD, words=True)
     assert words.units == "words"
     assert [list(one.source) for one in words] == [[*line.split(), "</s>"] for line in TEXT[0]]
@@ -242,7 +242,7 @@ def test_words_of_a_run_give_the_error_rate_of_its_evaluation(run, tmp_path):
     )
 
 
-def test_sentences_that_cannot_be_used(run):
+def test_invalid_sentences_are_rejected(run):
     sources, targets = TEXT
     with pytest.raises(UserError, match="3 sources but 2 targets"):
         run.posterior(sources, targets[:2])
@@ -250,11 +250,13 @@ def test_sentences_that_cannot_be_used(run):
         run.posterior([], [])
     with pytest.raises(UserError, match="sentence 2: the target is empty"):
         run.posterior(sources, [targets[0], " ", targets[2]])
-    with pytest.raises(UserError, match=r"sentence 1: the source has \d+ pieces, and at most 1000"):
+    with pytest.raises(
+        UserError, match=r"sentence 1: the source has \d+ pieces, more than the maximum of 1000"
+    ):
         run.posterior(["ein " * 2000, *sources[1:]], targets)
     with pytest.raises(UserError, match=r"sources is one string: give a list .* \['ein hund'\]"):
         run.posterior("ein hund", ["a dog"])
-    with pytest.raises(UserError, match="gold links of 1 sentence pairs, but there are 3"):
+    with pytest.raises(UserError, match="gold links for 1 sentence pairs, but there are 3"):
         run.posterior(*TEXT, gold=GOLD[:1])
     with pytest.raises(DataError, match="sentence 2: link 1-1 points outside"):
         run.posterior(*TEXT, gold=[GOLD[0], GOLD[0], GOLD[2]])

@@ -1,4 +1,4 @@
-"""Where posteriors differ, by hand."""
+"""Comparison of posteriors, with values computed by hand."""
 
 import dataclasses
 import math
@@ -35,7 +35,7 @@ def other(**changes):
     return by_hand(**{"guide": guide, "gap": np.array([0.0, 9.0, 1.0, 2.0]), **changes})
 
 
-def test_sorted_by_where_they_disagree_most():
+def test_rows_are_sorted_by_disagreement():
     a = AlignmentPosterior([by_hand(), by_hand()], "a")
     b = AlignmentPosterior([by_hand(), other()], "b")
     table = compare(a, b)
@@ -76,7 +76,7 @@ def test_only_kinds_that_all_have():
         compare(a, b, by="guide")
 
 
-def test_three_with_one_title():
+def test_equal_titles_are_numbered():
     one = AlignmentPosterior([by_hand()])
     table = compare(one, one, one)
     assert [name for name in table if name.startswith("gap")] == ["gap: 1", "gap: 2", "gap: 3"]
@@ -91,15 +91,19 @@ def test_words():
 
 def test_different_sentences_are_rejected():
     three = some()
-    with pytest.raises(UserError, match="nothing to compare with"):
+    with pytest.raises(UserError, match="needs two or more posteriors, got 1"):
         compare(three)
-    with pytest.raises(UserError, match="posterior 2 is of 2 sentence pairs, the first of 3"):
+    with pytest.raises(UserError, match="posterior 2 has 2 sentence pairs, but the first has 3"):
         compare(three, three[:2])
-    with pytest.raises(UserError, match=r"sentence 2 of posterior 3 .* compare\(a\.words\(\)"):
+    with pytest.raises(
+        UserError, match=r"sentence 2 differ between posterior 3 .* compare\(a\.words\(\)"
+    ):
         compare(three, three, AlignmentPosterior([three[0], three[1], three[0]]))
     mixed = dataclasses.replace(by_hand(), target=("▁x", "y", "▁w", "</s>"))
     a, b = AlignmentPosterior([by_hand()]), AlignmentPosterior([mixed])
-    with pytest.raises(UserError, match="sentence 0 of posterior 2 has other tokens"):
+    with pytest.raises(
+        UserError, match="tokens of sentence 0 differ between posterior 2 and the first"
+    ):
         compare(a, b)
     with pytest.raises(UserError, match="no sentence pair"):
         compare(three[:0], three[:0])

@@ -1,4 +1,4 @@
-"""What the view is made of, looked at without a browser."""
+"""HTML of the view, without a browser."""
 
 import base64
 import html.parser
@@ -16,7 +16,7 @@ from pyro_align.posterior.html import asset, page, render
 
 
 class Reader(html.parser.HTMLParser):
-    """Elements, and the text of scripts."""
+    """Collects elements, and the text of scripts."""
 
     def __init__(self, text):
         super().__init__()
@@ -33,13 +33,13 @@ class Reader(html.parser.HTMLParser):
 
 
 def embedded(text):
-    """The data of the view."""
+    """Return the data of the view."""
     (data,) = re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
     return json.loads(data)
 
 
 def unpacked(sentence, kinds):
-    """Matrices and what follows them, as the format is described."""
+    """Decode matrices and other numbers, following the description of the format."""
     data = zlib.decompress(base64.b64decode(sentence["data"]))
     shape = (kinds, len(sentence["target"]), len(sentence["source"]))
     cells = int(np.prod(shape))
@@ -48,7 +48,7 @@ def unpacked(sentence, kinds):
     return (codes / 65535).reshape(shape) ** 4, np.frombuffer(data, "<f4", offset=2 * cells)
 
 
-def test_data_are_the_posterior_to_three_digits():
+def test_packed_data_have_three_significant_digits():
     one = sentence(words("s", 7), words("t", 5), gold=GoldLinks(frozenset({(0, 1)})))
     data = embedded(render(posterior(one)))
     (found,) = data["sentences"]
@@ -67,7 +67,7 @@ def test_data_are_the_posterior_to_three_digits():
         np.testing.assert_allclose(values, getattr(one, name), rtol=1e-6, atol=1e-7)
 
 
-def test_nothing_and_certainty_are_exact():
+def test_zero_and_one_are_exact():
     one = sentence(words("s", 2), ["t"], soft=True)
     one.prior[:] = [[0.0, 1.0]]
     matrices, _ = unpacked(embedded(render(posterior(one)))["sentences"][0], 1)
@@ -89,7 +89,7 @@ def test_tokens_are_text():
             assert "alert" not in script
 
 
-def test_nothing_is_fetched():
+def test_the_page_loads_nothing():
     text = page("a page", [render(posterior(sentence(["ein"], ["a"])))])
     text = text.replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?:|//[a-z]|@import|url\(|\bfetch\(|XMLHttp|import\(", text)
@@ -97,12 +97,12 @@ def test_nothing_is_fetched():
     assert "default-src 'none'" in text
 
 
-def test_the_same_posterior_is_the_same_text():
+def test_rendering_is_deterministic():
     one, other = (posterior(sentence(words("s", 4), words("t", 3))) for _ in range(2))
     assert render(one) == render(other) == one._repr_html_()
 
 
-def test_a_thousand_sentences_stay_small():
+def test_the_size_of_a_thousand_sentences():
     generator = np.random.default_rng(0)
     sizes = generator.integers(10, 51, size=(1000, 2))
     many = posterior(*(sentence(words("s", s), words("t", t), i) for i, (s, t) in enumerate(sizes)))
@@ -110,7 +110,7 @@ def test_a_thousand_sentences_stay_small():
     assert len(render(many).encode()) < 10e6
 
 
-def test_without_scripts_there_is_a_table():
+def test_a_table_replaces_the_view_without_scripts():
     one = sentence(words("s", 3), ["<b>", "t"], soft=True)
     one.prior[:] = [[0.25, 0.75, 0.0], [0.0, 0.004, 0.996]]
     text = render(posterior(one))

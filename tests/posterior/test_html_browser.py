@@ -1,4 +1,4 @@
-"""The view in a browser: what it shows is what the posterior holds."""
+"""The view in a browser shows the values of the posterior."""
 
 import dataclasses
 import random
@@ -40,7 +40,7 @@ def assert_three_digits(text, true):
         assert abs(number(text) - true) <= 1.2 * rounding + 5e-4 * true
 
 
-def test_values_under_the_pointer_are_those_of_the_table(show):
+def test_tooltips_show_the_values_of_the_table(show):
     whole = posterior(
         sentence(words("s", 9), words("t", 7), 1), sentence(words("a", 4), words("b", 12), 2)
     )
@@ -86,7 +86,7 @@ def test_small_probabilities_keep_three_digits(show):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("source", [words("s", 6), ARABIC])
-def test_colours_are_those_of_the_scale(show, theme, source):
+def test_cells_have_the_colours_of_the_scale(show, theme, source):
     one = sentence(source, words("t", 5), 3)
     with show(render(posterior(one)), color_scheme=theme) as tab:
         view = tab.locator(VIEW)
@@ -111,7 +111,7 @@ def test_colours_are_those_of_the_scale(show, theme, source):
 
 
 def oklab(colours):
-    """Ottosson 2020, from sRGB."""
+    """Convert sRGB to OKLab (Ottosson 2020)."""
     coded = np.asarray(colours) / 255
     linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
     cones = linear @ np.array(
@@ -132,7 +132,7 @@ def oklab(colours):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("kind", ["prior", "guide-prior"])
-def test_the_scale_is_even_to_the_eye(show, theme, kind):
+def test_the_scale_is_perceptually_uniform(show, theme, kind):
     one = sentence(words("s", 3), words("t", 3))
     with show(render(posterior(one)), color_scheme=theme) as tab:
         choose(tab.locator(VIEW), kind)
@@ -159,7 +159,7 @@ def test_from_right_to_left(show):
         assert labels.last.evaluate("one => getComputedStyle(one).direction") == "ltr"
 
 
-def test_wide_scripts_stand_upright(show):
+def test_tokens_in_wide_scripts_are_upright(show):
     with show(render(posterior(sentence(CHINESE, words("t", 3), 5)))) as tab:
         labels = tab.locator(VIEW).locator(".column:not(.heading)")
         boxes = [labels.nth(i).bounding_box() for i in range(len(CHINESE))]
@@ -192,7 +192,7 @@ def test_gold_links_are_marked(show):
             assert shown(view)[1]["gold"] == gold
 
 
-def test_tokens_stay_text(show):
+def test_tokens_are_escaped(show):
     with show(render(posterior(sentence(HOSTILE, HOSTILE), title="<img src=x>"))) as tab:
         view = tab.locator(VIEW)
         move_to(tab, view, 1, 0)
@@ -202,7 +202,7 @@ def test_tokens_stay_text(show):
         assert HOSTILE[0] in view.locator("option").first.text_content()
 
 
-def test_attention_alone(show):
+def test_soft_attention(show):
     with show(render(posterior(sentence(words("s", 4), words("t", 3), soft=True)))) as tab:
         view = tab.locator(VIEW)
         move_to(tab, view, 0, 0)
@@ -250,7 +250,7 @@ def test_a_dirichlet_has_concentrations_and_intervals(show):
         assert shown(view)[1]["prior-interval"] in spoken
 
 
-def test_one_source_position_has_all_the_weight(show):
+def test_a_single_source_position_has_weight_one(show):
     alpha = np.full((2, 1), 3.0, dtype=np.float32)
     one = dataclasses.replace(
         sentence(["s"], ["t", "u"], soft=True), prior=alpha / alpha, concentration_prior=alpha
@@ -260,7 +260,7 @@ def test_one_source_position_has_all_the_weight(show):
         assert shown(tab.locator(VIEW))[1]["prior-interval"] == "1.000 and 1.000"
 
 
-def test_without_a_dirichlet_there_is_no_interval(show):
+def test_intervals_are_shown_only_for_dirichlets(show):
     with show(render(posterior(sentence(words("s", 3), words("t", 2))))) as tab:
         move_to(tab, tab.locator(VIEW), 1, 1)
         assert not [name for name in shown(tab.locator(VIEW))[1] if "interval" in name]

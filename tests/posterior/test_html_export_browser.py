@@ -1,4 +1,4 @@
-"""The view in a browser: files saved from it, sentence ends, several views beside each other."""
+"""The view in a browser: downloads, sentence ends, views side by side."""
 
 import io
 import re
@@ -23,7 +23,7 @@ def example(seed=0, title="a model with a guide"):
 
 
 def saved(tab, view, file_format):
-    """Name and content of what a button saves."""
+    """Return name and content of the file that a button downloads."""
     with tab.expect_download() as download:
         view.locator(".tools button", has_text=file_format).click()
     return download.value.suggested_filename, download.value.path().read_bytes()
@@ -33,7 +33,7 @@ def hide_ends(view):
     view.locator(".tools input").check()
 
 
-def test_the_saved_table_is_the_frame(show):
+def test_the_downloaded_table_equals_the_frame(show):
     whole = example()
     with show(render(whole)) as tab:
         name, content = saved(tab, tab.locator(VIEW), "CSV")
@@ -51,7 +51,7 @@ def test_the_saved_table_is_the_frame(show):
     assert len(pd.read_csv(io.BytesIO(inner))) == (len(SOURCE) - 1) * (len(TARGET) - 1)
 
 
-def test_the_saved_picture_has_the_colours_of_the_matrix(show):
+def test_the_downloaded_image_has_the_colours_of_the_matrix(show):
     with show(render(example()), color_scheme="light") as tab:
         view = tab.locator(VIEW)
         choose(view, "guide")
@@ -95,7 +95,7 @@ def test_sentence_ends_are_hidden(show):
         assert not tab.locator(VIEW).locator(".tools input").count()
 
 
-def test_views_side_by_side_show_the_same(show):
+def test_views_side_by_side_share_the_selection(show):
     many = [
         posterior(
             sentence(SOURCE, TARGET, seed),

@@ -56,7 +56,7 @@ def test_keys(show):
         assert spoken.endswith("gold sure")
 
 
-def test_the_cell_reached_by_keys_is_in_sight(show):
+def test_the_selected_cell_scrolls_into_view(show):
     with show(render(posterior(sentence(words("s", 200), words("t", 200))))) as tab:
         view = tab.locator(VIEW)
         view.locator(".matrix").focus()
@@ -71,7 +71,7 @@ def test_the_cell_reached_by_keys_is_in_sight(show):
             assert cursor["y"] + cursor["height"] <= frame["y"] + frame["height"] + 2
 
 
-def test_two_views_on_a_page_are_apart(show):
+def test_views_on_a_page_are_independent(show):
     one = render(posterior(sentence(words("s", 4), words("t", 3), 6), title="one"))
     other = render(posterior(sentence(words("a", 3), words("b", 5), 7), title="other"))
     with show(one, other, one) as tab:
@@ -146,7 +146,7 @@ JUPYTERLAB = """html => {
         script.parentNode.replaceChild(made, script);
     }
 }"""
-"""What JupyterLab does to the HTML of a trusted output."""
+"""JupyterLab's processing of the HTML of a trusted output."""
 
 VSCODE = """html => {
     const output = document.body.appendChild(document.createElement('div'));
@@ -158,7 +158,7 @@ VSCODE = """html => {
         output.appendChild(made).parentNode.removeChild(made);
     }
 }"""
-"""What VS Code does to it."""
+"""VS Code's processing of the HTML of an output."""
 
 
 @pytest.mark.parametrize("notebook", [JUPYTERLAB, VSCODE])
@@ -187,7 +187,7 @@ def test_keys_do_not_reach_the_notebook(show):
         assert tab.evaluate("window.last") == "x"
 
 
-def test_where_no_script_runs_there_is_a_table(browser, tmp_path):
+def test_a_table_is_shown_without_scripts(browser, tmp_path):
     html = render(posterior(sentence(words("s", 4), words("t", 3))))
     file = tmp_path / "page.html"
     file.write_text(page("a page", [html]), encoding="utf-8")
@@ -214,7 +214,7 @@ def test_sentences_are_found(show):
         assert view.locator("option").nth(20).text_content() == "21. word20"
 
 
-def test_of_two_sentences_asked_for_the_last_is_shown(show):
+def test_the_last_requested_sentence_is_shown(show):
     sizes = [(200, 200), (2, 2), (3, 2)]
     many = [sentence(words("s", s), words("t", t), i) for i, (s, t) in enumerate(sizes)]
     with show(render(posterior(*many))) as tab:
@@ -260,7 +260,7 @@ def test_two_hundred_tokens_stay_smooth(show):
         assert milliseconds < 100
 
 
-def test_a_thousand_sentences_open_at_once(show):
+def test_a_thousand_sentences_open_quickly(show):
     generator = np.random.default_rng(0)
     sizes = generator.integers(10, 51, size=(1000, 2))
     many = [sentence(words("s", s), words("t", t), i) for i, (s, t) in enumerate(sizes)]

@@ -1,4 +1,4 @@
-"""Heatmaps: what is drawn, and the files it is written to."""
+"""Heatmaps: content, labels and files."""
 
 import re
 import warnings
@@ -53,16 +53,16 @@ def test_chosen_kinds():
     assert not AlignmentPosterior([soft()]).plot().legends
 
 
-def test_what_cannot_be_plotted(tmp_path):
+def test_invalid_plots_are_rejected(tmp_path):
     with pytest.raises(ConfigError, match="no 'guide'"):
         some().plot(1, "guide")
     with pytest.raises(ConfigError, match="no sentence 3: there are 3"):
         some().plot(3)
-    with pytest.raises(ConfigError, match="which distribution"):
+    with pytest.raises(ConfigError, match="no distribution to plot: choose from"):
         some().plot(0, ())
-    with pytest.raises(ConfigError, match=r"ends in \.png, \.svg, \.pdf"):
+    with pytest.raises(ConfigError, match=r"end in \.png, \.svg, \.pdf"):
         some().plot(0, path=tmp_path / "x.jpg")
-    with pytest.raises(ConfigError, match=r"there is no folder .*missing"):
+    with pytest.raises(ConfigError, match=r"the folder .*missing does not exist"):
         some().plot(0, path=tmp_path / "missing" / "x.png")
     assert not list(tmp_path.iterdir())
     (tmp_path / "x.png").mkdir()
@@ -71,7 +71,7 @@ def test_what_cannot_be_plotted(tmp_path):
 
 
 @pytest.mark.parametrize("words", [50, 200])
-def test_a_long_sentence_is_not_wider_than_a_page(words):
+def test_the_width_of_long_sentences_is_limited(words):
     one = random_sentence([f"Wort{i}" for i in range(words)], [f"word{i}" for i in range(words)], 0)
     figure = AlignmentPosterior([one]).plot()
     width, height = figure.get_size_inches()
@@ -92,7 +92,7 @@ def test_png(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["x.png"]
 
 
-def test_the_text_of_an_svg_is_the_tokens(tmp_path):
+def test_svg_contains_the_tokens_as_text(tmp_path):
     some().plot(2, "posterior", str(tmp_path / "x.svg"))
     tree = ET.parse(tmp_path / "x.svg")
     texts = ["".join(node.itertext()).strip() for node in tree.iter() if node.tag.endswith("text")]
@@ -110,7 +110,7 @@ def test_pdf(tmp_path):
     assert b"/Subtype /Type3" not in content
 
 
-def test_tokens_are_no_mathematics_and_no_markup(tmp_path):
+def test_tokens_are_not_read_as_mathematics_or_markup(tmp_path):
     tokens = ("$x$", r"$\foo$", "_a", "#", "%", "^", "a\\b", "&amp;", "<b>", "</s>")
     one = AlignmentPosterior([random_sentence(tokens, tokens, 0)], r"$\nothing$")
     one.plot(0, "prior", tmp_path / "x.svg")
@@ -122,7 +122,7 @@ def test_tokens_are_no_mathematics_and_no_markup(tmp_path):
     assert {*tokens, r"$\nothing$"} <= texts
 
 
-def test_no_script_makes_a_warning(tmp_path, caplog):
+def test_scripts_cause_no_warnings(tmp_path, caplog):
     tokens = (
         "日本語",
         "한국어",
@@ -144,7 +144,7 @@ def test_no_script_makes_a_warning(tmp_path, caplog):
     ET.parse(tmp_path / "x.svg")
 
 
-def test_a_long_sentence_leaves_out_labels():
+def test_long_sentences_skip_labels():
     tokens = [f"w{i}" for i in range(200)]
     figure = AlignmentPosterior([random_sentence(tokens, tokens[:60], 0)]).plot(0, "guide")
     (ax,) = heatmaps(figure)
@@ -157,7 +157,7 @@ def test_a_long_sentence_leaves_out_labels():
     assert max(width, height) < 20
 
 
-def test_fonts_have_the_signs():
+def test_fonts_cover_the_characters():
     assert families(["straße Ελλάδα привет שלום مرحبا ▁"]) == ([BASE], frozenset())
     # STIX, which comes with matplotlib, has signs in the private area that the base has not.
     sign = "\ue261"

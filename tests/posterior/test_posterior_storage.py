@@ -19,7 +19,7 @@ def fields(posterior):
 
 
 def plain(value):
-    """Something that is compared with dtype and shape."""
+    """Return a key that compares values, dtype and shape."""
     return (value.dtype, value.shape, value.tolist()) if isinstance(value, np.ndarray) else value
 
 
@@ -44,18 +44,18 @@ def test_round_trip_of_words(tmp_path):
     assert fields(loaded) == fields(some()[:2].words())
 
 
-def test_nothing_at_all(tmp_path):
+def test_round_trip_without_sentences(tmp_path):
     AlignmentPosterior([], "t").save(tmp_path / "x")
     assert len(AlignmentPosterior.load(tmp_path / "x")) == 0
 
 
-def test_the_same_posterior_is_the_same_file(tmp_path):
+def test_saving_is_deterministic(tmp_path):
     for name in "ab":
         some().save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_nothing_is_pickled(tmp_path):
+def test_saved_files_contain_no_pickles(tmp_path):
     path = tmp_path / "x.npz"
     some().save(path)
     with np.load(path, allow_pickle=False) as archive:
@@ -63,7 +63,7 @@ def test_nothing_is_pickled(tmp_path):
 
 
 @pytest.mark.parametrize("at", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
-def test_damage_is_noticed(tmp_path, at):
+def test_damaged_files_are_rejected(tmp_path, at):
     path = tmp_path / "x.npz"
     some().save(path)
     whole = path.read_bytes()
@@ -72,7 +72,7 @@ def test_damage_is_noticed(tmp_path, at):
         AlignmentPosterior.load(path)
 
 
-def test_a_flipped_byte_in_the_numbers_is_noticed(tmp_path):
+def test_flipped_bytes_are_detected(tmp_path):
     path = tmp_path / "x.npz"
     some().save(path)
     whole = bytearray(path.read_bytes())
@@ -88,25 +88,25 @@ def test_a_flipped_byte_in_the_numbers_is_noticed(tmp_path):
 def test_another_file(tmp_path, content):
     path = tmp_path / "x.npz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="damaged, or no file of"):
+    with pytest.raises(UserError, match="damaged, or not a file of"):
         AlignmentPosterior.load(path)
 
 
 def test_a_plain_array_and_a_foreign_archive(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.zeros(3))
-    with pytest.raises(UserError, match="damaged, or no file of"):
+    with pytest.raises(UserError, match="damaged, or not a file of"):
         AlignmentPosterior.load(path)
     np.savez(tmp_path / "y.npz", a=np.zeros(3))
-    with pytest.raises(UserError, match="damaged, or no file of"):
+    with pytest.raises(UserError, match="damaged, or not a file of"):
         AlignmentPosterior.load(tmp_path / "y.npz")
     np.savez(tmp_path / "z.npz", json=np.array([{}], dtype=object))
-    with pytest.raises(UserError, match="damaged, or no file of"):
+    with pytest.raises(UserError, match="damaged, or not a file of"):
         AlignmentPosterior.load(tmp_path / "z.npz")
 
 
 def changed(path, **changes):
-    """The file with other facts."""
+    """Write the file with changed JSON."""
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     facts = {**json.loads(arrays["json"].tobytes()), **changes}
@@ -143,7 +143,7 @@ def test_no_file_and_no_folder(tmp_path):
         some().save(tmp_path / "missing" / "x.npz")
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x.npz"
     path.write_bytes(b"before")
 

@@ -1,4 +1,4 @@
-"""One sentence pair: links, draws, intervals, words."""
+"""Posterior of one sentence pair: links, samples, intervals, words."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ def test_kinds():
     assert one.kinds == ("prior", "guide", "posterior")
     assert one.matrix("guide") is one.guide
     assert soft().kinds == ("prior",)
-    with pytest.raises(ConfigError, match=r"no 'guide' of this alignment: .*known: prior"):
+    with pytest.raises(ConfigError, match=r"this sentence has no 'guide': .*known: prior"):
         soft().matrix("guide")
     with pytest.raises(ConfigError, match="did you mean 'posterior'"):
         one.matrix("postreior")
@@ -49,7 +49,7 @@ def test_best_links_without_sentence_ends():
     assert one.best_links("guide") == expected
 
 
-def test_draws_have_the_frequencies_of_the_rows():
+def test_sample_frequencies_match_the_probabilities():
     one = by_hand()
     draws = one.samples("posterior", 4_000, seed=1)
     assert draws.shape == (4_000, 4)
@@ -61,7 +61,7 @@ def test_draws_have_the_frequencies_of_the_rows():
     assert (draws != one.samples("posterior", 4_000, seed=2)).any()
 
 
-def test_draws_of_a_dirichlet_are_points_of_the_simplex():
+def test_dirichlet_samples_are_on_the_simplex():
     one = dirichlet()
     n = 4_000
     draws = one.samples("prior", n, seed=0)
@@ -100,7 +100,7 @@ def test_credible_intervals_of_very_uneven_concentrations():
     assert high[1, 1] == pytest.approx(0.975 ** (1 / 29_600), rel=1e-9)
 
 
-def test_the_interval_of_one_source_position():
+def test_the_interval_of_a_single_source_position():
     one = random_sentence(("a",), ("x",), 0)
     one = dataclasses.replace(one, concentration_prior=matrix((3.0,)))
     assert one.credible_interval("prior") == (1.0, 1.0)
@@ -138,7 +138,7 @@ def test_words_by_hand():
     assert words.best_links("posterior") == {(0, 0), (1, 1)}
 
 
-def test_sums_of_words_are_those_of_pieces():
+def test_merging_keeps_the_sums_over_the_sentence():
     one, words = by_hand(), by_hand().to_words()
     for name in SUMS:
         assert getattr(words, name).sum() == pytest.approx(getattr(one, name).sum())
@@ -162,7 +162,7 @@ def test_a_word_without_pieces_keeps_its_place():
     assert (words.samples("guide", 5, 0)[:, 1] == 3).all()
 
 
-def test_words_must_be_known():
+def test_merging_needs_known_words():
     with pytest.raises(UserError, match="cannot be merged"):
         by_hand(words=None).to_words()
     with pytest.raises(UserError, match="words already"):

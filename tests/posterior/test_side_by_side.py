@@ -1,4 +1,4 @@
-"""Several posteriors beside each other, and a posterior as HTML and CSV files."""
+"""Several posteriors side by side, and HTML and CSV files of a posterior."""
 
 import re
 
@@ -15,7 +15,7 @@ def two():
     return [AlignmentPosterior([by_hand()], "a model") for _ in range(2)]
 
 
-def test_every_posterior_has_a_view_with_a_title_of_its_own():
+def test_each_posterior_has_a_view_with_a_distinct_title():
     both = pyro_align.side_by_side(*two())
     html = both._repr_html_()
     assert html.count("<div data-pyro-align ") == 2
@@ -23,7 +23,7 @@ def test_every_posterior_has_a_view_with_a_title_of_its_own():
     assert repr(both) == "SideBySide('1 a model', '2 a model')"
 
 
-def test_the_plot_has_a_heatmap_for_each(tmp_path):
+def test_the_plot_has_one_heatmap_per_posterior(tmp_path):
     one, other = two()
     figure = side_by_side(one, other).plot(0, path=tmp_path / "both.svg")
     axes = [ax for ax in figure.axes if ax.images and ax.get_title(loc="left")]
@@ -35,11 +35,11 @@ def test_the_plot_has_a_heatmap_for_each(tmp_path):
         side_by_side(one, other).plot(0, "guides")
 
 
-def test_what_cannot_be_shown_side_by_side():
+def test_mismatched_posteriors_are_rejected():
     with pytest.raises(UserError, match="two or more"):
         side_by_side(some())
     other = AlignmentPosterior([random_sentence("abc", "xyz", 0)])
-    with pytest.raises(UserError, match="sentence 0 of posterior 2"):
+    with pytest.raises(UserError, match="sentence 0 differ between posterior 2"):
         side_by_side(AlignmentPosterior([by_hand()]), other)
 
 
@@ -52,7 +52,7 @@ def test_without_sentence_ends():
     ]
 
 
-def test_a_file_of_html_is_a_page_with_the_view(tmp_path):
+def test_to_html_writes_a_page_with_the_view(tmp_path):
     some("a <title>").to_html(tmp_path / "view.html")
     text = (tmp_path / "view.html").read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
@@ -63,7 +63,7 @@ def test_a_file_of_html_is_a_page_with_the_view(tmp_path):
         some().to_html(tmp_path / "missing" / "view.html")
 
 
-def test_a_file_of_csv_is_the_frame(tmp_path):
+def test_to_csv_writes_the_frame(tmp_path):
     some().to_csv(tmp_path / "view.csv")
     found = pd.read_csv(tmp_path / "view.csv", keep_default_na=False, na_values=[""])
     frame = some().to_frame()

@@ -1,4 +1,4 @@
-"""Whole sentence pairs through small trained models."""
+"""Alignment of sentence pairs with small trained models."""
 
 import io
 
@@ -37,7 +37,7 @@ def tables(run, **options):
 
 
 @torch.no_grad()
-def test_a_table_is_bayes_rule_summed_over_pieces(run):
+def test_tables_follow_bayes_rule_and_sum_over_pieces(run):
     source, target = "ein vogel ruft", "a bird calls no"
     (found,) = tables(run)(tables(run).encode([(source, target)]))
     source_ids, source_words = run.source_vocabulary.words(source)
@@ -63,7 +63,7 @@ def test_a_table_is_bayes_rule_summed_over_pieces(run):
 
 
 @pytest.mark.parametrize("origin", ["posterior", "guide", "prior"])
-def test_links_are_those_that_are_evaluated(tmp_path, run, origin):
+def test_links_equal_those_of_the_evaluation(tmp_path, run, origin):
     aligner = Aligner(tables(run, origin=origin))
     gold = [GoldLinks(frozenset(aligned.links)) for aligned in aligner.align(PAIRS)]
     assert sum(len(links.sure) for links in gold) > 20
@@ -74,7 +74,7 @@ def test_links_are_those_that_are_evaluated(tmp_path, run, origin):
     assert sum(rate > 0 for rate in rates.values()) == 2
 
 
-def test_the_default_origin_is_the_best_there_is(run):
+def test_the_default_origin_is_the_first_available(run):
     networks, vocabularies = run.model.networks, run.vocabularies
     soft, relaxed = SoftModel(networks).eval(), DirichletModel(networks).eval()
     for model, guide, origin in (
@@ -99,7 +99,7 @@ def listed(aligner, pairs=PAIRS):
 
 @pytest.mark.parametrize("symmetrise", SYMMETRISATIONS)
 @pytest.mark.parametrize(("tokens", "window"), [(1, 3), (40, 7), (10_000, 100)])
-def test_batches_and_windows_do_not_matter(run, tokens, window, symmetrise):
+def test_links_do_not_depend_on_batches_and_windows(run, tokens, window, symmetrise):
     options = {"decode": Threshold(0.2), "symmetrise": SYMMETRISATIONS[symmetrise]}
     both = tables(run), tables(run)
     expected = listed(Aligner(*both, **options))
@@ -109,8 +109,8 @@ def test_batches_and_windows_do_not_matter(run, tokens, window, symmetrise):
         assert one == pytest.approx(other, rel=1e-4)
 
 
-def test_the_reverse_direction_reads_the_pair_the_other_way(run):
-    """The run as its own reverse: with the sentences exchanged the union is transposed."""
+def test_the_reverse_direction_swaps_source_and_target(run):
+    """With one run for both directions, swapping source and target transposes the union."""
     union = SYMMETRISATIONS["union"]
     aligner = Aligner(tables(run), tables(run), symmetrise=union)
     pairs = [Pair(*sentence, 1) for sentence in zip(*[iter(LINES)] * 2, strict=True)]
@@ -123,7 +123,7 @@ def test_the_reverse_direction_reads_the_pair_the_other_way(run):
 LINES = [pair.source for pair in PAIRS]
 
 
-def test_reading_is_no_further_ahead_than_the_window(run):
+def test_at_most_one_window_is_read_ahead(run):
     read = []
 
     def stream():
@@ -136,7 +136,7 @@ def test_reading_is_no_further_ahead_than_the_window(run):
     assert len(read) == 4
 
 
-def test_too_long(run):
+def test_long_sentences_are_rejected(run):
     long = Pair("ein", "a " * 30, 7)
     aligner = Aligner(tables(run), max_length=20)
     with pytest.raises(DataError, match=r":7: the target sentence has \d+ tokens, but at most 20"):
@@ -156,7 +156,7 @@ TEXTS = st.lists(st.tuples(SIDES, SIDES, st.sampled_from(["{} ||| {}", "{}\t{}"]
 
 @settings(max_examples=25, deadline=None)
 @given(TEXTS, st.sampled_from(["pharaoh", "talp", "jsonl"]), st.sampled_from([None, "union"]))
-def test_one_line_out_for_each_line_in(run, lines, form, symmetrise):
+def test_each_input_line_has_one_output_line(run, lines, form, symmetrise):
     text = "".join(f"{layout.format(*sides)}\n" for *sides, layout in lines)
     options = {} if symmetrise is None else {"symmetrise": SYMMETRISATIONS[symmetrise]}
     reverse = None if symmetrise is None else tables(run)

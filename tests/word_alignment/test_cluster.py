@@ -1,4 +1,4 @@
-"""Files of a folder, aligned by one command with two workers of Ray, one of which is killed."""
+"""Alignment of a folder by one command with two Ray workers, one of which is killed."""
 
 import os
 import re
@@ -54,7 +54,7 @@ GOOD = 4
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory):
-    """Of the command, but for where the links go: two directions, one file that cannot be read."""
+    """Return the arguments without the output: two directions, and one unreadable file."""
     folder = tmp_path_factory.mktemp("shards")
     code = WORKPLACE / "killer.py"
     code.write_text(KILLER)
@@ -76,7 +76,7 @@ def arguments(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, arguments):
-    """The same without Ray: the folder of links, and what was said."""
+    """Align without Ray: the folder of links, and the output."""
     out = tmp_path_factory.mktemp("alone")
     result = CliRunner().invoke(main, [*map(str, arguments), "--out", str(out)])
     assert result.exit_code == 2, result.output
@@ -85,7 +85,7 @@ def alone(tmp_path_factory, arguments):
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory, arguments):
-    """By two workers, of whom the first to have something to do is killed: links, words, notes."""
+    """Align with two workers, the first of which is killed: links, output, notes."""
     pytest.importorskip("ray.data", reason="there is no Ray: pip install -e '.[ray]'")
     scene, out = tmp_path_factory.mktemp("scene"), tmp_path_factory.mktemp("together")
     options = ["--out", out, "--ray", "local", "--workers", "2"]
@@ -112,7 +112,7 @@ def test_the_links_are_the_same(alone, together):
     assert contents(together[0]) == contents(alone[0])
 
 
-def test_every_file_is_aligned_once_but_that_of_the_killed(together):
+def test_files_are_aligned_once_except_that_of_a_killed_worker(together):
     _, _, notes = together
     computing = [process for process, what in notes if what == "computes"]
     assert len(computing) == GOOD + 1
@@ -128,14 +128,14 @@ def test_a_worker_loads_the_run_once(together):
 
 
 def outcomes(said):
-    """Of each file, the numbers of the progress lines, and all other lines."""
+    """Split output into the results by file, the numbers of progress lines, and other lines."""
     progress = re.findall(r"^(\d)/(\d) (\S+): (\w+)$", said, re.MULTILINE)
     others = [line for line in said.splitlines() if not re.match(r"\d/\d ", line)]
     numbers = [(int(number), int(total)) for number, total, _, _ in progress]
     return {name: outcome for _, _, name, outcome in progress}, numbers, others
 
 
-def test_the_same_is_said_and_nothing_else(alone, together):
+def test_output_equals_that_of_one_process(alone, together):
     files, numbers, others = outcomes(alone[1])
     assert outcomes(together[1]) == (files, numbers, ["workers on Ray: 2", *others])
     assert files == {"bad.tsv": "failed", **{f"{number}.fa": "done" for number in range(GOOD)}}
@@ -194,7 +194,7 @@ def test_no_cluster(tmp_path, monkeypatch, address, reason):
         align_shards_on_ray(never, pairs, tmp_path / "out", print, address=address)
 
 
-def test_a_gpu_for_each_worker_where_there_is_one():
+def test_workers_use_gpus_if_available():
     assert _chip({"CPU": 8.0}, None) == ({"num_cpus": 1}, 8)
     assert _chip({"CPU": 8.0, "GPU": 2.0}, None) == ({"num_gpus": 1}, 2)
     assert _chip({"CPU": 8.0, "GPU": 2.0}, True) == ({"num_gpus": 1}, 2)

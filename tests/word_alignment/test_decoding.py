@@ -1,4 +1,4 @@
-"""Decoding, minimum risk against all sets of links under all alignments."""
+"""Decoding; minimum risk against all sets of links under all alignments."""
 
 import itertools
 
@@ -21,7 +21,7 @@ def words(weights):
 
 
 def truths(table):
-    """Every alignment that the table admits, as links, with its probability."""
+    """Yield the links and probability of each possible alignment."""
     targets, sources = table.weights.shape
     for choice in itertools.product(range(sources + 1), repeat=targets):
         probability, links = 1.0, set()
@@ -35,7 +35,7 @@ def truths(table):
 
 
 def gain(links, table):
-    """Expectation of 1 − AER, by the measure itself."""
+    """Compute the expectation of 1 − AER with the metric itself."""
     total = 0.0
     for truth, probability in truths(table):
         rate = AlignmentErrorRate()
@@ -56,7 +56,7 @@ def subsets(targets, sources):
     st.sampled_from([(1, 1), (1, 3), (2, 2), (3, 1), (2, 3), (3, 2)]),
     st.sampled_from([0.1, 0.5, 2.0]),
 )
-def test_minimum_risk_is_the_best_of_all_sets(seed, shape, concentration):
+def test_minimum_risk_against_all_sets_of_links(seed, shape, concentration):
     random = np.random.default_rng(seed)
     rows = random.dirichlet(np.full(shape[1] + 1, concentration), size=shape[0])
     table = words(rows[:, 1:].tolist())
@@ -77,7 +77,7 @@ def test_minimum_risk_by_hand():
 
 @pytest.mark.parametrize("concentration", [0.02, 0.1, 0.5, 5.0])
 def test_minimum_risk_of_longer_sentences(concentration):
-    """Every size is tried, and of each the best links are exchanged for others."""
+    """No size is better, nor any exchange of a link for another."""
     random = np.random.default_rng(3)
     rows = random.dirichlet(np.full(8, concentration), size=9)
     table = words(rows[:, 1:].tolist())
@@ -96,7 +96,7 @@ def test_minimum_risk_of_longer_sentences(concentration):
 
 
 def expected_gain(links, table):
-    """Expectation of 1 − AER from the joint distribution of |G| and |A ∩ G|, word by word."""
+    """Compute the expectation of 1 − AER from the joint distribution of |G| and |A ∩ G|."""
     joint = {(0, 0): 1.0}
     for target, row in enumerate(table):
         right = sum(row[source] for source, word in links if word == target)
@@ -113,7 +113,7 @@ def expected_gain(links, table):
     )
 
 
-def test_words_without_piece_or_neighbour():
+def test_words_without_pieces_or_other_words():
     for empty in (torch.zeros(0, 3), torch.zeros(2, 0), torch.zeros(2, 3)):
         table = WordAlignment(empty, torch.zeros(len(empty)))
         for decoder in DECODERS.values():
@@ -128,6 +128,6 @@ def test_argmax_and_threshold():
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.1, float("nan")])
-def test_a_threshold_is_a_probability(threshold):
+def test_invalid_thresholds_are_refused(threshold):
     with pytest.raises(ConfigError, match="a threshold is a probability"):
         Threshold(threshold)

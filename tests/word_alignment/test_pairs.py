@@ -44,13 +44,13 @@ def test_a_stream(text):
     assert list(PairText.open([io.BytesIO(text.encode())])) == PAIRS
 
 
-def test_further_columns_are_left(tmp_path):
+def test_further_columns_are_ignored(tmp_path):
     path = tmp_path / "x.tsv"
     path.write_text("ein\ta\t0-0\tnote\n")
     assert list(PairText.open([path])) == [Pair("ein", "a", 1)]
 
 
-def test_what_is_empty():
+def test_empty_lines_and_sides():
     assert [pair.is_empty for pair in PAIRS] == [False, True, True, True]
     assert Pair(" \x0b", "a", 1).is_empty
 
@@ -72,7 +72,7 @@ def test_what_is_empty():
         ("x.jsonl", '{"source": "\\ud800", "target": "a"}'),
     ],
 )
-def test_a_line_that_cannot_be_used(tmp_path, name, line):
+def test_invalid_lines_are_rejected(tmp_path, name, line):
     path = tmp_path / name
     path.write_text(f"\n{line}\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"expected|both") as caught:
@@ -80,7 +80,7 @@ def test_a_line_that_cannot_be_used(tmp_path, name, line):
     assert (caught.value.path, caught.value.line) == (path, 2)
 
 
-def test_a_line_of_a_stream_that_cannot_be_used():
+def test_invalid_lines_of_a_stream_are_rejected():
     with pytest.raises(DataError, match=r"<stdin>:2: expected source \|\|\| target"):
         list(PairText.open([io.BytesIO(b"a ||| b\nc\n")]))
 
@@ -107,7 +107,7 @@ def test_invalid_text_is_rejected(tmp_path):
 
 
 def test_words_keep_their_places(tmp_path):
-    """What counts as a word is what it is in separate files."""
+    """Words are split as in separate files."""
     line = "ein\u00a0alter  hund\u2028bellt"
     (tmp_path / "x").write_text(f"{line} ||| a\n", encoding="utf-8")
     (pair,) = PairText.open([tmp_path / "x"])
@@ -116,14 +116,14 @@ def test_words_keep_their_places(tmp_path):
 
 
 def pipe(content: bytes) -> Path:
-    """What a shell gives for ``<(command)``: it can be read once."""
+    """Like ``<(command)`` in a shell: it can be read once."""
     reader, writer = os.pipe()
     os.write(writer, content)
     os.close(writer)
     return Path(f"/dev/fd/{reader}")
 
 
-def test_a_pipe_is_kept_to_be_read_again(tmp_path):
+def test_pipes_are_copied_to_be_read_again(tmp_path):
     paths = [pipe(b"ein hund\n\nein\n\n"), pipe(gzip.compress(b"a dog\n\n\na\n"))]
     text = PairText.open(paths).rereadable(tmp_path)
     assert list(text) == list(text) == PAIRS

@@ -11,7 +11,7 @@ from pyro_align.word_alignment.shards import align_each, align_shard
 
 
 class Upper:
-    """Writes a file in capitals, a line at a time; fails at a line `bad`."""
+    """Writes the lines of a file in upper case; fails at a line `bad`."""
 
     def __init__(self):
         self.seen = []
@@ -46,7 +46,7 @@ def contents(folder):
     return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
 
 
-def test_a_failure_does_not_keep_the_others(tmp_path, folder):
+def test_other_files_are_aligned_after_a_failure(tmp_path, folder):
     told, align = [], Upper()
     failed = align_shards(align, folder, tmp_path / "out", told.append)
     assert contents(tmp_path / "out") == {"a.tsv.links": "A\n", "d.links": "D\n"}
@@ -57,7 +57,7 @@ def test_a_failure_does_not_keep_the_others(tmp_path, folder):
     assert told == ["1/4 a.tsv: done", "2/4 b.tsv: failed", "3/4 c.tsv: failed", "4/4 d: done"]
 
 
-def test_a_restart_does_what_is_left(tmp_path, folder):
+def test_a_restart_aligns_only_missing_files(tmp_path, folder):
     out, align = tmp_path / "out", Upper()
     align_shards(align, folder, out, str)
     (out / "a.tsv.links").write_text("mine\n")  # whole, so it stays
@@ -78,7 +78,7 @@ def test_a_restart_does_what_is_left(tmp_path, folder):
 
 
 def killed_within_d(source: Path, target: Path) -> None:
-    """Align until the power goes, half of the file ``d`` written."""
+    """Align until the process is killed in the middle of the file ``d``."""
 
     def align(path, file):
         Upper()(path, file)
@@ -89,7 +89,7 @@ def killed_within_d(source: Path, target: Path) -> None:
     align_shards(align, source, target, str)
 
 
-def test_a_kill_leaves_whole_files(tmp_path, folder):
+def test_a_killed_process_leaves_no_partial_files(tmp_path, folder):
     out = tmp_path / "out"
     assert kill.run(killed_within_d, folder, out) == -signal.SIGKILL
     assert {name: text for name, text in contents(out).items() if name.endswith(".links")} == {
@@ -101,8 +101,8 @@ def test_a_kill_leaves_whole_files(tmp_path, folder):
     assert contents(out) == {"a.tsv.links": "A\n", "d.links": "D\n"}
 
 
-def test_a_file_that_kills_whoever_aligns_it(tmp_path, folder):
-    """Others may begin it again, but not for ever; they leave alone what each of them has begun."""
+def test_a_file_is_given_up_after_three_killed_processes(tmp_path, folder):
+    """Processes retry the file a limited number of times, and do not touch each other's output."""
     out = tmp_path / "out"
     out.mkdir()
 
@@ -130,7 +130,7 @@ def align_and_die(shard: Path, target: Path) -> None:
     align_shard(align, shard, target)
 
 
-def test_what_another_has_done_meanwhile_is_kept(tmp_path, folder):
+def test_files_finished_by_another_process_are_kept(tmp_path, folder):
     (tmp_path / "d.links").write_text("mine\n")
     align = Upper()
     assert align_shard(align, folder / "d", tmp_path) is None

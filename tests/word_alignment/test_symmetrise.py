@@ -86,7 +86,7 @@ SYMAL = [
 
 
 @pytest.mark.parametrize(("forward", "reverse", "diag", "final", "final_and"), SYMAL)
-def test_as_symal_does(forward, reverse, diag, final, final_and):
+def test_results_equal_those_of_symal(forward, reverse, diag, final, final_and):
     both = links(forward), links(reverse)
     assert grow_diag(*both) == links(diag)
     assert grow_diag_final(*both) == links(final)
@@ -94,7 +94,7 @@ def test_as_symal_does(forward, reverse, diag, final, final_and):
 
 
 def test_growing_by_hand():
-    """1-1 is shared; 2-2 touches it; 3-2 touches 2-2 and brings source word 3; 5-5 is apart."""
+    """1-1 is shared; 2-2 is adjacent to it; 3-2 is adjacent to 2-2; 5-5 is not adjacent."""
     forward, reverse = links("1-1 2-2 5-5"), links("1-1 3-2 5-4")
     assert intersect(forward, reverse) == links("1-1")
     assert union(forward, reverse) == links("1-1 2-2 3-2 5-5 5-4")
@@ -109,7 +109,7 @@ def test_a_neighbour_needs_a_word_without_link():
     assert grow_diag(links("0-0 1-1 0-1"), links("0-0 1-1")) == links("0-0 1-1")
 
 
-def test_nothing_shared_nothing_grows():
+def test_an_empty_intersection_does_not_grow():
     forward, reverse = links("0-0 1-1"), links("0-1 1-0")
     assert grow_diag(forward, reverse) == frozenset()
     # The forward links first: they cover all words.
@@ -120,7 +120,7 @@ link_sets = st.frozensets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_s
 
 
 @given(link_sets, link_sets)
-def test_each_heuristic_adds_to_the_one_before(forward, reverse):
+def test_heuristics_are_nested(forward, reverse):
     results = [
         heuristic(forward, reverse)
         for heuristic in (intersect, grow_diag, grow_diag_final_and, grow_diag_final, union)
@@ -168,8 +168,8 @@ def test_agreement_by_hand():
 
 
 @pytest.mark.parametrize("name", SYMMETRISATIONS)
-def test_directions_are_not_mixed_up(name):
-    """A target word that alone chooses far away, in tables that are not square."""
+def test_directions_are_distinguished(name):
+    """Tables that are not square, with one link far from the diagonal."""
     forward = table([[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
     reverse = table([[0.0, 1.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     found = SYMMETRISATIONS[name](forward, reverse, Argmax())

@@ -39,7 +39,7 @@ def test_json_lines():
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("probabilities", [False, True])
-def test_what_is_written_is_read_back(tmp_path, form, probabilities):
+def test_written_links_can_be_read(tmp_path, form, probabilities):
     if (form, probabilities) == ("talp", True):
         with pytest.raises(ConfigError, match="talp has no probabilities"):
             writer(form, probabilities=True)

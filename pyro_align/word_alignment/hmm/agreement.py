@@ -1,9 +1,9 @@
 """Agreement of two directions: by the product of their posteriors, or by posterior regularisation.
 
-Both make one of what two models that know nothing of each other say about the same links. The
-product (Liang, Taskar & Klein 2006) counts a link as often as both expect it. Posterior
-regularisation (Ganchev, Graça, Gillenwater & Taskar 2010) looks for the pair of distributions over
-chains that is nearest to the two posteriors and expects the same links in both directions.
+Both combine the link probabilities of two independent models. The product (Liang, Taskar & Klein
+2006) is the probability that both directions have the link. Posterior regularisation (Ganchev,
+Graça, Gillenwater & Taskar 2010) finds the pair of distributions over chains that is nearest to the
+two posteriors and has the same expected links in both directions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pyro_align.word_alignment.hmm.observed import Observed
 from pyro_align.word_alignment.hmm.settings import Projection
 
 FLOOR = 1e-8
-"""Expected numbers of links below this are taken as this, so that they have a logarithm."""
+"""Smaller expected numbers of links are replaced by this before taking logarithms."""
 
 
 def product(
     forward: Float[Tensor, "b t s_null"], reverse: Float[Tensor, "b s t_null"]
 ) -> list[Tensor]:
-    """Link probabilities of two directions replaced by their product."""
+    """Replace the link probabilities of both directions by their product."""
     both = forward[..., 1:] * reverse[..., 1:].transpose(1, 2)
     return [
         torch.cat([forward[..., :1], both], dim=-1),
@@ -38,7 +38,7 @@ def project(
     found: Sequence[ChainPosterior],
     projection: Projection,
 ) -> list[ChainPosterior]:
-    r"""The pair of distributions over chains that agrees, or nearly so, nearest to the posteriors.
+    r"""Find the distributions over chains nearest to the posteriors whose expected links agree.
 
     With the expected links :math:`F_{ts}` and :math:`R_{ts}` of the two directions,
 
@@ -47,20 +47,20 @@ def project(
             + c \sum_{s} \max(0, \textstyle\sum_t F_{ts} - m)
             + c \sum_{t} \max(0, \textstyle\sum_s R_{ts} - m),
 
-    with the last two sums if ``most`` is given. The dual has a variable for each term, ``λ`` within
-    ``±c`` and ``μ`` between ``−c`` and 0. They are added to the scores of links, ``−λ`` in the
-    reverse direction, so that every step is an exact posterior of chains. In a step half of
-    ``log R/F`` is added to each ``λ``, and half of ``log m/E`` to the ``μ`` of a word that expects
-    ``E`` links; then they are cut to their bounds. That is iterative scaling, which stands still at
-    the optimum and there alone.
+    where the last two sums are included if ``most`` is given. The dual has a variable for each
+    term, ``λ`` within ``±c`` and ``μ`` between ``−c`` and 0. They are added to the scores of links
+    (``−λ`` in the reverse direction), so that the distributions after each step are exact
+    posteriors of chains. A step adds half of ``log R/F`` to each ``λ``, and half of ``log m/E`` to
+    the ``μ`` of a word with ``E`` expected links, and clips them to their bounds. This is iterative
+    scaling, whose only fixed point is the optimum.
 
     Args:
         observed: a batch in both directions.
-        found: its posteriors.
-        projection: ``price`` is ``c``, ``most`` is ``m``.
+        found: posteriors of the batch.
+        projection: settings; ``price`` is ``c`` and ``most`` is ``m``.
 
     Returns:
-        What was found in both directions, ``log_prob`` the evidence lower bounds.
+        The distributions of both directions; their ``log_prob`` are evidence lower bounds.
     """
     states = [each.states[..., 1:] for each in found]
     links = torch.zeros_like(states[0])

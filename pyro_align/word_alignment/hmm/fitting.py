@@ -81,15 +81,15 @@ def fit(
     therefore gives no evidence for its own translation, which in maximum likelihood makes rare
     words collect links.
 
-    After the first passes links are counted as far as *both* directions expect them, by the product
-    of their posteriors (Liang, Taskar & Klein 2006). From the
-    second pass on the numbers of links of source words have a prior, which is learnt.
+    After the first passes links are counted by the product of the posteriors of both directions
+    (Liang, Taskar & Klein 2006). From the second pass on the number of links of each source word
+    has a learnt prior.
 
     Args:
         pairs: sentence pairs with words on both sides; read once.
         settings: sizes, priors and numbers of passes.
-        scratch: a folder for temporary files: 4 bytes per word of the text, and posteriors with
-            about 4 bytes per pair of words of each sentence pair. In memory are one batch and the
+        scratch: folder for temporary files: 4 bytes per word of the text, and posteriors with about
+            4 bytes per pair of words of each sentence pair. Memory holds one batch and the
             lexicons, whose size is the number of co-occurring word pairs.
         directions: 2, or 1 for source to target only, without agreement.
         echo: called with one line per pass.

@@ -1,4 +1,4 @@
-"""Charts: where things lie, and what the axes say."""
+"""Charts: positions of lines and labels, and ticks of the axes."""
 
 import itertools
 import re
@@ -56,14 +56,14 @@ def test_lines_run_through_their_points():
     assert {"<one>", "x & y", "y", "0", "10"} <= set(texts)
 
 
-def test_labels_do_not_lie_on_each_other():
+def test_labels_do_not_overlap():
     lines = [Series(name, [(0, 1), (1, 1.001 * i)]) for i, name in enumerate("abc", start=1)]
     root = ElementTree.fromstring(chart(lines, Axis("x", 0, 1), Axis("y", 0, 1000)))
     heights = sorted(float(t.get("y")) for t in root.iter("text") if t.text in "abc")
     assert min(b - a for a, b in itertools.pairwise(heights)) >= 14.9
 
 
-def test_one_point_is_a_dot():
+def test_a_single_point_is_drawn_as_a_dot():
     axes = Axis.around("x", [3]), Axis.around("y", [5], logarithmic=True)
     text = chart([Series("one", [(3, 5)])], *axes)
     assert text.count("<circle") == 1

@@ -1,4 +1,4 @@
-"""What stands out, against all of it sorted."""
+"""Notable sentences and tokens, against a sort of all of them."""
 
 import numpy as np
 from browser import posterior, sentence, words
@@ -18,7 +18,7 @@ def test_certainty():
     assert [value for _, value in found] == sorted(means)
 
 
-def test_certainty_of_attention_alone():
+def test_certainty_of_soft_attention():
     sentences = [sentence(words("s", 5), words("t", 2), i, soft=True) for i in range(5)]
     found = certainty(posterior(*sentences))
     assert dict(found) == {i: float(one.prior_entropy.mean()) for i, one in enumerate(sentences)}

@@ -89,7 +89,7 @@ def test_training_curves(tmp_path, run):
     assert training(pyro_align.load(folder)) == []
 
 
-def test_the_page_names_what_stands_out(run, whole):
+def test_the_page_lists_notable_sentences(run, whole):
     text = report_page(run, whole)
     for heading in (
         "The run",
@@ -117,7 +117,7 @@ def test_without_gold_there_is_no_calibration(run):
     assert "per piece" in text
 
 
-def test_it_is_written_whole_or_not_at_all(tmp_path, run, whole):
+def test_the_report_is_written_atomically(tmp_path, run, whole):
     path = tmp_path / "report.html"
     write_report(run, whole, path)
     assert path.read_text(encoding="utf-8") == report_page(run, whole)

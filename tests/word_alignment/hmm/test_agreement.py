@@ -1,4 +1,4 @@
-"""Agreement, against distributions over all chains of tiny sentence pairs."""
+"""Agreement against enumeration of all chains of short sentence pairs."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ STEPS = 200
 
 
 class Chains:
-    """All chains of one direction: their log weights, and which links each has."""
+    """All chains of one direction, with their log weights and links."""
 
     def __init__(self, seed, positions, states):
         generator = torch.Generator().manual_seed(seed)
@@ -53,14 +53,14 @@ class Chains:
         self.logs -= np.logaddexp.reduce(self.logs)
 
     def tilted(self, shift):
-        """Log probabilities of chains whose links' scores are shifted, and their log sum."""
+        """Return log probabilities of chains with shifted link scores, and their log sum."""
         logs = self.logs + (self.links * shift).sum((1, 2))
         total = np.logaddexp.reduce(logs)
         return logs - total, total
 
 
 def optimum(forward, reverse, price, most):
-    """Expected links of the nearest pair that agrees, and its distance, penalties included.
+    """Return expected links of the optimal pair, and the objective including penalties.
 
     The dual is minimised by a general method, and must be as high as the primal is low.
     """
@@ -106,7 +106,7 @@ def optimum(forward, reverse, price, most):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("price", "most"), [(0.2, None), (2.0, None), (0.5, 0.6), (2.0, 0.7)])
-def test_the_projection_is_the_nearest_pair(seed, price, most):
+def test_the_projection_is_optimal(seed, price, most):
     forward = Chains(seed, TARGET, SOURCE)
     reverse = Chains(seed + 100, SOURCE, TARGET)
     observed = [forward.observed, reverse.observed]
@@ -122,14 +122,14 @@ def test_the_projection_is_the_nearest_pair(seed, price, most):
         )
 
 
-def test_no_step_changes_nothing():
+def test_zero_steps_return_the_posteriors():
     observed = [Chains(0, TARGET, SOURCE).observed, Chains(1, SOURCE, TARGET).observed]
     found = [each.posterior() for each in observed]
     for one, other in zip(project(observed, found, Projection(steps=0)), found, strict=True):
         assert one.states is other.states
 
 
-def test_the_product_leaves_what_is_drawn_from_nothing():
+def test_the_product_keeps_the_null_word():
     forward = torch.tensor([[[0.5, 0.5, 0.0], [0.0, 0.25, 0.75]]])
     reverse = torch.tensor([[[0.0, 1.0, 0.0], [0.5, 0.25, 0.25]]])
     first, second = product(forward, reverse)

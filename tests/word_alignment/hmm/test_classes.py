@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyro_align.word_alignment.hmm import Classes, spelled_alike
 
 
-def test_words_that_begin_alike_are_of_one_class():
+def test_words_with_one_prefix_share_a_class():
     classes = Classes(4)
     assert classes.add("Hunde hund  HUND\thundert Hu") == [1, 1, 1, 1, 2]
     assert classes.names == ["hund", "hu"]
@@ -22,7 +22,7 @@ def shorter(word):
 
 
 def alike(one, other):
-    """Equal, or equal when one character is taken out of each, or of the longer one."""
+    """Whether names are equal, or become so by removing a character from each or the longer."""
     if one == other:
         return 1, 0
     mine = {one} | (shorter(one) if len(one) > 3 else set())
@@ -34,7 +34,7 @@ words = st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=8)
 
 
 @given(words, words)
-def test_spelling_against_all_ways_to_take_characters_out(sources, targets):
+def test_spelling_against_brute_force(sources, targets):
     source, target = Classes(4), Classes(4)
     mine, others = source.add(" ".join(sources)), target.add(" ".join(targets))
     ids = list(itertools.product(mine, others))
@@ -43,7 +43,7 @@ def test_spelling_against_all_ways_to_take_characters_out(sources, targets):
     assert found == [alike(*pair) for pair in itertools.product(sources, targets)]
 
 
-def test_no_word_is_spelled_like_none():
+def test_padding_is_not_spelled_like_padding():
     source, target = Classes(4, ["ab"]), Classes(4, ["ab"])
     equal, near = spelled_alike(source, target, torch.tensor([[0, 0], [0, 1], [1, 1]]))
     assert equal.tolist() == [0, 0, 1]

@@ -1,4 +1,4 @@
-"""Fitting, against the same algorithm written out over all alignments of tiny sentences."""
+"""Fitting against an implementation that enumerates all alignments of short sentences."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ SETTINGS = Settings(sparsity=0.1, spelling=0.0, null=0.2, max_jump=1, jump_prior
 
 
 class Written:
-    """One direction, with dictionaries and sums over all chains."""
+    """Reference implementation of one direction, with dictionaries and sums over all chains."""
 
     def __init__(self, pairs):
         self.pairs = [(source.split(), target.split()) for source, target in pairs]
@@ -33,7 +33,7 @@ class Written:
         self.power = 0.0
 
     def fertility_of(self, number, t, s):
-        """Factor of a link: what it does to the probability of the number of links, expected."""
+        """Return the expected factor that a link adds to the probability of the number of links."""
         if self.fertility is None:
             return 1.0
         none, more = self.fertility
@@ -70,7 +70,7 @@ class Written:
         return (max(of_pair, 0) + alpha) / (max(of_word, 0) + alpha * len(self.words))
 
     def posterior(self, number):
-        """Link probabilities, and expected jumps and starts."""
+        """Return link probabilities, and expected jumps and starts."""
         source, target = self.pairs[number]
         size = len(source)
         links, jumps, starts = defaultdict(float), defaultdict(float), defaultdict(float)
@@ -179,7 +179,7 @@ def test_against_all_alignments(tmp_path, independent, markov, directions, ferti
             torch.testing.assert_close(table.null, torch.tensor(null), atol=2e-3, rtol=2e-3)
 
 
-def test_batches_change_nothing(tmp_path, monkeypatch):
+def test_the_fit_does_not_depend_on_batches(tmp_path, monkeypatch):
     whole = fit(PAIRS, SETTINGS, tmp_path, echo=silent)
     tables = [whole[number] for number in range(len(PAIRS))]
     monkeypatch.setattr("pyro_align.word_alignment.hmm.text.CELLS", 6)
@@ -190,7 +190,7 @@ def test_batches_change_nothing(tmp_path, monkeypatch):
 
 
 def test_a_word_that_occurs_once_does_not_collect_links(tmp_path):
-    """ "q" occurs once, beside words whose translations are known from elsewhere."""
+    """ "q" occurs once, next to words whose translations are known from other sentences."""
     pairs = [("a b", "x y")] * 5 + [("b c", "y z")] * 5 + [("a q c", "x z v")]
     fitted = fit(pairs, Settings(spelling=0.0), tmp_path, echo=silent)
     forward, _ = fitted[10]

@@ -24,7 +24,7 @@ def weight(jump):
 
 
 def brute_force(table, source, target):
-    """Probability of the target, summed over all chains, as the generative process is written."""
+    """Sum the probability of the target over all chains of the generative process."""
     size, total = len(source), 0.0
     states = list(itertools.product((True, False), range(size)))
     for chain in itertools.product(states, repeat=len(target)):
@@ -56,7 +56,7 @@ def test_probability_against_the_sum_over_all_alignments():
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
-def test_stock_svi_takes_it():
+def test_stock_svi_accepts_the_model():
     made = model()
     words = Words.from_ids(*zip(*PAIRS, strict=True))
     svi = SVI(made, lambda words: None, pyro.optim.Adam({}), Trace_ELBO())
@@ -65,7 +65,7 @@ def test_stock_svi_takes_it():
     assert svi.evaluate_loss(words) == pytest.approx(expected, rel=1e-5)
 
 
-def test_predictive_draws_words_as_probable_as_they_are():
+def test_predictive_samples_have_the_model_probabilities():
     made = model()
     source, number = [1, 2], 30_000
     words = Words.from_ids([source] * (number // 10), [[1, 1]] * (number // 10))

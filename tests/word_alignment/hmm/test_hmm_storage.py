@@ -14,7 +14,7 @@ def kept(folder, scratch, **options):
     return fitted
 
 
-def test_a_saved_aligner_aligns_as_the_fitted_models_do(tmp_path):
+def test_a_saved_aligner_equals_the_fitted_models(tmp_path):
     fitted = kept(tmp_path / "aligner", tmp_path)
     assert [path.name for path in (tmp_path / "aligner").iterdir()] == [FILE]
     directions = load_aligner(tmp_path / "aligner")
@@ -64,7 +64,7 @@ def test_files_that_are_not_aligners_are_rejected(tmp_path):
         save_aligner(tmp_path / "file" / "x", fitted.models, fitted.classes, fitted.settings)
 
 
-def test_every_byte_of_an_aligner_counts(tmp_path):
+def test_changed_bytes_of_an_aligner_are_detected(tmp_path):
     kept(tmp_path / "aligner", tmp_path)
     path = tmp_path / "aligner" / FILE
     content = path.read_bytes()

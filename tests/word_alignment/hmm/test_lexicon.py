@@ -6,7 +6,7 @@ SPARSITY, SPELLING = 0.5, 8.0
 
 
 def lexicon():
-    """Source words a, bank, c; target words x, bank, banka, z; c and z never meet, nor a and z."""
+    """Source words a, bank, c; target words x, bank, banka, z; c, z and a, z do not co-occur."""
     source, target = Classes(5, ["a", "bank", "c"]), Classes(5, ["x", "bank", "banka", "z"])
     pairs = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4), (3, 1)]
     keys = torch.tensor([one * len(target) + other for one, other in pairs])
@@ -15,7 +15,7 @@ def lexicon():
 
 
 def expected():
-    """Counts and pseudo-counts: a row for each source word, a column for each target word."""
+    """Return counts plus pseudo-counts, ``[source word, target word]``."""
     counts = torch.tensor([[3.0, 1.0, 0.0, 0.0], [0.5, 2.0, 1.0, 4.0], [1.5, 0.0, 0.0, 0.0]])
     prior = torch.full((3, 4), SPARSITY)
     prior[1, 1] += SPELLING  # bank bank
@@ -54,7 +54,7 @@ def test_own_counts_are_subtracted():
     torch.testing.assert_close(found, torch.stack([first[0], second[0]]))
 
 
-def test_the_table_is_what_is_predicted():
+def test_tables_equal_the_predictive_probabilities():
     made = learnt()
     table = made.table(torch.tensor([0, 1, 2, 3]))
     torch.testing.assert_close(table.sum(1), torch.ones(4))
@@ -65,7 +65,7 @@ def test_the_table_is_what_is_predicted():
     torch.testing.assert_close(table[0, 1:], found[:, 0])
 
 
-def test_what_was_learnt_is_taken_over():
+def test_counts_of_another_lexicon_are_copied():
     old = learnt()
     names = ("keys", "counts", "totals", "prior_total", "frequency")
     source = Classes(5, ["a", "bank", "c", "new"])
