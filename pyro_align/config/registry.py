@@ -139,6 +139,7 @@ MODELS = Registry(
     {
         "soft": "pyro_align.models.soft:SoftModel",
         "categorical": "pyro_align.models.categorical:CategoricalModel",
+        "markov": "pyro_align.models.markov:MarkovModel",
         "dirichlet": "pyro_align.models.dirichlet:DirichletModel",
     },
     group="pyro_align.models",

@@ -52,7 +52,13 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
 def enumerated_log_probs(
     trace: Any, site: str, batch: Batch
 ) -> Float[Tensor, "batch target source"]:
-    """Return the log probability of a site of an enumerated trace for every alignment."""
+    """Return the log probability of a site of an enumerated trace for every alignment.
+
+    Of a Markov chain it is ``log p(z_t = s | y_<t)``.
+    """
+    if (chain := chain_of(trace.nodes[site])) is not None:
+        emission = enumerated_log_probs(trace, "tokens", batch)
+        return chain.predictive(emission.unsqueeze(1)).squeeze(1)
     sentences, sources = batch.source_mask.shape
     log_prob = at_least_fp32(trace.nodes[site]["log_prob"])
     return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)

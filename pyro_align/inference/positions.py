@@ -14,6 +14,7 @@ from torch import Tensor
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.errors import IncompatibleError
+from pyro_align.inference.chains import chain_of
 from pyro_align.inference.draws import draw
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.kinds import alignment_kind
@@ -109,6 +110,23 @@ class PositionScores:
 
 
 @dataclass(frozen=True)
+class ChainScores(PositionScores):
+    """Scores of a model whose alignments are a Markov chain.
+
+    Attributes:
+        log_smoothed: ``log p(z_t = s | x, y)``, given all tokens of the target. Bayes' rule for one
+            position would give it for the tokens up to ``y_t`` only.
+    """
+
+    log_smoothed: Float[Tensor, "batch target source"]
+
+    @property
+    def log_posterior(self) -> Float[Tensor, "batch target source"]:
+        """:attr:`log_smoothed`."""
+        return self.log_smoothed
+
+
+@dataclass(frozen=True)
 class SimplexScores(PositionScores):
     """Scores of a model whose alignments are points of the simplex over the source positions.
 
@@ -182,7 +200,7 @@ def score_positions(
     log_emission = enumerated_log_probs(model_trace, "tokens", batch)
     # Without a latent alignment the emission is the same for all and equals the evidence.
     log_evidence = (log_prior + log_emission).logsumexp(-1) if latent else log_emission[..., 0]
-    return PositionScores(
+    scores = PositionScores(
         log_prior=log_prior,
         log_emission=log_emission if latent else None,
         log_guide=log_guide,
@@ -190,6 +208,13 @@ def score_positions(
         source_mask=batch.source_mask,
         target_mask=batch.target_mask,
     )
+    chain = chain_of(model_trace.nodes["alignment"]) if latent else None
+    if chain is None:
+        return scores
+    emission = log_emission.unsqueeze(1)
+    # Of the posterior without further evidence: its marginals, as logarithms that do not underflow.
+    smoothed = chain.posterior(emission).predictive(torch.zeros_like(emission)).squeeze(1)
+    return ChainScores(**vars(scores), log_smoothed=smoothed)
 
 
 def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:

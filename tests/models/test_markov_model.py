@@ -13,8 +13,10 @@ from support import evidence, gradient, padded, random_batch, randomise, tiny_ne
 
 from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.decoding import BeamSearch
+from pyro_align.distributions import MarkovChain
 from pyro_align.guides import NoGuide
 from pyro_align.inference import ExactMarginal
+from pyro_align.inference.positions import score_positions
 from pyro_align.models import CategoricalModel, MarkovModel
 from pyro_align.testing import ModelContract
 
@@ -105,6 +107,30 @@ def test_exact_objective_of_an_observed_path():
     trace = poutine.trace(known).get_trace(batch)
     loss = ExactMarginal().loss(known, NoGuide(model), batch)
     assert loss == pytest.approx(-trace.log_prob_sum().item())
+
+
+def test_posteriors_of_positions_are_those_given_all_tokens():
+    model, batch = tiny_markov(), padded(random_batch(), source=1, target=1)
+    scores = score_positions(model, None, batch)
+    torch.testing.assert_close(scores.log_evidence.sum(), evidence(model, batch))
+    posterior, predicted = scores.log_posterior.exp(), scores.log_prior.exp()
+    states = model.states(batch)
+    for b in range(len(batch)):
+        source, target = int(batch.source_lengths[b]), int(batch.target_lengths[b])
+        logits = model.jumps(states.hidden, states.scores)[b, :target, : source + 1, :source]
+        chain = MarkovChain(logits[0, 0], logits[1:, 1:])
+        positions = torch.arange(source).reshape(-1, 1, 1)
+        emission = model.emission(states, positions).log_prob(batch.target)[:, b, :target]
+        paths = chain.enumerate_support()
+        joint = chain.log_prob(paths) + emission.gather(0, paths).sum(-1)
+        for t in range(target):
+            weights = torch.zeros(source, dtype=torch.float64)
+            weights = weights.index_add(0, paths[:, t], joint.softmax(0))
+            torch.testing.assert_close(posterior[b, t, :source], weights)
+            prefix = chain.log_prob(paths) + emission.gather(0, paths)[:, :t].sum(-1)
+            weights = torch.zeros(source, dtype=torch.float64)
+            weights = weights.index_add(0, paths[:, t], prefix.softmax(0))
+            torch.testing.assert_close(predicted[b, t, :source], weights)
 
 
 def test_without_jump_scores_alignments_are_independent():
