@@ -120,6 +120,56 @@ def test_imports_of_pyro_are_seen():
     assert "pyro" not in outside(ast.parse("from pyro_align.distributions import at_least_fp32"))
 
 
+DOCUMENTED = {
+    "pyro",
+    "pyro.distributions",
+    "pyro.infer",
+    "pyro.nn",
+    "pyro.optim",
+    "pyro.poutine",
+    # Not documented, but the distributions, which lie below the traces, need it.
+    "pyro.ops.provenance",
+}
+"""Modules of Pyro whose names without an underscore may be used everywhere."""
+
+
+def undocumented(tree: ast.Module) -> set[str]:
+    """Names of Pyro in a module that are not part of its documented interface."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            private = {alias.name for alias in node.names if alias.name.startswith("_")}
+            found |= {f"{node.module}.{name}" for name in private} or {node.module}
+        elif isinstance(node, ast.Attribute | ast.FunctionDef):
+            name = node.attr if isinstance(node, ast.Attribute) else node.name
+            if name.startswith("_pyro") or name == "_get_traces":
+                found.add(f"pyro.{name}")
+    return {name for name in found if name.partition(".")[0] == "pyro"} - DOCUMENTED
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_undocumented_names_of_pyro_stand_in_one_file(path):
+    found = undocumented(ast.parse(path.read_text(encoding="utf-8")))
+    assert not found or path == PACKAGE / "inference" / "traces.py"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from pyro.poutine.messenger import Messenger", "pyro.poutine.messenger"),
+        ("def late():\n    import pyro.infer.util", "pyro.infer.util"),
+        ("from pyro.infer import _private", "pyro.infer._private"),
+        ("elbo._get_traces(model, guide)", "pyro._get_traces"),
+        ("class Handler:\n    def _pyro_sample(self, msg): ...", "pyro._pyro_sample"),
+    ],
+)
+def test_undocumented_names_of_pyro_are_seen(source, expected):
+    assert undocumented(ast.parse(source)) == {expected}
+    assert not undocumented(ast.parse("import pyro\nfrom pyro.infer import TraceEnum_ELBO"))
+
+
 def test_no_two_rooms_import_each_other():
     graph: dict[str, set[str]] = {}
     for path in FILES:

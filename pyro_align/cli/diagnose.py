@@ -89,7 +89,6 @@ def diagnose(
     from pyro_align.evaluation.diagnosis import (
         check_figure,
         fitting_objectives,
-        label,
         write_figure,
     )
     from pyro_align.evaluation.diagnosis import diagnose as measured  # imports torch
@@ -100,7 +99,7 @@ def diagnose(
     loaded.to(where)
     batch = _batch(loaded, test, sentences, seed).to(where)
     used = located(loaded.config.objective, loaded.path)
-    own = label(used.name, loaded.objective)
+    own = loaded.objective.label(used.name)
     objectives = fitting_objectives(loaded.model, loaded.guide, batch, (used.name, used.options))
     if only:
         objectives = _selected(objectives, only)

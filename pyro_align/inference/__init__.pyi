@@ -13,7 +13,7 @@ from .importance_weighted import ImportanceWeightedBound
 from .kinds import Latent
 from .likelihood import Likelihood
 from .network_baseline import NetworkBaseline
-from .objective import Objective, Terms
+from .objective import Objective, Reference, Terms
 from .plates import alignment_plates, position_plate, sentence_plate
 from .positions import PositionScores, SimplexScores, score_positions
 from .program import Program
@@ -44,6 +44,7 @@ __all__ = [
     "Objective",
     "PositionScores",
     "Program",
+    "Reference",
     "RelaxedELBO",
     "ReweightedWakeSleep",
     "ScoreFunctionELBO",

@@ -16,12 +16,11 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
-from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
 
 from pyro_align.data.batch import Batch
 from pyro_align.errors import IncompatibleError
-from pyro_align.inference.traces import program_name, underlying
+from pyro_align.inference.traces import SiteHandler, program_name, underlying
 
 
 class Baseline(nn.Module, ABC):
@@ -162,24 +161,17 @@ class GuideWithBaseline(nn.Module):
         """Run the guide with the baseline set."""
         self.baseline.to(batch.target.device)
         value = self.baseline.value(self.model, batch)
-        with _SetBaseline(value.masked_fill(~batch.target_mask, 0.0)):
-            return self.guide(batch)
+        value = value.masked_fill(~batch.target_mask, 0.0)
 
-
-class _SetBaseline(Messenger):
-    """Set ``baseline_value`` at ``alignment``, with the shape of the cost in Pyro."""
-
-    def __init__(self, value: Tensor):
-        super().__init__()
-        self.baseline = value
-
-    def _pyro_post_sample(self, msg: Any) -> None:
-        if msg["name"] == "alignment" and not msg["is_observed"]:
-            value = self.baseline.expand(msg["value"].shape)
+        def set_baseline(msg: Any) -> None:
+            baseline = value.expand(msg["value"].shape)
             # Pyro drops leading dimensions of size one when it sums a cost to its plates.
-            while value.dim() > 0 and value.shape[0] == 1:
-                value = value.squeeze(0)
-            msg["infer"]["baseline"] = {"baseline_value": value}
+            while baseline.dim() > 0 and baseline.shape[0] == 1:
+                baseline = baseline.squeeze(0)
+            msg["infer"]["baseline"] = {"baseline_value": baseline}
+
+        with SiteHandler(after=set_baseline):
+            return self.guide(batch)
 
 
 def require(baseline: Baseline, model: Any, *needs: str) -> None:

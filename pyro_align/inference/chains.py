@@ -7,16 +7,17 @@ position are those of a run of the program for each position ``s``, with the pat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from pyro.distributions import TorchDistribution
-from pyro.poutine.messenger import Messenger
 from torch import Tensor
 from torch.distributions import constraints
 
 from pyro_align.distributions import MarkovChain
+from pyro_align.inference.traces import SiteHandler
 
 
 class StayingPaths(TorchDistribution):
@@ -57,12 +58,15 @@ class StayingPaths(TorchDistribution):
         return self.chain.initial.new_zeros(shape)
 
 
-class EnumeratePositions(Messenger):
-    """Replace the Markov chains of a program by :class:`StayingPaths`, to be enumerated."""
+def staying(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace a Markov chain of alignments by :class:`StayingPaths`, to be enumerated."""
 
-    def _pyro_sample(self, msg: Any) -> None:
-        if isinstance(msg["fn"], MarkovChain) and not msg["is_observed"]:
+    def replace(msg: Any) -> None:
+        if isinstance(msg["fn"], MarkovChain):
             msg["fn"] = StayingPaths(msg["fn"])
+
+    handled: Callable[..., Any] = SiteHandler(replace)(program)
+    return handled
 
 
 def chain_of(site: Any) -> MarkovChain | None:

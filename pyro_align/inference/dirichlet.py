@@ -14,6 +14,8 @@ from pyro_align.distributions import kl_divergence
 from pyro_align.errors import ConfigError
 from pyro_align.inference.objective import Terms
 from pyro_align.inference.pathwise import PathwiseELBO
+from pyro_align.inference.sites import other_latents
+from pyro_align.inference.traces import SiteHandler, Traces
 
 
 class RelaxedELBO(PathwiseELBO):
@@ -48,15 +50,22 @@ class RelaxedELBO(PathwiseELBO):
         super().__init__(samples=samples, free_bits=free_bits)
         self.warmup_steps = warmup_steps
 
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
         """Estimate the terms; KL and likelihood are the guide's, also during the warm-up."""
-        model_trace, guide_trace = self._traces(model, guide, args, kwargs)
-        site, prior = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
-        log_likelihood = self._log_likelihood(model_trace)
+        site, prior = traces.alignment, traces.prior
+        log_likelihood = self._log_likelihood(traces)
         terms = self._bound(log_likelihood, kl_divergence(site["fn"], prior["fn"]), site)
         if self.step is None or self.step >= self.warmup_steps:
             return terms
-        under_prior, _ = self._traces(model, poutine.block(model, hide_fn=_observed), args, kwargs)
+        # The prior as the guide of the alignment, with the samples of all other sites kept.
+        others = other_latents(traces.guide_trace)
+
+        def keep(msg: Any) -> None:
+            if msg["name"] in others:
+                msg["value"] = others[msg["name"]]["value"]
+
+        from_prior = poutine.block(SiteHandler(keep, name=None)(traces.model), hide_fn=_observed)
+        under_prior = self._traces(traces.model, from_prior, args, kwargs)
         to_prior = self._sum(kl_divergence(site["fn"], _held(prior["fn"])), site)
         return dataclasses.replace(terms, loss=to_prior - self._log_likelihood(under_prior))
 

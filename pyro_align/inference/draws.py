@@ -15,7 +15,7 @@ from torch import Tensor
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import kl_divergence
 from pyro_align.inference.plates import MAX_PLATE_NESTING
-from pyro_align.inference.traces import refuse_other_sites
+from pyro_align.inference.sites import refuse_other_latents
 
 DRAWS = 20
 """Number of alignments sampled per target position."""
@@ -66,6 +66,6 @@ def draw(
 
 def _trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
     trace = poutine.trace(program).get_trace(batch)
-    refuse_other_sites(trace, program, "importance sampling of alignments")
+    refuse_other_latents(trace, program, "importance sampling of alignments")
     trace.compute_log_prob()
     return trace

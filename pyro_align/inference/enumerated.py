@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
+from torch import Tensor
 
 from pyro_align.constraints import NonNegative
+from pyro_align.data.batch import Batch
 from pyro_align.distributions import categorical_kl
-from pyro_align.inference.free_bits import checked_free_bits, free_bits
-from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.free_bits import (
+    checked_free_bits,
+    elbo_label,
+    free_bits,
+    free_bits_remedy,
+)
+from pyro_align.inference.kinds import AlignmentKind
+from pyro_align.inference.objective import Objective, Reference, Terms
+from pyro_align.inference.sites import positional_observations
+from pyro_align.inference.traces import ALIGNMENT, Traces, scale_and_mask
+
+ENUMERATION = "enumeration instead of sampling (objective.name=enumerated)"
+"""A remedy for posterior collapse, for objectives that sample a categorical alignment."""
 
 
 class EnumeratedELBO(Objective, TraceEnum_ELBO):
@@ -27,30 +40,56 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
     """
 
     pairs = frozenset({("categorical", "categorical")})
+    strategy = "enumeration"
 
     def __init__(self, *, free_bits: NonNegative = 0.0):
         super().__init__()
         self.free_bits = checked_free_bits(free_bits)
 
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+    def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
+        """Enumerate the alignments of the guide."""
+        return model, config_enumerate(guide, default="parallel")
+
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
         """Compute the expectations over the enumerated dimension, the leftmost."""
-        enumerated = config_enumerate(guide, default="parallel")
-        model_trace, guide_trace = self._traces(model, enumerated, args, kwargs)
-        guide_site, model_site = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
-        log_q, log_p = guide_site["unscaled_log_prob"], model_site["unscaled_log_prob"]
+        site = traces.alignment
+        log_q, log_p = site["unscaled_log_prob"], traces.prior["unscaled_log_prob"]
         q = log_q.exp()
         log_likelihood = q.new_zeros(())
-        for site in model_trace.nodes.values():
-            if site["type"] == "sample" and site["is_observed"]:
-                log_prob = site["log_prob"]
-                # A site without a dimension left of the plates does not depend on the alignment.
-                enumerated_here = log_prob.dim() > self.max_plate_nesting
-                expected = q * log_prob if enumerated_here else log_prob
-                log_likelihood = log_likelihood + expected.sum()
+        for observed, dependent in positional_observations(
+            traces, type(self).__name__, one_scale=False
+        ):
+            log_prob = observed["log_prob"]
+            log_likelihood = log_likelihood + (q * log_prob if dependent else log_prob).sum()
         divergence = categorical_kl(log_q, log_p, dim=0)
         kl, penalty = (
-            scale_and_mask(each, guide_site["scale"], guide_site["mask"]).sum()
+            scale_and_mask(each, site["scale"], site["mask"]).sum()
             for each in (divergence, free_bits(divergence, self.free_bits))
         )
         loss = self.kl_weight * penalty - log_likelihood
-        return Terms(loss, log_likelihood.detach(), kl.detach())
+        return Terms(loss, log_likelihood.detach(), {ALIGNMENT: kl.detach()})
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """The objective itself."""
+        return elbo_reference(self.free_bits)
+
+    def remedies(self) -> list[str]:
+        """Free bits."""
+        return free_bits_remedy(self.free_bits)
+
+
+def elbo_reference(
+    nats: float = 0.0, guide: Callable[[Any], Any] = lambda guide: guide
+) -> Reference:
+    """Return the evidence lower bound with ``nats`` free bits, computed by enumeration.
+
+    Args:
+        nats: free bits per target position.
+        guide: maps the guide to one whose alignment is categorical.
+    """
+    exact = EnumeratedELBO(free_bits=nats)
+
+    def loss(model: Any, approximation: Any, batch: Batch) -> Tensor:
+        return exact.differentiable_loss(model, guide(approximation), batch)
+
+    return Reference(elbo_label(nats), loss)

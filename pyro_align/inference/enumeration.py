@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro.distributions as dist
+import torch
 from jaxtyping import Float
 from pyro import poutine
-from pyro.distributions.util import scale_and_mask
-from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from pyro_align.data.batch import Batch
@@ -17,7 +16,14 @@ from pyro_align.distributions import MarkovChain, at_least_fp32
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference.chains import StayingPaths, chain_of, joint_with_past
 from pyro_align.inference.objective import Terms
-from pyro_align.inference.traces import is_observed, program_name, refuse_other_sites
+from pyro_align.inference.sites import positional_observations, refuse_other_latents
+from pyro_align.inference.traces import (
+    SiteHandler,
+    Traces,
+    is_observed,
+    program_name,
+    scale_and_mask,
+)
 
 
 def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
@@ -32,14 +38,14 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
     """
     with poutine.block():
         try:
-            trace = poutine.trace(_EveryAlignment()(program)).get_trace(batch)
+            trace = poutine.trace(SiteHandler(every_alignment)(program)).get_trace(batch)
         except NotImplementedError as error:
             raise IncompatibleError(
                 f"the site 'alignment' of {program_name(program)} cannot be enumerated: exact "
                 "posteriors need a categorical alignment. A model with alignments on the simplex "
                 "must set latents = {'alignment': 'simplex'}"
             ) from error
-        refuse_other_sites(trace, program, "an enumeration of alignments")
+        refuse_other_latents(trace, program, "an enumeration of alignments")
         if is_observed(trace):
             raise IncompatibleError(
                 f"{program_name(program)} observes the site 'alignment', so there is no posterior "
@@ -64,25 +70,28 @@ def enumerated_log_probs(
     return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)
 
 
-def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
-    """Compute ``log p(z, y)`` from a trace with several values of ``alignment`` at dim −3.
+def log_joint(traces: Traces, who: str) -> tuple[Tensor, Tensor]:
+    """Compute ``log p(z, y)`` from traces with several values of ``alignment`` at dim −3.
 
     Args:
-        trace: of the model, with log probabilities computed.
-        nesting: number of plates.
+        traces: of model and guide.
+        who: name of the objective, for messages.
 
     Returns:
         The log joint probability of the alignment and the sites that depend on it, for every value
         and position, masked but not scaled (a power of a likelihood is not a likelihood); and the
-        summed, scaled log probability of the sites that do not depend on the alignment. Of a Markov
-        chain the former is that of the alignment and the token of a position given earlier tokens.
+        summed, scaled log probability of the observed sites that do not depend on the alignment. Of
+        a Markov chain the former is that of the alignment and the token of a position given earlier
+        tokens.
+
+    Raises:
+        IncompatibleError: if a site that depends on the alignment has other plates or another
+            scale.
     """
-    prior = trace.nodes["alignment"]
+    prior = traces.prior
     emission = rest = prior["unscaled_log_prob"].new_zeros(())
-    for site in trace.nodes.values():
-        if site["type"] != "sample" or not site["is_observed"]:
-            continue
-        if site["log_prob"].dim() > nesting:
+    for site, dependent in positional_observations(traces, who):
+        if dependent:
             emission = emission + scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
         else:
             rest = rest + site["log_prob"].sum()
@@ -91,26 +100,23 @@ def log_joint(trace: Any, nesting: int) -> tuple[Tensor, Tensor]:
     return prior["unscaled_log_prob"] + emission, rest
 
 
-def observed_terms(model_trace: Any) -> Terms:
-    """Return the terms of a model without latent sites: the joint log probability and no KL."""
-    log_joint = model_trace.log_prob_sum()
-    return Terms(-log_joint, log_joint.detach(), log_joint.new_zeros(()))
+def observed_terms(traces: Traces) -> Terms:
+    """Return the terms of a model without an alignment to infer: the log probability observed."""
+    observed = [site["log_prob"].sum() for site, _ in traces.observations()]
+    log_likelihood = sum(observed, start=torch.zeros(()))
+    return Terms(-log_likelihood, log_likelihood.detach(), {})
 
 
-class _EveryAlignment(Messenger):
+def every_alignment(msg: Any) -> None:
     """Set ``alignment`` to all its values at once, along a dimension left of the plates.
 
     Pyro's own enumeration allocates its dimensions globally, so that it cannot be nested.
     """
-
-    def _pyro_sample(self, msg: Any) -> None:
-        if msg["name"] != "alignment" or msg["is_observed"]:
-            return
-        if msg["fn"].event_shape and hasattr(msg["fn"], "logits"):
-            msg["fn"] = dist.Categorical(logits=msg["fn"].logits)
-        if isinstance(msg["fn"], MarkovChain):
-            msg["fn"] = StayingPaths(msg["fn"])
-            msg["value"] = msg["fn"].enumerate_support(expand=False)
-        else:
-            msg["value"] = msg["fn"].enumerate_support(expand=False).reshape(-1, 1, 1)
-        msg["done"] = True
+    if msg["fn"].event_shape and hasattr(msg["fn"], "logits"):
+        msg["fn"] = dist.Categorical(logits=msg["fn"].logits)
+    if isinstance(msg["fn"], MarkovChain):
+        msg["fn"] = StayingPaths(msg["fn"])
+        msg["value"] = msg["fn"].enumerate_support(expand=False)
+    else:
+        msg["value"] = msg["fn"].enumerate_support(expand=False).reshape(-1, 1, 1)
+    msg["done"] = True

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 from torch import Tensor
 
 from pyro_align.distributions import categorical_kl
-from pyro_align.inference.chains import EnumeratePositions
+from pyro_align.inference.chains import staying
 from pyro_align.inference.enumeration import log_joint, observed_terms
-from pyro_align.inference.objective import Objective, Terms
-from pyro_align.inference.traces import own_parameters
+from pyro_align.inference.kinds import AlignmentKind
+from pyro_align.inference.objective import Objective, Reference, Terms
+from pyro_align.inference.sites import other_latents
+from pyro_align.inference.traces import (
+    ALIGNMENT,
+    Traces,
+    is_observed,
+    own_parameters,
+    scale_and_mask,
+)
 
 
 class ExactMarginal(Objective, TraceEnum_ELBO):
@@ -30,50 +37,64 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
 
     If the model's alignment is observed, for example with ``poutine.condition``, the loss is
     ``−log p(y, z | x)``.
+
+    With another latent site ``s`` the bound is ``E_q(s)[log p(y | x, s)] − KL(q(s) ‖ p(s))``. A
+    guide with an alignment then gets the gradient of the evidence lower bound, and the model that
+    of the tighter bound without the guide's alignment.
     """
 
     pairs = frozenset({("categorical", "none"), ("categorical", "categorical"), ("markov", "none")})
+    strategy = "marginalisation"
     weighs_kl = False
+    trains_model_by_guide = False
 
     def __init__(self) -> None:
         super().__init__()
 
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Compute the log evidence, or the lower bound if the guide has an alignment."""
-        every_model, every_guide = (
-            config_enumerate(EnumeratePositions()(each), default="parallel")
-            for each in (model, guide)
+    def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
+        """Enumerate the alignments of both programs."""
+        enumerated_model, enumerated_guide = (
+            config_enumerate(staying(program), default="parallel") for program in (model, guide)
         )
-        model_trace, guide_trace = self._traces(every_model, every_guide, args, kwargs)
-        prior = model_trace.nodes["alignment"]
-        if prior["is_observed"]:
-            return observed_terms(model_trace)
-        joint, rest = log_joint(model_trace, self.max_plate_nesting)
-        # Equals TraceEnum_ELBO, which synchronises with a GPU.
-        positions = scale_and_mask(joint.logsumexp(0), prior["scale"], prior["mask"])
-        evidence = positions.sum() + rest
-        if "alignment" not in guide_trace:
-            return Terms(-evidence, evidence.detach(), kl=evidence.new_zeros(()))
+        return enumerated_model, enumerated_guide
 
-        site = guide_trace.nodes["alignment"]
-        log_q, log_p = site["unscaled_log_prob"], prior["unscaled_log_prob"]
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
+        """Compute the log evidence, or the lower bound if the guide has an alignment."""
+        if is_observed(traces.model_trace):
+            return observed_terms(traces)
+        prior = traces.prior
+        joint, rest = log_joint(traces, type(self).__name__)
 
         def total(positions: Tensor) -> Tensor:
-            return scale_and_mask(positions, site["scale"], site["mask"]).sum()
+            return scale_and_mask(positions, prior["scale"], prior["mask"]).sum()
 
-        gap = total(categorical_kl(log_q, joint.detach().log_softmax(0), dim=0))
-        own = own_parameters(guide, guide_trace, model, model_trace)
-        bound = evidence - _gradient_alone(gap, own)
+        # Equals TraceEnum_ELBO, which synchronises with a GPU.
+        evidence = total(joint.logsumexp(0)) + rest
+        if ALIGNMENT not in traces.guide_trace:
+            return Terms(-evidence, evidence.detach(), {})
+
+        log_q, log_p = traces.alignment["unscaled_log_prob"], prior["unscaled_log_prob"]
+        # The posterior depends on the guide through other latent sites only.
+        through_sites = bool(other_latents(traces.guide_trace))
+        held = joint if through_sites else joint.detach()
+        gap = total(categorical_kl(log_q, held.log_softmax(0), dim=0))
+        own = own_parameters(traces.guide, traces.model, traces)
+        bound = evidence - _gradient_alone(gap, own, retain_graph=through_sites)
         with torch.no_grad():
             kl = total(categorical_kl(log_q, log_p, dim=0))
-        return Terms(-bound, bound.detach() + kl, kl)
+        return Terms(-bound, bound.detach() + kl, {ALIGNMENT: kl})
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """The objective is exact for the model."""
+        return Reference("log evidence" if kinds[1] == "none" else "log evidence; guide: ELBO")
 
 
-def _gradient_alone(value: Tensor, parameters: list[Tensor]) -> Tensor:
+def _gradient_alone(value: Tensor, parameters: list[Tensor], *, retain_graph: bool) -> Tensor:
     """Return ``value`` with a gradient for ``parameters`` only."""
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     if not (torch.is_grad_enabled() and value.requires_grad and parameters):
         return value.detach()
-    gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+    gradients = torch.autograd.grad(value, parameters, allow_unused=True, retain_graph=retain_graph)
     linear = sum(
         (parameter * gradient).sum()
         for parameter, gradient in zip(parameters, gradients, strict=True)

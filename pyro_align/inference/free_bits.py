@@ -36,3 +36,13 @@ def checked_free_bits(nats: float) -> float:
             f"free_bits, in nats per target position, must be finite and 0 or more; got {nats}"
         )
     return nats
+
+
+def elbo_label(nats: float) -> str:
+    """Return the name of the evidence lower bound with free bits, for tables and figures."""
+    return f"ELBO, {nats:g} free bits" if nats else "ELBO"
+
+
+def free_bits_remedy(nats: float) -> list[str]:
+    """Return free bits as a remedy for posterior collapse, unless they are in use."""
+    return [] if nats else ["free bits (objective.free_bits=0.1)"]

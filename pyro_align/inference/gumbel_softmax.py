@@ -8,9 +8,12 @@ from typing import Any
 import pyro.distributions as dist
 
 from pyro_align.distributions import StraightThroughGumbelSoftmax, kl_divergence
-from pyro_align.inference.objective import Terms
+from pyro_align.inference.enumerated import elbo_reference
+from pyro_align.inference.kinds import AlignmentKind
+from pyro_align.inference.objective import Reference, Terms
 from pyro_align.inference.pathwise import PathwiseELBO
-from pyro_align.inference.relaxation import relaxed
+from pyro_align.inference.relaxation import relaxed, unrelaxed
+from pyro_align.inference.traces import Traces
 
 # Only its logits are used, but its log probability must be defined on the whole simplex.
 _PRIOR = partial(StraightThroughGumbelSoftmax, 1.0)
@@ -31,14 +34,19 @@ class GumbelSoftmaxELBO(PathwiseELBO):
 
     pairs = frozenset({("categorical", "relaxed")})
 
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Estimate the terms from ``samples`` alignments per position."""
+    def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
+        """Relax the model's alignment, and anneal the guide."""
         if self.step is not None and hasattr(guide, "anneal"):
             guide.anneal(self.step)
-        model_trace, guide_trace = self._traces(relaxed(model, _PRIOR), guide, args, kwargs)
-        site = guide_trace.nodes["alignment"]
+        return relaxed(model, _PRIOR), guide
+
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
+        """Estimate the terms from ``samples`` alignments per position."""
         q, p = (
-            dist.Categorical(logits=trace.nodes["alignment"]["fn"].logits)
-            for trace in (guide_trace, model_trace)
+            dist.Categorical(logits=site["fn"].logits) for site in (traces.alignment, traces.prior)
         )
-        return self._bound(self._log_likelihood(model_trace), kl_divergence(q, p), site)
+        return self._bound(self._log_likelihood(traces), kl_divergence(q, p), traces.alignment)
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """The evidence lower bound of the Categorical that the guide relaxes."""
+        return elbo_reference(self.free_bits, unrelaxed)

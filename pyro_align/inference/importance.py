@@ -9,16 +9,24 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceGraph_ELBO
-from pyro.infer.util import MultiFrameTensor
-from pyro.ops.provenance import detach_provenance, get_provenance
 from torch import Tensor
 
 from pyro_align.distributions import kl_divergence
-from pyro_align.errors import ConfigError, IncompatibleError
-from pyro_align.inference.objective import Objective, Terms
+from pyro_align.errors import ConfigError
+from pyro_align.inference.enumerated import ENUMERATION, elbo_reference
+from pyro_align.inference.kinds import AlignmentKind
+from pyro_align.inference.objective import Objective, Reference, Terms
 from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.inference.sites import positional_observations
+from pyro_align.inference.traces import (
+    ALIGNMENT,
+    MultiFrameTensor,
+    SiteHandler,
+    Traces,
+    detach_provenance,
+    scale_and_mask,
+)
 
 
 @dataclass(frozen=True)
@@ -52,12 +60,16 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
     variance. The reported log likelihood and KL divergence are those of the evidence lower bound,
     from the same samples.
 
+    Another latent site ``s`` is sampled once for all K alignments, so that the weights are given
+    ``s``: the bound is ``E_q(s)[Σ_t log 1/K Σ_k w_k(s)] − KL(q(s) ‖ p(s))``.
+
     Args:
         samples: K, the number of alignments sampled per target position.
         least: minimum of ``samples``.
     """
 
     pairs = frozenset({("categorical", "categorical")})
+    strategy = "importance weights per target position"
 
     def __init__(self, samples: int, least: int = 1):
         checked_samples(samples, least, type(self).__name__)
@@ -67,17 +79,15 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
     def _surrogate(self, draws: Draws) -> Float[Tensor, "batch target"]:
         """Return a term per position whose gradient is used; its value is ignored."""
 
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+    def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
+        """Sample all other sites once, for all K alignments: the weights are given their values."""
+        return model, SiteHandler(_sample_once, name=None)(guide)
+
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
         """Estimate the terms from K alignments per position."""
-        model_trace, guide_trace = self._traces(model, guide, args, kwargs)
-        site, prior = guide_trace.nodes["alignment"], model_trace.nodes["alignment"]
-        if not torch.equal(*(torch.as_tensor(each["scale"]) for each in (prior, site))):
-            raise IncompatibleError(
-                f"{type(self).__name__} scales a bound as a whole, but the model's scale is "
-                f"{prior['scale']} and the guide's {site['scale']}: apply poutine.scale to both"
-            )
+        site, prior = traces.alignment, traces.prior
         shape = (self.num_particles, *site["fn"].batch_shape[-MAX_PLATE_NESTING:])
-        emission, rest = _observations(model_trace, site)
+        emission, rest = _observations(traces, type(self).__name__)
         log_prior, log_guide, log_emission = (
             detach_provenance(each).expand(shape)
             for each in (prior["unscaled_log_prob"], site["unscaled_log_prob"], emission)
@@ -100,7 +110,23 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
             log_likelihood = total(log_emission.mean(0)) + rest
             kl = total(_divergence(site["fn"], prior["fn"], draws).mean(0))
         loss = (surrogate - bound).detach() - surrogate
-        return Terms(loss, log_likelihood, kl)
+        return Terms(loss, log_likelihood, {ALIGNMENT: kl})
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """The evidence lower bound for K = 1; a sum over all K-tuples is not enumerated."""
+        if self.num_particles == 1:
+            return elbo_reference()
+        return Reference("importance-weighted bound")
+
+    def remedies(self) -> list[str]:
+        """Enumeration."""
+        return [ENUMERATION]
+
+
+def _sample_once(msg: Any) -> None:
+    """Sample a site outside the plate of the particles, unless it is the alignment."""
+    if msg["name"] != ALIGNMENT and msg["fn"].has_rsample:
+        msg["value"] = msg["fn"].rsample()
 
 
 def checked_samples(samples: int, least: int, what: str) -> int:
@@ -114,30 +140,22 @@ def checked_samples(samples: int, least: int, what: str) -> int:
     return samples
 
 
-def _observations(model_trace: Any, site: Any) -> tuple[Tensor, Tensor]:
+def _observations(traces: Traces, who: str) -> tuple[Tensor, Tensor]:
     """Return the observed log probabilities.
 
     Those that depend on the alignment are summed per position, the others in total.
     """
+    site = traces.alignment
     zero = site["unscaled_log_prob"].detach() * 0
     dependent = MultiFrameTensor((site["cond_indep_stack"], zero))
     rest = zero.sum()
-    plates = {frame for frame in site["cond_indep_stack"] if frame.vectorized}
-    for name, observed in model_trace.nodes.items():
-        if observed["type"] != "sample" or not observed["is_observed"]:
-            continue
-        if "alignment" not in get_provenance(observed["log_prob"]):
+    for observed, is_dependent in positional_observations(traces, who):
+        if is_dependent:
+            # Not scaled here but with the whole bound: a power of a weight is not a weight.
+            log_prob = scale_and_mask(observed["unscaled_log_prob"], 1.0, observed["mask"])
+            dependent.add((observed["cond_indep_stack"], log_prob))
+        else:
             rest = rest + observed["log_prob"].sum()
-            continue
-        if not plates <= set(observed["cond_indep_stack"]):
-            raise IncompatibleError(
-                f"the site {name!r} depends on the alignment but is outside its plates, so that "
-                f"importance weights per position are not defined: move the site into the plates "
-                f"or use ScoreFunctionELBO"
-            )
-        # Not scaled here but with the whole bound: a power of a weight is not a weight.
-        log_prob = scale_and_mask(observed["unscaled_log_prob"], 1.0, observed["mask"])
-        dependent.add((observed["cond_indep_stack"], log_prob))
     return dependent.sum_to(site["cond_indep_stack"]), rest
 
 

@@ -1,22 +1,32 @@
-"""Base class of objectives: Pyro ELBOs with one latent site, ``alignment``."""
+"""Base class of objectives: Pyro ELBOs with a strategy for the site ``alignment``."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from pyro.infer import ELBO
-from pyro.infer.util import torch_backward
 from torch import Tensor, nn
 
+from pyro_align.data.batch import Batch
 from pyro_align.errors import ConfigError, IncompatibleError
+from pyro_align.inference import sites
 from pyro_align.inference.kinds import AlignmentKind, Latent, go_together, other_sites
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.sharing import shared_arguments
-from pyro_align.inference.traces import ALIGNMENT, latent_sites, program_name, traces
+from pyro_align.inference.traces import (
+    ALIGNMENT,
+    Traces,
+    latent_sites,
+    program_name,
+    same_scale,
+    torch_backward,
+    trace_pair,
+)
 
 
 @dataclass(frozen=True)
@@ -27,28 +37,50 @@ class Terms:
         loss: the loss to differentiate. Its value is the negative (KL-weighted) bound, its gradient
             the objective's estimate of the gradient of that bound.
         log_likelihood: expected log probability of the tokens; without gradient.
-        kl: KL divergence of the guide from the prior, unweighted; without gradient. Zero without
-            latent variables to infer.
+        kl: KL divergence of the guide from the prior by latent site, unweighted; without gradient.
+            Sites that are marginalised have none.
     """
 
     loss: Float[Tensor, ""]
     log_likelihood: Float[Tensor, ""]
-    kl: Float[Tensor, ""]
+    kl: Mapping[str, Float[Tensor, ""]]
+
+    @property
+    def total_kl(self) -> Float[Tensor, ""]:
+        """Sum of :attr:`kl` over the sites; zero without latent variables to infer."""
+        return sum(self.kl.values(), start=self.log_likelihood.new_zeros(()))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the gradient of an objective is compared with in a diagnosis of gradients.
+
+    Attributes:
+        label: name of the function whose gradient the objective estimates.
+        loss: that function, negative, of model, guide and batch, computed by enumeration of the
+            alignment; None if that is impossible or if the objective itself is exact.
+    """
+
+    label: str
+    loss: Callable[[Any, Any, Batch], Tensor] | None = None
 
 
 class Objective(ELBO, ABC):
     """Base class of objectives. Each is a Pyro ELBO, to use with ``SVI`` or as a loss module.
 
-    ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` both work. A subclass
-    lists the kinds of alignment it accepts in :attr:`pairs` and computes :meth:`_terms` from
-    :meth:`_traces`; Pyro's three loss functions are derived from it. It may also inherit from a
-    stock ELBO, to use the traces of that class.
+    ``SVI(model, guide, optim, objective)`` and ``objective(model, guide)`` both work. An objective
+    has its own :attr:`strategy` for the site ``alignment``: a subclass lists the kinds that it
+    accepts in :attr:`pairs` and computes the terms of observations and alignment in :meth:`_terms`.
+    All other latent sites are inferred by pathwise gradients, with their KL divergence in closed
+    form or else estimated from the sample, see :mod:`pyro_align.inference.sites`. A site that
+    cannot be inferred like this is an error. Pyro's three loss functions are derived from
+    :meth:`terms`. A subclass may also inherit from a stock ELBO, to use the traces of that class.
 
     Args:
         samples: alignments sampled per target position, vectorised in one pair of traces.
 
     Attributes:
-        kl_weight: weight of the KL divergence, 1 for the evidence lower bound itself. Training
+        kl_weight: weight of the KL divergences, 1 for the evidence lower bound itself. Training
             may change it (KL annealing).
         step: optimiser step, counted from 0. Training sets it before each step, and everything
             that changes during training is a function of it. None outside of training: the
@@ -58,9 +90,18 @@ class Objective(ELBO, ABC):
     pairs: ClassVar[frozenset[tuple[AlignmentKind, AlignmentKind]]]
     """Accepted kinds of the site ``alignment``, as pairs (model, guide)."""
 
+    strategy: ClassVar[str]
+    """How the site ``alignment`` is inferred, for messages."""
+
     weighs_kl: ClassVar[bool] = True
-    """Whether the objective contains a KL divergence from the prior, weighted by
+    """Whether the objective contains a KL divergence of the alignment from its prior, weighted by
     :attr:`kl_weight`."""
+
+    infers_other_sites: ClassVar[bool] = True
+    """Whether latent sites other than ``alignment`` are inferred; otherwise they are an error."""
+
+    trains_model_by_guide: ClassVar[bool] = True
+    """Whether the gradient for the model depends on the guide's alignment."""
 
     def __init__(self, *, samples: int = 1):
         super().__init__(
@@ -88,40 +129,68 @@ class Objective(ELBO, ABC):
             ConfigError: if the KL weight is not 1 and the objective has no KL divergence.
         """
         self.check(model, guide)
-        if self.kl_weight != 1 and not self.weighs_kl:
+        args = shared_arguments(args)
+        traces = self._traces(model, guide, args, kwargs)
+        others = {name: kl / self.num_particles for name, kl in sites.divergences(traces).items()}
+        if self.kl_weight != 1 and not (self.weighs_kl or others):
             raise ConfigError(
                 f"{type(self).__name__} has no KL divergence, so a KL weight of "
                 f"{self.kl_weight:g} has no effect: set training.kl_schedule = 'constant'"
             )
-        return self._terms(model, guide, shared_arguments(args), kwargs)
+        terms = self._terms(traces, args, kwargs)
+        if not others:
+            return terms
+        return Terms(
+            loss=terms.loss + self.kl_weight * sum(others.values()),
+            log_likelihood=terms.log_likelihood,
+            kl={**terms.kl, **{name: kl.detach() for name, kl in others.items()}},
+        )
 
-    def _traces(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Trace model and guide, and check that their only latent site is ``alignment``.
+    def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
+        """Return model and guide with the handlers that the objective needs."""
+        return model, guide
+
+    def _traces(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Traces:
+        """Trace model and guide, and check that every latent site can be inferred.
 
         Raises:
-            IncompatibleError: if a latent site would be ignored, or the site is missing.
+            IncompatibleError: if a latent site would be ignored, or the alignment is missing.
         """
-        model_trace, guide_trace = traces(self, model, guide, args, kwargs)
+        pair = trace_pair(self, self._handled(model, guide), args, kwargs)
+        traces = Traces(model, guide, *pair, nesting=self.max_plate_nesting)
+        who = type(self).__name__
+        sites.check_sites(traces, who, self.strategy, alone=not self.infers_other_sites)
         model_kinds, guide_kinds = (set(kinds) for kinds in zip(*self.pairs, strict=True))
         for program, trace, kinds in (
-            (guide, guide_trace, guide_kinds),
-            (model, model_trace, model_kinds),
+            (guide, traces.guide_trace, guide_kinds),
+            (model, traces.model_trace, model_kinds),
         ):
             if "none" not in kinds and ALIGNMENT not in trace:
                 raise IncompatibleError(
-                    f"{type(self).__name__} needs a site named {ALIGNMENT!r}, but "
-                    f"{program_name(program)} has none"
+                    f"{who} needs a site named {ALIGNMENT!r}, but {program_name(program)} has none"
                 )
             if kinds == {"none"} and ALIGNMENT in latent_sites(trace):
                 raise IncompatibleError(
-                    f"{type(self).__name__} accepts no latent site, but {program_name(program)} "
-                    f"has {ALIGNMENT!r}; `pyro-align list` shows the supported combinations"
+                    f"{who} does not infer the site {ALIGNMENT!r}, but {program_name(program)} "
+                    f"samples it; `pyro-align list` shows the supported combinations"
                 )
-        return model_trace, guide_trace
+        if ALIGNMENT in traces.guide_trace and not same_scale(traces.prior, traces.alignment):
+            raise IncompatibleError(
+                f"{who} scales a bound as a whole, but the model's scale is "
+                f"{traces.prior['scale']} and the guide's {traces.alignment['scale']}: apply "
+                f"poutine.scale to both"
+            )
+        return traces
 
     @abstractmethod
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Compute the terms; batches among ``args`` share computations, see ``Batch.sharing``."""
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
+        """Compute the terms of observations and alignment.
+
+        Args:
+            traces: of model and guide.
+            args: arguments of both programs; batches among them share computations.
+            kwargs: keyword arguments of both programs.
+        """
 
     @classmethod
     def check(cls, model: Any, guide: Any) -> None:
@@ -146,6 +215,36 @@ class Objective(ELBO, ABC):
             f"{of_model} and {_class_name(guide)} has latents = {of_guide}; "
             f"`pyro-align list` shows the supported combinations"
         )
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """Return what the gradient is compared with in a diagnosis.
+
+        Args:
+            kinds: kinds of the alignment in model and guide.
+        """
+        return Reference("ELBO")
+
+    @classmethod
+    def variants(cls, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the options with which a diagnosis measures the objective.
+
+        Args:
+            options: options in use.
+        """
+        yield dict(options)
+
+    def label(self, name: str) -> str:
+        """Return a name for tables and figures: ``name``, and the number of samples if above 1.
+
+        Args:
+            name: name of the objective in a configuration, or ``path/to/file.py:Class``.
+        """
+        name = name.rpartition(":")[-1]
+        return f"{name}, K={self.num_particles}" if self.num_particles > 1 else name
+
+    def remedies(self) -> list[str]:
+        """Return changes of the objective that may prevent posterior collapse, with settings."""
+        return []
 
     def __call__(self, model: Any, guide: Any) -> Any:
         """Return an ``ELBOModule`` that computes the loss of a batch.

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from jaxtyping import Float
-from pyro.distributions.util import scale_and_mask
 from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 from pyro_align.constraints import Count, NonNegative
-from pyro_align.inference.free_bits import checked_free_bits, free_bits
+from pyro_align.inference.free_bits import (
+    checked_free_bits,
+    elbo_label,
+    free_bits,
+    free_bits_remedy,
+)
 from pyro_align.inference.importance import checked_samples
-from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.kinds import AlignmentKind
+from pyro_align.inference.objective import Objective, Reference, Terms
+from pyro_align.inference.traces import ALIGNMENT, Traces, scale_and_mask
 
 
 class PathwiseELBO(Objective, Trace_ELBO):
@@ -29,13 +36,12 @@ class PathwiseELBO(Objective, Trace_ELBO):
         super().__init__(samples=samples)
         self.free_bits = checked_free_bits(free_bits)
 
-    def _log_likelihood(self, model_trace: Any) -> Float[Tensor, ""]:
+    strategy = "pathwise gradients"
+
+    def _log_likelihood(self, traces: Traces) -> Float[Tensor, ""]:
         """Return the log probability of the observed sites, averaged over the samples."""
-        total: Any = 0.0
-        for site in model_trace.nodes.values():
-            if site["type"] == "sample" and site["is_observed"]:
-                total = total + site["log_prob_sum"]
-        return total / self.num_particles
+        observed = [site["log_prob"].sum() for site, _ in traces.observations()]
+        return sum(observed, start=torch.zeros(())) / self.num_particles
 
     def _bound(
         self,
@@ -47,9 +53,17 @@ class PathwiseELBO(Objective, Trace_ELBO):
         kl = self._sum(divergence, guide_site)
         penalty = self._sum(free_bits(divergence, self.free_bits), guide_site)
         loss = self.kl_weight * penalty - log_likelihood
-        return Terms(loss, log_likelihood.detach(), kl.detach())
+        return Terms(loss, log_likelihood.detach(), {ALIGNMENT: kl.detach()})
 
     def _sum(self, values: Float[Tensor, "*shape"], guide_site: Any) -> Float[Tensor, ""]:
         """Sum over positions, excluding padding, and average over the samples."""
         counted = scale_and_mask(values, guide_site["scale"], guide_site["mask"])
         return counted.sum() / self.num_particles
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """The evidence lower bound, which cannot be enumerated on the simplex."""
+        return Reference(elbo_label(self.free_bits))
+
+    def remedies(self) -> list[str]:
+        """Free bits."""
+        return free_bits_remedy(self.free_bits)

@@ -12,6 +12,7 @@ from pyro.nn import PyroModule
 
 from pyro_align.data.batch import Batch
 from pyro_align.inference.kinds import Latent
+from pyro_align.inference.traces import rename
 
 _instances: Counter[str] = Counter()
 
@@ -32,20 +33,13 @@ class NamedModule(PyroModule):
     def __setstate__(self, state: Any) -> None:
         """Give a copied or unpickled module a unique name."""
         super().__setstate__(state)
-        _rename(self, _new_name(self))
+        rename(self, _new_name(self))
 
 
 def _new_name(module: PyroModule) -> str:
     name = type(module).__name__
     _instances[name] += 1
     return name if _instances[name] == 1 else f"{name}_{_instances[name]}"
-
-
-def _rename(module: PyroModule, name: str) -> None:
-    module._pyro_name = name
-    for key, child in module._modules.items():
-        if isinstance(child, PyroModule):
-            _rename(child, f"{name}.{key}")
 
 
 class _AbstractPyroModule(type(PyroModule), ABCMeta):  # type: ignore[misc]

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro.distributions as dist
-from pyro.poutine.messenger import Messenger
 from torch import Tensor
+
+from pyro_align.inference.traces import SiteHandler
 
 
 def relaxed(model: Callable[..., Any], relax: Callable[[Tensor], Any]) -> Callable[..., Any]:
@@ -21,16 +22,21 @@ def relaxed(model: Callable[..., Any], relax: Callable[[Tensor], Any]) -> Callab
         model: a program whose emission accepts weights of the source positions.
         relax: maps logits to the distribution that replaces their Categorical.
     """
-    return RelaxedAlignment(relax)(model)
+
+    def replace(msg: Any) -> None:
+        if isinstance(msg["fn"], dist.Categorical):
+            msg["fn"] = relax(msg["fn"].logits)
+
+    handled: Callable[..., Any] = SiteHandler(replace, observed=True)(model)
+    return handled
 
 
-class RelaxedAlignment(Messenger):
-    """The handler behind :func:`relaxed`."""
+def unrelaxed(guide: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace a relaxed alignment of the guide by the Categorical that it relaxes."""
 
-    def __init__(self, relax: Callable[[Tensor], Any]):
-        super().__init__()
-        self.relax = relax
+    def replace(msg: Any) -> None:
+        if not isinstance(msg["fn"], dist.Categorical):
+            msg["fn"] = dist.Categorical(logits=msg["fn"].logits)
 
-    def _pyro_sample(self, msg: Any) -> None:
-        if msg["name"] == "alignment" and isinstance(msg["fn"], dist.Categorical):
-            msg["fn"] = self.relax(msg["fn"].logits)
+    handled: Callable[..., Any] = SiteHandler(replace)(guide)
+    return handled

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceGraph_ELBO
-from pyro.infer.tracegraph_elbo import _construct_baseline
-from pyro.infer.util import MultiFrameTensor
-from pyro.ops.provenance import detach_provenance, get_provenance
 from torch import Tensor
 
 from pyro_align.constraints import Count, NonNegative
@@ -22,11 +19,21 @@ from pyro_align.inference.baselines import (
     NoBaseline,
     SoftAttentionBaseline,
 )
-from pyro_align.inference.free_bits import checked_free_bits, free_bits
+from pyro_align.inference.enumerated import ENUMERATION, elbo_reference
+from pyro_align.inference.free_bits import checked_free_bits, free_bits, free_bits_remedy
 from pyro_align.inference.importance import checked_samples
+from pyro_align.inference.kinds import AlignmentKind
 from pyro_align.inference.network_baseline import NetworkBaseline
-from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.objective import Objective, Reference, Terms
 from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.inference.traces import (
+    ALIGNMENT,
+    MultiFrameTensor,
+    Traces,
+    detach_provenance,
+    pyro_baseline,
+    scale_and_mask,
+)
 
 BASELINES: dict[str, type[Baseline]] = {
     "none": NoBaseline,
@@ -37,13 +44,17 @@ BASELINES: dict[str, type[Baseline]] = {
 }
 """Baselines by their name in a configuration."""
 
+LEAVE_ONE_OUT = (2, 3, 4)
+"""Numbers of samples with which a diagnosis measures the baseline ``leave-one-out``."""
+
 
 class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     """``E_q[log p(y | z)] − KL(q ‖ p)`` with ``z`` sampled and the KL divergence in closed form.
 
     The gradient for the guide is ``(log p(y | z) − baseline) ∇ log q(z) − ∇ KL(q ‖ p)``
     (Deng et al. 2018). Stock ``TraceGraph_ELBO`` also samples the KL divergence, and has no
-    ``differentiable_loss``.
+    ``differentiable_loss``. Other latent sites ``s`` are reparameterised; the gradient for ``s``
+    includes the dependence of ``q(z | s)`` on it.
 
     Args:
         baseline: control variate of the score function: ``soft-attention``, ``none``,
@@ -54,6 +65,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     """
 
     pairs = frozenset({("categorical", "categorical")})
+    strategy = "the score function"
 
     def __init__(
         self, *, baseline: str = "soft-attention", samples: Count = 1, free_bits: NonNegative = 0.0
@@ -71,13 +83,14 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         self.baseline.prepare(model)
         return self.baseline
 
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
+    def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
+        """Let the baseline predict the costs before the guide runs."""
+        return model, self.baseline.handle(model, guide)
+
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
         """Estimate the terms from ``samples`` alignments per position."""
-        handled = self.baseline.handle(model, guide)
-        model_trace, guide_trace = self._traces(model, handled, args, kwargs)
-        site = guide_trace.nodes["alignment"]
-        prior = model_trace.nodes["alignment"]
-        divergence = kl_divergence(site["fn"], prior["fn"])
+        site = traces.alignment
+        divergence = kl_divergence(site["fn"], traces.prior["fn"])
         kl, penalty = (
             scale_and_mask(each, site["scale"], site["mask"]).sum()
             for each in (divergence, free_bits(divergence, self.free_bits))
@@ -87,11 +100,10 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         # Start from zero: a model may have no site that depends on the alignment.
         zero = site["log_prob"].new_zeros(site["log_prob"].shape)
         cost = MultiFrameTensor((site["cond_indep_stack"], zero))
-        for observed in model_trace.nodes.values():
-            if observed["type"] == "sample" and observed["is_observed"]:
-                log_likelihood = log_likelihood + observed["log_prob"].sum()
-                if "alignment" in get_provenance(observed["log_prob"]):
-                    cost.add((observed["cond_indep_stack"], observed["log_prob"].detach()))
+        for observed, dependent in traces.observations():
+            log_likelihood = log_likelihood + observed["log_prob"].sum()
+            if dependent:
+                cost.add((observed["cond_indep_stack"], observed["log_prob"].detach()))
         score = self._score(site, cost.sum_to(site["cond_indep_stack"]))
 
         scale = 1.0 / self.num_particles
@@ -101,14 +113,41 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         # The score term contributes to the gradient, not to the value.
         score = detach_provenance(score) * scale
         loss = score.detach() - score - bound
-        return Terms(loss, log_likelihood.detach(), kl.detach())
+        return Terms(loss, log_likelihood.detach(), {ALIGNMENT: kl.detach()})
 
     def _score(self, site: Any, cost: Tensor) -> Tensor:
         """Sum ``(cost − baseline) log q(z)``, minus the regression loss of the baseline."""
-        used, regression, prediction = _construct_baseline("alignment", site, cost)
+        used, regression, prediction = pyro_baseline(ALIGNMENT, site, cost)
         left = detach_provenance(cost - prediction if used else cost).detach()
         shape = site["fn"].batch_shape[-MAX_PLATE_NESTING:]
         mask = torch.as_tensor(True if site["mask"] is None else site["mask"]).expand(shape)
         advantage = self.baseline(left.expand(self.num_particles, *shape), mask)
         score: Tensor = (site["score_parts"].score_function * advantage).sum() - regression
         return score
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """The evidence lower bound."""
+        return elbo_reference(self.free_bits)
+
+    @classmethod
+    def variants(cls, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the options with each baseline, and those in use."""
+        for baseline, kind in BASELINES.items():
+            if kind.samples > 1:
+                yield from ({**options, "baseline": baseline, "samples": k} for k in LEAVE_ONE_OUT)
+            else:
+                yield {**options, "baseline": baseline}
+        yield dict(options)
+
+    def label(self, name: str) -> str:
+        """Return ``name`` with the baseline and, if above one, the number of samples."""
+        (baseline,) = (each for each, kind in BASELINES.items() if type(self.baseline) is kind)
+        return super().label(f"{name.rpartition(':')[-1]}, {baseline}")
+
+    def remedies(self) -> list[str]:
+        """Free bits, another baseline, and enumeration."""
+        return [
+            *free_bits_remedy(self.free_bits),
+            "another baseline (objective.baseline=soft-attention or leave-one-out)",
+            ENUMERATION,
+        ]

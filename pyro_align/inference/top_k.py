@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from pyro.distributions.util import scale_and_mask
 from pyro.infer import Trace_ELBO
-from pyro.poutine.messenger import Messenger
 
 from pyro_align.constraints import Count
 from pyro_align.errors import ConfigError
 from pyro_align.inference.enumeration import log_joint, observed_terms
-from pyro_align.inference.objective import Objective, Terms
+from pyro_align.inference.exact import ExactMarginal
+from pyro_align.inference.kinds import AlignmentKind
+from pyro_align.inference.objective import Objective, Reference, Terms
+from pyro_align.inference.traces import SiteHandler, Traces, is_observed, scale_and_mask
 
 
 class TopKMarginal(Objective, Trace_ELBO):
@@ -22,13 +24,15 @@ class TopKMarginal(Objective, Trace_ELBO):
     evidence of a position exceeds the sum by at most the prior mass outside of ``S_t``. Deng et al.
     (2018) marginalise this way at test time. The emission is computed K times per target position
     instead of once for every source position, which pays off if each evaluation needs a softmax
-    over the vocabulary, as the ``tanh`` emission does.
+    over the vocabulary, as the ``tanh`` emission does. With other latent sites ``s`` the bound is
+    the expectation of this sum under ``q(s)``, minus ``KL(q(s) ‖ p(s))``.
 
     Args:
         k: number of alignments per target position that are summed over.
     """
 
     pairs = frozenset({("categorical", "none")})
+    strategy = "marginalisation over the K most probable positions"
     weighs_kl = False
 
     def __init__(self, *, k: Count = 5):
@@ -37,30 +41,34 @@ class TopKMarginal(Objective, Trace_ELBO):
         super().__init__()
         self.k = k
 
-    def _terms(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Terms:
-        """Compute the bound; it has no KL divergence."""
-        model_trace, _ = self._traces(MostProbable(self.k)(model), guide, args, kwargs)
-        site = model_trace.nodes["alignment"]
-        if site["is_observed"]:
-            return observed_terms(model_trace)
-        joint, rest = log_joint(model_trace, self.max_plate_nesting)
+    def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
+        """Set the model's alignment to its K most probable values."""
+        return most_probable(model, self.k), guide
+
+    def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
+        """Compute the bound; it has no KL divergence of the alignment."""
+        if is_observed(traces.model_trace):
+            return observed_terms(traces)
+        site = traces.prior
+        joint, rest = log_joint(traces, type(self).__name__)
         bound = scale_and_mask(joint.logsumexp(0), site["scale"], site["mask"]).sum() + rest
-        return Terms(-bound, bound.detach(), bound.new_zeros(()))
+        return Terms(-bound, bound.detach(), {})
+
+    def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
+        """The log evidence, with all alignments summed out."""
+        return Reference("log evidence", ExactMarginal().differentiable_loss)
 
 
-class MostProbable(Messenger):
+def most_probable(model: Callable[..., Any], k: int) -> Callable[..., Any]:
     """Set ``alignment`` to its K most probable values, along a dimension left of the plates."""
 
-    def __init__(self, k: int):
-        super().__init__()
-        self.k = k
-
-    def _pyro_sample(self, msg: Any) -> None:
-        if msg["name"] != "alignment" or msg["is_observed"]:
-            return
+    def choose(msg: Any) -> None:
         logits = msg["fn"].logits
-        best = logits.topk(min(self.k, logits.shape[-1]), dim=-1).indices
+        best = logits.topk(min(k, logits.shape[-1]), dim=-1).indices
         msg["value"] = best.movedim(-1, 0)
         msg["done"] = True
         # Tells Pyro that the guide does not need this site.
         msg["infer"]["_enumerate_dim"] = -msg["value"].dim()
+
+    handled: Callable[..., Any] = SiteHandler(choose)(model)
+    return handled

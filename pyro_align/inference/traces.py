@@ -1,45 +1,94 @@
-"""Traces of model and guide."""
+"""Traces of model and guide, and all that the package uses of Pyro's undocumented names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from pyro.poutine.messenger import unwrap
+import torch
+from pyro.distributions.util import scale_and_mask
+from pyro.infer.tracegraph_elbo import _construct_baseline as pyro_baseline
+from pyro.infer.util import MultiFrameTensor, torch_backward
+from pyro.nn import PyroModule
+from pyro.ops.provenance import detach_provenance, get_provenance
+from pyro.poutine.messenger import Messenger, unwrap
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor, nn
 
-from pyro_align.errors import IncompatibleError
+__all__ = [
+    "ALIGNMENT",
+    "MultiFrameTensor",
+    "SiteHandler",
+    "Traces",
+    "depends_on_alignment",
+    "detach_provenance",
+    "is_observed",
+    "latent_sites",
+    "own_parameters",
+    "program_name",
+    "pyro_baseline",
+    "rename",
+    "same_scale",
+    "scale_and_mask",
+    "torch_backward",
+    "trace_pair",
+    "underlying",
+]
 
 ALIGNMENT = "alignment"
-"""Name of the latent site that this package infers."""
+"""Name of the latent site for which each objective has its own strategy."""
 
 
-def traces(elbo: Any, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+@dataclass(frozen=True)
+class Traces:
+    """Traces of a guide and of the model replayed against it, with log probabilities.
+
+    Attributes:
+        model: the model, without the handlers of an objective.
+        guide: the guide, without the handlers of an objective.
+        model_trace: trace of the model.
+        guide_trace: trace of the guide.
+        nesting: number of plates. Dimensions to the left of them are values of the alignment.
+    """
+
+    model: Any
+    guide: Any
+    model_trace: Any
+    guide_trace: Any
+    nesting: int
+
+    @property
+    def alignment(self) -> Any:
+        """The site ``alignment`` of the guide."""
+        return self.guide_trace.nodes[ALIGNMENT]
+
+    @property
+    def prior(self) -> Any:
+        """The site ``alignment`` of the model."""
+        return self.model_trace.nodes[ALIGNMENT]
+
+    def observations(self) -> Iterator[tuple[Any, bool]]:
+        """Yield the model's observed sites and whether each depends on the alignment."""
+        for name in self.model_trace.observation_nodes:
+            site = self.model_trace.nodes[name]
+            yield site, depends_on_alignment(site, self.nesting)
+
+
+def trace_pair(elbo: Any, programs: tuple[Any, Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
     """Trace the guide, and the model replayed against it, with the methods of a stock ELBO.
+
+    Args:
+        elbo: an instance of a stock ELBO.
+        programs: model and guide.
+        args: positional arguments of both programs.
+        kwargs: keyword arguments of both programs.
 
     Returns:
         The traces of model and guide.
-
-    Raises:
-        IncompatibleError: if there is a latent site other than :data:`ALIGNMENT`, or if the model
-            observes the site that the guide samples.
     """
-    ((model_trace, guide_trace),) = elbo._get_traces(model, guide, args, kwargs)
-    name = type(elbo).__name__
-    for program, trace in ((model, model_trace), (guide, guide_trace)):
-        refuse_other_sites(trace, program, name)
-    if guide_trace.observation_nodes:
-        raise IncompatibleError(
-            f"{name} would ignore the observed site or factor {guide_trace.observation_nodes[0]!r} "
-            f"of {program_name(guide)}: use a stock ELBO such as pyro.infer.TraceGraph_ELBO"
-        )
-    if is_observed(model_trace) and ALIGNMENT in guide_trace:
-        raise IncompatibleError(
-            f"{program_name(model)} observes the site {ALIGNMENT!r}, but {program_name(guide)} "
-            f"samples it: use ExactMarginal and a guide without that site, such as NoGuide"
-        )
-    return model_trace, guide_trace
+    (pair,) = elbo._get_traces(*programs, args, kwargs)
+    return tuple(pair)
 
 
 def latent_sites(trace: Any) -> dict[str, Any]:
@@ -51,44 +100,94 @@ def latent_sites(trace: Any) -> dict[str, Any]:
     }
 
 
-def refuse_other_sites(trace: Any, program: Any, who: str) -> None:
-    """Check that a program has no latent sites other than :data:`ALIGNMENT`.
-
-    Args:
-        trace: of the program.
-        program: a model or guide.
-        who: name of the caller, for the message.
-
-    Raises:
-        IncompatibleError: if there are others; the message names them.
-    """
-    others = [name for name in latent_sites(trace) if name != ALIGNMENT]
-    if others:
-        raise IncompatibleError(
-            f"{who} supports only the latent site {ALIGNMENT!r} and would ignore "
-            f"{', '.join(map(repr, others))} of {program_name(program)}: use a stock ELBO such as "
-            f"pyro.infer.TraceGraph_ELBO, or fix the value with pyro.poutine.condition"
-        )
-
-
 def is_observed(model_trace: Any) -> bool:
     """Return whether the alignment is observed, for example with ``poutine.condition``."""
     site = model_trace.nodes.get(ALIGNMENT)
     return site is not None and bool(site["is_observed"])
 
 
-def own_parameters(guide: Any, guide_trace: Any, model: Any, model_trace: Any) -> list[Tensor]:
-    """Return the guide's parameters that the model lacks, from modules and ``pyro.param``."""
-    of_guide, of_model = _parameters(guide, guide_trace), _parameters(model, model_trace)
+def depends_on_alignment(site: Any, nesting: int) -> bool:
+    """Return whether the distribution of a site depends on the alignment.
+
+    Pyro tracks this for sampled alignments (``TraceGraph_ELBO``); enumerated ones add a dimension.
+    """
+    log_prob = site["log_prob"]
+    return log_prob.dim() > nesting or ALIGNMENT in get_provenance(log_prob)
+
+
+def same_scale(*sites: Any) -> bool:
+    """Return whether sites have the same ``poutine.scale``."""
+    first, *others = (torch.as_tensor(site["scale"]) for site in sites)
+    return all(torch.equal(first, other.to(first)) for other in others)
+
+
+class SiteHandler(Messenger):
+    """A handler that changes latent sites of a program.
+
+    Args:
+        before: called with the message of a site before a value is sampled. It may set ``fn``, or
+            ``value`` (and ``done``, to skip the handlers around this one).
+        after: called with the message of a site when it has a value.
+        name: name of the only site to change; None for all.
+        observed: whether observed sites are changed too.
+    """
+
+    def __init__(
+        self,
+        before: Callable[[Any], None] | None = None,
+        *,
+        after: Callable[[Any], None] | None = None,
+        name: str | None = ALIGNMENT,
+        observed: bool = False,
+    ):
+        super().__init__()
+        self.before = before
+        self.after = after
+        self.name = name
+        self.observed = observed
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if self.before is not None and self._changes(msg):
+            self.before(msg)
+
+    def _pyro_post_sample(self, msg: Any) -> None:
+        if self.after is not None and self._changes(msg):
+            self.after(msg)
+
+    def _changes(self, msg: Any) -> bool:
+        if site_is_subsample(msg) or (msg["is_observed"] and not self.observed):
+            return False
+        return self.name is None or msg["name"] == self.name
+
+
+def own_parameters(guide: Any, model: Any, traces: Traces | None = None) -> list[Tensor]:
+    """Return the guide's parameters that do not belong to the model, which it may contain.
+
+    Args:
+        guide: the guide.
+        model: the model.
+        traces: traces of both, to include the parameters of ``pyro.param``.
+    """
+    of_guide = _parameters(guide, traces and traces.guide_trace)
+    of_model = _parameters(model, traces and traces.model_trace)
     return [parameter for key, parameter in of_guide.items() if key not in of_model]
 
 
-def _parameters(program: Any, trace: Any) -> dict[int, Tensor]:
-    values = [site["value"] for site in trace.nodes.values() if site["type"] == "param"]
+def _parameters(program: Any, trace: Any) -> dict[int, Any]:
+    nodes = [] if trace is None else trace.nodes.values()
+    values = [site["value"] for site in nodes if site["type"] == "param"]
     leaves = [getattr(value, "unconstrained", lambda value=value: value)() for value in values]
     program = underlying(program)
     leaves += program.parameters() if isinstance(program, nn.Module) else []
-    return {id(leaf): leaf for leaf in leaves if leaf.requires_grad}
+    return {id(leaf): leaf for leaf in leaves}
+
+
+def rename(module: PyroModule, name: str) -> None:
+    """Set the name of a module, and of the modules in it, in Pyro's parameter store."""
+    module._pyro_name = name
+    for key, child in module.named_children():
+        if isinstance(child, PyroModule):
+            rename(child, f"{name}.{key}")
 
 
 def underlying(program: Callable[..., Any]) -> Any:

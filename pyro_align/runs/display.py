@@ -176,7 +176,7 @@ def _component(component: Component) -> str:
 
 
 def _parameters(run: RunDisplay) -> str:
-    from pyro_align.training import own_parameters  # imports torch
+    from pyro_align.inference.traces import own_parameters  # imports torch
 
     own = sum(one.numel() for one in own_parameters(run.guide, run.model))
     total = f"{sum(one.numel() for one in run.model.parameters()):,}"

@@ -30,6 +30,7 @@ from pyro_align.evaluation import (
     translation_scores,
 )
 from pyro_align.inference import Objective
+from pyro_align.inference.traces import own_parameters
 from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import AlignmentPosterior, posterior_of_text
 from pyro_align.runs.claims import locked, new_folder
@@ -51,7 +52,6 @@ from pyro_align.runs.warm_start import START, derived, start_from
 from pyro_align.training import (
     buckets,
     load_weights,
-    own_parameters,
 )
 from pyro_align.training.distributed import is_first_process, processes
 

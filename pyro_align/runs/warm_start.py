@@ -11,8 +11,9 @@ import torch
 from pyro_align.config import Component, Config
 from pyro_align.config.components import RATES, chosen, reconciled
 from pyro_align.errors import ConfigError
+from pyro_align.inference.traces import own_parameters
 from pyro_align.runs.own_code import is_same_class, located, with_own_code
-from pyro_align.training import own_parameters, save_weights
+from pyro_align.training import save_weights
 
 START = "start.safetensors"
 """File with the initial weights of a run that starts from another run."""

@@ -1,7 +1,7 @@
 from .batches import buckets
 from .fit import check_machine, fit, is_finished
 from .module import AlignmentTask
-from .weights import load_weights, own_parameters, save_weights
+from .weights import load_weights, save_weights
 
 __all__ = [
     "AlignmentTask",
@@ -10,6 +10,5 @@ __all__ = [
     "fit",
     "is_finished",
     "load_weights",
-    "own_parameters",
     "save_weights",
 ]

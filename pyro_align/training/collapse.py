@@ -9,15 +9,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_align.evaluation.quantities import QUANTITIES
-from pyro_align.inference import (
-    EnumeratedELBO,
-    ExactMarginal,
-    Objective,
-    ScoreFunctionELBO,
-)
+from pyro_align.inference import Objective
 from pyro_align.training.module import AlignmentTask
 
 VANISHED_KL = 0.01
@@ -50,7 +45,7 @@ class CollapseWarning(Callback):
     """Warn once, on standard error, that the guide has collapsed, and suggest remedies.
 
     A guide has collapsed if ``KL(q ‖ p)`` has vanished although the prior is uncertain. If the
-    model does not depend on the guide, because it is frozen or fitted by :class:`ExactMarginal`, a
+    model does not depend on the guide, because it is frozen or the objective trains it without, a
     guide at the exact posterior is correct, even if the posterior equals the prior. The guide's
     training has stalled if its gradient has vanished although it is not at the exact posterior.
     The first :data:`EARLY` steps are ignored, as are epochs that end before the KL weight reaches
@@ -60,7 +55,7 @@ class CollapseWarning(Callback):
         inferred: parameters of the guide that do not belong to the model.
     """
 
-    def __init__(self, inferred: Sequence[nn.Parameter]):
+    def __init__(self, inferred: Sequence[Tensor]):
         self.inferred = list(inferred)
         self._squares: Tensor | None = None  # of the gradients of guide and model in this epoch
         self._in_a_row = {"kl": 0, "gradient": 0}
@@ -131,28 +126,22 @@ class CollapseWarning(Callback):
 def remedies(task: AlignmentTask) -> list[str]:
     """Remedies for a collapse that are not yet in use, each with its setting."""
     objective: Objective = task.objective
-    if isinstance(objective, ExactMarginal):  # the guide is trained separately
+    if not objective.trains_model_by_guide:
         return ["a larger learning rate (training.learning_rate)"]
     found = []
     if task.settings.kl_schedule == "constant" and objective.weighs_kl:
         found.append("KL annealing (training.kl_schedule=linear)")
-    if getattr(objective, "free_bits", None) == 0:
-        found.append("free bits (objective.free_bits=0.1)")
     if _model_follows(task):
         found.append("word dropout in the decoder (network.word_dropout=0.2)")
-    if isinstance(objective, ScoreFunctionELBO):
-        found.append("another baseline (objective.baseline=soft-attention or leave-one-out)")
-    if objective.pairs & EnumeratedELBO.pairs and not isinstance(objective, EnumeratedELBO):
-        found.append("enumeration instead of sampling (objective.name=enumerated)")
-    return found
+    return [*found, *objective.remedies()]
 
 
 def _model_follows(task: AlignmentTask) -> bool:
     """Whether the gradient of the model depends on the guide."""
-    return not (task.settings.freeze_model or isinstance(task.objective, ExactMarginal))
+    return task.objective.trains_model_by_guide and not task.settings.freeze_model
 
 
-def _squared_norm(parameters: Sequence[nn.Parameter], device: torch.device) -> Tensor:
+def _squared_norm(parameters: Sequence[Tensor], device: torch.device) -> Tensor:
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return torch.zeros((), device=device)

@@ -17,7 +17,7 @@ import pyro
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from torch import nn
+from torch import Tensor
 
 from pyro_align.config import Config, TrainingConfig
 from pyro_align.data import BatchLoader, FixedBatches, IndexedCorpus
@@ -29,6 +29,7 @@ from pyro_align.errors import (
     TrainingError,
 )
 from pyro_align.inference import Objective
+from pyro_align.inference.traces import own_parameters
 from pyro_align.training.batches import buckets
 from pyro_align.training.checkpoint import (
     BestWeights,
@@ -44,7 +45,6 @@ from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_noteb
 from pyro_align.training.module import CRITERION, AlignmentTask
 from pyro_align.training.optimization import PlateauSchedule
 from pyro_align.training.resumed import plain, refuse_changes
-from pyro_align.training.weights import own_parameters
 
 
 def fit(
@@ -191,7 +191,7 @@ def _good(checkpoint: Path) -> str:
     return f"{checkpoint} (step {saved_step(checkpoint)})"
 
 
-def _occasional(training: TrainingConfig, inferred: Sequence[nn.Parameter]) -> list[Callback]:
+def _occasional(training: TrainingConfig, inferred: Sequence[Tensor]) -> list[Callback]:
     """Callbacks that depend on the configuration."""
     callbacks: list[Callback] = []
     if inferred:

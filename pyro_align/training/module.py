@@ -111,8 +111,8 @@ class AlignmentTask(LightningModule):
             [
                 -terms.loss.detach(),
                 terms.log_likelihood,
-                terms.kl,
-                terms.kl.new_full((), batch.num_targets),
+                terms.total_kl,
+                terms.total_kl.new_full((), batch.num_targets),
             ]
         )
         self._sums = new if self._sums is None else self._sums.to(new.device) + new

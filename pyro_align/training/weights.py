@@ -84,12 +84,6 @@ def load_weights(
     return notes
 
 
-def own_parameters(guide: nn.Module, model: nn.Module) -> list[nn.Parameter]:
-    """Return parameters of a guide that do not belong to the model, which it may contain."""
-    models = {id(parameter) for parameter in model.parameters()}
-    return [parameter for parameter in guide.parameters() if id(parameter) not in models]
-
-
 _NOTES = "pyro_align"
 _REMEDY = (
     "copy the run again, or delete its checkpoints/last.ckpt and train new weights from the "

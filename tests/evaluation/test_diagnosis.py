@@ -14,7 +14,6 @@ from torch import nn
 
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.evaluation.diagnosis import diagnose, fitting_objectives
-from pyro_align.evaluation.diagnosis.objectives import wake_phase
 from pyro_align.guides import (
     AmortizedDirichletGuide,
     AmortizedGuide,
@@ -33,6 +32,7 @@ from pyro_align.inference import (
     alignment_plates,
     score_positions,
 )
+from pyro_align.inference.reweighted_wake_sleep import wake_phase
 from pyro_align.models import CategoricalModel, DirichletModel, SoftModel
 
 

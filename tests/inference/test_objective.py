@@ -139,18 +139,18 @@ def test_gradients_are_accumulated(method):
 def test_terms_are_scalars_and_only_the_loss_has_a_gradient(method):
     objective, model, guide = method
     terms = objective.terms(model, guide, random_batch())
-    for value in (terms.loss, terms.log_likelihood, terms.kl):
+    for value in (terms.loss, terms.log_likelihood, terms.total_kl):
         assert type(value) is torch.Tensor
         assert value.shape == ()
     assert terms.loss.requires_grad
     assert not terms.log_likelihood.requires_grad
-    assert not terms.kl.requires_grad
+    assert not terms.total_kl.requires_grad
     if isinstance(objective, ImportanceObjective):
         assert math.isfinite(terms.loss.item())
     elif getattr(objective, "free_bits", 0) > 0:
-        assert terms.loss > terms.kl - terms.log_likelihood
+        assert terms.loss > terms.total_kl - terms.log_likelihood
     else:
-        torch.testing.assert_close(terms.loss.detach(), terms.kl - terms.log_likelihood)
+        torch.testing.assert_close(terms.loss.detach(), terms.total_kl - terms.log_likelihood)
 
 
 def test_every_parameter_gets_a_gradient(method):
@@ -165,7 +165,7 @@ def test_padding_does_not_change_loss_or_gradient(method):
         # Samples differ between shapes, so only the KL divergence can be compared exactly.
         batch = random_batch()
         wide = padded(batch, source=2, target=3)
-        kls = [objective.terms(model, guide, each).kl for each in (batch, wide)]
+        kls = [objective.terms(model, guide, each).total_kl for each in (batch, wide)]
         torch.testing.assert_close(*kls, rtol=1e-10, atol=1e-12)
         return
     grads = []
@@ -222,7 +222,7 @@ def test_with_one_source_position_every_bound_is_the_likelihood(method):
     terms = objective.terms(model, guide, batch)
     soft_model = SoftModel(model.networks)
     soft = Likelihood().terms(soft_model, NoGuide(soft_model), batch)
-    assert terms.kl.item() == pytest.approx(0, abs=1e-12)
+    assert terms.total_kl.item() == pytest.approx(0, abs=1e-12)
     free = batch.num_targets * getattr(objective, "free_bits", 0.0)
     torch.testing.assert_close(terms.loss.detach(), free - soft.log_likelihood)
 

@@ -104,7 +104,7 @@ def test_sums_are_those_of_the_objectives(input_feeding):
     )
     assert scores.elbo.sum().item() == pytest.approx(-EnumeratedELBO().loss(ours, theirs, BATCH))
     assert scores.kl.sum().item() == pytest.approx(
-        EnumeratedELBO().terms(ours, theirs, BATCH).kl.item()
+        EnumeratedELBO().terms(ours, theirs, BATCH).total_kl.item()
     )
 
 

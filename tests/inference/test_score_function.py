@@ -100,7 +100,7 @@ def test_loss_is_unbiased(samples):
     batch = repeated(BATCH, ROWS)
     terms = [objective.terms(model, guide, batch) for _ in range(DRAWS)]
     expected = weighted(EnumeratedELBO(), 0.3).terms(model, guide, BATCH)
-    for name in ("loss", "log_likelihood", "kl"):
+    for name in ("loss", "log_likelihood", "total_kl"):
         values = torch.stack([getattr(each, name).detach() for each in terms]).unsqueeze(1) / ROWS
         assert_unbiased(values, getattr(expected, name).detach().unsqueeze(0))
 
@@ -108,11 +108,11 @@ def test_loss_is_unbiased(samples):
 @pytest.mark.parametrize("samples", [1, 4])
 def test_kl_is_computed_in_closed_form(samples):
     model, guide = pair()
-    expected = EnumeratedELBO().terms(model, guide, BATCH).kl
+    expected = EnumeratedELBO().terms(model, guide, BATCH).total_kl
     for _ in range(3):
         terms = ScoreFunctionELBO(samples=samples).terms(model, guide, BATCH)
-        torch.testing.assert_close(terms.kl, expected)
-        torch.testing.assert_close(terms.loss.detach(), terms.kl - terms.log_likelihood)
+        torch.testing.assert_close(terms.total_kl, expected)
+        torch.testing.assert_close(terms.loss.detach(), terms.total_kl - terms.log_likelihood)
 
 
 @pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])

@@ -19,8 +19,9 @@ from pyro_align.inference import (
     ReweightedWakeSleep,
     ScoreFunctionELBO,
 )
+from pyro_align.inference.traces import own_parameters
 from pyro_align.runs import Run
-from pyro_align.training import AlignmentTask, collapse, own_parameters, save_weights
+from pyro_align.training import AlignmentTask, collapse, save_weights
 from pyro_align.training.collapse import CollapseWarning, remedies
 
 STILL = {"network__cell": "gru", "training__learning_rate": 1e-30}
@@ -215,18 +216,18 @@ def test_what_it_says(capsys):
 
 
 SETTINGS_NAMED = {
-    "enumerated": (EnumeratedELBO(), {}, ["kl_schedule", "free_bits", "word_dropout"]),
+    "enumerated": (EnumeratedELBO(), {}, ["kl_schedule", "word_dropout", "free_bits"]),
     "free bits": (EnumeratedELBO(free_bits=0.1), {}, ["kl_schedule", "word_dropout"]),
     "annealed": (
         EnumeratedELBO(),
         {"training__kl_schedule": "linear"},
-        ["free_bits", "word_dropout"],
+        ["word_dropout", "free_bits"],
     ),
     "frozen": (EnumeratedELBO(), {"training__freeze_model": True}, ["kl_schedule", "free_bits"]),
     "score function": (
         ScoreFunctionELBO(),
         {},
-        ["kl_schedule", "free_bits", "word_dropout", "baseline", "enumerated"],
+        ["kl_schedule", "word_dropout", "free_bits", "baseline", "enumerated"],
     ),
     "reweighted wake-sleep": (ReweightedWakeSleep(), {}, ["word_dropout", "enumerated"]),
     "exact": (ExactMarginal(), {}, ["learning_rate"]),

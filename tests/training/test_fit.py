@@ -193,7 +193,7 @@ def test_kl_schedules(tmp_path, monkeypatch, schedule, expected):
     def watched(self, *arguments):
         found = terms(self, *arguments)
         seen.append((self.step, self.kl_weight))
-        bound = found.log_likelihood - self.kl_weight * found.kl
+        bound = found.log_likelihood - self.kl_weight * found.total_kl
         assert found.loss.item() == pytest.approx(-bound.item(), rel=1e-5)
         return found
 
@@ -215,7 +215,7 @@ def test_bf16_has_losses_and_weights_in_fp32(tmp_path, monkeypatch):
     def watched(self, model, guide, batch):
         found = terms(self, model, guide, batch)
         assert torch.is_autocast_enabled("cpu")
-        dtypes.update({found.loss.dtype, found.log_likelihood.dtype, found.kl.dtype})
+        dtypes.update({found.loss.dtype, found.log_likelihood.dtype, found.total_kl.dtype})
         return found
 
     monkeypatch.setattr("pyro_align.runs.run.try_programs", lambda config: None)  # training alone

@@ -2,7 +2,7 @@
 
 from pyro_align.evaluation.diagnosis.figure import check_figure, draw_figure, write_figure
 from pyro_align.evaluation.diagnosis.measure import REPEATS, diagnose
-from pyro_align.evaluation.diagnosis.objectives import fitting_objectives, label
+from pyro_align.evaluation.diagnosis.objectives import fitting_objectives
 from pyro_align.evaluation.diagnosis.result import Diagnosis, ObjectiveDiagnosis
 
 __all__ = [
@@ -13,6 +13,5 @@ __all__ = [
     "diagnose",
     "draw_figure",
     "fitting_objectives",
-    "label",
     "write_figure",
 ]

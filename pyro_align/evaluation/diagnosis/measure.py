@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from pyro_align.data.batch import Batch
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.evaluation import PositionMeans
-from pyro_align.evaluation.diagnosis.objectives import fitting_objectives, target
+from pyro_align.evaluation.diagnosis.objectives import alignment_kinds, fitting_objectives
 from pyro_align.evaluation.diagnosis.result import Diagnosis, ObjectiveDiagnosis
 from pyro_align.evaluation.result import MEANS
-from pyro_align.inference import Objective, PositionScores, score_positions
+from pyro_align.inference import Objective, PositionScores, Reference, score_positions
 from pyro_align.inference.diagnostics import (
     GradientDraws,
     effective_sample_size,
@@ -121,6 +121,7 @@ class _Bench:
         self.guide = guide
         self.batch = batch
         self.repeats = repeats
+        self.kinds = alignment_kinds(model, guide, batch)
         model_parameters = _parameters(model, batch)
         own = set(map(id, model_parameters))
         self.parameters = {
@@ -151,8 +152,8 @@ class _Bench:
             memory = self._memory(loss, step)
             if learnt is not None:
                 self._learn(learnt, loss)
-            name, enumerated = target(objective, self.model, self.guide, self.batch)
-            references = {} if enumerated is None else self._reference(name, enumerated)
+            reference = objective.reference(self.kinds)
+            references = self._reference(reference)
             draws = {each: GradientDraws(references.get(each)) for each in self._names}
             seconds = []
             for _ in range(self.repeats):
@@ -162,8 +163,8 @@ class _Bench:
                 for each, vector in gradients.items():
                     draws[each].add(vector)
         return ObjectiveDiagnosis(
-            target=name,
-            enumerated=enumerated is not None,
+            target=reference.label,
+            enumerated=reference.loss is not None,
             guide=draws["guide"].statistics() if "guide" in draws else None,
             model=draws["model"].statistics() if "model" in draws else None,
             seconds=statistics.median(seconds),
@@ -181,10 +182,14 @@ class _Bench:
         everything = flat_gradient(loss, [*chain(*parts), *extra])
         return dict(zip(self._names, everything[: sum(sizes)].split(sizes), strict=True))
 
-    def _reference(self, name: str, loss: Callable[[], Tensor]) -> dict[str, Tensor]:
-        if name not in self._references:
-            self._references[name] = self._gradients(loss())
-        return self._references[name]
+    def _reference(self, reference: Reference) -> dict[str, Tensor]:
+        """Return the gradients of a reference; none if it cannot be computed."""
+        if reference.loss is None:
+            return {}
+        if reference.label not in self._references:
+            loss = reference.loss(self.model, self.guide, self.batch)
+            self._references[reference.label] = self._gradients(loss)
+        return self._references[reference.label]
 
     def _learn(self, module: nn.Module, loss: Callable[[], Tensor]) -> None:
         """Fit the objective's own parameters with its part of the loss."""
