@@ -77,7 +77,7 @@ def eaten(loader: BatchLoader, steps: int) -> float:
     batches = [smaller(batch) for batch in itertools.islice(loader, steps)]
     with pyro.settings.context(module_local_params=True):
         config = NetworkConfig(embedding=128, encoder_hidden=128, decoder_hidden=128)
-        model = SoftModel(SequenceToSequence(config, vocabulary, vocabulary)).to(device)
+        model = SoftModel(SequenceToSequence.from_config(config, vocabulary, vocabulary)).to(device)
         loss = Likelihood()(model, NoGuide(model))
         optimizer = torch.optim.Adam(loss.parameters())
         begin = time.perf_counter()

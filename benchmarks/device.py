@@ -64,7 +64,7 @@ class Step:
     def __init__(self, method: str, device: torch.device, precision: str, scale: int):
         emission, model_kind, guide_kind, objective_kind = METHODS[method]
         torch.manual_seed(0)
-        config = NetworkConfig(
+        self.config = NetworkConfig(
             emission=emission,
             attention="mlp",
             encoder_layers=2,
@@ -75,7 +75,7 @@ class Step:
             **{name: size // scale for name, size in SIZES.items()},
         )
         self.vocabulary = VOCABULARY // scale
-        networks = SequenceToSequence(config, self.vocabulary, self.vocabulary)
+        networks = SequenceToSequence.from_config(self.config, self.vocabulary, self.vocabulary)
         model = model_kind(networks)
         options = {} if guide_kind is NoGuide else {"hidden": 512 // scale, "layers": 2}
         guide = guide_kind(model, **options)
@@ -111,7 +111,7 @@ class Step:
         output = networks.emission.weight
         weights = {each for each in self.loss.parameters() if each.dim() == 2} - tables - {output}
         dense = 6.0 * tokens * sum(each.numel() for each in weights)
-        energies = 6.0 * tokens * LENGTH * networks.config.attention_hidden
+        energies = 6.0 * tokens * LENGTH * self.config.attention_hidden
         vocabulary, feature = output.shape
         rows = tokens
         passes = 6.0

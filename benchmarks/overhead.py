@@ -125,7 +125,9 @@ def main() -> None:
     with pyro.settings.context(module_local_params=True):
         for name, (model_kind, guide_kind, objective_kind, bare) in METHODS.items():
             torch.manual_seed(0)
-            networks = SequenceToSequence(config, options.vocabulary, options.vocabulary)
+            networks = SequenceToSequence.from_config(
+                config, options.vocabulary, options.vocabulary
+            )
             model = model_kind(networks)
             guide = guide_kind(model)
             programs = nn.ModuleList([model, guide]).to(device)

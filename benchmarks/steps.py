@@ -82,7 +82,9 @@ def step_of(
     emission, model_kind, guide_kind, objective_kind = METHODS[method]
     torch.manual_seed(0)
     kind = "tanh" if emission == "stock" else emission
-    networks = SequenceToSequence(NetworkConfig(emission=kind, **SIZES), vocabulary, vocabulary)
+    networks = SequenceToSequence.from_config(
+        NetworkConfig(emission=kind, **SIZES), vocabulary, vocabulary
+    )
     if emission == "stock":
         networks.emission.__class__ = StockEmission
     model = model_kind(networks)

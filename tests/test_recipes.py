@@ -28,7 +28,7 @@ def test_a_recipe_can_be_built(path, monkeypatch, tmp_path):
         update={"embedding": 4, "encoder_hidden": 4, "decoder_hidden": 4}
     )
     model = MODELS.build(
-        config.model.name, config.model.options, SequenceToSequence(small, size, size)
+        config.model.name, config.model.options, SequenceToSequence.from_config(small, size, size)
     )
     built = GUIDES.build(guide, config.guide.options, model)
     OBJECTIVES.build(objective, config.objective.options).check(model, built)

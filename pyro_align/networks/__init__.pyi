@@ -1,6 +1,6 @@
 from .config import NetworkConfig
 from .network import AutoregressiveNetwork, Network, States
-from .sequence_to_sequence import SequenceToSequence, TokenFeatures
+from .sequence_to_sequence import SequenceToSequence, TokenFeatures, token_embedding
 
 __all__ = [
     "AutoregressiveNetwork",
@@ -9,4 +9,5 @@ __all__ = [
     "SequenceToSequence",
     "States",
     "TokenFeatures",
+    "token_embedding",
 ]

@@ -10,7 +10,7 @@ from pyro_align.data.batch import BOS, PAD, UNK, TextBatch
 from pyro_align.errors import ConfigError
 from pyro_align.networks.config import NetworkConfig
 from pyro_align.networks.network import AutoregressiveNetwork, States
-from pyro_align.nn import EMISSIONS, SCORERS
+from pyro_align.nn import EMISSIONS, SCORERS, Emission
 from pyro_align.nn.decoder import (
     Decoder,
     DecoderState,
@@ -18,30 +18,71 @@ from pyro_align.nn.decoder import (
     Memory,
     PlainDecoder,
 )
-from pyro_align.nn.encoder import Encoder
+from pyro_align.nn.encoder import Encoder, RecurrentEncoder
+from pyro_align.nn.recurrence import Cell
 
 
 class SequenceToSequence(AutoregressiveNetwork):
-    """Embeddings, encoder, decoder, scorer and emission.
+    """Embeddings, encoder, decoder with attention scorer, and emission.
+
+    The parts are passed in, and may share parameters; :meth:`from_config` creates those that a
+    configuration describes.
 
     Args:
-        config: architecture.
-        source_vocabulary: size of the source vocabulary.
-        target_vocabulary: size of the target vocabulary.
-
-    Attributes:
-        feature_sizes: sizes of a source and of a target feature, see :meth:`features`.
-        hidden_size: size of a decoder state.
-        annotation_size: size of a source annotation.
-        cell: recurrent cell of encoder and decoder, which guides use too.
-        dropout_rate: rate of dropout, the default of guides.
-
-    Raises:
-        ConfigError: if all embeddings are tied but the vocabularies differ in size.
+        source_embedding: maps source ids to vectors.
+        target_embedding: maps target ids to vectors.
+        encoder: maps source embeddings to annotations.
+        decoder: maps target embeddings to decoder states and attention scores.
+        emission: maps decoder states and contexts to token distributions.
+        lexical: whether the emission reads the source embedding as well as the annotation, as a
+            concatenation.
+        dropout: rate on embeddings, annotations and decoder states; also the default of guides.
+        word_dropout: probability that the decoder does not read a target word, in training.
+        cell: recurrent cell of guides.
     """
 
-    def __init__(self, config: NetworkConfig, source_vocabulary: int, target_vocabulary: int):
+    def __init__(
+        self,
+        source_embedding: nn.Embedding,
+        target_embedding: nn.Embedding,
+        encoder: Encoder,
+        decoder: Decoder,
+        emission: Emission,
+        *,
+        lexical: bool = False,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        cell: Cell = "lstm",
+    ):
         super().__init__()
+        self.target_embedding = target_embedding
+        self.source_embedding = source_embedding
+        self.encoder = encoder
+        self.decoder = decoder
+        self.emission = emission
+        self.dropout = nn.Dropout(dropout)
+        self.feature_sizes = source_embedding.embedding_dim, target_embedding.embedding_dim
+        self.hidden_size = decoder.hidden
+        self.annotation_size = encoder.annotation_size
+        self.lexical = lexical
+        self.dropout_rate = dropout
+        self.word_dropout = word_dropout
+        self.cell = cell
+
+    @classmethod
+    def from_config(
+        cls, config: NetworkConfig, source_vocabulary: int, target_vocabulary: int
+    ) -> SequenceToSequence:
+        """Create the network that a configuration describes.
+
+        Args:
+            config: architecture.
+            source_vocabulary: size of the source vocabulary.
+            target_vocabulary: size of the target vocabulary.
+
+        Raises:
+            ConfigError: if all embeddings are tied but the vocabularies differ in size.
+        """
         tie = config.tie_embeddings
         if tie == "all" and source_vocabulary != target_vocabulary:
             raise ConfigError(
@@ -49,43 +90,45 @@ class SequenceToSequence(AutoregressiveNetwork):
                 f"{source_vocabulary} tokens and the target {target_vocabulary}: set "
                 f"vocabulary.joint = true, or network.tie_embeddings = 'output'"
             )
-        decoder_class: type[Decoder] = InputFeedingDecoder if config.input_feeding else PlainDecoder
-        self.config = config
-        self.target_embedding = _embedding(target_vocabulary, config.embedding)
-        self.source_embedding = (
-            self.target_embedding
-            if tie == "all"
-            else _embedding(source_vocabulary, config.embedding)
-        )
-        self.feature_sizes = (config.embedding, config.embedding)
-        self.hidden_size = config.decoder_hidden
-        self.cell = config.cell
-        self.dropout_rate = config.dropout
-        self.encoder = Encoder(
+        # The order of these lines is that of the random draws.
+        target = token_embedding(target_vocabulary, config.embedding)
+        source = target if tie == "all" else token_embedding(source_vocabulary, config.embedding)
+        encoder = RecurrentEncoder(
             config.cell,
             config.embedding,
             config.encoder_hidden,
             config.encoder_layers,
             config.dropout,
         )
-        self.annotation_size = annotation = self.encoder.annotation_size
-        self.decoder = decoder_class(
+        annotation, hidden = encoder.annotation_size, config.decoder_hidden
+        scorer = SCORERS[config.attention](hidden, annotation, config.attention_hidden)
+        decoder_class: type[Decoder] = InputFeedingDecoder if config.input_feeding else PlainDecoder
+        decoder = decoder_class(
             config.cell,
             config.embedding,
-            config.decoder_hidden,
+            hidden,
             config.decoder_layers,
             annotation,
-            SCORERS[config.attention](config.decoder_hidden, annotation, config.attention_hidden),
+            scorer,
             config.dropout,
         )
         output = (
-            nn.Parameter(torch.randn(target_vocabulary, config.decoder_hidden) * 0.05)
+            nn.Parameter(torch.randn(target_vocabulary, hidden) * 0.05)
             if tie == "none"
-            else self.target_embedding.weight
+            else target.weight
         )
         read = annotation + config.embedding * config.lexical
-        self.emission = EMISSIONS[config.emission](read, config.decoder_hidden, output)
-        self.dropout = nn.Dropout(config.dropout)
+        return cls(
+            source,
+            target,
+            encoder,
+            decoder,
+            EMISSIONS[config.emission](read, hidden, output),
+            lexical=config.lexical,
+            dropout=config.dropout,
+            word_dropout=config.word_dropout,
+            cell=config.cell,
+        )
 
     def encode(
         self,
@@ -96,7 +139,7 @@ class SequenceToSequence(AutoregressiveNetwork):
         """Encode source sentences; ``lengths`` must be on the CPU."""
         embedded = self.dropout(self.source_embedding(source))
         annotations = self.dropout(self.encoder(embedded, lengths))
-        read = torch.cat([annotations, embedded], -1) if self.config.lexical else annotations
+        read = torch.cat([annotations, embedded], -1) if self.lexical else annotations
         return Memory(
             annotations=annotations,
             keys=self.decoder.scorer.keys(annotations),
@@ -140,8 +183,8 @@ class SequenceToSequence(AutoregressiveNetwork):
         """
         memory = self.encode(batch.source, batch.source_mask, batch.source_lengths)
         tokens = batch.target_input
-        if self.training and self.config.word_dropout > 0:
-            hidden = torch.rand(tokens.shape, device=tokens.device) < self.config.word_dropout
+        if self.training and self.word_dropout > 0:
+            hidden = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(hidden & (tokens != BOS), UNK)
         states, _ = self.decode(tokens, self.initial(memory), memory)
         return states
@@ -168,7 +211,8 @@ class TokenFeatures(nn.Module):
         return self.source(batch.source), self.target(batch.target)
 
 
-def _embedding(vocabulary: int, size: int) -> nn.Embedding:
+def token_embedding(vocabulary: int, size: int) -> nn.Embedding:
+    """Create an embedding with small values, and zero for :data:`~pyro_align.data.batch.PAD`."""
     embedding = nn.Embedding(vocabulary, size, padding_idx=PAD)
     nn.init.normal_(embedding.weight, std=0.05)
     with torch.no_grad():

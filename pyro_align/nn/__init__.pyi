@@ -10,7 +10,7 @@ from .emissions import (
     expected,
     pick,
 )
-from .encoder import Encoder
+from .encoder import Encoder, RecurrentEncoder
 from .jumps import Jumps
 from .latent_attention import LatentAttention
 from .recurrence import BidirectionalRecurrence, ForwardRecurrence
@@ -36,6 +36,7 @@ __all__ = [
     "Memory",
     "PlainDecoder",
     "ProductEmission",
+    "RecurrentEncoder",
     "Scorer",
     "SoftmaxEmission",
     "TanhEmission",

@@ -78,7 +78,7 @@ class Run(RunDisplay):
         # Leave the caller's random state unchanged.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            networks = SequenceToSequence(config.network, *map(len, vocabularies))
+            networks = SequenceToSequence.from_config(config.network, *map(len, vocabularies))
             self.model: Any = MODELS.build(*self._component(config.model), networks)
             self.guide: Any = GUIDES.build(*self._component(config.guide), self.model)
         # Evaluation mode is the default; training turns dropout on itself.

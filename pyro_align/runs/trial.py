@@ -65,7 +65,7 @@ def try_programs(config: Config) -> None:
             registry.check(component.name, component.options)
         _check_memory(config)
         with _explained("the network cannot be built"):
-            argument: Any = SequenceToSequence(config.network, VOCABULARY, VOCABULARY)
+            argument: Any = SequenceToSequence.from_config(config.network, VOCABULARY, VOCABULARY)
         programs = []
         for registry, component in parts[:2]:
             cls = registry.get(component.name)
@@ -154,7 +154,7 @@ def _log_probs_of_tokens(log_probs: Tensor, batch: Batch) -> Float[Tensor, "batc
 def _check_memory(config: Config) -> None:
     """Check that the networks, without vocabularies, fit into memory."""
     with torch.device("meta"):
-        networks = SequenceToSequence(config.network, VOCABULARY, VOCABULARY)
+        networks = SequenceToSequence.from_config(config.network, VOCABULARY, VOCABULARY)
     needed = sum(parameter.nbytes for parameter in networks.parameters())
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:

@@ -96,7 +96,9 @@ def tiny_networks(
         "lexical": False,
     }
     config = NetworkConfig(**{**sizes, **settings})
-    return randomise(SequenceToSequence(config, source_vocabulary or vocabulary, vocabulary), seed)
+    return randomise(
+        SequenceToSequence.from_config(config, source_vocabulary or vocabulary, vocabulary), seed
+    )
 
 
 def tiny_model(kind: Any = CategoricalModel, *, seed: int = 0, **settings: Any) -> Any:

@@ -8,6 +8,7 @@ from support import padded, random_batch, tiny_model, tiny_networks
 
 from pyro_align.data.batch import BOS, PAD, UNK
 from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.networks import NetworkConfig, SequenceToSequence
 
 
 def encode(networks, batch):
@@ -108,7 +109,8 @@ def test_dropout_only_in_training_mode():
 
 
 def test_padding_embedding_is_zero_without_gradient():
-    networks = type(tiny_networks())(tiny_networks(tie_embeddings="none").config, 9, 9)
+    config = NetworkConfig(embedding=5, encoder_hidden=3, decoder_hidden=6, tie_embeddings="none")
+    networks = SequenceToSequence.from_config(config, 9, 9)
     batch = padded(random_batch(), source=1, target=2)
     for embedding in (networks.source_embedding, networks.target_embedding):
         assert (embedding.weight[PAD] == 0).all()
