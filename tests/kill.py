@@ -30,7 +30,7 @@ NO_PROGRESS = 0.9
 in an epoch, so that it is due whatever the numbers."""
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["pyro_align.runs.run", "pyro_align.cli.fit"])
+_server.set_forkserver_preload(["pyro_align.cli.fit", "pyro_align.training.fit", "torchmetrics"])
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> BaseProcess:
