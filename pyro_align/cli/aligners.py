@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from pyro_align.cli.options import chosen_device
-from pyro_align.cli.progress import is_quiet, load_run, tell
+from pyro_align.cli.progress import is_quiet, load_text_run, tell
 from pyro_align.errors import TrainingError, UserError
 from pyro_align.word_alignment import (
     DECODERS,
@@ -78,7 +78,7 @@ class Links:
         return SYMMETRISATIONS[self.symmetrise or SYMMETRISE]
 
     def of_runs(self, forward: Run, reverse: Run | None) -> Align:
-        """Return an aligner that uses trained runs."""
+        """Return an aligner that uses trained runs of the task ``translation``."""
 
         def tables(run: Run) -> WordTables:
             run.to(self.device)
@@ -86,13 +86,15 @@ class Links:
                 run.model, run.guide, run.vocabularies, origin=self.origin, device=self.device
             )
 
+        task: Any = forward.task
+
         aligner = Aligner(
             tables(forward),
             None if reverse is None else tables(reverse),
             decode=self.decoder,
             symmetrise=self.symmetrisation,
             batch_tokens=forward.config.training.batch_tokens,
-            max_length=forward.max_length if self.max_length is None else self.max_length,
+            max_length=task.max_length if self.max_length is None else self.max_length,
         )
         return lambda text: aligner.align(text, text.path)
 
@@ -125,7 +127,8 @@ def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
         return links.of_aligner(folder)
     if links.symmetrise is not None and reverse is None:
         raise click.UsageError("--symmetrise needs two directions: --reverse RUN, or --train")
-    return links.of_runs(load_run(folder), None if reverse is None else load_run(reverse))
+    backward = None if reverse is None else load_text_run(reverse)[0]
+    return links.of_runs(load_text_run(folder)[0], backward)
 
 
 @dataclass(frozen=True)

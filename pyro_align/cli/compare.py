@@ -132,14 +132,12 @@ def _row(path: Path) -> Row | None:
         RunError: if the folder is not a run, or a file is damaged.
         ConfigError: if its configuration is damaged.
     """
-    from pyro_align.config import Config
     from pyro_align.errors import RunError
-    from pyro_align.runs.folder import check_version, read_facts
+    from pyro_align.runs.folder import check_version, component_names, read_facts
 
     check_version(path)
     if not (path / "results.json").is_file():
         return None
-    config = Config.load(path / "config.toml")
     row = read_facts(path / "results.json")
     try:
         rates = row.get("alignment", {})
@@ -151,8 +149,7 @@ def _row(path: Path) -> Row | None:
         raise RunError(
             f"{path / 'results.json'}: damaged, some results are missing; copy the run again"
         ) from None
-    row |= {kind: getattr(config, kind).name for kind in ("model", "guide", "objective")}
-    return {**row, "run": str(path), "steps": _steps(path / "metrics.csv")}
+    return {**row, **component_names(path), "run": str(path), "steps": _steps(path / "metrics.csv")}
 
 
 def _steps(path: Path) -> int | None:

@@ -16,7 +16,7 @@ from pyro_align.cli.options import (
     text_option,
 )
 from pyro_align.cli.paths import InputPath
-from pyro_align.cli.progress import counter, load_run, quiet_option, trust_option
+from pyro_align.cli.progress import counter, load_text_run, quiet_option, trust_option
 
 
 @click.command(cls=TextCommand)
@@ -60,8 +60,8 @@ def evaluate(
     from pyro_align.cli.tables import show_evaluation
     from pyro_align.data import LinkFile, ParallelText
 
-    loaded = load_run(run)
-    text, own_gold = (ParallelText.open(test), None) if test else loaded.test_text()
+    loaded, task = load_text_run(run)
+    text, own_gold = (ParallelText.open(test), None) if test else (task.text("test"), task.gold)
     gold = gold or own_gold
     total = text.count()
     with counter("scoring sentence pairs", total) as show_done:

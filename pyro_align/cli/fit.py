@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +61,7 @@ _RUN = "PYRO_ALIGN_RUN"
     shell_complete=complete_assignment,
     help="Any setting; `pyro-align settings` lists them.",
 )
+@click.option("--task", cls=NameOption)
 @click.option("--model", cls=NameOption)
 @click.option("--guide", cls=NameOption)
 @click.option("--objective", cls=NameOption)
@@ -105,6 +105,7 @@ def fit(
     gold: Path | None,
     config: Path | None,
     settings: tuple[str, ...],
+    task: str | None,
     model: str | None,
     guide: str | None,
     objective: str | None,
@@ -127,6 +128,7 @@ def fit(
     `--from RUN --guide NEW --freeze-model` fits a new guide to the model of a run.
     """
     flags = {
+        "task": task,
         "model.name": model,
         "guide.name": guide,
         "objective.name": objective,
@@ -210,17 +212,24 @@ def _interruptible() -> Iterator[list[Path]]:
 def _configuration(path: Path | None, settings: tuple[str, ...], given: dict[str, Any]) -> Any:
     from pyro_align.config import Config, config_file, parse_setting, recipe
     from pyro_align.config.components import chosen, reconciled
+    from pyro_align.config.config import TRANSLATION
+    from pyro_align.config.registry import TASKS
 
-    if path is None and "data.train" not in given:
-        path = recipe("demo")
     # Flags come first: a name clears the options of the previous component.
     changes = [*given.items(), *map(parse_setting, settings)]
+    if path is None and "data.train" not in given:
+        name = TASKS.attribute(str(dict(changes).get("task", TRANSLATION)), "recipe")
+        path = name and recipe(name)
     tables = {key.partition(".")[0] for key, _ in changes}
     return chosen(reconciled(Config.load(path and config_file(path), changes), tables))
 
 
 def _default_folder(config: Any) -> Path:
-    data = "demo" if config.data.train is None else config.data.train[0].name.partition(".")[0]
+    from pyro_align.config.registry import TASKS
+
+    train = getattr(getattr(config, "data", None), "train", None)
+    built_in = TASKS.attribute(config.task, "recipe") or config.task.rpartition(":")[2]
+    data = train[0].name.partition(".")[0] if train else built_in
     return Path("runs") / f"{data}-{config.model.name.rpartition(':')[2]}"
 
 
@@ -228,36 +237,22 @@ def _report(run: Any) -> None:
     """Evaluate the run, show the results, and suggest next steps."""
     from pyro_align.cli.options import chosen_device
     from pyro_align.cli.tables import show_evaluation
-    from pyro_align.data import LinkFile
     from pyro_align.runs.folder import read_facts, write_facts
 
     began = time.monotonic()
-    text, gold = run.test_text()
-    tell(f"evaluating on {' '.join(map(str, text.paths))}")
+    files = run.task.files("test")
+    tell(f"evaluating on {' '.join(map(str, files)) or 'test data'}")
     device = "cpu" if run.config.training.accelerator == "cpu" else chosen_device("auto")
-    total = text.count()
-    with counter("scoring sentence pairs", total) as show_done:
-        result = run.evaluate(
-            text,
-            None if gold is None else LinkFile(gold, sentences=total),
-            device=device,
-            progress=show_done,
-        )
+    with counter(f"scoring {run.task.unit}", run.task.test_size()) as show_done:
+        result = run.evaluate(device=device, progress=show_done)
     seconds = read_facts(run.path / "run.json")["fit_seconds"]
     facts = {**result.to_dict(), "fit_seconds": seconds}
     write_facts(run.path / "results.json", facts)
-    show_evaluation(result, f"{run.path} on {' '.join(p.name for p in text.paths)}")
+    show_evaluation(result, f"{run.path} on {' '.join(path.name for path in files) or 'test data'}")
     if is_quiet():
         return
-    name, source = shlex.quote(str(run.path)), shlex.quote(str(text.source_path))
-    files = shlex.join(map(str, text.paths))
-    links = f" --gold {shlex.quote(str(gold))}" if gold else ""
+    steps = "".join(f"\n  {step}" for step in (*run.task.next_steps(), "pyro-align list"))
     click.echo(
         f"fitted in {seconds:.0f} s, evaluated in {time.monotonic() - began:.0f} s; "
-        f"the run is in {run.path}\n"
-        f"next:\n"
-        f"  pyro-align translate {name} {source}\n"
-        f"  pyro-align inspect {name} {files}{links} --out {name}.html\n"
-        f"  pyro-align diagnose {name}\n"
-        f"  pyro-align list"
+        f"the run is in {run.path}\nnext:{steps}"
     )

@@ -8,7 +8,7 @@ import click
 
 from pyro_align.cli.options import chosen_device, device_option
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import load_run, quiet_option, status, trust_option
+from pyro_align.cli.progress import load_text_run, quiet_option, status, trust_option
 
 
 @click.command()
@@ -43,14 +43,14 @@ def inspect(
     """
     from pyro_align.data import LinkFile, ParallelText
 
-    loaded = load_run(run)
+    loaded, task = load_text_run(run)
     from pyro_align.evaluation import check_text  # imports torch
     from pyro_align.runs.report import write_report
 
     loaded.to(chosen_device(device))
     parallel = ParallelText.open(text)
     links = None if gold is None else LinkFile(gold, sentences=parallel.count())
-    pairs, checked, _ = check_text(parallel, loaded.vocabularies, links, loaded.max_length)
+    pairs, checked, _ = check_text(parallel, task.vocabularies, links, task.max_length)
     with status("scoring sentence pairs"):
         posterior = loaded.posterior(
             [pair.source for pair in pairs],

@@ -75,7 +75,8 @@ class NameOption(click.Option):
 
         kind = self.name or ""
         known = ", ".join(REGISTRIES[kind])
-        default = getattr(Config(), kind).name
+        value = getattr(Config(), kind)
+        default = value if isinstance(value, str) else value.name
         chosen = "the first compatible one" if default == "auto" else default
         self.help = f"{known}, or file.py:Class.  [default: {chosen}]"
         return super().get_help_record(ctx)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from pyro_align.runs import Run
+    from pyro_align.tasks import Translation
 
 _QUIET = "pyro_align.quiet"
 _TRUST = "pyro_align.trust"
@@ -130,6 +131,26 @@ def load_run(path: Path) -> Run:
     """
     with _loading(path) as kind:
         return kind.load(path, trust=_is_trusted())
+
+
+def load_text_run(path: Path) -> tuple[Run, Translation]:
+    """Load a run with its best weights, and return its task too, which must be translation.
+
+    Raises:
+        RunError: as for :func:`load_run`.
+        UserError: if the run is one of another task.
+    """
+    from pyro_align.errors import UserError
+
+    run = load_run(path)
+    from pyro_align.tasks import Translation  # imports torch
+
+    if not isinstance(run.task, Translation):
+        raise UserError(
+            f"{path}: a run of the task {run.config.task!r}, but this command needs parallel text "
+            f"(task 'translation')"
+        )
+    return run, run.task
 
 
 def resumed_run(path: Path) -> Run:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pyro_align.cli.options import beam_option, chosen_device, device_option
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import counter, load_run, quiet_option, tell, trust_option
+from pyro_align.cli.progress import counter, load_text_run, quiet_option, tell, trust_option
 
 
 @click.command()
@@ -69,21 +70,19 @@ def translate(
     """
     from pyro_align.data import read_lines
 
-    loaded = load_run(run)
-    from pyro_align.decoding import Translator  # imports torch
-
+    loaded, task = load_text_run(run)
     loaded.to(chosen_device(device))
-    options = {"beam": beam, "length_penalty": length_penalty, "top_k": top_k, "n_best": n_best}
-    search = loaded.translator(**options).search
+    options: dict[str, Any] = {
+        "beam": beam,
+        "length_penalty": length_penalty,
+        "top_k": top_k,
+        "n_best": n_best,
+    }
     lines = read_lines(standard_input() if text is None else text)
     is_interactive = text is None and sys.stdin.isatty()
-    translator = Translator(
-        search,
-        loaded.source_vocabulary,
-        loaded.target_vocabulary,
-        max_source=max_length,
-        **({"window": 1} if is_interactive else {}),
-    )
+    if is_interactive:
+        options["window"] = 1
+    translator = task.translator(loaded.model, max_source=max_length, **options)
     if is_interactive:
         tell("type a line and press Enter to translate it; Ctrl-D ends")
     # No progress display if translations appear on the terminal.

@@ -10,6 +10,7 @@ from pyro_align.config.registry import (
     GUIDES,
     MODELS,
     OBJECTIVES,
+    TASKS,
     Registry,
     choose,
     fits,
@@ -76,7 +77,7 @@ def reject_ineffective_settings(config: Config, start: Config | None = None) -> 
 
 def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
     """Yield a message for every setting without effect."""
-    data, vocabulary, training = config.data, config.vocabulary, config.training
+    training = config.training
     model, guide, objective = (kind.get(getattr(config, name).name) for name, kind in KINDS.items())
     is_prior = issubclass(guide, GUIDES.get("prior"))
     if training.kl_schedule != "constant":
@@ -106,26 +107,7 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
             "at the full learning rate: set training.schedule = 'constant' or "
             "'inverse-square-root', or training.warmup_steps = 0"
         )
-    if data.train is None:
-        for name in ("test", "gold"):
-            if getattr(data, name) is not None:
-                yield (
-                    f"data.{name} has no effect with the built-in corpus, which has its own test "
-                    f"text and links: give --train and --valid too, or remove the setting and use "
-                    f"`pyro-align evaluate` after the fit"
-                )
-    if start is None and vocabulary.joint and vocabulary.source != vocabulary.target:
-        yield (
-            "vocabulary.joint has no effect if two vocabularies are given: give the same file as "
-            "both vocabulary.source and vocabulary.target, or set vocabulary.joint = false"
-        )
-    if training.freeze_model and start is not None:
-        rate = config.network.word_dropout
-        if rate not in (0, start.network.word_dropout):
-            yield (
-                "network.word_dropout has no effect on a frozen model, whose decoder reads every "
-                "word: remove the setting, or train the model too"
-            )
+    yield from TASKS.get(config.task).ineffective(config, start)
 
 
 _OF_THE_PRIOR = "with a guide that equals the prior, since its KL divergence from the prior is zero"

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pyro_align.config.reading import parse_setting, read_toml
+from pyro_align.config.registry import configuration_class
 from pyro_align.config.training import TrainingConfig
 from pyro_align.constraints import Seed, Table
-from pyro_align.data.settings import DataConfig, VocabularyConfig
 from pyro_align.errors import ConfigError, nearest
 from pyro_align.files import atomic_write
-from pyro_align.networks import NetworkConfig
 
 AUTO = "auto"
 """Name of a guide or objective that is chosen to match the other components."""
@@ -38,28 +37,37 @@ class Component(BaseModel):
         return dict(self.model_extra or {})
 
 
+TRANSLATION = "translation"
+"""Name of the default task."""
+
+
 class Config(Table):
-    """The complete configuration of a fit."""
+    """The configuration of a fit, without the tables of its task.
+
+    Each task has a subclass with its own tables, in general ``data`` and ``network``, such as
+    :class:`~pyro_align.config.translation.TranslationConfig`; see :meth:`of`.
+    """
 
     seed: Seed = Field(1, description="seed of weights, samples and batches")
-    data: DataConfig = DataConfig()
-    vocabulary: VocabularyConfig = VocabularyConfig()
-    network: NetworkConfig = NetworkConfig()
+    task: str = Field(TRANSLATION, description="kind of problem to fit")
     model: Component = Component(name="categorical")
     guide: Component = Component(name=AUTO)
     objective: Component = Component(name=AUTO)
     training: TrainingConfig = TrainingConfig()
 
-    @model_validator(mode="after")
-    def _one_vocabulary_where_embeddings_are_one(self) -> Config:
-        given = self.vocabulary.source is not None
-        same = self.vocabulary.source == self.vocabulary.target if given else self.vocabulary.joint
-        if self.network.tie_embeddings == "all" and not same:
-            raise ValueError(
-                "network.tie_embeddings = 'all' needs one vocabulary for both sides: set "
-                "vocabulary.joint = true, or give one file as vocabulary.source and target"
-            )
-        return self
+    @staticmethod
+    def of(task: Any) -> type[Config]:
+        """Return the class of the configurations of a task.
+
+        Args:
+            task: name of the task, or ``file.py:Class``, whose code is then executed.
+
+        Raises:
+            ConfigError: if there is no such task.
+        """
+        if not isinstance(task, str):
+            raise ConfigError(f"task: expected the name of a task, got {task!r}")
+        return configuration_class(task)
 
     @classmethod
     def load(
@@ -75,12 +83,14 @@ class Config(Table):
         Raises:
             ConfigError: for an invalid value or unknown key; the message names file and key.
         """
-        values = _plain(cls())
-        for key, value in ({} if path is None else read_toml(path)).items():
+        written = {} if path is None else read_toml(path)
+        pairs = [parse_setting(each) if isinstance(each, str) else each for each in settings]
+        task = dict(pairs).get("task", written.get("task", TRANSLATION))
+        values = {**_plain(cls.of(task)()), "task": task}
+        for key, value in written.items():
             # A table is merged with the defaults; a component is replaced with all its options.
             merge = isinstance(value, dict) and "name" not in value
             values[key] = {**values.get(key, {}), **value} if merge else value
-        pairs = [parse_setting(each) if isinstance(each, str) else each for each in settings]
         for key, value in pairs:
             _put(values, key, value)
         file = "the configuration" if path is None else str(path)
@@ -115,15 +125,16 @@ class Config(Table):
         Raises:
             ConfigError: for an invalid value or unknown key.
         """
+        chosen = cls.of(values.get("task", TRANSLATION))
         try:
-            return cls.model_validate(values)
+            return chosen.model_validate(values)
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"]))
             if settings and not place:  # a constraint across several tables
                 origin = "the configuration"
             elif any(_is_within(place, key) or _is_within(key, place) for key in settings):
                 origin = "settings"
-            raise ConfigError(f"{origin}: {_explained(cls, error)}") from None
+            raise ConfigError(f"{origin}: {_explained(chosen, error)}") from None
 
     def save(self, path: Path) -> None:
         """Write the configuration to a TOML file.

@@ -183,6 +183,15 @@ OBJECTIVES = Registry(
 """Objectives by name."""
 
 
+TASKS = Registry(
+    "task",
+    "pyro_align.tasks:Task",
+    {"translation": "pyro_align.tasks.translation:Translation"},
+    group="pyro_align.tasks",
+)
+"""Tasks by name."""
+
+
 def choose(model: str, guide: str | None, objective: str | None) -> tuple[str, str]:
     """Choose a guide and objective that are compatible with a model and with each other.
 
@@ -224,6 +233,16 @@ def fits(model: type[Any], guide: type[Any], objective: type[Any]) -> bool:
     """Whether a model, guide and objective class are compatible."""
     latents = getattr(model, "latents", None), getattr(guide, "latents", None)
     return kinds.go_together(*latents, objective.pairs)
+
+
+def configuration_class(task: str) -> type[Any]:
+    """Return the class of the configurations of a task, without importing a built-in task.
+
+    Raises:
+        ConfigError: if there is no such task.
+    """
+    found = TASKS.attribute(task, "configuration")
+    return _imported(found) if isinstance(found, str) else found
 
 
 def _imported(place: str) -> type[Any]:

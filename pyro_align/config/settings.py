@@ -19,10 +19,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pyro_align.config import Component, Config
-from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, options_schema
+from pyro_align.config.config import TRANSLATION
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS, options_schema
 from pyro_align.errors import ConfigError, nearest
 
-REGISTRIES = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
+REGISTRIES = {"task": TASKS, "model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
+"""Registries by setting: the name of the task, or the tables of the components."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,19 @@ class Setting:
         return f"{owners}{self.description} ({self.values})"
 
 
-def settings(options: str | None = "") -> list[Setting]:
-    """Return all settings, in the order of the configuration.
+def settings(options: str | None = "", *, task: str = TRANSLATION) -> list[Setting]:
+    """Return all settings of a task; the tables of the task come first.
 
     Args:
         options: table whose component options are included: ``model``, ``guide`` or ``objective``;
             empty for all three, None for none. Their classes are imported, and torch with them.
+        task: name of the task.
+
+    Raises:
+        ConfigError: if there is no such task.
     """
     found: list[Setting] = []
-    for setting in _of_model(Config):
+    for setting in _of_model(Config.of(task)):
         found.append(setting)
         if setting.table in REGISTRIES and options in ("", setting.table):
             found += _of_components(setting.table)
@@ -88,7 +94,11 @@ def matching(key: str) -> list[Setting]:
 
 
 def _of_model(schema: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
-    for name, field in schema.model_fields.items():
+    shared = Config.model_fields if issubclass(schema, Config) else {}
+    first = [name for name in schema.model_fields if name in ("seed", "task")]
+    own = [name for name in schema.model_fields if name not in shared]
+    for name in dict.fromkeys([*first, *own, *schema.model_fields]):
+        field = schema.model_fields[name]
         key = f"{prefix}{name}"
         annotation = field.annotation
         if annotation is Component:

@@ -1,4 +1,4 @@
-from .batching import BatchLoader, BucketBatches, FixedBatches
+from .batching import BatchLoader, BucketBatches, Examples, FixedBatches
 from .forms import (
     CONLL_2017,
     PRONUNCIATION,
@@ -34,6 +34,7 @@ __all__ = [
     "SIGMORPHON_2016",
     "BatchLoader",
     "BucketBatches",
+    "Examples",
     "FixedBatches",
     "FormLayout",
     "FormPair",

@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from pyro_align.data.batch import TextBatch
-from pyro_align.data.index import IndexedCorpus
+from pyro_align.data.batch import Batch
 from pyro_align.errors import ConfigError, RunError
 
 Indices = NDArray[np.int32]
@@ -27,6 +26,25 @@ _JITTER = 0.1
 like those of German and English, sorting removes a third of the padding of the shorter side, while
 the noise keeps batches different from epoch to epoch."""
 _PREFETCH = 4
+
+
+@runtime_checkable
+class Examples(Protocol):
+    """Training or validation examples of a task, such as an :class:`IndexedCorpus`.
+
+    Attributes:
+        source_lengths: number of source positions of each example, int32.
+        target_lengths: number of target positions of each example, int32.
+    """
+
+    source_lengths: NDArray[np.int32]
+    target_lengths: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+
+    def batch(self, indices: ArrayLike) -> Batch:
+        """Return a padded batch of examples, given by their 0-based positions, in that order."""
 
 
 @final
@@ -168,7 +186,7 @@ class BatchLoader:
         pin_memory: copy batches to pinned memory, for transfer to a GPU.
     """
 
-    def __init__(self, corpus: IndexedCorpus, buckets: BucketBatches, pin_memory: bool = False):
+    def __init__(self, corpus: Examples, buckets: BucketBatches, pin_memory: bool = False):
         self._corpus = corpus
         self._buckets = buckets
         self._pin_memory = pin_memory
@@ -180,11 +198,11 @@ class BatchLoader:
         """Number of batches of a complete epoch."""
         return len(self._buckets)
 
-    def __iter__(self) -> Iterator[TextBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         epoch, schedule = self._epoch, self._buckets.batches(self._epoch)
         rest = iter(range(self._position, len(schedule)))
         worker = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        ahead: deque[Future[TextBatch]] = deque()
+        ahead: deque[Future[Batch]] = deque()
 
         def prepare(count: int) -> None:
             ahead.extend(worker.submit(self._prepare, schedule[i]) for i in islice(rest, count))
@@ -242,7 +260,7 @@ class BatchLoader:
         self._epoch, self._position = epoch, position
         self._started = True
 
-    def _prepare(self, indices: Indices) -> TextBatch:
+    def _prepare(self, indices: Indices) -> Batch:
         batch = self._corpus.batch(indices)
         return batch.pin_memory() if self._pin_memory else batch
 
@@ -260,7 +278,7 @@ class FixedBatches:
         pin_memory: copy batches to pinned memory, for transfer to a GPU.
     """
 
-    def __init__(self, corpus: IndexedCorpus, buckets: BucketBatches, pin_memory: bool = False):
+    def __init__(self, corpus: Examples, buckets: BucketBatches, pin_memory: bool = False):
         self._corpus = corpus
         self._buckets = buckets
         self._pin_memory = pin_memory
@@ -268,6 +286,6 @@ class FixedBatches:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def __iter__(self) -> Iterator[TextBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         batches = map(self._corpus.batch, self._buckets.batches(0))
-        return map(TextBatch.pin_memory, batches) if self._pin_memory else batches
+        return map(Batch.pin_memory, batches) if self._pin_memory else batches

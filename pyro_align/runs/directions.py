@@ -10,8 +10,8 @@ from pyro_align.config import Config
 from pyro_align.data import split_words
 from pyro_align.errors import DataError, RunError
 from pyro_align.files import atomic_write
-from pyro_align.runs.folder import Echo
 from pyro_align.runs.run import Run
+from pyro_align.tasks.task import Echo
 from pyro_align.word_alignment import PairText, Side
 
 VALIDATION = 500

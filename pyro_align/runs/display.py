@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyro_align.config import Component, Config
-from pyro_align.data import Vocabulary
 from pyro_align.errors import RunError
 from pyro_align.evaluation.quantities import QUANTITIES, aer_label
 from pyro_align.runs.folder import read_facts
@@ -16,6 +15,8 @@ from pyro_align.runs.folder import read_facts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
+
+    from pyro_align.tasks import Task
 
 _RESULTS = (
     "perplexity",
@@ -44,8 +45,7 @@ class RunDisplay:
 
     path: Path
     config: Config
-    source_vocabulary: Vocabulary
-    target_vocabulary: Vocabulary
+    task: Task
     model: Any
     guide: Any
 
@@ -123,22 +123,12 @@ def facts(run: RunDisplay) -> list[tuple[str, str]]:
         RunError: if a file of the run is damaged.
     """
     config = run.config
-    network = config.network
     status = read_facts(run.path / "run.json")
-    layers = "layer" if network.encoder_layers == 1 else "layers"
     rows = [
         ("model", _component(config.model)),
         ("guide", _component(config.guide)),
         ("objective", _component(config.objective)),
-        (
-            "encoder",
-            f"{network.encoder_layers} {layers} of {network.cell.upper()}, "
-            f"{network.encoder_hidden} per direction",
-        ),
-        ("decoder", f"{network.decoder_layers} of {network.decoder_hidden}"),
-        ("embeddings", str(network.embedding)),
-        ("attention", network.attention),
-        ("vocabularies", f"{len(run.source_vocabulary)} and {len(run.target_vocabulary)} pieces"),
+        *run.task.described(),
         ("parameters", _parameters(run)),
         ("seed", str(config.seed)),
         ("status", f"{status.get('status', '?')}, pyro-align {status.get('pyro_align', '?')}"),

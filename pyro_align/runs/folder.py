@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyro_align
-from pyro_align import data  # imports torch when a name of it is used
-from pyro_align.config import Config
-from pyro_align.data import ParallelText
-from pyro_align.data.demo import demo_text, write_demo
-from pyro_align.errors import RunError
+from pyro_align.config import Config, read_toml
+from pyro_align.errors import ConfigError, RunError
 from pyro_align.files import atomic_write
 
 if TYPE_CHECKING:
-    from pyro_align.data import Vocabulary
+    from pyro_align.tasks import Task
 
 FORMAT = 2
 """Version of the folder layout and of weight names; runs of other versions are rejected."""
@@ -26,77 +22,40 @@ FORMAT = 2
 IDENTITY = "identity.json"
 """File with everything that the weights of a run depend on; see :func:`identity`."""
 
-Echo = Callable[[str], None]
 
-
-def prepare(config: Config, folder: Path, echo: Echo) -> None:
-    """Fill a folder with the files that a fit needs: text, vocabularies and metadata."""
-    if config.data.train is None:
-        write_demo(folder / "data")
-    _write_facts(config, folder)
-    source, target = data.make_vocabularies(config.vocabulary, texts(config, folder)["train"])
-    echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
-    _write(config, folder, source, target)
-
-
-def prepare_from(
-    config: Config, folder: Path, old: Path, vocabularies: tuple[Vocabulary, Vocabulary]
-) -> None:
-    """Like :func:`prepare`, with vocabularies and built-in corpus of an existing run."""
-    if config.data.train is None:
-        shutil.copytree(old / "data", folder / "data")
-    _write_facts(config, folder)
-    _write(config, folder, *vocabularies)
-
-
-def _write_facts(config: Config, folder: Path) -> None:
-    facts = {
-        name: {
-            "pairs": text.count(),
-            "sha256": text.fingerprint(),
-            "files": [path.name for path in text.paths],
-        }
-        for name, text in texts(config, folder).items()
-    }
-    write_facts(folder / "data.json", facts)
-
-
-def _write(config: Config, folder: Path, source: Vocabulary, target: Vocabulary) -> None:
-    source.save(folder / "source.model")
-    target.save(folder / "target.model")
-    config.save(folder / "config.toml")
-    write_facts(folder / IDENTITY, identity(config, source, target))
+def write_new(task: Task) -> None:
+    """Write configuration and facts of a new run, whose task has been prepared."""
+    folder = task.folder
+    write_facts(folder / "data.json", task.facts())
+    task.config.save(folder / "config.toml")
+    write_facts(folder / IDENTITY, identity(task.config, task.digests()))
     write_status(folder, "training")
 
 
-def identity(config: Config, source: Vocabulary, target: Vocabulary) -> dict[str, Any]:
+def identity(config: Config, digests: Mapping[str, str]) -> dict[str, Any]:
     """Return the values that the weights of a run depend on and that must not change.
 
     Returns:
-        SHA-256 of both vocabularies, and the settings of model, guide and networks by key.
+        ``digests`` of files, and the settings of model, guide and networks by key.
     """
     values = config.model_dump(mode="json", exclude_none=True)
     return {
-        "source.model": source.fingerprint(),
-        "target.model": target.fingerprint(),
+        **digests,
         **{
             f"{table}.{key}": value
             for table in ("model", "guide", "network", "vocabulary")
-            for key, value in values[table].items()
+            for key, value in values.get(table, {}).items()
         },
     }
 
 
-def check_identity(
-    folder: Path, config: Config, source: Vocabulary, target: Vocabulary
-) -> dict[str, str]:
-    """Check that vocabularies and settings are those the run was created with.
+def check_identity(folder: Path, config: Config, digests: Mapping[str, str]) -> dict[str, str]:
+    """Check that files and settings are those the run was created with.
 
     Args:
         folder: the run's folder.
         config: its configuration, as it is in the folder now.
-        source: its source vocabulary, as it is in the folder now.
-        target: its target vocabulary, as it is in the folder now.
+        digests: digests of its files that the weights depend on, as they are now.
 
     Returns:
         Metadata saved with the weights and checked when they are loaded, which ties them to this
@@ -106,11 +65,11 @@ def check_identity(
         RunError: naming the first value that differs.
     """
     path = folder / IDENTITY
-    kept, found = read_facts(path), identity(config, source, target)
+    kept, found = read_facts(path), identity(config, digests)
     for key in sorted(kept.keys() | found.keys()):
         if kept.get(key) == found.get(key):
             continue
-        if key.endswith(".model"):
+        if key in digests:
             raise RunError(
                 f"{folder / key}: damaged, or the vocabulary of another run: its digest does not "
                 f"match {IDENTITY}; copy the run again"
@@ -124,33 +83,41 @@ def check_identity(
     return {"identity": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def texts(config: Config, folder: Path) -> dict[str, ParallelText]:
-    """Return training and validation text; the built-in corpus is stored in the run's folder."""
-    data = config.data
-    if data.train is None or data.valid is None:
-        demo = folder / "data"
-        return {"train": demo_text(demo, "train"), "valid": demo_text(demo, "val")}
-    return {"train": ParallelText.open(data.train), "valid": ParallelText.open(data.valid)}
-
-
-def check_text_unchanged(config: Config, folder: Path, remedy: str) -> None:
-    """Check that training and validation text have not changed since the run was created.
+def check_data_unchanged(task: Task, remedy: str) -> None:
+    """Check that training and validation data have not changed since the run was created.
 
     Args:
-        config: the run's configuration.
-        folder: the run's folder.
+        task: the run's task.
         remedy: how to fix it, for the error message.
 
     Raises:
-        RunError: naming the text that has changed.
+        RunError: naming the data that have changed.
     """
-    facts = read_facts(folder / "data.json")
-    for name, text in texts(config, folder).items():
-        if text.fingerprint() != facts.get(name, {}).get("sha256"):
+    written = read_facts(task.folder / "data.json")
+    for part, facts in task.facts().items():
+        if facts["sha256"] != written.get(part, {}).get("sha256"):
             raise RunError(
-                f"{' '.join(map(str, text.paths))}: not the {name} text that this run "
+                f"{' '.join(map(str, task.files(part)))}: not the {part} text that this run "
                 f"was created with; {remedy}"
             )
+
+
+def component_names(folder: Path) -> dict[str, str]:
+    """Return the names of model, guide and objective of a run, without executing its own code.
+
+    Raises:
+        ConfigError: if the configuration is damaged.
+    """
+    path = folder / "config.toml"
+    values = read_toml(path)
+    names = {}
+    for kind in ("model", "guide", "objective"):
+        component = values.get(kind, {})
+        default = getattr(Config.model_fields[kind].default, "name", "")
+        if not isinstance(component, dict):
+            raise ConfigError(f"{path}: damaged, {kind} is not a table; copy the run again")
+        names[kind] = str(component.get("name", default))
+    return names
 
 
 def check_version(folder: Path) -> None:

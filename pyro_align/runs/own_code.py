@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pyro_align.config import Component, Config
+from pyro_align.config import Component, Config, read_toml
 from pyro_align.config.components import KINDS
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.files import cache_folder
@@ -39,38 +40,58 @@ def trust(file: Path) -> None:
             record.write(f"{digest}\n")
 
 
-def check_code(config: Config, folder: Path, *, trusted: bool) -> None:
-    """Check that a run's code lies in the run and is trusted, before any of it is executed.
+def read_config(folder: Path, *, trusted: bool) -> Config:
+    """Read the configuration of a run, whose own code is checked before any of it is executed.
 
     Args:
-        config: configuration of the run.
         folder: folder of the run.
         trusted: trust the run's code from now on.
 
     Raises:
         RunError: if the code lies elsewhere, is missing, or is not trusted.
+        ConfigError: if the configuration is damaged.
     """
+    path = folder / "config.toml"
+    values = read_toml(path)
+    for key, name in _names(values):
+        _check_code(key, name, folder, trusted=trusted)
+    task = values.get("task")
+    if isinstance(task, str):  # it says which tables the configuration has
+        values["task"] = _located(task, folder)
+    return Config.checked(values, str(path))
+
+
+def _names(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield keys and names of task, model, guide and objective of a configuration as TOML."""
+    found = {"task": values.get("task")}
     for kind in KINDS:
-        name = getattr(config, kind).name
-        place, _, _ = name.rpartition(":")
-        if not place.endswith(".py"):
-            continue
-        file = folder / place
-        is_inside = Path(place).parts[:-1] == (FOLDER,) and not file.is_symlink()
-        if not is_inside or (folder / FOLDER).is_symlink():
-            raise RunError(
-                f"{folder / 'config.toml'}: {kind}.name = {name!r} is not a file of this run: code "
-                f"outside its folder {FOLDER}/ is not executed"
-            )
-        if not file.is_file():
-            raise RunError(f"{file}: no such file, but {kind}.name needs it; copy the run again")
-        if trusted:
-            trust(file)
-        elif not _is_trusted(_digest(file)):
-            raise RunError(
-                f"{file}: loading this run executes this file, which you have not passed to `fit` "
-                f"on this machine: read it, then add --trust (in Python trust=True) if you trust it"
-            )
+        table = values.get(kind)
+        found[f"{kind}.name"] = table.get("name") if isinstance(table, Mapping) else None
+    for key, name in found.items():
+        if isinstance(name, str):
+            yield key, name
+
+
+def _check_code(key: str, name: str, folder: Path, *, trusted: bool) -> None:
+    place, _, _ = name.rpartition(":")
+    if not place.endswith(".py"):
+        return
+    file = folder / place
+    is_inside = Path(place).parts[:-1] == (FOLDER,) and not file.is_symlink()
+    if not is_inside or (folder / FOLDER).is_symlink():
+        raise RunError(
+            f"{folder / 'config.toml'}: {key} = {name!r} is not a file of this run: code "
+            f"outside its folder {FOLDER}/ is not executed"
+        )
+    if not file.is_file():
+        raise RunError(f"{file}: no such file, but {key} needs it; copy the run again")
+    if trusted:
+        trust(file)
+    elif not _is_trusted(_digest(file)):
+        raise RunError(
+            f"{file}: loading this run executes this file, which you have not passed to `fit` "
+            f"on this machine: read it, then add --trust (in Python trust=True) if you trust it"
+        )
 
 
 def keep_own_code(config: Config, folder: Path) -> Config:
@@ -79,28 +100,35 @@ def keep_own_code(config: Config, folder: Path) -> Config:
     Raises:
         ConfigError: if two different files have the same name.
     """
-    kept = {}
+    kept: dict[str, Any] = {"task": _kept(config.task, folder)}
     for kind in KINDS:
         component = getattr(config, kind)
-        place, _, class_name = component.name.rpartition(":")
-        if place.endswith(".py"):
-            file = Path(place).expanduser()
-            kept_file = folder / FOLDER / file.name
-            kept_file.parent.mkdir(exist_ok=True)
-            if kept_file.exists() and kept_file.read_bytes() != file.read_bytes():
-                raise ConfigError(f"{file}: another file is also called {file.name}; rename one")
-            shutil.copyfile(file, kept_file)
-            trust(kept_file)
-            name = f"{FOLDER}/{file.name}:{class_name}"
-            kept[kind] = component.model_copy(update={"name": name})
+        kept[kind] = component.model_copy(update={"name": _kept(component.name, folder)})
     return config.model_copy(update=kept)
+
+
+def _kept(name: str, folder: Path) -> str:
+    """Copy the file of a name into the run, if it has one; return the name in the run."""
+    place, _, class_name = name.rpartition(":")
+    if not place.endswith(".py"):
+        return name
+    file = Path(place).expanduser()
+    kept_file = folder / FOLDER / file.name
+    kept_file.parent.mkdir(exist_ok=True)
+    if kept_file.exists() and kept_file.read_bytes() != file.read_bytes():
+        raise ConfigError(f"{file}: another file is also called {file.name}; rename one")
+    shutil.copyfile(file, kept_file)
+    trust(kept_file)
+    return f"{FOLDER}/{file.name}:{class_name}"
 
 
 def located(component: Component, folder: Path) -> Component:
     """Return the component; the path of code kept in a run is prefixed with the run's folder."""
-    if not component.name.startswith(f"{FOLDER}/"):
-        return component
-    return component.model_copy(update={"name": str(folder / component.name)})
+    return component.model_copy(update={"name": _located(component.name, folder)})
+
+
+def _located(name: str, folder: Path) -> str:
+    return str(folder / name) if name.startswith(f"{FOLDER}/") else name
 
 
 def with_own_code(config: Config, folder: Path) -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,80 +11,60 @@ import torch
 
 from pyro_align import training  # Lightning is imported with `fit` and `check_machine`
 from pyro_align.config import Component, Config
-from pyro_align.config.components import (
-    chosen,
-    reject_ineffective_settings,
-)
-from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES
-from pyro_align.data import GoldLinks, IndexedCorpus, LinkFile, ParallelText, Vocabulary, index_text
-from pyro_align.data.demo import demo_text
-from pyro_align.data.lines import check_rereadable
-from pyro_align.decoding import BeamSearch, Translator
+from pyro_align.config.components import chosen, reject_ineffective_settings
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
 from pyro_align.errors import ConfigError, RunError
-from pyro_align.evaluation import (
-    MAX_LENGTH,
-    Evaluation,
-    SentencePairs,
-    check_text,
-    evaluate_positions,
-    translation_scores,
-)
+from pyro_align.evaluation import Evaluation
 from pyro_align.inference import Objective
 from pyro_align.inference.traces import own_parameters
-from pyro_align.networks import SequenceToSequence
-from pyro_align.posterior import AlignmentPosterior, posterior_of_text
+from pyro_align.posterior import AlignmentPosterior
 from pyro_align.runs.claims import locked, new_folder
 from pyro_align.runs.display import RunDisplay
 from pyro_align.runs.folder import (
-    Echo,
+    check_data_unchanged,
     check_identity,
-    check_text_unchanged,
     check_version,
-    prepare,
-    prepare_from,
     read_facts,
-    texts,
+    write_new,
     write_status,
 )
-from pyro_align.runs.own_code import check_code, keep_own_code, located
+from pyro_align.runs.own_code import keep_own_code, located, read_config
 from pyro_align.runs.trial import try_programs
 from pyro_align.runs.warm_start import START, derived, start_from
-from pyro_align.training import (
-    buckets,
-    load_weights,
-)
+from pyro_align.tasks import Task
+from pyro_align.tasks.task import Echo
+from pyro_align.training import buckets, load_weights
 from pyro_align.training.distributed import is_first_process, processes
 
 
 class Run(RunDisplay):
-    """Configuration, vocabularies, model, guide and objective of a run folder.
+    """Task, model, guide and objective of a run folder.
 
     Create it with :meth:`create` or :meth:`load`.
 
     Attributes:
         path: the run folder.
+        task: the task, which knows the data and vocabularies.
         config: the configuration, with guide and objective chosen.
-        source_vocabulary: vocabulary of the source side.
-        target_vocabulary: vocabulary of the target side.
         model: a Pyro program.
         guide: a Pyro program built on the model.
         objective: a Pyro ELBO for model and guide.
     """
 
-    def __init__(self, path: Path, config: Config, vocabularies: tuple[Vocabulary, Vocabulary]):
-        self.path = path
-        self.config = config
-        self.source_vocabulary, self.target_vocabulary = vocabularies
+    def __init__(self, task: Task):
+        self.task = task
+        self.path = task.folder
+        self.config = task.config
         # Leave the caller's random state unchanged.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            networks = SequenceToSequence.from_config(config.network, *map(len, vocabularies))
-            self.model: Any = MODELS.build(*self._component(config.model), networks)
-            self.guide: Any = GUIDES.build(*self._component(config.guide), self.model)
+            torch.manual_seed(self.config.seed)
+            network = task.network()
+            self.model: Any = MODELS.build(*self._component(self.config.model), network)
+            self.guide: Any = GUIDES.build(*self._component(self.config.guide), self.model)
         # Evaluation mode is the default; training turns dropout on itself.
         for program in self.programs.values():
             program.eval()
-        self.objective: Objective = OBJECTIVES.build(*self._component(config.objective))
+        self.objective: Objective = OBJECTIVES.build(*self._component(self.config.objective))
         self.objective.check(self.model, self.guide)
 
     @classmethod
@@ -123,21 +103,23 @@ class Run(RunDisplay):
         if start is not None and path.resolve() == start.path.resolve():
             raise RunError(f"{path} is the run to start from: choose another --out")
         config = chosen(config)
-        training.check_machine(config)
+        training.check_machine(config.training)
         reject_ineffective_settings(config, None if start is None else start.config)
         try_programs(config)
         with new_folder(path, overwrite=overwrite, numbered=numbered) as new:
             folder = new.partial
             kept = keep_own_code(config, folder)
+            task = TASKS.get(config.task)(kept, folder)
             if start is None:
-                prepare(kept, folder, echo)
+                task.prepare(echo)
             else:
-                prepare_from(kept, folder, start.path, start.vocabularies)
+                task.prepare_from(start.task)
+            write_new(task)
             # Fails for invalid options, before an existing run is replaced.
             run = cls._open(folder)
             if start is not None:
                 start_from(run, start, config.guide, run._notes(), echo)
-            run._check_text()
+            run._check_data()
         return cls.resume(new.path)
 
     @classmethod
@@ -175,14 +157,19 @@ class Run(RunDisplay):
         return {"model": self.model, "guide": self.guide}
 
     @property
-    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
-        """Source and target vocabulary."""
-        return self.source_vocabulary, self.target_vocabulary
+    def vocabularies(self) -> tuple[Any, Any]:
+        """Source and target vocabulary of the task."""
+        return self.task.vocabularies
 
     @property
-    def max_length(self) -> int:
-        """Default maximum length, in tokens, of either side of a pair to evaluate."""
-        return max(MAX_LENGTH, self.config.data.max_length)
+    def source_vocabulary(self) -> Any:
+        """Vocabulary of the source side."""
+        return self.vocabularies[0]
+
+    @property
+    def target_vocabulary(self) -> Any:
+        """Vocabulary of the target side."""
+        return self.vocabularies[1]
 
     def fit(self, echo: Echo = print, *, quiet: bool = False) -> Run:
         """Train from the last checkpoint, or from the beginning, to the end.
@@ -232,9 +219,7 @@ class Run(RunDisplay):
         """
         config = derived(self.config, self.path, changes)
         if not {"data.train", "data.valid"} & changes.keys():
-            check_text_unchanged(
-                self.config, self.path, "restore it, or give new text with --train and --valid"
-            )
+            check_data_unchanged(self.task, "restore it, or give new text with --train and --valid")
         return config
 
     def swap_guide(
@@ -287,141 +272,45 @@ class Run(RunDisplay):
         path = self.path if self.path.name not in ("", "..") else self.path.resolve()
         return path.with_name(f"{path.name}-{config.guide.name.rpartition(':')[2]}")
 
-    def test_text(self) -> tuple[ParallelText, Path | None]:
-        """Return the test text of the run, and the file of its gold links, if any."""
-        data = self.config.data
-        if data.train is None:
-            return demo_text(self.path / "data", "test"), self.path / "data" / "test.links"
-        return ParallelText.open(data.test or data.valid or []), data.gold
-
-    def test_pairs(
-        self,
-        most: int | None = None,
-        *,
-        text: Sequence[Path | str] | None = None,
-        gold: Path | str | None = None,
-    ) -> SentencePairs:
-        """Return sentence pairs of the test text: sources, targets and gold links.
+    def evaluate(self, *args: Any, device: Any = "cpu", **options: Any) -> Evaluation:
+        """Evaluate model and guide, by default on the test data of the run.
 
         Args:
-            most: maximum number of pairs, starting with the first; None for all.
-            text: text files, see :meth:`ParallelText.open`; None for :meth:`test_text`.
-            gold: file of gold links; None for those of the text, if any.
-
-        Raises:
-            DataError: for text or links that cannot be read.
-        """
-        found, links = self.test_text() if text is None else (ParallelText.open(text), None)
-        return SentencePairs.read(found, links if gold is None else Path(gold), most)
-
-    def evaluate(
-        self,
-        text: ParallelText | None = None,
-        gold: Iterable[GoldLinks] | None = None,
-        *,
-        translate: bool = True,
-        beam: int = 5,
-        max_length: int | None = None,
-        device: torch.device | str = "cpu",
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> Evaluation:
-        """Evaluate likelihood, posterior, translation and, with gold links, alignment.
-
-        Args:
-            text: sentence pairs; None for :meth:`test_text` with its gold links.
-            gold: links of each pair; None for those of the text, if any.
-            translate: also translate the source side and score it against the target side.
-            beam: width of the beam search.
-            max_length: maximum length of either side, in tokens; None for :attr:`max_length`.
+            *args: see ``evaluate`` of the task, such as
+                :meth:`Translation.evaluate <pyro_align.tasks.Translation.evaluate>`.
             device: device to compute on.
-            progress: called with the number of pairs evaluated so far.
+            **options: likewise.
 
         Raises:
-            DataError: for invalid text or links.
+            DataError: for invalid data.
         """
-        if text is None:
-            text, links = self.test_text()
-            if gold is None and links is not None:
-                gold = LinkFile(links, sentences=text.count())
         self.to(device)
-        longest = self.max_length if max_length is None else max_length
-        result = evaluate_positions(
-            self.model,
-            self.guide,
-            text,
-            self.vocabularies,
-            gold=gold,
-            batch_tokens=self.config.training.batch_tokens,
-            max_length=longest,
-            device=device,
-            progress=progress,
-        )
-        if translate:
-            pairs = list(text)
-            translator = Translator(
-                BeamSearch(self.model, beam=beam),
-                self.source_vocabulary,
-                self.target_vocabulary,
-                max_source=longest,
-            )
-            found = translator.translate((pair.source for pair in pairs), text.source_path)
-            hypotheses = [translation.text for translation in found]
-            result.translation = translation_scores(hypotheses, [pair.target for pair in pairs])
-        return result
+        return self.task.evaluate(self.model, self.guide, *args, device=device, **options)
 
-    def posterior(
-        self,
-        sources: Sequence[str],
-        targets: Sequence[str],
-        *,
-        gold: Sequence[GoldLinks] | None = None,
-        words: bool = False,
-        title: str | None = None,
-        batch_tokens: int | None = None,
-    ) -> AlignmentPosterior:
-        """Compute prior, guide and exact posterior of the alignment of sentence pairs.
+    def test_pairs(self, *args: Any, **options: Any) -> Any:
+        """Return pairs of the test data, to pass to :meth:`posterior`.
 
-        Args:
-            sources: source sentences.
-            targets: their translations.
-            gold: links between the words of each pair, if any.
-            words: merge subword pieces into words.
-            title: title of the result; None for the names of model, guide and folder.
-            batch_tokens: padded size of a batch; None for that of training.
-
-        Raises:
-            UserError: for invalid sentences or links; the message names the sentence.
+        Arguments are those of ``test_pairs`` of the task, such as
+        :meth:`Translation.test_pairs <pyro_align.tasks.Translation.test_pairs>`.
         """
-        found = posterior_of_text(
-            self.model,
-            self.guide,
-            self.vocabularies,
-            sources,
-            targets,
-            gold=gold,
-            batch_tokens=batch_tokens or self.config.training.batch_tokens,
-            max_length=self.max_length,
-            device=next(self.model.parameters()).device,
-            title=f"{self.config.model.name} with {self.config.guide.name} ({self.path.name})"
-            if title is None
-            else title,
-        )
-        return found.words() if words else found
+        return self.task.test_pairs(*args, **options)
 
-    def translator(self, **options: Any) -> Translator:
-        """Return a beam search translator; options are those of :class:`BeamSearch`."""
-        search = BeamSearch(self.model, **options)
-        return Translator(search, self.source_vocabulary, self.target_vocabulary)
+    def posterior(self, *args: Any, **options: Any) -> AlignmentPosterior:
+        """Compute prior, guide and exact posterior of alignments.
+
+        Arguments are those of ``posterior`` of the task, such as
+        :meth:`Translation.posterior <pyro_align.tasks.Translation.posterior>`: source sentences,
+        target sentences, and options.
+        """
+        return self.task.posterior(self.model, self.guide, *args, **options)
 
     def translate(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
-        """Translate lines with beam search; an empty line stays empty.
+        """Predict the output of each input in order, such as the translation of a line.
 
-        Options are those of :class:`BeamSearch`, such as ``beam=5``.
-
-        Raises:
-            UserError: if ``lines`` is a single string.
+        Options are those of ``predict`` of the task, such as
+        :meth:`Translation.predict <pyro_align.tasks.Translation.predict>`.
         """
-        return (found.text for found in self.translator(**options).translate(lines))
+        return self.task.predict(self.model, lines, **options)
 
     def to(self, device: torch.device | str) -> None:
         """Move model and guide to a device."""
@@ -430,15 +319,23 @@ class Run(RunDisplay):
 
     def _train(self, echo: Echo, quiet: bool) -> float:
         """Train to the end; returns the seconds of the whole fit."""
-        check_text_unchanged(self.config, self.path, "restore it, or start a new run")
-        corpora = self._corpora()
-        for name, corpus in corpora.items():
-            skipped = f", {corpus.skipped} skipped as too long" if corpus.skipped else ""
-            echo(f"{name}: {len(corpus)} sentence pairs{skipped}")
-        programs = (self.model, self.guide, self.objective)
-        texts = (corpora["train"], corpora["valid"])
-        options: dict[str, Any] = {"notes": self._notes(), "quiet": quiet}
-        return training.fit(self.config, *programs, *texts, folder=self.path, **options)
+        check_data_unchanged(self.task, "restore it, or start a new run")
+        examples = {part: self.task.examples(part) for part in ("train", "valid")}
+        for part, found in examples.items():
+            skipped = getattr(found, "skipped", 0)
+            note = f", {skipped} skipped as too long" if skipped else ""
+            echo(f"{part}: {len(found)} {self.task.unit}{note}")
+        return training.fit(
+            self.config,
+            self.model,
+            self.guide,
+            self.objective,
+            examples["train"],
+            examples["valid"],
+            folder=self.path,
+            notes=self._notes(),
+            quiet=quiet,
+        )
 
     def _is_finished(self) -> bool:
         """Whether the fit ended with the present configuration, and its weights are there."""
@@ -447,42 +344,28 @@ class Run(RunDisplay):
         return status == "finished" and has_weights and training.is_finished(self.config, self.path)
 
     def _notes(self) -> dict[str, str]:
-        """Metadata that ties weights to this run's vocabularies and settings."""
-        return check_identity(self.path, self.config, *self.vocabularies)
+        """Metadata that ties weights to this run's files and settings."""
+        return check_identity(self.path, self.config, self.task.digests())
 
     def _load_weights(self, name: str) -> None:
         """Load a weights file of this run."""
         load_weights(self.path / name, self.programs, self._notes())
 
-    def _corpora(self) -> dict[str, IndexedCorpus]:
-        """Training and validation text as ids, from the cache or newly indexed."""
-        return {
-            name: index_text(text, self.vocabularies, self.config.data)
-            for name, text in texts(self.config, self.path).items()
-        }
-
-    def _check_text(self) -> None:
+    def _check_data(self) -> None:
         """Raise errors now that would otherwise be raised by :meth:`fit`, or only after it."""
         devices, nodes = processes(self.config.training)
-        for corpus in self._corpora().values():
-            buckets(self.config, corpus, shuffle=False, world_size=devices * nodes)
-        text, gold = self.test_text()
-        if gold is not None:
-            check_rereadable(gold)  # read again when the fit is evaluated
-        links = None if gold is None else LinkFile(gold, sentences=text.count())
-        check_text(text, self.vocabularies, links, self.max_length)
+        for part in ("train", "valid"):
+            examples = self.task.examples(part)
+            buckets(self.config, examples, shuffle=False, world_size=devices * nodes)
+        self.task.check_test()
 
     @classmethod
     def _open(cls, path: Path, *, trust: bool = False) -> Run:
         check_version(path)
-        config = Config.load(path / "config.toml")
-        check_code(config, path, trusted=trust)
-        vocabularies = (
-            Vocabulary.load(path / "source.model"),
-            Vocabulary.load(path / "target.model"),
-        )
-        check_identity(path, config, *vocabularies)
-        return cls(path, config, vocabularies)
+        config = read_config(path, trusted=trust)
+        task = TASKS.get(config.task)(config, path)
+        check_identity(path, config, task.digests())
+        return cls(task)
 
     def _component(self, component: Component) -> tuple[str, dict[str, Any]]:
         """Name and options; the path of code kept in the run is prefixed with its folder."""

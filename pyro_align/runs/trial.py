@@ -19,19 +19,16 @@ from jaxtyping import Float
 from pyro import poutine
 from torch import Tensor
 
+from pyro_align import training  # Lightning is imported with `check_machine`
 from pyro_align.config import Config
-from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES
-from pyro_align.data.batch import EOS, Batch, TextBatch
-from pyro_align.data.noise import Noise
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
+from pyro_align.data.batch import Batch, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import Objective, score_positions
 from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.traces import latent_sites
-from pyro_align.networks import SequenceToSequence
-
-VOCABULARY = 20
-"""Vocabulary size of the trial networks, for both sides."""
+from pyro_align.tasks import TRIAL_VOCABULARY, Task
 
 
 def try_programs(config: Config) -> None:
@@ -45,11 +42,8 @@ def try_programs(config: Config) -> None:
         IncompatibleError: if objective, model and guide cannot be combined.
     """
     parts = (MODELS, config.model), (GUIDES, config.guide), (OBJECTIVES, config.objective)
-    # More target positions than source positions, and padding on both sides.
-    sources, targets = (
-        [[*range(EOS + 1, EOS + length), EOS] for length in lengths] for lengths in ((4, 2), (3, 5))
-    )
-    batch = TextBatch.from_ids(sources, targets, noise=Noise(0))
+    task = TASKS.get(config.task)
+    batch = task.trial_batch()
     with (
         torch.random.fork_rng(devices=[]),
         pyro.get_param_store().scope(),
@@ -63,9 +57,9 @@ def try_programs(config: Config) -> None:
     ):
         for registry, component in parts:
             registry.check(component.name, component.options)
-        _check_memory(config)
+        _check_memory(task, config)
         with _explained("the network cannot be built"):
-            argument: Any = SequenceToSequence.from_config(config.network, VOCABULARY, VOCABULARY)
+            argument: Any = task.trial_network(config)
         programs = []
         for registry, component in parts[:2]:
             cls = registry.get(component.name)
@@ -74,11 +68,12 @@ def try_programs(config: Config) -> None:
                 argument = registry.build(component.name, component.options, argument)
             programs.append(argument)
         model, guide = programs
+        training.check_machine(config.training, model, guide)
         objective = OBJECTIVES.build(config.objective.name, config.objective.options)
         check_programs(model, guide, objective, batch)
 
 
-def check_programs(model: Any, guide: Any, objective: Objective, batch: TextBatch) -> None:
+def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -> None:
     """Run model, guide and objective on a batch, as training and validation do.
 
     Raises:
@@ -100,13 +95,14 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: TextBatc
     objective.step = None
     with _explained(f"model {_name(model)}: next_token fails", type(model)), torch.no_grad():
         log_probs = model.next_token(model.states(batch))
-    expected = (*batch.target.shape, VOCABULARY)
+    expected = (*batch.target.shape, TRIAL_VOCABULARY)
     if log_probs.shape != expected:
         raise ConfigError(
             f"model {_name(model)}: next_token returns the shape {tuple(log_probs.shape)}, "
             f"expected {expected}: (sentences, positions, target vocabulary)"
         )
-    _check_search(model, batch)
+    if isinstance(batch, TextBatch):
+        _check_search(model, batch)
     with _explained(f"validation fails with {names}", type(guide), type(model)):
         scores = score_positions(model, guide, batch)
     if alignment_kind(model.latents) == "simplex":  # next_token approximates an integral
@@ -151,10 +147,10 @@ def _log_probs_of_tokens(log_probs: Tensor, batch: Batch) -> Float[Tensor, "batc
     return of_tokens.masked_fill(~batch.target_mask, 0.0)
 
 
-def _check_memory(config: Config) -> None:
+def _check_memory(task: type[Task], config: Config) -> None:
     """Check that the networks, without vocabularies, fit into memory."""
     with torch.device("meta"):
-        networks = SequenceToSequence.from_config(config.network, VOCABULARY, VOCABULARY)
+        networks = task.trial_network(config)
     needed = sum(parameter.nbytes for parameter in networks.parameters())
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:

@@ -10,6 +10,7 @@ import torch
 
 from pyro_align.config import Component, Config
 from pyro_align.config.components import RATES, chosen, reconciled
+from pyro_align.config.registry import TASKS
 from pyro_align.errors import ConfigError
 from pyro_align.inference.traces import own_parameters
 from pyro_align.runs.own_code import is_same_class, located, with_own_code
@@ -17,6 +18,9 @@ from pyro_align.training import save_weights
 
 START = "start.safetensors"
 """File with the initial weights of a run that starts from another run."""
+
+_CHANGEABLE = ("seed", "data", "guide", "objective", "training")
+"""Tables that can change in a run that starts from another run."""
 
 
 def derived(config: Config, folder: Path, changes: Mapping[str, Any]) -> Config:
@@ -33,16 +37,13 @@ def derived(config: Config, folder: Path, changes: Mapping[str, Any]) -> Config:
     """
     for key in changes:
         table = key.partition(".")[0]
-        if table in ("model", "network", "vocabulary") and key not in RATES:
+        if table not in _CHANGEABLE and key not in RATES:
             raise ConfigError(
                 f"{key} cannot be changed in a run that starts from {folder}: its weights and "
                 f"vocabularies depend on it; start a new run to change it"
             )
     found = with_own_code(config, folder).changed({"training.freeze_model": False, **changes})
-    old, new = config.data, found.data
-    if "data.gold" not in changes and (new.test or new.valid) != (old.test or old.valid):
-        # The links belong to the previous text.
-        found = found.model_copy(update={"data": new.model_copy(update={"gold": None})})
+    found = TASKS.get(found.task).derived(found, config, changes)
     return chosen(reconciled(found, {key.partition(".")[0] for key in changes}))
 
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from pyro_align.config import Config
-from pyro_align.data import BucketBatches, IndexedCorpus
+from pyro_align.data import BucketBatches, Examples
 
 
 def buckets(
-    config: Config, corpus: IndexedCorpus, *, shuffle: bool, rank: int = 0, world_size: int = 1
+    config: Config, corpus: Examples, *, shuffle: bool, rank: int = 0, world_size: int = 1
 ) -> BucketBatches:
-    """Create the sampler that groups sentence pairs into batches.
+    """Create the sampler that groups examples into batches.
 
     Args:
         config: configuration with seed and batch size.
-        corpus: the sentence pairs.
+        corpus: the examples.
         shuffle: reshuffle in every epoch.
         rank: rank of this process.
         world_size: number of processes.
 
     Raises:
-        ConfigError: if the longest pair does not fit into a batch, or there are more processes
-            than pairs.
+        ConfigError: if the longest example does not fit into a batch, or there are more processes
+            than examples.
     """
     return BucketBatches(
         corpus.source_lengths,

@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
 from pyro_align.config import Config, TrainingConfig
-from pyro_align.data import BatchLoader, FixedBatches, IndexedCorpus
+from pyro_align.data import BatchLoader, Examples, FixedBatches
 from pyro_align.errors import (
     ConfigError,
     InterruptedTraining,
@@ -52,8 +52,8 @@ def fit(
     model: Any,
     guide: Any,
     objective: Objective,
-    train: IndexedCorpus,
-    valid: IndexedCorpus,
+    train: Examples,
+    valid: Examples,
     folder: Path,
     notes: Mapping[str, str] | None = None,
     quiet: bool = False,
@@ -65,8 +65,8 @@ def fit(
         model: a Pyro program over a batch.
         guide: a Pyro program over a batch.
         objective: an ELBO for model and guide.
-        train: training pairs.
-        valid: validation pairs.
+        train: training examples.
+        valid: validation examples.
         folder: folder for ``weights.safetensors``, ``metrics.csv`` and ``checkpoints/``.
         notes: metadata saved with the best weights.
         quiet: disable the progress bar and the line per epoch.
@@ -82,7 +82,7 @@ def fit(
         ConfigError: if a requested device or feature is not available on this machine.
     """
     training = config.training
-    check_machine(config)
+    check_machine(training, model, guide)
     devices, nodes = processes(training)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     resume = checkpoint if checkpoint.exists() else None
@@ -153,13 +153,16 @@ class Stopping(EarlyStopping):
         super().load_state_dict({**state_dict, "patience": self.patience})
 
 
-def check_machine(config: Config) -> None:
+def check_machine(training: TrainingConfig, *programs: nn.Module) -> None:
     """Check that the requested devices and features are available on this machine.
+
+    Args:
+        training: settings of the training.
+        *programs: model and guide, as soon as they are known.
 
     Raises:
         ConfigError: naming the setting.
     """
-    training = config.training
     if training.accelerator == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "training.accelerator = 'cuda', but this machine has no CUDA device: use "
@@ -171,7 +174,8 @@ def check_machine(config: Config) -> None:
             f"{devices} devices requested, but this machine has {there}: reduce "
             f"--devices, or train on the CPU with --device cpu"
         )
-    uses_lstm = config.network.cell == "lstm"
+    modules = (module for program in programs for module in program.modules())
+    uses_lstm = any(isinstance(module, nn.LSTM) for module in modules)
     if training.precision == "bf16" and uses_lstm and not _uses_cuda(training):
         # PyTorch calls oneDNN, which does not implement it.
         raise ConfigError(

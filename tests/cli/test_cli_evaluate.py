@@ -8,7 +8,7 @@ from runs import copied, sentence_pairs, shared_corpus, shared_run, write_text
 import pyro_align
 from pyro_align.cli import main
 from pyro_align.data import ParallelText
-from pyro_align.runs import Run
+from pyro_align.tasks import Translation
 
 
 def call(*arguments):
@@ -65,13 +65,13 @@ def test_the_default_text_is_that_of_the_run():
 
 def test_the_text_of_the_run_is_opened_once(monkeypatch):
     folder, asked = shared_run(), []
-    test_text = Run.test_text
+    text = Translation.text
 
-    def watched(run):
-        asked.append(run)
-        return test_text(run)
+    def watched(task, part):
+        asked.append(part)
+        return text(task, part)
 
-    monkeypatch.setattr(Run, "test_text", watched)
+    monkeypatch.setattr(Translation, "text", watched)
     assert call(folder, "--no-translate").exit_code == 0
     assert len(asked) == 1
 

@@ -57,7 +57,7 @@ def test_a_command_without_similar_names():
 
 def test_help_shows_the_defaults_of_the_configuration():
     text = " ".join(call("fit", "--help").stdout.split())
-    config = Config()
+    config = Config.load()
     assert f"[training.epochs; default: {config.training.epochs}]" in text
     assert f"[seed; default: {config.seed}]" in text
     assert f"[default: {config.model.name}]" in text

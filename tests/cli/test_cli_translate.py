@@ -19,7 +19,7 @@ def call(*arguments, text=None):
 
 def expected(**options):
     run = pyro_align.load(shared_run())
-    return list(run.translator(**options).translate(LINES))
+    return list(run.task.translator(run.model, **options).translate(LINES))
 
 
 def test_from_standard_input():

@@ -107,7 +107,7 @@ def every_combination():
 @pytest.mark.parametrize(("model", "guide", "objective"), [*every_combination()])
 def test_defaults_are_never_rejected(model, guide, objective):
     parts = {"model.name": model, "guide.name": guide, "objective.name": objective}
-    reject_ineffective_settings(Config().changed(parts))
+    reject_ineffective_settings(Config.load().changed(parts))
 
 
 @pytest.mark.parametrize("name", ["demo", "iwslt14-de-en", "multi30k-de-en", "align"])
@@ -120,4 +120,6 @@ def test_recipes_have_no_ineffective_settings(name, monkeypatch, tmp_path):
 @pytest.mark.parametrize("objective", ["enumerated", "score-function", "vimco"])
 def test_schedules_are_allowed_with_objectives_that_weight_the_kl(schedule, objective):
     changes = {"objective.name": objective, "guide.name": "amortized"}
-    reject_ineffective_settings(Config().changed({**changes, "training.kl_schedule": schedule}))
+    reject_ineffective_settings(
+        Config.load().changed({**changes, "training.kl_schedule": schedule})
+    )

@@ -79,7 +79,7 @@ def test_a_class_in_a_file(tmp_path):
         ("raise RuntimeError('boo')", r"mine\.py: cannot be imported: RuntimeError: boo"),
         ("", r"no class 'Mine' there; there are none"),
         (
-            "from pyro_align.guides import AlignmentGuide\nclass Mine(AlignmentGuide): pass",
+            "from pyro_align.inference import Program\nclass Mine(Program): pass",
             "abstract methods",
         ),
     ],

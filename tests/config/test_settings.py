@@ -15,7 +15,7 @@ PARTS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
 
 def test_every_key_of_a_configuration_is_listed():
     keys = {setting.key for setting in settings(None)}
-    written = tomllib.loads(Config().to_toml())
+    written = tomllib.loads(Config.load().to_toml())
     found = {
         f"{table}.{key}" if isinstance(values, dict) else table
         for table, values in written.items()
@@ -23,7 +23,7 @@ def test_every_key_of_a_configuration_is_listed():
     }
     assert found <= keys
     for table in ("data", "vocabulary", "network", "training"):
-        fields = type(getattr(Config(), table)).model_fields
+        fields = type(getattr(Config.load(), table)).model_fields
         assert {f"{table}.{name}" for name in fields} <= keys
 
 
@@ -45,7 +45,7 @@ def test_every_option_of_a_part_is_listed_with_its_owner_and_default(kind):
 
 
 def test_defaults_are_those_of_a_configuration():
-    written = tomllib.loads(Config().to_toml())
+    written = tomllib.loads(Config.load().to_toml())
     for setting in settings(None):
         *table, key = setting.key.split(".")
         values = written[table[0]] if table else written

@@ -19,12 +19,13 @@ from runs import (
 )
 
 import pyro_align
-from pyro_align.data import ParallelText, Vocabulary
+from pyro_align.data import ParallelText
 from pyro_align.errors import ConfigError, DataError, IncompatibleError, RunError, UserError
 from pyro_align.guides import PriorGuide
 from pyro_align.runs import Run
 from pyro_align.runs.claims import LOCK
 from pyro_align.runs.folder import FORMAT, check_identity
+from pyro_align.tasks import Translation
 
 LINES = ["ein hund sieht", "", "eine alte katze"]
 
@@ -304,7 +305,7 @@ def test_every_bit_of_a_vocabulary_counts(tmp_path):
         spoiled[position] ^= 1 << position % 8
         path.write_bytes(spoiled)
         with pytest.raises((DataError, RunError), match=r"source\.model: "):
-            check_identity(folder, run.config, Vocabulary.load(path), run.target_vocabulary)
+            check_identity(folder, run.config, Translation(run.config, folder).digests())
 
 
 def test_weights_of_another_run_are_refused(tmp_path):

@@ -300,7 +300,7 @@ def test_the_built_in_corpus_is_copied(tmp_path, monkeypatch):
         assert (run.path / "data" / file.name).read_bytes() == file.read_bytes()
     shutil.rmtree(old.path)
     run.fit(echo=silent)
-    text, gold = run.test_text()
+    text, gold = run.task.text("test"), run.task.gold
     assert text.source_path == run.path / "data" / "test.de"
     assert gold == run.path / "data" / "test.links"
 

@@ -176,7 +176,7 @@ def tried(**values):
     """Run the trial of a configuration of small networks."""
     sizes = {"network.embedding": 8, "network.encoder_hidden": 4, "network.decoder_hidden": 8}
     changes = {key.replace("__", "."): value for key, value in values.items()}
-    try_programs(chosen(Config().changed({**sizes, **changes})))
+    try_programs(chosen(Config.load().changed({**sizes, **changes})))
 
 
 @pytest.mark.parametrize("name", GUIDE_MISTAKES)
@@ -288,5 +288,5 @@ def test_the_command_line_prints_the_line(own, tmp_path):
 )
 def test_values_out_of_range_are_refused(tmp_path, setting, match):
     with pytest.raises(ConfigError, match=match):
-        Run.create(Config().changed(setting), tmp_path / "run", echo=silent)
+        Run.create(Config.load().changed(setting), tmp_path / "run", echo=silent)
     assert not list(tmp_path.iterdir())

@@ -20,12 +20,13 @@ from runs import (
     unfinished,
 )
 from safetensors.torch import load_file
+from torch import nn
 
 import pyro_align
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError
 from pyro_align.inference import EnumeratedELBO
-from pyro_align.training import AlignmentTask, check_machine, logs
+from pyro_align.training import AlignmentTask, check_machine, logs, module
 
 FAST = {
     "network__cell": "gru",
@@ -166,7 +167,7 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
     perplexities = column(folder, "valid/perplexity")
     assert len(perplexities) == 3
     run = pyro_align.load(folder)
-    text, _ = run.test_text()
+    text = run.task.text("test")
     result = run.evaluate(text, translate=False)
     assert result.positions.perplexity == pytest.approx(perplexities[0], rel=1e-5)
     assert perplexities[0] + 1 < min(perplexities[1:])  # or this test shows nothing
@@ -233,21 +234,22 @@ def test_devices_and_features_that_are_not_available(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"training\.accelerator = 'cuda'.*no CUDA.*--device cpu"):
-        check_machine(config(training__accelerator="cuda"))
-    check_machine(config(training__devices=2, training__accelerator="auto"))
+        check_machine(config(training__accelerator="cuda").training)
+    check_machine(config(training__devices=2, training__accelerator="auto").training)
     for accelerator in ("auto", "cpu"):
         half = {"training__precision": "bf16", "training__accelerator": accelerator}
         with pytest.raises(ConfigError, match=r"precision = 'bf16' needs a CUDA device.*=fp32"):
-            check_machine(config(**half))
-        check_machine(config(network__cell="gru", **half))
+            check_machine(config(**half).training, nn.Sequential(nn.LSTM(2, 2)))
+        check_machine(config(**half).training, nn.Sequential(nn.GRU(2, 2)))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match="2 devices requested, but this machine has 1"):
-        check_machine(config(training__devices=2, training__accelerator="auto"))
-    check_machine(config(training__devices=2, training__accelerator="cpu"))
-    check_machine(config(training__precision="bf16", training__accelerator="auto"))
+        check_machine(config(training__devices=2, training__accelerator="auto").training)
+    check_machine(config(training__devices=2, training__accelerator="cpu").training)
+    check_machine(config(training__precision="bf16", training__accelerator="auto").training)
+    half = {"training__precision": "bf16", "training__accelerator": "cpu"}
     with pytest.raises(ConfigError, match="bf16"):
-        check_machine(config(training__precision="bf16", training__accelerator="cpu"))
+        check_machine(config(**half).training, nn.LSTM(2, 2))
 
 
 def test_metrics_after_a_resume_have_no_duplicate_rows(tmp_path):

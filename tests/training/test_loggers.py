@@ -113,7 +113,7 @@ def test_a_tracker_that_cannot_be_started(tmp_path, made, monkeypatch):
 
 
 def test_csv_is_the_default(tmp_path):
-    with open_loggers(Config(), tmp_path, 0) as found:
+    with open_loggers(Config.load(), tmp_path, 0) as found:
         assert [type(one) for one in found] == [MetricsCSV]
 
 
@@ -121,8 +121,8 @@ def test_csv_is_the_default(tmp_path):
 def test_a_missing_package_is_named_with_its_install_command(monkeypatch, name):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"'{name}' needs .*pip install 'pyro-align\[{name}\]'"):
-        check_machine(configured(name))
-    check_machine(configured("csv"))
+        check_machine(configured(name).training)
+    check_machine(configured("csv").training)
 
 
 def test_the_earlier_setting_for_tensorboard():

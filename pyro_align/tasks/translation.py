@@ -1,0 +1,362 @@
+"""Translation: parallel text, subword vocabularies, an encoder-decoder network."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyro_align.config.translation import TranslationConfig
+from pyro_align.data import (
+    GoldLinks,
+    IndexedCorpus,
+    LinkFile,
+    ParallelText,
+    Vocabulary,
+    index_text,
+    make_vocabularies,
+)
+from pyro_align.data.batch import EOS, TextBatch
+from pyro_align.data.demo import demo_text, write_demo
+from pyro_align.data.lines import check_rereadable
+from pyro_align.data.noise import Noise
+from pyro_align.decoding import BeamSearch, Translator
+from pyro_align.evaluation import (
+    MAX_LENGTH,
+    Evaluation,
+    SentencePairs,
+    check_text,
+    evaluate_positions,
+    translation_scores,
+)
+from pyro_align.networks import SequenceToSequence
+from pyro_align.posterior import AlignmentPosterior, posterior_of_text
+from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo, Task
+
+_DEMO_PARTS = {"train": "train", "valid": "val", "test": "test"}
+
+
+class Translation(Task):
+    """Target sentences given source sentences."""
+
+    configuration = "pyro_align.config.translation:TranslationConfig"
+    recipe = "demo"
+    unit = "sentence pairs"
+
+    config: TranslationConfig
+
+    @classmethod
+    def ineffective(
+        cls, config: TranslationConfig, start: TranslationConfig | None
+    ) -> Iterator[str]:
+        """Yield a message for every setting of data, vocabulary or network without effect."""
+        data, vocabulary = config.data, config.vocabulary
+        if data.train is None:
+            for name in ("test", "gold"):
+                if getattr(data, name) is not None:
+                    yield (
+                        f"data.{name} has no effect with the built-in corpus, which has its own "
+                        f"test text and links: give --train and --valid too, or remove the setting "
+                        f"and use `pyro-align evaluate` after the fit"
+                    )
+        if start is None and vocabulary.joint and vocabulary.source != vocabulary.target:
+            yield (
+                "vocabulary.joint has no effect if two vocabularies are given: give the same file "
+                "as both vocabulary.source and vocabulary.target, or set vocabulary.joint = false"
+            )
+        if config.training.freeze_model and start is not None:
+            rate = config.network.word_dropout
+            if rate not in (0, start.network.word_dropout):
+                yield (
+                    "network.word_dropout has no effect on a frozen model, whose decoder reads "
+                    "every word: remove the setting, or train the model too"
+                )
+
+    @classmethod
+    def derived(
+        cls, config: TranslationConfig, old: TranslationConfig, changes: Mapping[str, Any]
+    ) -> TranslationConfig:
+        """Remove gold links if they belong to the text of the previous run."""
+        data = config.data
+        same_text = (data.test or data.valid) == (old.data.test or old.data.valid)
+        if "data.gold" in changes or same_text:
+            return config
+        return config.model_copy(update={"data": data.model_copy(update={"gold": None})})
+
+    @classmethod
+    def trial_network(cls, config: TranslationConfig) -> SequenceToSequence:
+        """Build the network with a small vocabulary on both sides."""
+        return SequenceToSequence.from_config(config.network, TRIAL_VOCABULARY, TRIAL_VOCABULARY)
+
+    @classmethod
+    def trial_batch(cls) -> TextBatch:
+        """Return two sentence pairs; the longer target is longer than the longer source."""
+        sources, targets = (
+            [[*range(EOS + 1, EOS + length), EOS] for length in lengths]
+            for lengths in ((4, 2), (3, 5))
+        )
+        return TextBatch.from_ids(sources, targets, noise=Noise(0))
+
+    def prepare(self, echo: Echo) -> None:
+        """Write the built-in corpus, if it is used, and the vocabularies."""
+        if self.config.data.train is None:
+            write_demo(self.folder / "data")
+        source, target = make_vocabularies(self.config.vocabulary, self.text("train"))
+        echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
+        self._save(source, target)
+
+    def prepare_from(self, other: Translation) -> None:
+        """Copy the built-in corpus, if it is used, and the vocabularies."""
+        if self.config.data.train is None:
+            shutil.copytree(other.folder / "data", self.folder / "data")
+        self._save(*other.vocabularies)
+
+    def _save(self, source: Vocabulary, target: Vocabulary) -> None:
+        source.save(self.folder / "source.model")
+        target.save(self.folder / "target.model")
+
+    @cached_property
+    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
+        """Source and target vocabulary."""
+        source, target = (self.folder / f"{side}.model" for side in ("source", "target"))
+        return Vocabulary.load(source), Vocabulary.load(target)
+
+    @property
+    def max_length(self) -> int:
+        """Default maximum length, in tokens, of either side of a pair to evaluate."""
+        return max(MAX_LENGTH, self.config.data.max_length)
+
+    def text(self, part: str) -> ParallelText:
+        """Return the ``train``, ``valid`` or ``test`` text; the latter is by default ``valid``.
+
+        The built-in corpus is read from the run folder.
+        """
+        data = self.config.data
+        if data.train is None:
+            return demo_text(self.folder / "data", _DEMO_PARTS[part])
+        return ParallelText.open(getattr(data, part) or data.valid or [])
+
+    @property
+    def gold(self) -> Path | None:
+        """File of the gold links of the test text, if any."""
+        data = self.config.data
+        return self.folder / "data" / "test.links" if data.train is None else data.gold
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Return number of pairs, digest and files of training and validation text."""
+        texts = {part: self.text(part) for part in ("train", "valid")}
+        return {
+            part: {
+                "pairs": text.count(),
+                "sha256": text.fingerprint(),
+                "files": [path.name for path in text.paths],
+            }
+            for part, text in texts.items()
+        }
+
+    def files(self, part: str) -> list[Path]:
+        """Return the files of a text."""
+        return list(self.text(part).paths)
+
+    def digests(self) -> dict[str, str]:
+        """Return digests of the vocabularies."""
+        source, target = self.vocabularies
+        return {"source.model": source.fingerprint(), "target.model": target.fingerprint()}
+
+    def network(self) -> SequenceToSequence:
+        """Build the encoder-decoder network."""
+        return SequenceToSequence.from_config(self.config.network, *map(len, self.vocabularies))
+
+    def examples(self, part: str) -> IndexedCorpus:
+        """Return the text as ids, from the cache or newly indexed."""
+        return index_text(self.text(part), self.vocabularies, self.config.data)
+
+    def check_test(self) -> None:
+        """Check the test text and its gold links."""
+        text = self.text("test")
+        if self.gold is not None:
+            check_rereadable(self.gold)  # read again when the fit is evaluated
+        check_text(text, self.vocabularies, self._links(text), self.max_length)
+
+    def test_size(self) -> int:
+        """Return the number of sentence pairs of the test text."""
+        return self.text("test").count()
+
+    def _links(self, text: ParallelText) -> LinkFile | None:
+        return None if self.gold is None else LinkFile(self.gold, sentences=text.count())
+
+    def test_pairs(
+        self,
+        most: int | None = None,
+        *,
+        text: Sequence[Path | str] | None = None,
+        gold: Path | str | None = None,
+    ) -> SentencePairs:
+        """Return sentence pairs of the test text: sources, targets and gold links.
+
+        Args:
+            most: maximum number of pairs, starting with the first; None for all.
+            text: text files, see :meth:`ParallelText.open`; None for the run's test text.
+            gold: file of gold links; None for those of the text, if any.
+
+        Raises:
+            DataError: for text or links that cannot be read.
+        """
+        if text is not None:
+            found, links = ParallelText.open(text), None
+        else:
+            found, links = self.text("test"), self.gold
+        return SentencePairs.read(found, links if gold is None else Path(gold), most)
+
+    def evaluate(
+        self,
+        model: Any,
+        guide: Any,
+        text: ParallelText | None = None,
+        gold: Iterable[GoldLinks] | None = None,
+        *,
+        translate: bool = True,
+        beam: int = 5,
+        max_length: int | None = None,
+        device: torch.device | str = "cpu",
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Evaluation:
+        """Evaluate likelihood, posterior, translation and, with gold links, alignment.
+
+        Args:
+            model: the model, in evaluation mode, on ``device``.
+            guide: the guide, likewise.
+            text: sentence pairs; None for the run's test text with its gold links.
+            gold: links of each pair; None for those of the text, if any.
+            translate: also translate the source side and score it against the target side.
+            beam: width of the beam search.
+            max_length: maximum length of either side, in tokens; None for :attr:`max_length`.
+            device: device to compute on.
+            progress: called with the number of pairs evaluated so far.
+
+        Raises:
+            DataError: for invalid text or links.
+        """
+        if text is None:
+            text = self.text("test")
+            gold = self._links(text) if gold is None else gold
+        longest = self.max_length if max_length is None else max_length
+        result = evaluate_positions(
+            model,
+            guide,
+            text,
+            self.vocabularies,
+            gold=gold,
+            batch_tokens=self.config.training.batch_tokens,
+            max_length=longest,
+            device=device,
+            progress=progress,
+        )
+        if translate:
+            pairs = list(text)
+            translator = self.translator(model, max_source=longest, beam=beam)
+            found = translator.translate((pair.source for pair in pairs), text.source_path)
+            hypotheses = [translation.text for translation in found]
+            result.translation = translation_scores(hypotheses, [pair.target for pair in pairs])
+        return result
+
+    def posterior(
+        self,
+        model: Any,
+        guide: Any,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        gold: Sequence[GoldLinks] | None = None,
+        words: bool = False,
+        title: str | None = None,
+        batch_tokens: int | None = None,
+    ) -> AlignmentPosterior:
+        """Compute prior, guide and exact posterior of the alignment of sentence pairs.
+
+        Args:
+            model: the model.
+            guide: the guide.
+            sources: source sentences.
+            targets: their translations.
+            gold: links between the words of each pair, if any.
+            words: merge subword pieces into words.
+            title: title of the result; None for the names of model, guide and folder.
+            batch_tokens: padded size of a batch; None for that of training.
+
+        Raises:
+            UserError: for invalid sentences or links; the message names the sentence.
+        """
+        config = self.config
+        found = posterior_of_text(
+            model,
+            guide,
+            self.vocabularies,
+            sources,
+            targets,
+            gold=gold,
+            batch_tokens=batch_tokens or config.training.batch_tokens,
+            max_length=self.max_length,
+            device=next(model.parameters()).device,
+            title=f"{config.model.name} with {config.guide.name} ({self.folder.name})"
+            if title is None
+            else title,
+        )
+        return found.words() if words else found
+
+    def translator(
+        self, model: Any, *, max_source: int = MAX_LENGTH, window: int = 4096, **options: Any
+    ) -> Translator:
+        """Return a translator with beam search.
+
+        Args:
+            model: the model.
+            max_source: maximum number of tokens per line.
+            window: number of lines that are read ahead, see :class:`Translator`.
+            **options: options of :class:`BeamSearch`, such as ``beam=5``.
+        """
+        search = BeamSearch(model, **options)
+        return Translator(search, *self.vocabularies, max_source=max_source, window=window)
+
+    def predict(self, model: Any, inputs: Iterable[str], **options: Any) -> Iterator[str]:
+        """Translate lines with beam search; an empty line stays empty.
+
+        Options are those of :class:`BeamSearch`, such as ``beam=5``.
+
+        Raises:
+            UserError: if ``inputs`` is a single string.
+        """
+        return (found.text for found in self.translator(model, **options).translate(inputs))
+
+    def described(self) -> list[tuple[str, str]]:
+        """Return sizes of the network and vocabularies."""
+        network = self.config.network
+        layers = "layer" if network.encoder_layers == 1 else "layers"
+        source, target = self.vocabularies
+        return [
+            (
+                "encoder",
+                f"{network.encoder_layers} {layers} of {network.cell.upper()}, "
+                f"{network.encoder_hidden} per direction",
+            ),
+            ("decoder", f"{network.decoder_layers} of {network.decoder_hidden}"),
+            ("embeddings", str(network.embedding)),
+            ("attention", network.attention),
+            ("vocabularies", f"{len(source)} and {len(target)} pieces"),
+        ]
+
+    def next_steps(self) -> list[str]:
+        """Return commands that translate, inspect and diagnose."""
+        name, text = shlex.quote(str(self.folder)), self.text("test")
+        links = f" --gold {shlex.quote(str(self.gold))}" if self.gold else ""
+        return [
+            f"pyro-align translate {name} {shlex.quote(str(text.source_path))}",
+            f"pyro-align inspect {name} {shlex.join(map(str, text.paths))}{links} "
+            f"--out {name}.html",
+            f"pyro-align diagnose {name}",
+        ]
