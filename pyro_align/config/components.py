@@ -17,7 +17,7 @@ from pyro_align.config.registry import (
     go_together,
 )
 from pyro_align.errors import ConfigError, IncompatibleError
-from pyro_align.inference.kinds import Latent
+from pyro_align.inference.kinds import Latent, other_sites
 
 KINDS = {"model": MODELS, "guide": GUIDES, "objective": OBJECTIVES}
 
@@ -82,7 +82,7 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
     is_prior = issubclass(guide, GUIDES.get("prior"))
     if training.kl_schedule != "constant":
         setting = f"training.kl_schedule = {training.kl_schedule!r} has no effect"
-        if not objective.weighs_kl:
+        if not (objective.weighs_kl or other_sites(getattr(model, "latents", {}))):
             kinds = {name: OBJECTIVES.get(name) for name in OBJECTIVES}
             weighing = [
                 name for name, kind in kinds.items() if kind.weighs_kl and fits(model, guide, kind)
