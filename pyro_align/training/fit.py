@@ -17,7 +17,7 @@ import pyro
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyro_align.config import Config, TrainingConfig
 from pyro_align.data import BatchLoader, Examples, FixedBatches
