@@ -26,7 +26,7 @@ from pyro_align.data.batch import Batch, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import Objective, score_positions
-from pyro_align.inference.kinds import alignment_kind
+from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind
 from pyro_align.inference.traces import latent_sites
 from pyro_align.tasks import TRIAL_VOCABULARY, Task
 
@@ -161,7 +161,7 @@ def _check_memory(task: type[Task], config: Config) -> None:
 
 
 def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = None) -> None:
-    """Check that the sites of a program have the expected names and lie in both plates."""
+    """Check that the sites of a program have the expected names and lie in the plates."""
     what = f"{kind} {_name(program)}"
     with _explained(f"{what} fails on a small batch", type(program)):
         trace = poutine.trace(program).get_trace(batch)
@@ -176,8 +176,8 @@ def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = N
                 else (f"it has none: call pyro.sample({name!r}, ...) in forward")
             )
             raise ConfigError(f"{what} has no site {name!r}; {found}")
-        if name in ("alignment", observed):
-            _check_plates(what, name, sites[name], batch)
+        is_of_sentence = program.latents.get(name) in SENTENCE_KINDS
+        _check_plates(what, name, sites[name], batch, is_of_sentence)
     if others := sorted(latent.keys() - program.latents.keys()):
         raise ConfigError(
             f"{what} has latents = {dict(program.latents)}, but samples "
@@ -186,22 +186,30 @@ def _check_sites(kind: str, program: Any, batch: Batch, observed: str | None = N
         )
 
 
-def _check_plates(what: str, name: str, site: Any, batch: Batch) -> None:
-    """Check that a site lies in the plates ``sentences`` and ``positions``."""
+def _check_plates(what: str, name: str, site: Any, batch: Batch, is_of_sentence: bool) -> None:
+    """Check the plates and shape of a site of each position, or of each sentence."""
     sentences, positions = batch.target.shape
     plates = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
-    if plates != {"sentences": (-2, sentences), "positions": (-1, positions)}:
+    expected = {"sentences": (-2, sentences)}
+    where, context = "plate 'sentences' (dim -2)", "sentence_plate"
+    shape, axes = (sentences, 1), "(sentences, 1)"
+    if not is_of_sentence:
+        expected["positions"] = (-1, positions)
+        where = "plates 'sentences' (dim -2) and 'positions' (dim -1)"
+        context = "alignment_plates"
+        shape, axes = (sentences, positions), "(sentences, positions) of the target"
+    if plates != expected:
         found = ", ".join(map(repr, sorted(plates))) or "no plate"
         raise ConfigError(
-            f"{what}: the site {name!r} lies in {found}, expected the plates 'sentences' (dim -2) "
-            f"and 'positions' (dim -1): sample it inside `with alignment_plates(batch):`"
+            f"{what}: the site {name!r} lies in {found}, expected the {where}: sample it inside "
+            f"`with {context}(batch):`"
         )
-    if site["fn"].batch_shape != batch.target.shape:
+    if site["fn"].batch_shape != shape:
         raise ConfigError(
             f"{what}: the site {name!r} has batch shape {tuple(site['fn'].batch_shape)}, expected "
-            f"{(sentences, positions)}: (sentences, positions) of the target"
+            f"{shape}: {axes}"
         )
-    if name != "alignment":
+    if name != "alignment" or is_of_sentence:
         return
     fn = site["fn"]
     is_discrete = fn.support.is_discrete
