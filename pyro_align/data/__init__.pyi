@@ -1,4 +1,5 @@
 from .batching import BatchLoader, BucketBatches, Examples, FixedBatches
+from .counterparts import counterparts
 from .forms import (
     CONLL_2017,
     PRONUNCIATION,
@@ -51,6 +52,7 @@ __all__ = [
     "Vocabulary",
     "are_separated",
     "check_links",
+    "counterparts",
     "describe_unknown",
     "format_links",
     "index_text",

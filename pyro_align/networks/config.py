@@ -27,6 +27,11 @@ class NetworkConfig(Table):
         "product",
         description="'tanh': the paper's; 'product': two experts, cheap to sum over alignments",
     )
+    copying: bool = Field(
+        False,
+        description="the emission may copy the aligned source token; for small vocabularies, such "
+        "as characters",
+    )
     lexical: bool = Field(
         True, description="the emission reads the source embedding as well as the annotation"
     )

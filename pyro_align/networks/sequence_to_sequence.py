@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from pyro_align.data.batch import BOS, PAD, UNK, TextBatch
 from pyro_align.errors import ConfigError
 from pyro_align.networks.config import NetworkConfig
 from pyro_align.networks.network import AutoregressiveNetwork, States
-from pyro_align.nn import EMISSIONS, SCORERS, Emission
+from pyro_align.nn import EMISSIONS, SCORERS, CopyEmission, Emission
 from pyro_align.nn.decoder import (
     Decoder,
     DecoderState,
@@ -71,7 +73,11 @@ class SequenceToSequence(AutoregressiveNetwork):
 
     @classmethod
     def from_config(
-        cls, config: NetworkConfig, source_vocabulary: int, target_vocabulary: int
+        cls,
+        config: NetworkConfig,
+        source_vocabulary: int,
+        target_vocabulary: int,
+        copies: Sequence[int] | None = None,
     ) -> SequenceToSequence:
         """Create the network that a configuration describes.
 
@@ -79,9 +85,12 @@ class SequenceToSequence(AutoregressiveNetwork):
             config: architecture.
             source_vocabulary: size of the source vocabulary.
             target_vocabulary: size of the target vocabulary.
+            copies: for each source id the target id of the same token, negative if there is none;
+                needed if the configuration has ``copying``.
 
         Raises:
-            ConfigError: if all embeddings are tied but the vocabularies differ in size.
+            ConfigError: if all embeddings are tied but the vocabularies differ in size, or
+                ``copies`` is missing.
         """
         tie = config.tie_embeddings
         if tie == "all" and source_vocabulary != target_vocabulary:
@@ -118,12 +127,20 @@ class SequenceToSequence(AutoregressiveNetwork):
             else target.weight
         )
         read = annotation + config.embedding * config.lexical
+        emission: Emission = EMISSIONS[config.emission](read, hidden, output)
+        if config.copying:
+            if copies is None:
+                raise ConfigError(
+                    "network.copying = true needs the target id of every source token: pass "
+                    "copies=counterparts(source, target), see pyro_align.data.counterparts"
+                )
+            emission = CopyEmission(emission, read, hidden, torch.tensor(copies))
         return cls(
             source,
             target,
             encoder,
             decoder,
-            EMISSIONS[config.emission](read, hidden, output),
+            emission,
             lexical=config.lexical,
             dropout=config.dropout,
             word_dropout=config.word_dropout,
@@ -143,7 +160,7 @@ class SequenceToSequence(AutoregressiveNetwork):
         return Memory(
             annotations=annotations,
             keys=self.decoder.scorer.keys(annotations),
-            values=self.emission.values(read),
+            values=self.emission.values(self.emission.annotate(read, source)),
             mask=mask,
         )
 

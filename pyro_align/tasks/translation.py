@@ -22,6 +22,7 @@ from pyro_align.data import (
     make_vocabularies,
 )
 from pyro_align.data.batch import EOS, TextBatch
+from pyro_align.data.counterparts import counterparts
 from pyro_align.data.demo import demo_text, write_demo
 from pyro_align.data.lines import check_rereadable
 from pyro_align.data.noise import Noise
@@ -91,7 +92,8 @@ class Translation(Task):
     @classmethod
     def trial_network(cls, config: TranslationConfig) -> SequenceToSequence:
         """Build the network with a small vocabulary on both sides."""
-        return SequenceToSequence.from_config(config.network, TRIAL_VOCABULARY, TRIAL_VOCABULARY)
+        size = TRIAL_VOCABULARY
+        return SequenceToSequence.from_config(config.network, size, size, copies=range(size))
 
     @classmethod
     def trial_batch(cls) -> TextBatch:
@@ -170,7 +172,10 @@ class Translation(Task):
 
     def network(self) -> SequenceToSequence:
         """Build the encoder-decoder network."""
-        return SequenceToSequence.from_config(self.config.network, *map(len, self.vocabularies))
+        source, target = self.vocabularies
+        network = self.config.network
+        copies = counterparts(source, target) if network.copying else None
+        return SequenceToSequence.from_config(network, len(source), len(target), copies)
 
     def examples(self, part: str) -> IndexedCorpus:
         """Return the text as ids, from the cache or newly indexed."""

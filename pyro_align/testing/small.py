@@ -96,9 +96,9 @@ def tiny_networks(
         "lexical": False,
     }
     config = NetworkConfig(**{**sizes, **settings})
-    return randomise(
-        SequenceToSequence.from_config(config, source_vocabulary or vocabulary, vocabulary), seed
-    )
+    source = source_vocabulary or vocabulary
+    copies = [token if token < vocabulary else -1 for token in range(source)]
+    return randomise(SequenceToSequence.from_config(config, source, vocabulary, copies), seed)
 
 
 def tiny_model(kind: Any = CategoricalModel, *, seed: int = 0, **settings: Any) -> Any:

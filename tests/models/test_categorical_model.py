@@ -26,6 +26,11 @@ class TestCategoricalModelOfTwoExperts(ModelContract):
         return tiny_model(CategoricalModel, emission="product", lexical=True, **settings)
 
 
+class TestCategoricalModelThatCopies(ModelContract):
+    def create(self, **settings):
+        return tiny_model(CategoricalModel, copying=True, **settings)
+
+
 def test_the_prior_is_the_attention():
     model, batch = tiny_model(), random_batch()
     trace = poutine.trace(model).get_trace(batch)

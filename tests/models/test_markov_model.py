@@ -35,9 +35,10 @@ class TestMarkovModel(ModelContract):
         return NoGuide(model)
 
 
-class TestMonotonicMarkovModelOfTwoExperts(ModelContract):
+class TestMonotonicMarkovModelThatCopies(ModelContract):
     def create(self, **settings):
-        return tiny_markov(monotonic=True, emission="product", lexical=True, **settings)
+        choices = {"emission": "product", "lexical": True, "copying": True}
+        return tiny_markov(monotonic=True, **choices, **settings)
 
     def guide(self, model):
         return NoGuide(model)
