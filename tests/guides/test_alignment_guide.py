@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import pyro
@@ -12,7 +13,8 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceGraph_ELBO
 from support import random_batch, tiny_guide, tiny_model
 
-from pyro_align.guides import AlignmentGuide, AmortizedGuide, NoGuide
+from pyro_align.guides import AlignmentGuide, AmortizedGuide, NoGuide, PriorGuide
+from pyro_align.inference import EnumeratedELBO
 from pyro_align.inference.plates import position_plate, sentence_plate
 from pyro_align.models import CategoricalModel
 
@@ -89,6 +91,17 @@ def test_it_is_the_program_written_by_hand(batch):
             elbo = elbo_kind(num_particles=2, max_plate_nesting=2)
             losses.append(elbo.loss(model, kind(model), batch))
     assert losses[:2] == losses[2:]
+
+
+def test_objectives_add_one_divergence_for_each_sentence(batch):
+    """No token depends on the style, so that the bound is lower by its divergence."""
+    model = tiny_model(StyledModel)
+    plain = tiny_model(CategoricalModel)
+    without = EnumeratedELBO().loss(plain, PriorGuide(plain), batch)
+    mean, scale = torch.arange(1.0, 1 + len(batch)), 0.5
+    divergence = ((mean**2 + scale**2 - 1) / 2 - math.log(scale)).sum().item()
+    found = EnumeratedELBO().loss(model, StyledGuide(model), batch)
+    assert found == pytest.approx(without + divergence, rel=1e-6)
 
 
 def test_posterior_and_latents_must_name_the_same_sites():
