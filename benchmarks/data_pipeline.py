@@ -60,13 +60,13 @@ def write(directory: Path, pairs: int) -> None:
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process."""
+    """Return the peak resident memory of this process."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def eaten(loader: BatchLoader, steps: int) -> float:
-    """Tokens per second of both sides, for training on given batches."""
+    """Measure tokens per second of both sides, for training on given batches."""
     vocabulary = 4_000
     device = "cuda" if torch.cuda.is_available() else "cpu"
 

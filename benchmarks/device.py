@@ -55,7 +55,7 @@ SIZES = {
 }
 VOCABULARY = 14_000
 PEAK = {"fp32": 67.0, "bf16": 989.0}
-"""TFLOP/s of an H200, dense."""
+"""Peak TFLOP/s of an H200 without sparsity."""
 
 
 class Step:
@@ -128,7 +128,7 @@ class Step:
 
 
 def seconds(step: Step, batch: TextBatch, rounds: int) -> float:
-    """Median time of a few steps, after two warm-up steps."""
+    """Return the median time of a few steps, after two warm-up steps."""
     times = []
     for _ in range(rounds + 2):
         began = time.perf_counter()
@@ -140,7 +140,7 @@ def seconds(step: Step, batch: TextBatch, rounds: int) -> float:
 
 
 def largest(step: Step) -> int:
-    """Number of sentences of the largest batch that fits into device memory, by doubling."""
+    """Find the largest batch that fits into device memory, by doubling the number of sentences."""
     sentences = 64
     while True:
         try:
@@ -154,7 +154,7 @@ def largest(step: Step) -> int:
 
 
 def differences(method: str, device: torch.device, sentences: int = 16) -> tuple[float, float]:
-    """Relative differences of loss and gradient from the CPU, with the same samples."""
+    """Return relative differences of loss and gradient from the CPU, with the same samples."""
     found = []
     for place in (torch.device("cpu"), device):
         step = Step(method, place, "fp32", scale=10)
@@ -173,7 +173,7 @@ def differences(method: str, device: torch.device, sentences: int = 16) -> tuple
 
 
 def check(methods: list[str], device: torch.device) -> bool:
-    """Whether loss and gradient equal those of the CPU, for methods without sampling."""
+    """Return whether loss and gradient equal those of the CPU, for methods without sampling."""
     agree = True
     for method in methods:
         if METHODS[method][3] is ScoreFunctionELBO:
@@ -187,7 +187,7 @@ def check(methods: list[str], device: torch.device) -> bool:
 
 
 def product_peak(size: int = 1024) -> float:
-    """TFLOP/s of a matrix product in fp32 on this CPU, the best of several."""
+    """Measure TFLOP/s of a matrix product in fp32 on this CPU, the best of several."""
     matrix = torch.randn(size, size)
     times = []
     for _ in range(10):

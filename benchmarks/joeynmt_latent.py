@@ -1,13 +1,13 @@
-"""A latent head in a model of JoeyNMT: its own validation loss at equal steps, and the step's cost.
+"""JoeyNMT with a latent attention head: validation loss at equal steps, and cost of a step.
 
     PYRO_ALIGN_DATA=… python benchmarks/joeynmt_latent.py --save
 
-Multi30k German–English, one thread. Three models of JoeyNMT 2.3.0 are trained on the same batches,
-in turns of one step: as it is (soft attention), with a second head of `pyro_align.nn` whose
-alignment is summed out, and with the same head and emission where the head is soft, so that what
-the emission gives and what the latent alignment gives can be told apart. The loss is JoeyNMT's own,
-`model(return_type="loss")`, on the validation set. JoeyNMT and this package
-run in an environment of their own, made in a temporary folder unless --python names one.
+Multi30k German–English, one thread. Three models of JoeyNMT 2.3.0 are trained on the same batches
+and take turns after each step: the unchanged model (soft attention), with a second head of
+`pyro_align.nn` whose alignment is summed out, and with the same head and emission but soft
+attention, which separates the effect of the emission from that of the latent alignment. The loss is
+JoeyNMT's own, `model(return_type="loss")`, on the validation set. JoeyNMT and this package run in a
+separate environment, which is created in a temporary folder unless given with --python.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def table(found: dict[str, dict], every: int) -> pd.DataFrame:
-    """Validation loss by steps, and the cost of a step."""
+    """Measure validation loss by steps, and the cost of a step."""
     own = next(iter(found.values()))["step"]
     return pd.DataFrame(
         {

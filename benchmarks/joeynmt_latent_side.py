@@ -1,6 +1,6 @@
-"""JoeyNMT's side of `joeynmt_latent.py`: trains its model as it is and with a latent head.
+"""JoeyNMT's part of `joeynmt_latent.py`: trains its model with and without a latent head.
 
-Runs in JoeyNMT's environment; reads the JSON file that is named and prints a JSON object.
+Runs in JoeyNMT's environment; reads a JSON file given as argument and prints a JSON object.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pyro_align.nn import LatentAttention, ProductEmission
 
 
 class LatentDecoder(RecurrentDecoder):
-    """JoeyNMT's decoder with a latent head beside its own, soft one."""
+    """JoeyNMT's decoder with a latent head in addition to its own soft attention."""
 
     def forward(self, **inputs: Any) -> tuple[Any, ...]:
-        """Log probabilities of the next token, the head's alignment summed out."""
+        """Return log probabilities of the next token, with the alignment summed out."""
         _, hidden, _, queries = super().forward(**inputs)
         alignment = self.latent(queries, inputs["encoder_output"], inputs["src_mask"])
         return alignment.log_predictive(self.emission), hidden, alignment.probs, queries
 
 
 class SoftDecoder(RecurrentDecoder):
-    """The same head and emission, the head soft."""
+    """JoeyNMT's decoder with the same head and emission, but soft attention."""
 
     def forward(self, **inputs: Any) -> tuple[Any, ...]:
-        """Log probabilities of the next token from the expected context."""
+        """Return log probabilities of the next token given the expected context."""
         _, hidden, _, queries = super().forward(**inputs)
         alignment = self.latent(queries, inputs["encoder_output"], inputs["src_mask"])
         context = self.emission.values(alignment.context)
@@ -49,7 +49,7 @@ SIDES = {
 
 
 def add_head(model: Any, kind: type[RecurrentDecoder]) -> None:
-    """Give JoeyNMT's model a head and an emission."""
+    """Add a head and an emission to JoeyNMT's model."""
     decoder, memory = model.decoder, model.encoder.output_size
     decoder.latent = LatentAttention(decoder.hidden_size, memory, "general")
     decoder.emission = ProductEmission(memory, decoder.hidden_size, decoder.output_layer.weight)
@@ -57,7 +57,7 @@ def add_head(model: Any, kind: type[RecurrentDecoder]) -> None:
 
 
 class Trained(Side):
-    """A side with or without a head, and its validation losses."""
+    """A model with or without a head, and its validation losses."""
 
     def __init__(self, given: dict[str, Any], kind: type[RecurrentDecoder] | None):
         super().__init__(given, input_feeding=False)
@@ -68,7 +68,7 @@ class Trained(Side):
         self.seconds: list[float] = []
 
     def validate(self) -> None:
-        """JoeyNMT's validation loss, in nats per token."""
+        """Compute JoeyNMT's validation loss, in nats per token."""
         self.model.eval()
         total, tokens = 0.0, 0
         with torch.no_grad():

@@ -123,7 +123,7 @@ def fit(method: str, folder: Path, extra: list[str]) -> dict[str, object]:
 
 
 def step_times(rounds: int) -> dict[str, float]:
-    """Median seconds of a training step; the methods take turns on the same batches."""
+    """Measure the median time of a training step; methods take turns on the same batches."""
     import pyro
     import torch
 

@@ -130,7 +130,7 @@ def environment(folder: Path, *further: str) -> Path:
 
 
 def shared_settings(config: Config, vocabularies: tuple[Vocabulary, Vocabulary]) -> dict[str, Any]:
-    """What both sides of a comparison are given: sizes, learning rate and clipping."""
+    """Settings of both toolkits: sizes, learning rate and clipping."""
     network = config.network
     return {
         "embedding": network.embedding,

@@ -122,7 +122,7 @@ def table(curves: dict[str, Curve], budget: float) -> pd.DataFrame:
 
 
 def lead(curves: dict[str, Curve], method: str) -> str:
-    """Say how often, and until when, other methods were ahead of a method."""
+    """Describe how often, and until when, other methods were ahead of a method."""
     sentences = []
     mine = curves.get(method, [])
     for other, theirs in curves.items():

@@ -41,7 +41,7 @@ def forget(run):
     (run.path / "code" / "executed").unlink(missing_ok=True)
 
 
-def test_ones_own_code_is_trusted(run):
+def test_own_code_is_trusted(run):
     own_code._trusted_here.clear()  # as in another process
     assert type(Run.resume(run.path).guide).__name__ == "Own"
 
@@ -55,7 +55,7 @@ def test_code_of_others_is_not_executed(run):
     assert not (run.path / "code" / "executed").exists()
 
 
-def test_trusted_once_is_trusted_from_then_on(run):
+def test_trust_is_remembered(run):
     forget(run)
     Run.resume(run.path, trust=True)
     own_code._trusted_here.clear()
