@@ -1,4 +1,4 @@
-from .batching import BatchLoader, BucketBatches, Examples, FixedBatches
+from .batching import BatchLoader, BucketBatches, Examples, FixedBatches, all_batches
 from .counterparts import counterparts
 from .forms import (
     CONLL_2017,
@@ -50,6 +50,7 @@ __all__ = [
     "Splitting",
     "SymbolVocabulary",
     "Vocabulary",
+    "all_batches",
     "are_separated",
     "check_links",
     "counterparts",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyro_align.data.batch import Batch
+from pyro_align.data.lengths import batches_by_length
 from pyro_align.errors import ConfigError, RunError
 
 Indices = NDArray[np.int32]
@@ -289,3 +290,15 @@ class FixedBatches:
     def __iter__(self) -> Iterator[Batch]:
         batches = map(self._corpus.batch, self._buckets.batches(0))
         return map(Batch.pin_memory, batches) if self._pin_memory else batches
+
+
+def all_batches(examples: Examples, tokens: int) -> Iterator[Batch]:
+    """Yield all batches of examples once, widest first, for evaluation.
+
+    Args:
+        examples: the examples; ``indices`` of a batch are their positions.
+        tokens: maximum number of positions per batch; a wider example has its own batch.
+    """
+    widths = np.maximum(examples.source_lengths, examples.target_lengths).tolist()
+    for indices in batches_by_length(widths, tokens):
+        yield examples.batch(indices)

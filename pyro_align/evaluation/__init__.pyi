@@ -1,7 +1,7 @@
 from .alignment_error import AlignmentErrorRate
 from .edits import Confusions, Edit, find_edits
 from .forms import FormRates, FormScores
-from .positions import evaluate_positions
+from .positions import evaluate_batches, evaluate_positions
 from .result import Evaluation, Measure, PositionMeans
 from .text import MAX_LENGTH, SentencePairs, check_text
 from .translation import TranslationScores, translation_scores
@@ -19,6 +19,7 @@ __all__ = [
     "SentencePairs",
     "TranslationScores",
     "check_text",
+    "evaluate_batches",
     "evaluate_positions",
     "find_edits",
     "translation_scores",

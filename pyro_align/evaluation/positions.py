@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pyro_align.data import GoldLinks, Link, ParallelText, SentencePair, Vocabulary, split_words
+from pyro_align.data.batch import Batch
+from pyro_align.data.batching import all_batches
 from pyro_align.evaluation import AlignmentErrorRate
 from pyro_align.evaluation.result import MEANS, Evaluation, PositionMeans
 from pyro_align.evaluation.text import check_text
 from pyro_align.inference import PositionScores, SimplexScores, score_positions
 from pyro_align.posterior import best_links, merge_pieces
-from pyro_align.posterior.build import every_batch
 
 
 def evaluate_positions(
@@ -47,27 +48,58 @@ def evaluate_positions(
         DataError: if text or gold links are invalid.
     """
     pairs, links, corpus = check_text(text, vocabularies, gold, max_length)
-    totals: dict[str, float] = {}
     rates: dict[str, AlignmentErrorRate] = {}
+
+    def count_links(batch: Batch, scores: PositionScores) -> None:
+        if links is None:
+            return
+        for name, probabilities in _alignments(scores):
+            rate = rates.setdefault(name, AlignmentErrorRate())
+            for row, i in zip(probabilities.cpu(), batch.indices.tolist(), strict=True):
+                rate.update(_links(row, pairs[i], vocabularies), links[i])
+
+    batches = all_batches(corpus, batch_tokens)
+    result = evaluate_batches(
+        model, guide, batches, device=device, progress=progress, each=count_links
+    )
+    result.error_rates = rates
+    return result
+
+
+def evaluate_batches(
+    model: Any,
+    guide: Any,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+    each: Callable[[Batch, PositionScores], None] = lambda batch, scores: None,
+) -> Evaluation:
+    """Compute likelihood and posterior on batches of any task.
+
+    Args:
+        model: a Pyro program over a batch, in evaluation mode.
+        guide: a Pyro program over a batch, in evaluation mode.
+        batches: the batches.
+        device: device of model and guide.
+        progress: called with the number of examples done.
+        each: called with each batch and its scores, for further measures.
+    """
+    totals: dict[str, float] = {}
     tokens = done = 0
     estimated, latent = False, True
-    for indices, batch in every_batch(corpus, batch_tokens):
+    for batch in batches:
         scores = score_positions(model, guide, batch.to(device))
         estimated = isinstance(scores, SimplexScores)
         latent = estimated or scores.log_emission is not None
         for name, value in _measured(scores):
             totals[name] = totals.get(name, 0.0) + float(value.double().sum())
         tokens += batch.num_targets
-        if links is not None:
-            for name, probabilities in _alignments(scores):
-                rate = rates.setdefault(name, AlignmentErrorRate())
-                for row, i in zip(probabilities.cpu(), indices, strict=True):
-                    rate.update(_links(row, pairs[i], vocabularies), links[i])
-        done += len(indices)
+        each(batch, scores)
+        done += len(batch)
         progress(done)
     per_token = {name: total / tokens for name, total in totals.items()}
-    means = PositionMeans(tokens, latent, estimated, **per_token)
-    return Evaluation(len(pairs), means, rates)
+    return Evaluation(done, PositionMeans(tokens, latent, estimated, **per_token))
 
 
 def _measured(scores: PositionScores) -> Iterator[tuple[str, Tensor]]:

@@ -21,7 +21,7 @@ from pyro_align.data import (
     split_words,
 )
 from pyro_align.data.batch import Batch
-from pyro_align.data.lengths import batches_by_length
+from pyro_align.data.batching import all_batches
 from pyro_align.errors import DataError, UserError, reject_string
 from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.positions import score_positions
@@ -135,7 +135,8 @@ def posterior_of_text(
         [pair.source for pair in pairs], [pair.target for pair in pairs]
     )
     found: dict[int, SentencePosterior] = {}
-    for indices, batch in every_batch(corpus, batch_tokens):
+    for batch in all_batches(corpus, batch_tokens):
+        indices = batch.indices.tolist()
         chosen = [pairs[i] for i in indices]
         posterior = posterior_of(
             model,
@@ -149,18 +150,6 @@ def posterior_of_text(
         title = posterior.title
         found.update(zip(indices, posterior, strict=True))
     return AlignmentPosterior((found[i] for i in range(len(pairs))), title or "", "pieces")
-
-
-def every_batch(corpus: IndexedCorpus, tokens: int) -> Iterator[tuple[list[int], Batch]]:
-    """Yield all batches of a corpus once, with the indices of their pairs; widest first.
-
-    Args:
-        corpus: the pairs.
-        tokens: maximum number of positions per batch; a wider pair has its own batch.
-    """
-    widths = np.maximum(corpus.source_lengths, corpus.target_lengths).tolist()
-    for indices in batches_by_length(widths, tokens):
-        yield indices, corpus.batch(indices)
 
 
 @dataclass(frozen=True)

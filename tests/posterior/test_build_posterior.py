@@ -10,7 +10,7 @@ from support import padded, random_batch, tiny_guide, tiny_model
 from tables import World
 
 import pyro_align
-from pyro_align.data import GoldLinks, IndexedCorpus, parse_links
+from pyro_align.data import GoldLinks, IndexedCorpus, all_batches, parse_links
 from pyro_align.data.batch import TextBatch
 from pyro_align.errors import DataError, UserError
 from pyro_align.evaluation import AlignmentErrorRate, evaluate_positions
@@ -18,7 +18,6 @@ from pyro_align.guides import AmortizedDirichletGuide, NoGuide
 from pyro_align.inference import score_positions
 from pyro_align.models import DirichletModel, SoftModel
 from pyro_align.posterior import Words, posterior_of
-from pyro_align.posterior.build import every_batch
 
 BATCH = padded(random_batch((3, 4, 1), (4, 2, 3)), source=1, target=1)
 SOURCES = [[f"s{i}" for i in range(length - 1)] + ["</s>"] for length in (3, 4, 1)]
@@ -197,7 +196,8 @@ def test_every_pair_is_in_one_batch(tokens):
         *([[4 + row] * pair[side] for row, pair in enumerate(lengths)] for side in (0, 1))
     )
     found = []
-    for rows, batch in every_batch(corpus, tokens):
+    for batch in all_batches(corpus, tokens):
+        rows = batch.indices.tolist()
         found += rows
         width = max(batch.source.shape[1], batch.target.shape[1])
         # A pair that is wider than the budget has a batch to itself, and raises no other's size.
