@@ -63,7 +63,7 @@ class Model(nn.Module):
 
     def scores(self, sentence):
         sentence = sentence * 0 if self.apart else sentence
-        positions = torch.arange(2.0).double().unsqueeze(-1)
+        positions = torch.arange(2.0).to(sentence).unsqueeze(-1)
         return self.attention * (positions + 1) + sentence @ self.of_sentence
 
     def logits(self, alignment, sentence):
@@ -71,7 +71,7 @@ class Model(nn.Module):
         one = (
             alignment
             if alignment.is_floating_point()
-            else nn.functional.one_hot(alignment, SOURCES).double()
+            else nn.functional.one_hot(alignment, SOURCES).to(self.values)
         )
         return one @ self.values + (sentence @ self.sentence_values) * (1 + one[..., :1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import graphlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,6 +223,44 @@ def test_shapes_are_stated_as_strings(path):
         and not isinstance(node.slice.elts[1], ast.Constant)
     ]
     assert not unquoted
+
+
+def test_all_names_are_defined():
+    """Neither ruff (F821) nor mypy checks this, because shapes are stated as strings."""
+    missing = {
+        str(path.relative_to(PACKAGE)): names
+        for path in FILES
+        if (names := undefined(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert not missing
+
+
+def undefined(tree: ast.Module) -> set[str]:
+    """Names that a module reads but does not define anywhere."""
+    read: set[str] = set()
+    defined = {*dir(builtins), "__file__"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            defined |= {(name.asname or name.name).partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.arg):
+            defined.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            defined.add(node.name or "")
+        elif isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else defined).add(node.id)
+    return read - defined
+
+
+def test_undefined_names_are_seen():
+    assert undefined(ast.parse("def f(x: Tensor) -> int:\n    return nn.Linear(x)")) == {
+        "Tensor",
+        "nn",
+    }
+    assert not undefined(
+        ast.parse("import torch.nn\ntry: y = torch\nexcept OSError as e: print(e)")
+    )
 
 
 @pytest.mark.parametrize("folder", ["pyro_align", "tests", "benchmarks"])

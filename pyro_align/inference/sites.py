@@ -14,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from pyro_align.distributions import kl_divergence
+from pyro_align.distributions import at_least_fp32, kl_divergence
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference.traces import (
     ALIGNMENT,
@@ -47,7 +47,8 @@ def refuse_other_latents(trace: Any, program: Any, who: str) -> None:
     if others := other_latents(trace):
         raise IncompatibleError(
             f"{who} supports only the latent site {ALIGNMENT!r}, but {program_name(program)} "
-            f"samples {', '.join(map(repr, others))}: fix the value with pyro.poutine.condition"
+            f"samples {', '.join(map(repr, others))}: train it with an objective in your own "
+            f"loop, or fix the value with pyro.poutine.condition"
         )
 
 
@@ -155,6 +156,7 @@ def _divergence(guide_site: Any, model_site: Any) -> Float[Tensor, ""]:
     scale, mask = guide_site["scale"], guide_site["mask"]
     if same_scale(guide_site, model_site) and mask is model_site["mask"]:
         with suppress(NotImplementedError):
-            kl = kl_divergence(guide_site["fn"], model_site["fn"])
+            kl = at_least_fp32(kl_divergence(guide_site["fn"], model_site["fn"]))
             return scale_and_mask(kl, scale, mask).sum()
-    return guide_site["log_prob"].sum() - model_site["log_prob"].sum()
+    log_q, log_p = (at_least_fp32(site["log_prob"]).sum() for site in (guide_site, model_site))
+    return log_q - log_p

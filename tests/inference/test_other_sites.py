@@ -6,16 +6,18 @@ The gradient of a sampled objective is averaged exactly, over all alignments of 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
 
+import pyro
 import pyro.distributions as dist
 import pytest
 import torch
 from gaussians import BATCH, NOISE, SOURCES, Brute, Unknown, programs
 from pyro import poutine
 from pyro.infer import TraceEnum_ELBO, TraceGraph_ELBO, config_enumerate
-from support import gradient
+from support import gradient, random_batch, tiny_networks
 
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.inference import (
@@ -29,8 +31,11 @@ from pyro_align.inference import (
     ReweightedWakeSleep,
     ScoreFunctionELBO,
     TopKMarginal,
+    position_plate,
+    sentence_plate,
 )
 from pyro_align.inference.traces import SiteHandler
+from pyro_align.models import MarkovModel
 
 
 def assert_same(found, expected, *modules):
@@ -103,6 +108,52 @@ def test_likelihood():
     log_likelihood = brute.log_y[:, 0].sum()
     assert_same(terms.loss, brute.kl - log_likelihood, model, guide)
     assert set(terms.kl) == {"sentence"}
+
+
+class TopicChain(MarkovModel):
+    """Alignments and tokens depend on a Gaussian of the sentence."""
+
+    def forward(self, batch):
+        states = self.states(batch)
+        zeros = states.hidden.new_zeros(len(batch), 1, states.hidden.shape[-1])
+        with sentence_plate(batch):
+            topic = pyro.sample("topic", dist.Normal(zeros, 1.0).to_event(1))
+            states = dataclasses.replace(
+                states, hidden=states.hidden + topic, scores=states.scores * topic[..., :1].exp()
+            )
+            chain = self.prior(states).masked(batch.target_mask.unsqueeze(1))
+            path = pyro.sample("alignment", chain)
+            with position_plate(batch):
+                emission = self.emission(states, path.squeeze(-2))
+                return pyro.sample("tokens", emission, obs=batch.target)
+
+
+def test_the_exact_objective_of_a_markov_chain_given_the_gaussian():
+    model, batch = TopicChain(tiny_networks()).double(), random_batch()
+    loc = torch.randn(len(batch), 1, model.networks.hidden_size).double()
+
+    def guide(batch):
+        with sentence_plate(batch):
+            pyro.sample("topic", dist.Normal(loc, 0.5).to_event(1))
+
+    terms = ExactMarginal().terms(model, SiteHandler(at(loc), name="topic")(guide), batch)
+    given = poutine.condition(model, {"topic": loc})
+    prior = dist.Normal(0.0, 1.0).log_prob(loc).sum()
+    evidence = -ExactMarginal().differentiable_loss(given, lambda batch: None, batch) - prior
+    kl = torch.distributions.kl_divergence(dist.Normal(loc, 0.5), dist.Normal(0.0, 1.0)).sum()
+    assert_same(terms.loss, kl - evidence, model)
+
+
+def at(value):
+    return lambda msg: msg.update(value=value)
+
+
+@pytest.mark.parametrize("sample", [dist.Normal, Unknown])
+def test_divergences_are_summed_in_single_precision_or_more(sample):
+    model, guide = (program.bfloat16() for program in programs(guide="none", sample=sample))
+    guide.sample = dist.Normal
+    terms = ExactMarginal().terms(model, guide, BATCH)
+    assert terms.kl["sentence"].dtype == torch.float32
 
 
 # Objectives that sample alignments: the exact expectation over all alignments.
