@@ -8,7 +8,7 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
-from pyro.infer import TraceEnum_ELBO, config_enumerate
+from pyro.infer import Trace_ELBO, TraceEnum_ELBO, TraceGraph_ELBO, config_enumerate
 from support import evidence, gradient, padded, random_batch, randomise, tiny_networks
 
 from pyro_align.data.batch import EOS, TextBatch
@@ -16,6 +16,7 @@ from pyro_align.decoding import BeamSearch
 from pyro_align.distributions import MarkovChain
 from pyro_align.guides import NoGuide
 from pyro_align.inference import ExactMarginal
+from pyro_align.inference.plates import sentence_plate
 from pyro_align.inference.positions import score_positions
 from pyro_align.models import CategoricalModel, MarkovModel
 from pyro_align.testing import ModelContract
@@ -108,6 +109,25 @@ def test_exact_objective_of_an_observed_path():
     trace = poutine.trace(known).get_trace(batch)
     loss = ExactMarginal().loss(known, NoGuide(model), batch)
     assert loss == pytest.approx(-trace.log_prob_sum().item())
+
+
+@pytest.mark.parametrize("elbo", [Trace_ELBO, TraceGraph_ELBO])
+@pytest.mark.parametrize("particles", [1, 3])
+def test_with_the_posterior_as_guide_stock_bounds_are_the_evidence(elbo, particles):
+    """Whatever path is drawn, ``log p(y, z) − log q(z)`` is the evidence if ``q`` is exact."""
+    model, batch = tiny_markov(), padded(random_batch(), source=1, target=1)
+    states = model.states(batch)
+    positions = torch.arange(states.scores.shape[-1]).reshape(-1, 1, 1)
+    emission = model.emission(states, positions).log_prob(batch.target).movedim(0, -1)
+    prior = model.prior(states).masked(batch.target_mask.unsqueeze(1))
+    posterior = prior.posterior(emission.unsqueeze(1))
+
+    def guide(batch):
+        with sentence_plate(batch):
+            pyro.sample("alignment", posterior)
+
+    stock = elbo(num_particles=particles, vectorize_particles=True, max_plate_nesting=2)
+    assert stock.loss(model, guide, batch) == pytest.approx(-evidence(model, batch).item())
 
 
 def test_posteriors_of_positions_are_those_given_all_tokens():
