@@ -159,6 +159,7 @@ GUIDES = Registry(
         "exact": "pyro_align.guides.exact:ExactGuide",
         "transformer": "pyro_align.guides.transformer:TransformerGuide",
         "posterior-mixture": "pyro_align.guides.posterior_mixture:PosteriorMixtureGuide",
+        "markov": "pyro_align.guides.markov:MarkovGuide",
     },
     group="pyro_align.guides",
 )

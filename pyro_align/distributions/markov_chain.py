@@ -202,6 +202,15 @@ class MarkovChain(TorchDistribution):
         )
         return first + (self._before() * steps).sum((-2, -1))
 
+    def divergences(self, other: MarkovChain) -> Float[Tensor, "*batch t"]:
+        """Compute the KL divergence from another chain, in nats, divided among the steps.
+
+        A step has the expected divergence of its transitions; steps to padding have zero.
+        """
+        first = categorical_kl(self.initial, other.initial).unsqueeze(-1)
+        steps = categorical_kl(self.transition, other.transition)
+        return torch.cat([first, (self._before() * steps).sum(-1)], dim=-1)
+
     @property
     def mode(self) -> Int[Tensor, "*batch t"]:
         """The most probable path, by the Viterbi algorithm."""
@@ -250,5 +259,4 @@ def advance(
 
 @register_kl(MarkovChain, MarkovChain)
 def _kl_of_chains(q: MarkovChain, p: MarkovChain) -> Float[Tensor, "*batch"]:
-    steps = categorical_kl(q.transition, p.transition)
-    return categorical_kl(q.initial, p.initial) + (q._before() * steps).sum((-2, -1))
+    return q.divergences(p).sum(-1)

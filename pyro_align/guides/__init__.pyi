@@ -4,6 +4,7 @@ from .amortized_dirichlet import AmortizedDirichletGuide
 from .corrected_prior import CorrectedPriorGuide
 from .exact import ExactGuide
 from .gumbel import GumbelGuide
+from .markov import MarkovGuide
 from .none import NoGuide
 from .posterior_mixture import PosteriorMixtureGuide
 from .prior import PriorGuide
@@ -16,6 +17,7 @@ __all__ = [
     "CorrectedPriorGuide",
     "ExactGuide",
     "GumbelGuide",
+    "MarkovGuide",
     "NoGuide",
     "PosteriorMixtureGuide",
     "PriorGuide",

@@ -55,11 +55,15 @@ class AmortizedGuide(AlignmentGuide):
     @pyro_method
     def scores(self, batch: Batch) -> Float[Tensor, "batch target source"]:
         """Compute the logits of ``q``, masked on source padding."""
+        return self._scored(batch)[1]
+
+    def _scored(self, batch: Batch) -> tuple[Tensor, Float[Tensor, "batch target source"]]:
+        """Compute encodings of the target tokens, and scores."""
         source, target = (self.own_features or self.model.features)(batch)
         sources = self.source_network(self.dropout(source), batch.source_lengths)
         targets = self.target_network(self.dropout(target), batch.target_lengths)
         scores = targets @ self.bilinear(sources).transpose(1, 2)
-        return mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))
+        return targets, mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))
 
     @pyro_method
     def posterior(self, batch: Batch) -> dict[str, dist.Categorical]:

@@ -16,8 +16,8 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_align.distributions import MarkovChain
-from pyro_align.inference.traces import SiteHandler
+from pyro_align.distributions import MarkovChain, categorical_kl
+from pyro_align.inference.traces import SiteHandler, Traces
 
 
 class StayingPaths(TorchDistribution):
@@ -72,6 +72,44 @@ def staying(program: Callable[..., Any]) -> Callable[..., Any]:
 def chain_of(site: Any) -> MarkovChain | None:
     """Return the chain of a site that was enumerated by its positions; None for other sites."""
     return site["fn"].chain if isinstance(site["fn"], StayingPaths) else None
+
+
+def prior_of(traces: Traces) -> MarkovChain | Tensor:
+    """Return the prior of the alignments: a chain, or log probabilities, enumerated."""
+    chain = chain_of(traces.prior)
+    return traces.prior["unscaled_log_prob"] if chain is None else chain
+
+
+def posterior_of(traces: Traces, likelihood: Tensor) -> MarkovChain | Tensor:
+    """Return the posterior of the alignments: a chain, or log probabilities, enumerated.
+
+    Args:
+        traces: of model and guide.
+        likelihood: ``log p(y_t | z_t = s)``, enumerated along the first dimension.
+    """
+    prior = prior_of(traces)
+    if isinstance(prior, MarkovChain):
+        return prior.posterior(likelihood_of_chain(prior, likelihood))
+    return (prior + likelihood).log_softmax(0)
+
+
+def divergence(traces: Traces, other: MarkovChain | Tensor) -> Float[Tensor, "batch target"]:
+    """Compute the KL divergence of the guide's enumerated alignment from another distribution.
+
+    Args:
+        traces: of model and guide.
+        other: result of :func:`prior_of` or :func:`posterior_of`.
+    """
+    if isinstance(other, MarkovChain):
+        return traces.alignment["fn"].chain.divergences(other).squeeze(-2)
+    return categorical_kl(traces.alignment["unscaled_log_prob"], other, dim=0)
+
+
+def marginals(traces: Traces) -> Float[Tensor, "source batch target"]:
+    """Compute the probabilities of the guide's alignment, enumerated."""
+    if (chain := chain_of(traces.alignment)) is not None:
+        return chain.marginals.squeeze(-3).movedim(-1, 0)
+    return traces.alignment["unscaled_log_prob"].exp()
 
 
 def likelihood_of_chain(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyro_align.constraints import NonNegative
 from pyro_align.data.batch import Batch
-from pyro_align.distributions import categorical_kl
+from pyro_align.inference.chains import divergence, marginals, prior_of, staying
 from pyro_align.inference.free_bits import (
     checked_free_bits,
     elbo_label,
@@ -30,7 +30,8 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
     """``E_q[log p(y | z)] − KL(q ‖ p)``, summed over all alignments.
 
     Value and gradient equal those of ``TraceEnum_ELBO`` with an enumerated guide (for
-    ``kl_weight`` 1). ``TraceEnum_ELBO`` first drops the alignments of probability zero, such as
+    ``kl_weight`` 1). Of Markov chains the expectations are computed from their marginals.
+    ``TraceEnum_ELBO`` first drops the alignments of probability zero, such as
     padding, with data-dependent indexing; this class multiplies them by zero, which does not
     synchronise with a GPU.
 
@@ -39,7 +40,7 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
             :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
-    pairs = frozenset({("categorical", "categorical")})
+    pairs = frozenset({("categorical", "categorical"), ("markov", "markov")})
     strategy = "enumeration"
 
     def __init__(self, *, free_bits: NonNegative = 0.0):
@@ -48,23 +49,22 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
 
     def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
         """Enumerate the alignments of the guide."""
-        return model, config_enumerate(guide, default="parallel")
+        return staying(model), config_enumerate(staying(guide), default="parallel")
 
     def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
         """Compute the expectations over the enumerated dimension, the leftmost."""
         site = traces.alignment
-        log_q, log_p = site["unscaled_log_prob"], traces.prior["unscaled_log_prob"]
-        q = log_q.exp()
+        q = marginals(traces)
         log_likelihood = q.new_zeros(())
         for observed, dependent in positional_observations(
             traces, type(self).__name__, one_scale=False
         ):
             log_prob = observed["log_prob"]
             log_likelihood = log_likelihood + (q * log_prob if dependent else log_prob).sum()
-        divergence = categorical_kl(log_q, log_p, dim=0)
+        divergences = divergence(traces, prior_of(traces))
         kl, penalty = (
             scale_and_mask(each, site["scale"], site["mask"]).sum()
-            for each in (divergence, free_bits(divergence, self.free_bits))
+            for each in (divergences, free_bits(divergences, self.free_bits))
         )
         loss = self.kl_weight * penalty - log_likelihood
         return Terms(loss, log_likelihood.detach(), {ALIGNMENT: kl.detach()})

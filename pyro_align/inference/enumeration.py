@@ -88,16 +88,26 @@ def log_joint(traces: Traces, who: str) -> tuple[Tensor, Tensor]:
         IncompatibleError: if a site that depends on the alignment has other plates or another
             scale.
     """
-    prior = traces.prior
-    emission = rest = prior["unscaled_log_prob"].new_zeros(())
+    emission, rest = log_likelihood(traces, who)
+    return joint_of(traces, emission), rest
+
+
+def log_likelihood(traces: Traces, who: str) -> tuple[Tensor, Tensor]:
+    """Compute ``log p(y | z)`` for every value of ``alignment``; otherwise as :func:`log_joint`."""
+    likelihood = rest = traces.prior["unscaled_log_prob"].new_zeros(())
     for site, dependent in positional_observations(traces, who):
         if dependent:
-            emission = emission + scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
+            likelihood = likelihood + scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
         else:
             rest = rest + site["log_prob"].sum()
-    if (chain := chain_of(prior)) is not None:
-        return joint_with_past(chain, emission), rest
-    return prior["unscaled_log_prob"] + emission, rest
+    return likelihood, rest
+
+
+def joint_of(traces: Traces, likelihood: Tensor) -> Tensor:
+    """Add the prior to a log likelihood for every value of ``alignment``."""
+    if (chain := chain_of(traces.prior)) is not None:
+        return joint_with_past(chain, likelihood)
+    return traces.prior["unscaled_log_prob"] + likelihood
 
 
 def observed_terms(traces: Traces) -> Terms:

@@ -8,9 +8,8 @@ import torch
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 from torch import Tensor
 
-from pyro_align.distributions import categorical_kl
-from pyro_align.inference.chains import staying
-from pyro_align.inference.enumeration import log_joint, observed_terms
+from pyro_align.inference.chains import divergence, posterior_of, prior_of, staying
+from pyro_align.inference.enumeration import joint_of, log_likelihood, observed_terms
 from pyro_align.inference.kinds import AlignmentKind
 from pyro_align.inference.objective import Objective, Reference, Terms
 from pyro_align.inference.sites import other_latents
@@ -43,7 +42,14 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
     of the tighter bound without the guide's alignment.
     """
 
-    pairs = frozenset({("categorical", "none"), ("categorical", "categorical"), ("markov", "none")})
+    pairs = frozenset(
+        {
+            ("categorical", "none"),
+            ("categorical", "categorical"),
+            ("markov", "none"),
+            ("markov", "markov"),
+        }
+    )
     strategy = "marginalisation"
     weighs_kl = False
     trains_model_by_guide = False
@@ -63,7 +69,8 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         if is_observed(traces.model_trace):
             return observed_terms(traces)
         prior = traces.prior
-        joint, rest = log_joint(traces, type(self).__name__)
+        likelihood, rest = log_likelihood(traces, type(self).__name__)
+        joint = joint_of(traces, likelihood)
 
         def total(positions: Tensor) -> Tensor:
             return scale_and_mask(positions, prior["scale"], prior["mask"]).sum()
@@ -73,15 +80,15 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         if ALIGNMENT not in traces.guide_trace:
             return Terms(-evidence, evidence.detach(), {})
 
-        log_q, log_p = traces.alignment["unscaled_log_prob"], prior["unscaled_log_prob"]
         # The posterior depends on the guide through other latent sites only.
         through_sites = bool(other_latents(traces.guide_trace))
-        held = joint if through_sites else joint.detach()
-        gap = total(categorical_kl(log_q, held.log_softmax(0), dim=0))
+        with torch.set_grad_enabled(through_sites and torch.is_grad_enabled()):
+            posterior = posterior_of(traces, likelihood)
+        gap = total(divergence(traces, posterior))
         own = own_parameters(traces.guide, traces.model, traces)
         bound = evidence - _gradient_alone(gap, own, retain_graph=through_sites)
         with torch.no_grad():
-            kl = total(categorical_kl(log_q, log_p, dim=0))
+            kl = total(divergence(traces, prior_of(traces)))
         return Terms(-bound, bound.detach() + kl, {ALIGNMENT: kl})
 
     def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:

@@ -62,6 +62,8 @@ def check_weights(value: Any, batch: Batch) -> None:
 def alignment_weights(site: Any) -> Any:
     """Return the probability, or expected weight, of every source position at a site."""
     fn = site["fn"]
+    if isinstance(fn, MarkovChain):
+        return MarkovChain(fn.initial, fn.transition).marginals.squeeze(1)
     return fn.probs if hasattr(fn, "probs") else fn.mean
 
 

@@ -183,5 +183,10 @@ def test_a_guide_without_a_latent_attribute(tmp_path):
 def test_kinds_of_the_objectives():
     categorical = ("categorical", "categorical")
     assert categorical in EnumeratedELBO.pairs & ScoreFunctionELBO.pairs
-    assert ExactMarginal.pairs == {("categorical", "none"), categorical, ("markov", "none")}
+    assert ExactMarginal.pairs == {
+        ("categorical", "none"),
+        categorical,
+        ("markov", "none"),
+        ("markov", "markov"),
+    }
     assert Likelihood.pairs == {("none", "none")}
