@@ -277,7 +277,7 @@ class Run(RunDisplay):
 
         Args:
             *args: see ``evaluate`` of the task, such as
-                :meth:`Translation.evaluate <pyro_align.tasks.Translation.evaluate>`.
+                :meth:`~pyro_align.tasks.Translation.evaluate`.
             device: device to compute on.
             **options: likewise.
 
@@ -291,7 +291,7 @@ class Run(RunDisplay):
         """Return pairs of the test data, to pass to :meth:`posterior`.
 
         Arguments are those of ``test_pairs`` of the task, such as
-        :meth:`Translation.test_pairs <pyro_align.tasks.Translation.test_pairs>`.
+        :meth:`~pyro_align.tasks.Translation.test_pairs`.
         """
         return self.task.test_pairs(*args, **options)
 
@@ -299,7 +299,7 @@ class Run(RunDisplay):
         """Compute prior, guide and exact posterior of alignments.
 
         Arguments are those of ``posterior`` of the task, such as
-        :meth:`Translation.posterior <pyro_align.tasks.Translation.posterior>`: source sentences,
+        :meth:`~pyro_align.tasks.Translation.posterior`: source sentences,
         target sentences, and options.
         """
         return self.task.posterior(self.model, self.guide, *args, **options)
@@ -308,7 +308,7 @@ class Run(RunDisplay):
         """Predict the output of each input in order, such as the translation of a line.
 
         Options are those of ``predict`` of the task, such as
-        :meth:`Translation.predict <pyro_align.tasks.Translation.predict>`.
+        :meth:`~pyro_align.tasks.Translation.predict`.
         """
         return self.task.predict(self.model, lines, **options)
 
