@@ -214,3 +214,18 @@ def test_no_tensor_is_larger_than_a_chunk_or_the_input(monkeypatch):
     with LargestTensor() as largest:
         stock(features, weight, bias).log_prob(torch.zeros(rows, dtype=torch.long)).sum()
     assert largest.elements == rows * vocabulary
+
+
+def test_a_mixture_makes_no_tensor_larger_than_a_chunk(monkeypatch):
+    mixtures, components, vocabulary = 20, 10, 50
+    rows_of_a_chunk(monkeypatch, 30)
+    features, weight, bias = (
+        torch.randn(shape) for shape in ((mixtures, components, 4), (vocabulary, 4), (vocabulary,))
+    )
+    log_weights = torch.randn(mixtures, components).log_softmax(-1)
+    with LargestTensor() as largest:
+        found = VocabularyCategorical(features, weight, bias).mixture(log_weights)
+    # The result has 20 rows, a chunk 3 mixtures of 10 rows each.
+    assert largest.elements == 30 * vocabulary
+    logits = stock(features, weight, bias).logits
+    torch.testing.assert_close(found, (log_weights.unsqueeze(-1) + logits).logsumexp(1))
