@@ -60,14 +60,20 @@ def enumerated_log_probs(
 ) -> Float[Tensor, "batch target source"]:
     """Return the log probability of a site of an enumerated trace for every alignment.
 
-    Of a Markov chain it is ``log p(z_t = s | y_<t)``.
+    Of a Markov chain it is that of each position given earlier tokens, ``log p(z_t = s | y_<t)``,
+    or without tokens, as in a guide, its log marginal.
     """
-    if (chain := chain_of(trace.nodes[site])) is not None:
-        emission = enumerated_log_probs(trace, "tokens", batch)
-        return chain.predictive(emission.unsqueeze(1)).squeeze(1)
     sentences, sources = batch.source_mask.shape
+    shape = (sources, sentences, batch.target.shape[1])
     log_prob = at_least_fp32(trace.nodes[site]["log_prob"])
-    return log_prob.expand(sources, sentences, batch.target.shape[1]).permute(1, 2, 0)
+    if (chain := chain_of(trace.nodes[site])) is not None:
+        emission = (
+            enumerated_log_probs(trace, "tokens", batch)
+            if "tokens" in trace
+            else log_prob.new_zeros(shape).permute(1, 2, 0)
+        )
+        return chain.predictive(emission.unsqueeze(1)).squeeze(1)
+    return log_prob.expand(shape).permute(1, 2, 0)
 
 
 def log_joint(traces: Traces, who: str) -> tuple[Tensor, Tensor]:

@@ -116,14 +116,29 @@ class ChainScores(PositionScores):
     Attributes:
         log_smoothed: ``log p(z_t = s | x, y)``, given all tokens of the target. Bayes' rule for one
             position would give it for the tokens up to ``y_t`` only.
+        divergence: ``KL(q ‖ p)`` of the paths, divided among the steps, see
+            :meth:`~pyro_align.distributions.MarkovChain.divergences`; None without a guide.
+        distance: likewise ``KL(q ‖ p(z | x, y))``.
     """
 
     log_smoothed: Float[Tensor, "batch target source"]
+    divergence: Float[Tensor, "batch target"] | None
+    distance: Float[Tensor, "batch target"] | None
 
     @property
     def log_posterior(self) -> Float[Tensor, "batch target source"]:
         """:attr:`log_smoothed`."""
         return self.log_smoothed
+
+    @property
+    def kl(self) -> Float[Tensor, "batch target"] | None:
+        """:attr:`divergence`."""
+        return self.divergence
+
+    @property
+    def gap(self) -> Float[Tensor, "batch target"] | None:
+        """:attr:`distance`."""
+        return self.distance
 
 
 @dataclass(frozen=True)
@@ -212,9 +227,21 @@ def score_positions(
     if chain is None:
         return scores
     emission = log_emission.unsqueeze(1)
-    # Of the posterior without further evidence: its marginals, as logarithms that do not underflow.
-    smoothed = chain.posterior(emission).predictive(torch.zeros_like(emission)).squeeze(1)
-    return ChainScores(**vars(scores), log_smoothed=smoothed)
+    posterior = chain.posterior(emission)
+    guide_chain = None
+    if guide_trace is not None and has_guide:
+        guide_chain = chain_of(guide_trace.nodes["alignment"])
+    divergence, distance = (
+        None if guide_chain is None else guide_chain.divergences(other).squeeze(1)
+        for other in (chain, posterior)
+    )
+    return ChainScores(
+        **vars(scores),
+        # Marginals as logarithms that do not underflow: a prediction without further evidence.
+        log_smoothed=posterior.predictive(torch.zeros_like(emission)).squeeze(1),
+        divergence=divergence,
+        distance=distance,
+    )
 
 
 def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:

@@ -7,7 +7,7 @@ import torch
 from support import padded, random_batch, randomise, tiny_networks
 
 from pyro_align.guides import MarkovGuide
-from pyro_align.inference import EnumeratedELBO
+from pyro_align.inference import EnumeratedELBO, score_positions
 from pyro_align.models import MarkovModel
 from pyro_align.testing import GuideContract
 
@@ -39,6 +39,19 @@ def test_enumerated_bound_is_the_sum_over_all_paths(monotonic):
     likelihood = tokens.where(batch.target_mask, 0.0).sum(-1, keepdim=True)
     torch.testing.assert_close(terms.log_likelihood, (log_q.exp() * likelihood).sum())
     torch.testing.assert_close(terms.total_kl, (log_q.exp() * (log_q - log_p)).sum())
+
+
+def test_scores_of_positions_add_up_to_the_bound():
+    model = MarkovModel(tiny_networks(), jump_width=2)
+    randomise(model.jumps, 0, 0.7)
+    guide, batch = randomise(MarkovGuide(model, hidden=4), 1), padded(random_batch(), target=1)
+    scores = score_positions(model, guide, batch)
+    terms = EnumeratedELBO().terms(model, guide, batch)
+    torch.testing.assert_close(scores.elbo.sum(), -terms.loss)
+    torch.testing.assert_close(scores.kl.sum(), terms.total_kl)
+    marginals = guide.posterior(batch)["alignment"].marginals.squeeze(1)
+    mask = batch.target_mask
+    torch.testing.assert_close(scores.log_guide.exp()[mask], marginals[mask])
 
 
 def test_a_guide_of_a_monotonic_model_is_monotonic():
