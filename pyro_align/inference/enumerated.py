@@ -20,7 +20,7 @@ from pyro_align.inference.free_bits import (
 from pyro_align.inference.kinds import AlignmentKind
 from pyro_align.inference.objective import Objective, Reference, Terms
 from pyro_align.inference.sites import positional_observations
-from pyro_align.inference.traces import ALIGNMENT, Traces, scale_and_mask
+from pyro_align.inference.traces import ALIGNMENT, Traces, total
 
 ENUMERATION = "enumeration instead of sampling (objective.name=enumerated)"
 """A remedy for posterior collapse, for objectives that sample a categorical alignment."""
@@ -63,8 +63,7 @@ class EnumeratedELBO(Objective, TraceEnum_ELBO):
             log_likelihood = log_likelihood + (q * log_prob if dependent else log_prob).sum()
         divergences = divergence(traces, prior_of(traces))
         kl, penalty = (
-            scale_and_mask(each, site["scale"], site["mask"]).sum()
-            for each in (divergences, free_bits(divergences, self.free_bits))
+            total(each, site) for each in (divergences, free_bits(divergences, self.free_bits))
         )
         loss = self.kl_weight * penalty - log_likelihood
         return Terms(loss, log_likelihood.detach(), {ALIGNMENT: kl.detach()})

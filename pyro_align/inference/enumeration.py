@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro.distributions as dist
-import torch
 from jaxtyping import Float
 from pyro import poutine
 from torch import Tensor
@@ -21,8 +20,8 @@ from pyro_align.inference.traces import (
     SiteHandler,
     Traces,
     is_observed,
+    masked_log_prob,
     program_name,
-    scale_and_mask,
 )
 
 
@@ -103,7 +102,7 @@ def log_likelihood(traces: Traces, who: str) -> tuple[Tensor, Tensor]:
     likelihood = rest = traces.prior["unscaled_log_prob"].new_zeros(())
     for site, dependent in positional_observations(traces, who):
         if dependent:
-            likelihood = likelihood + scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
+            likelihood = likelihood + masked_log_prob(site)
         else:
             rest = rest + site["log_prob"].sum()
     return likelihood, rest
@@ -118,9 +117,8 @@ def joint_of(traces: Traces, likelihood: Tensor) -> Tensor:
 
 def observed_terms(traces: Traces) -> Terms:
     """Return the terms of a model without an alignment to infer: the log probability observed."""
-    observed = [site["log_prob"].sum() for site, _ in traces.observations()]
-    log_likelihood = sum(observed, start=torch.zeros(()))
-    return Terms(-log_likelihood, log_likelihood.detach(), {})
+    observed = traces.log_likelihood()
+    return Terms(-observed, observed.detach(), {})
 
 
 def every_alignment(msg: Any) -> None:

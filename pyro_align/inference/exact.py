@@ -18,7 +18,7 @@ from pyro_align.inference.traces import (
     Traces,
     is_observed,
     own_parameters,
-    scale_and_mask,
+    total,
 )
 
 
@@ -71,12 +71,8 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         prior = traces.prior
         likelihood, rest = log_likelihood(traces, type(self).__name__)
         joint = joint_of(traces, likelihood)
-
-        def total(positions: Tensor) -> Tensor:
-            return scale_and_mask(positions, prior["scale"], prior["mask"]).sum()
-
         # Equals TraceEnum_ELBO, which synchronises with a GPU.
-        evidence = total(joint.logsumexp(0)) + rest
+        evidence = total(joint.logsumexp(0), prior) + rest
         if ALIGNMENT not in traces.guide_trace:
             return Terms(-evidence, evidence.detach(), {})
 
@@ -84,11 +80,11 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
         through_sites = bool(other_latents(traces.guide_trace))
         with torch.set_grad_enabled(through_sites and torch.is_grad_enabled()):
             posterior = posterior_of(traces, likelihood)
-        gap = total(divergence(traces, posterior))
+        gap = total(divergence(traces, posterior), prior)
         own = own_parameters(traces.guide, traces.model, traces)
         bound = evidence - _gradient_alone(gap, own, retain_graph=through_sites)
         with torch.no_grad():
-            kl = total(divergence(traces, prior_of(traces)))
+            kl = total(divergence(traces, prior_of(traces)), prior)
         return Terms(-bound, bound.detach() + kl, {ALIGNMENT: kl})
 
     def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:

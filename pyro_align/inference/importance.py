@@ -25,7 +25,8 @@ from pyro_align.inference.traces import (
     SiteHandler,
     Traces,
     detach_provenance,
-    scale_and_mask,
+    masked_log_prob,
+    total,
 )
 
 
@@ -98,17 +99,13 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
             log_emission,
             log_emission + self.kl_weight * (log_prior - log_guide),
         )
-
-        def total(positions: Tensor) -> Tensor:
-            return scale_and_mask(positions, site["scale"], site["mask"]).sum()
-
         # Observed once, but summed for every particle.
         rest = detach_provenance(rest) / self.num_particles
-        surrogate = total(self._surrogate(draws)) + rest
-        bound = total(draws.log_mean_weight) + rest
+        surrogate = total(self._surrogate(draws), site) + rest
+        bound = total(draws.log_mean_weight, site) + rest
         with torch.no_grad():
-            log_likelihood = total(log_emission.mean(0)) + rest
-            kl = total(_divergence(site["fn"], prior["fn"], draws).mean(0))
+            log_likelihood = total(log_emission.mean(0), site) + rest
+            kl = total(_divergence(site["fn"], prior["fn"], draws).mean(0), site)
         loss = (surrogate - bound).detach() - surrogate
         return Terms(loss, log_likelihood, {ALIGNMENT: kl})
 
@@ -151,9 +148,7 @@ def _observations(traces: Traces, who: str) -> tuple[Tensor, Tensor]:
     rest = zero.sum()
     for observed, is_dependent in positional_observations(traces, who):
         if is_dependent:
-            # Not scaled here but with the whole bound: a power of a weight is not a weight.
-            log_prob = scale_and_mask(observed["unscaled_log_prob"], 1.0, observed["mask"])
-            dependent.add((observed["cond_indep_stack"], log_prob))
+            dependent.add((observed["cond_indep_stack"], masked_log_prob(observed)))
         else:
             rest = rest + observed["log_prob"].sum()
     return dependent.sum_to(site["cond_indep_stack"]), rest

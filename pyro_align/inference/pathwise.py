@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from pyro.infer import Trace_ELBO
 from torch import Tensor
@@ -19,7 +18,7 @@ from pyro_align.inference.free_bits import (
 from pyro_align.inference.importance import checked_samples
 from pyro_align.inference.kinds import AlignmentKind
 from pyro_align.inference.objective import Objective, Reference, Terms
-from pyro_align.inference.traces import ALIGNMENT, Traces, scale_and_mask
+from pyro_align.inference.traces import ALIGNMENT, Traces, total
 
 
 class PathwiseELBO(Objective, Trace_ELBO):
@@ -40,8 +39,7 @@ class PathwiseELBO(Objective, Trace_ELBO):
 
     def _log_likelihood(self, traces: Traces) -> Float[Tensor, ""]:
         """Return the log probability of the observed sites, averaged over the samples."""
-        observed = [site["log_prob"].sum() for site, _ in traces.observations()]
-        return sum(observed, start=torch.zeros(())) / self.num_particles
+        return traces.log_likelihood() / self.num_particles
 
     def _bound(
         self,
@@ -57,8 +55,7 @@ class PathwiseELBO(Objective, Trace_ELBO):
 
     def _sum(self, values: Float[Tensor, "*shape"], guide_site: Any) -> Float[Tensor, ""]:
         """Sum over positions, excluding padding, and average over the samples."""
-        counted = scale_and_mask(values, guide_site["scale"], guide_site["mask"])
-        return counted.sum() / self.num_particles
+        return total(values, guide_site) / self.num_particles
 
     def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
         """The evidence lower bound, which cannot be enumerated on the simplex."""

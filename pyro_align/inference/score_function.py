@@ -32,7 +32,7 @@ from pyro_align.inference.traces import (
     Traces,
     detach_provenance,
     pyro_baseline,
-    scale_and_mask,
+    total,
 )
 
 BASELINES: dict[str, type[Baseline]] = {
@@ -92,8 +92,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
         site = traces.alignment
         divergence = kl_divergence(site["fn"], traces.prior["fn"])
         kl, penalty = (
-            scale_and_mask(each, site["scale"], site["mask"]).sum()
-            for each in (divergence, free_bits(divergence, self.free_bits))
+            total(each, site) for each in (divergence, free_bits(divergence, self.free_bits))
         )
 
         log_likelihood: Any = 0.0

@@ -24,7 +24,7 @@ from pyro_align.inference.traces import (
     latent_sites,
     program_name,
     same_scale,
-    scale_and_mask,
+    total,
 )
 
 STOCK = (
@@ -153,10 +153,9 @@ def _divergence(guide_site: Any, model_site: Any) -> Float[Tensor, ""]:
 
     With different scales or masks in model and guide the estimate is that of ``Trace_ELBO``.
     """
-    scale, mask = guide_site["scale"], guide_site["mask"]
-    if same_scale(guide_site, model_site) and mask is model_site["mask"]:
+    if same_scale(guide_site, model_site) and guide_site["mask"] is model_site["mask"]:
         with suppress(NotImplementedError):
             kl = at_least_fp32(kl_divergence(guide_site["fn"], model_site["fn"]))
-            return scale_and_mask(kl, scale, mask).sum()
+            return total(kl, guide_site)
     log_q, log_p = (at_least_fp32(site["log_prob"]).sum() for site in (guide_site, model_site))
     return log_q - log_p

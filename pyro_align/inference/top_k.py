@@ -13,7 +13,7 @@ from pyro_align.inference.enumeration import log_joint, observed_terms
 from pyro_align.inference.exact import ExactMarginal
 from pyro_align.inference.kinds import AlignmentKind
 from pyro_align.inference.objective import Objective, Reference, Terms
-from pyro_align.inference.traces import SiteHandler, Traces, is_observed, scale_and_mask
+from pyro_align.inference.traces import SiteHandler, Traces, is_observed, total
 
 
 class TopKMarginal(Objective, Trace_ELBO):
@@ -49,9 +49,8 @@ class TopKMarginal(Objective, Trace_ELBO):
         """Compute the bound; it has no KL divergence of the alignment."""
         if is_observed(traces.model_trace):
             return observed_terms(traces)
-        site = traces.prior
         joint, rest = log_joint(traces, type(self).__name__)
-        bound = scale_and_mask(joint.logsumexp(0), site["scale"], site["mask"]).sum() + rest
+        bound = total(joint.logsumexp(0), traces.prior) + rest
         return Terms(-bound, bound.detach(), {})
 
     def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from pyro.distributions.util import scale_and_mask
 from pyro.infer.tracegraph_elbo import _construct_baseline as pyro_baseline
 from pyro.infer.util import MultiFrameTensor, torch_backward
@@ -25,13 +26,14 @@ __all__ = [
     "detach_provenance",
     "is_observed",
     "latent_sites",
+    "masked_log_prob",
     "own_parameters",
     "program_name",
     "pyro_baseline",
     "rename",
     "same_scale",
-    "scale_and_mask",
     "torch_backward",
+    "total",
     "trace_pair",
     "underlying",
 ]
@@ -74,6 +76,11 @@ class Traces:
             site = self.model_trace.nodes[name]
             yield site, depends_on_alignment(site, self.nesting)
 
+    def log_likelihood(self) -> Float[Tensor, ""]:
+        """Return the log probability of the model's observed sites."""
+        observed = [site["log_prob"].sum() for site, _ in self.observations()]
+        return sum(observed, start=torch.zeros(()))
+
 
 def trace_pair(elbo: Any, programs: tuple[Any, Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
     """Trace the guide, and the model replayed against it, with the methods of a stock ELBO.
@@ -113,6 +120,22 @@ def depends_on_alignment(site: Any, nesting: int) -> bool:
     """
     log_prob = site["log_prob"]
     return log_prob.dim() > nesting or ALIGNMENT in get_provenance(log_prob)
+
+
+def total(values: Float[Tensor, "*shape"], site: Any) -> Float[Tensor, ""]:
+    """Sum values over the plates, masked and scaled as the log probability of a site is."""
+    summed: Tensor = scale_and_mask(values, site["scale"], site["mask"]).sum()
+    return summed
+
+
+def masked_log_prob(site: Any) -> Float[Tensor, "*shape"]:
+    """Return the log probability of a site, masked but not scaled.
+
+    Alignments are summed out or weighted before the scale is applied: a power of a likelihood is
+    not a likelihood.
+    """
+    masked: Tensor = scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
+    return masked
 
 
 def same_scale(*sites: Any) -> bool:
