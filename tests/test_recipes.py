@@ -23,7 +23,7 @@ def test_a_recipe_can_be_built(path, monkeypatch, tmp_path):
         for component in (config.guide, config.objective)
     ]
     guide, objective = choose(config.model.name, *named)
-    size = config.vocabulary.size
+    size = getattr(config.vocabulary, "size", 50)  # a vocabulary of symbols has no given size
     small = config.network.model_copy(
         update={"embedding": 4, "encoder_hidden": 4, "decoder_hidden": 4}
     )

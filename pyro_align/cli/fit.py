@@ -30,7 +30,7 @@ _RUN = "PYRO_ALIGN_RUN"
 
 
 @click.command(cls=TextCommand)
-@text_option("train", "Training text; by default the built-in German–English corpus.")
+@text_option("train", "Training text; by default the built-in text of the task.")
 @text_option("valid", "Validation text.")
 @text_option("test", "Text to evaluate at the end; by default the validation text.")
 @click.option(
@@ -43,7 +43,7 @@ _RUN = "PYRO_ALIGN_RUN"
     type=InputPath(),
     metavar="FILE|RECIPE",
     shell_complete=complete_recipe,
-    help="TOML file or name of a recipe: align, demo, iwslt14-de-en, multi30k-de-en.",
+    help="TOML file or name of a recipe: align, demo, iwslt14-de-en, multi30k-de-en, words.",
 )
 @click.option(
     "--from",

@@ -187,7 +187,10 @@ OBJECTIVES = Registry(
 TASKS = Registry(
     "task",
     "pyro_align.tasks:Task",
-    {"translation": "pyro_align.tasks.translation:Translation"},
+    {
+        "translation": "pyro_align.tasks.translation:Translation",
+        "transduction": "pyro_align.tasks.transduction:Transduction",
+    },
     group="pyro_align.tasks",
 )
 """Tasks by name."""

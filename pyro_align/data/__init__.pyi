@@ -1,5 +1,6 @@
 from .batching import BatchLoader, BucketBatches, Examples, FixedBatches, all_batches
 from .counterparts import counterparts
+from .encoded_forms import encode_forms
 from .forms import (
     CONLL_2017,
     PRONUNCIATION,
@@ -7,6 +8,7 @@ from .forms import (
     FormLayout,
     FormPair,
     FormText,
+    parse_forms,
     read_forms,
 )
 from .index import IndexedCorpus
@@ -55,9 +57,11 @@ __all__ = [
     "check_links",
     "counterparts",
     "describe_unknown",
+    "encode_forms",
     "format_links",
     "index_text",
     "make_vocabularies",
+    "parse_forms",
     "parse_links",
     "read_forms",
     "read_lines",

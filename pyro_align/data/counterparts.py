@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pyro_align.data.batch import BOS, EOS, PAD, UNK
 
 
+@runtime_checkable
 class Pieces(Protocol):
     """A vocabulary that names its ids."""
 

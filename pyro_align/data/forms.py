@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, final
@@ -22,7 +22,7 @@ class FormLayout:
     Attributes:
         columns: names of the columns in order. ``source`` and ``target`` are required; ``features``
             are the features of the target form, ``links`` its gold links to the source in Pharaoh
-            format, and ``-`` is a column to ignore.
+            format, which a file may lack, and ``-`` is a column to ignore.
         separator: string between two features.
 
     Raises:
@@ -51,6 +51,11 @@ class FormLayout:
     def input_columns(self) -> tuple[str, ...]:
         """The columns of a file without the target and its links."""
         return tuple(name for name in self.columns if name not in ("target", "links"))
+
+    @property
+    def pair_columns(self) -> tuple[str, ...]:
+        """The columns of a file without links."""
+        return tuple(name for name in self.columns if name != "links")
 
 
 PRONUNCIATION = FormLayout()
@@ -115,11 +120,41 @@ def read_forms(
             empty form or feature, or something else than links as links.
     """
     path = source if isinstance(source, Path) else None
-    number = 0
-    for number, line in enumerate(read_lines(source), start=1):
-        yield _parse(line, layout, language, needs_target, path, number)
-    if not number:
+    is_empty = True
+    pairs = parse_forms(
+        read_lines(source), layout, language=language, needs_target=needs_target, path=path
+    )
+    for pair in pairs:
+        is_empty = False
+        yield pair
+    if is_empty:
         raise DataError("there are no forms: the file has no lines", path)
+
+
+def parse_forms(
+    lines: Iterable[str],
+    layout: FormLayout = PRONUNCIATION,
+    *,
+    language: str | None = None,
+    needs_target: bool = True,
+    path: Path | None = None,
+) -> Iterator[FormPair]:
+    """Parse lines, without line ends, of a TSV file; arguments as for :func:`read_forms`.
+
+    Args:
+        lines: the lines.
+        layout: the columns.
+        language: language of all pairs, if there are several.
+        needs_target: whether each line must have a target.
+        path: file of the lines, for error messages.
+
+    Raises:
+        UserError: if ``lines`` is one string.
+        DataError: as for :func:`read_forms`.
+    """
+    reject_string("lines", lines)
+    numbered = enumerate(lines, start=1)
+    return (_parse(line, layout, language, needs_target, path, number) for number, line in numbered)
 
 
 def _parse(
@@ -131,7 +166,9 @@ def _parse(
     number: int,
 ) -> FormPair:
     cells = line.split("\t")
-    allowed = [layout.columns] if needs_target else [layout.columns, layout.input_columns]
+    allowed = list(dict.fromkeys((layout.columns, layout.pair_columns)))
+    if not needs_target:
+        allowed.append(layout.input_columns)
     names = next((names for names in allowed if len(names) == len(cells)), None)
     if names is None:
         expected = " or ".join(f"{len(names)} ({', '.join(names)})" for names in allowed)
@@ -201,6 +238,10 @@ class FormText:
         """
         for path, language in zip(self.paths, self.languages, strict=True):
             yield from read_forms(path, self.layout, language=language)
+
+    def count(self) -> int:
+        """Count the pairs by reading and checking all lines."""
+        return sum(1 for _ in self)
 
     def fingerprint(self) -> str:
         """SHA-256 of the content.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from pyro_align.data.lengths import batches_by_length
-from pyro_align.data.vocabulary import Vocabulary
-from pyro_align.data.words import split_words
 from pyro_align.decoding.beam_search import BeamSearch
 from pyro_align.errors import ConfigError, DataError, reject_string
 
@@ -49,8 +48,33 @@ class Translation:
         return self.hypotheses[0].text if self.hypotheses else ""
 
 
-class Translator:
+Line = TypeVar("Line")
+Line_contra = TypeVar("Line_contra", contravariant=True)
+
+
+@runtime_checkable
+class SourceVocabulary(Protocol[Line_contra]):
+    """What a translator needs of the source side."""
+
+    def encode_all(self, lines: Sequence[Line_contra], /) -> list[list[int]]:
+        """Return the ids of each line, ending in ``EOS``; only ``EOS`` for an empty line."""
+
+    def is_unknown(self, ids: Iterable[int], /) -> bool:
+        """Whether all tokens of a line are unknown."""
+
+
+@runtime_checkable
+class TargetVocabulary(Protocol):
+    """What a translator needs of the target side."""
+
+    def decode(self, ids: Iterable[int], /) -> str:
+        """Return the text of ids."""
+
+
+class Translator(Generic[Line]):
     """Translates a stream of lines.
+
+    A line is what the source vocabulary encodes: a string, or another object with the text.
 
     Args:
         search: the beam search, with the model.
@@ -69,8 +93,8 @@ class Translator:
     def __init__(
         self,
         search: BeamSearch,
-        source_vocabulary: Vocabulary,
-        target_vocabulary: Vocabulary,
+        source_vocabulary: SourceVocabulary[Line],
+        target_vocabulary: TargetVocabulary,
         *,
         max_source: int = 1000,
         batch_tokens: int = 1024,
@@ -87,7 +111,7 @@ class Translator:
         self.batch_tokens = batch_tokens
         self.window = window
 
-    def translate(self, lines: Iterable[str], path: Path | None = None) -> Iterator[Translation]:
+    def translate(self, lines: Iterable[Line], path: Path | None = None) -> Iterator[Translation]:
         """Translate lines in order, one :class:`Translation` each.
 
         A line without words stays empty. A line of unknown tokens only is translated and marked.
@@ -104,14 +128,14 @@ class Translator:
         reject_string("lines", lines)
         return self._translate_stream(iter(lines), path)
 
-    def _translate_stream(self, stream: Iterator[str], path: Path | None) -> Iterator[Translation]:
+    def _translate_stream(self, stream: Iterator[Line], path: Path | None) -> Iterator[Translation]:
         first = 1
         while window := list(islice(stream, self.window)):
             yield from self._translate_window(window, first, path)
             first += len(window)
 
     def _translate_window(
-        self, lines: list[str], first: int, path: Path | None
+        self, lines: list[Line], first: int, path: Path | None
     ) -> Iterator[Translation]:
         encoded = self.source_vocabulary.encode_all(lines)
         for number, ids in enumerate(encoded, start=first):
@@ -124,7 +148,7 @@ class Translator:
                     number,
                 )
         found: dict[int, tuple[ScoredText, ...]] = {}
-        filled = [index for index, line in enumerate(lines) if split_words(line)]
+        filled = [index for index, ids in enumerate(encoded) if len(ids) > 1]
         lengths = [len(encoded[index]) for index in filled]
         for batch in batches_by_length(lengths, self.batch_tokens):
             results = self.search.search([encoded[filled[place]] for place in batch])

@@ -4,6 +4,7 @@ from .forms import FormRates, FormScores
 from .positions import evaluate_batches, evaluate_positions
 from .result import Evaluation, Measure, PositionMeans
 from .text import MAX_LENGTH, SentencePairs, check_text
+from .transduction import evaluate_forms, find_confusions, score_predictions
 from .translation import TranslationScores, translation_scores
 
 __all__ = [
@@ -20,7 +21,10 @@ __all__ = [
     "TranslationScores",
     "check_text",
     "evaluate_batches",
+    "evaluate_forms",
     "evaluate_positions",
+    "find_confusions",
     "find_edits",
+    "score_predictions",
     "translation_scores",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -48,22 +49,35 @@ def evaluate_positions(
         DataError: if text or gold links are invalid.
     """
     pairs, links, corpus = check_text(text, vocabularies, gold, max_length)
-    rates: dict[str, AlignmentErrorRate] = {}
+    counted = LinkErrors(links, lambda index, row: _links(row, pairs[index], vocabularies))
+    batches = all_batches(corpus, batch_tokens)
+    result = evaluate_batches(model, guide, batches, device=device, progress=progress, each=counted)
+    result.error_rates = counted.rates
+    return result
 
-    def count_links(batch: Batch, scores: PositionScores) -> None:
-        if links is None:
+
+@dataclass
+class LinkErrors:
+    """Counts alignment errors of the links decoded from each distribution, batch by batch.
+
+    Attributes:
+        gold: gold links of each pair; None if there are none, and nothing is counted.
+        decode: returns the best links of a pair, given its index and padded link probabilities.
+        rates: error rates by distribution.
+    """
+
+    gold: Sequence[GoldLinks] | None
+    decode: Callable[[int, Float[Tensor, "target source"]], frozenset[Link]]
+    rates: dict[str, AlignmentErrorRate] = field(default_factory=dict)
+
+    def __call__(self, batch: Batch, scores: PositionScores) -> None:
+        """Count the errors of a batch."""
+        if self.gold is None:
             return
         for name, probabilities in _alignments(scores):
-            rate = rates.setdefault(name, AlignmentErrorRate())
+            rate = self.rates.setdefault(name, AlignmentErrorRate())
             for row, i in zip(probabilities.cpu(), batch.indices.tolist(), strict=True):
-                rate.update(_links(row, pairs[i], vocabularies), links[i])
-
-    batches = all_batches(corpus, batch_tokens)
-    result = evaluate_batches(
-        model, guide, batches, device=device, progress=progress, each=count_links
-    )
-    result.error_rates = rates
-    return result
+                rate.update(self.decode(i, row), self.gold[i])
 
 
 def evaluate_batches(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyro_align.evaluation import AlignmentErrorRate, TranslationScores
+from pyro_align.evaluation import AlignmentErrorRate, FormScores, TranslationScores
 from pyro_align.evaluation.quantities import QUANTITIES, aer_label
 
 if TYPE_CHECKING:
@@ -85,6 +85,29 @@ def _measure(name: str, value: float, note: str | None = None) -> Measure:
     return Measure(quantity.label, value, quantity.digits, quantity.unit if note is None else note)
 
 
+FORM_RATES = ("word_error_rate", "symbol_error_rate", "mean_edit_distance", "word_accuracy")
+"""Quantities of predicted word forms."""
+
+
+def _measures_of_forms(scores: FormScores) -> list[Measure]:
+    """Return the rows of the error rates, with intervals; then those of each language."""
+    several = len(scores.words) > 1
+    found = []
+    for language in [None, *scores.words] if several else [None]:
+        rates, (low, high) = scores.rates(language), scores.interval(language)
+        names = FORM_RATES if language is None else FORM_RATES[:2]
+        for name in names:
+            digits = QUANTITIES[name].digits
+            limits = sorted((getattr(low, name), getattr(high, name)))
+            note = f"95 % within {limits[0]:.{digits}f} and {limits[1]:.{digits}f}"
+            if several and language is None:
+                note = f"mean of {len(scores.words)} languages, {note}"
+            row = _measure(name, getattr(rates, name))
+            row = row._replace(note=", ".join(filter(None, (row.note, note))))
+            found.append(row if language is None else row._replace(name=f"{row.name}, {language}"))
+    return found
+
+
 @dataclass
 class Evaluation:
     """Results of an evaluation, displayed as a table in notebooks.
@@ -95,12 +118,20 @@ class Evaluation:
         error_rates: alignment error rate by the distribution that the links are decoded from:
             ``posterior``, ``guide``, ``prior`` (for soft attention, the attention weights).
         translation: scores of the translations, if any.
+        forms: scores of predicted word forms, if any.
+        predictions: the predictions that were scored, in the order of the text.
+        unit: plural of what a pair is called.
+        notes: remarks on the text, each a sentence.
     """
 
     sentences: int
     positions: PositionMeans
     error_rates: dict[str, AlignmentErrorRate] = field(default_factory=dict)
     translation: TranslationScores | None = None
+    forms: FormScores | None = None
+    predictions: list[str] = field(default_factory=list)
+    unit: str = "sentence pairs"
+    notes: list[str] = field(default_factory=list)
 
     def measures(self) -> list[Measure]:
         """Return the rows of the table in order, without quantities that were not measured."""
@@ -117,6 +148,8 @@ class Evaluation:
         if (scores := self.translation) is not None:
             found.append(_measure("bleu", scores.bleu, scores.bleu_signature))
             found.append(_measure("chrf", scores.chrf, scores.chrf_signature))
+        if self.forms is not None:
+            found += _measures_of_forms(self.forms)
         for name, rate in self.error_rates.items():
             source = prior if name == "prior" else name
             aer = QUANTITIES["aer"]
@@ -126,7 +159,8 @@ class Evaluation:
                 f"precision {rate.precision:.3f}, recall {rate.recall:.3f}"
             )
             found.append(Measure(aer_label(source), rate.error_rate, aer.digits, note))
-        found.append(_measure("sentences", self.sentences, f"{means.tokens} target tokens"))
+        tokens = f"{means.tokens} target tokens"
+        found.append(Measure(self.unit, self.sentences, QUANTITIES["sentences"].digits, tokens))
         return found
 
     def to_frame(self) -> DataFrame:
@@ -151,6 +185,11 @@ class Evaluation:
         }
         if self.translation is not None:
             result.update(vars(self.translation))
+        if self.forms is not None:
+            rates = self.forms.rates()
+            result |= {name: getattr(rates, name) for name in FORM_RATES}
+            table = self.forms.table()
+            result["languages"] = {str(name): row.to_dict() for name, row in table.iterrows()}
         if self.error_rates:
             result["alignment"] = {name: rate.to_dict() for name, rate in self.error_rates.items()}
         return result

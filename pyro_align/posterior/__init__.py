@@ -1,7 +1,7 @@
 """Alignment posteriors: position by position, by words, as links, tables and figures."""
 
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
-from pyro_align.posterior.build import posterior_of, posterior_of_text
+from pyro_align.posterior.build import posterior_of, posterior_of_corpus, posterior_of_text
 from pyro_align.posterior.compare import compare
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.sentence import SentencePosterior, Words
@@ -18,6 +18,7 @@ __all__ = [
     "compare",
     "merge_pieces",
     "posterior_of",
+    "posterior_of_corpus",
     "posterior_of_text",
     "side_by_side",
     "threshold_links",

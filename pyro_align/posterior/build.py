@@ -131,25 +131,65 @@ def posterior_of_text(
         UserError: if sentences or links are invalid; the message names the sentence.
     """
     pairs = list(_pairs(vocabularies, sources, targets, gold, max_length))
-    corpus = IndexedCorpus.from_ids(
-        [pair.source for pair in pairs], [pair.target for pair in pairs]
+    return posterior_of_corpus(
+        model,
+        guide,
+        IndexedCorpus.from_ids([pair.source for pair in pairs], [pair.target for pair in pairs]),
+        [vocabularies[0].pieces(pair.source) for pair in pairs],
+        [vocabularies[1].pieces(pair.target) for pair in pairs],
+        words=[pair.words for pair in pairs],
+        batch_tokens=batch_tokens,
+        device=device,
+        title=title,
     )
+
+
+def posterior_of_corpus(
+    model: Program,
+    guide: Program | None,
+    corpus: IndexedCorpus,
+    sources: Sequence[Sequence[str]],
+    targets: Sequence[Sequence[str]],
+    *,
+    words: Sequence[Words] | None = None,
+    gold: Sequence[GoldLinks] | None = None,
+    batch_tokens: int,
+    device: torch.device | str = "cpu",
+    title: str | None = None,
+) -> AlignmentPosterior:
+    """Compute prior, guide and exact posterior of all pairs of a corpus, batch by batch.
+
+    Args:
+        model: the model.
+        guide: the guide; None if there is none.
+        corpus: the pairs.
+        sources: source tokens of each pair as strings.
+        targets: target tokens of each pair.
+        words: see :func:`posterior_of`.
+        gold: likewise.
+        batch_tokens: maximum number of tokens per batch, including padding.
+        device: device of model and guide.
+        title: title of the result; None for the names of model and guide.
+
+    Raises:
+        UserError: as for :func:`posterior_of`.
+    """
     found: dict[int, SentencePosterior] = {}
     for batch in all_batches(corpus, batch_tokens):
         indices = batch.indices.tolist()
-        chosen = [pairs[i] for i in indices]
         posterior = posterior_of(
             model,
             guide,
             batch.to(device),
-            [vocabularies[0].pieces(pair.source) for pair in chosen],
-            [vocabularies[1].pieces(pair.target) for pair in chosen],
-            words=[pair.words for pair in chosen],
+            [sources[i] for i in indices],
+            [targets[i] for i in indices],
+            words=None if words is None else [words[i] for i in indices],
+            gold=None if gold is None else [gold[i] for i in indices],
             title=title,
         )
         title = posterior.title
         found.update(zip(indices, posterior, strict=True))
-    return AlignmentPosterior((found[i] for i in range(len(pairs))), title or "", "pieces")
+    return AlignmentPosterior((found[i] for i in range(len(corpus))), title or "", "pieces")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,10 @@ from pyro_align.data import (
     index_text,
     make_vocabularies,
 )
-from pyro_align.data.batch import EOS, TextBatch
-from pyro_align.data.counterparts import counterparts
 from pyro_align.data.demo import demo_text, write_demo
 from pyro_align.data.lines import check_rereadable
-from pyro_align.data.noise import Noise
 from pyro_align.decoding import BeamSearch, Translator
+from pyro_align.errors import UserError
 from pyro_align.evaluation import (
     MAX_LENGTH,
     Evaluation,
@@ -35,19 +31,21 @@ from pyro_align.evaluation import (
     evaluate_positions,
     translation_scores,
 )
-from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import AlignmentPosterior, posterior_of_text
-from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo, Task
+from pyro_align.tasks.pairs import SequencePairs
+from pyro_align.tasks.task import Echo
 
 _DEMO_PARTS = {"train": "train", "valid": "val", "test": "test"}
 
 
-class Translation(Task):
+class Translation(SequencePairs):
     """Target sentences given source sentences."""
 
     configuration = "pyro_align.config.translation:TranslationConfig"
     recipe = "demo"
     unit = "sentence pairs"
+    vocabulary_class = Vocabulary
+    vocabulary_suffix = ".model"
 
     config: TranslationConfig
 
@@ -89,49 +87,13 @@ class Translation(Task):
             return config
         return config.model_copy(update={"data": data.model_copy(update={"gold": None})})
 
-    @classmethod
-    def trial_network(cls, config: TranslationConfig) -> SequenceToSequence:
-        """Build the network with a small vocabulary on both sides."""
-        size = TRIAL_VOCABULARY
-        return SequenceToSequence.from_config(config.network, size, size, copies=range(size))
-
-    @classmethod
-    def trial_batch(cls) -> TextBatch:
-        """Return two sentence pairs; the longer target is longer than the longer source."""
-        sources, targets = (
-            [[*range(EOS + 1, EOS + length), EOS] for length in lengths]
-            for lengths in ((4, 2), (3, 5))
-        )
-        return TextBatch.from_ids(sources, targets, noise=Noise(0))
-
     def prepare(self, echo: Echo) -> None:
         """Write the built-in corpus, if it is used, and the vocabularies."""
         if self.config.data.train is None:
             write_demo(self.folder / "data")
         source, target = make_vocabularies(self.config.vocabulary, self.text("train"))
         echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
-        self._save(source, target)
-
-    def prepare_from(self, other: Translation) -> None:
-        """Copy the built-in corpus, if it is used, and the vocabularies."""
-        if self.config.data.train is None:
-            shutil.copytree(other.folder / "data", self.folder / "data")
-        self._save(*other.vocabularies)
-
-    def _save(self, source: Vocabulary, target: Vocabulary) -> None:
-        source.save(self.folder / "source.model")
-        target.save(self.folder / "target.model")
-
-    @cached_property
-    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
-        """Source and target vocabulary."""
-        source, target = (self.folder / f"{side}.model" for side in ("source", "target"))
-        return Vocabulary.load(source), Vocabulary.load(target)
-
-    @property
-    def max_length(self) -> int:
-        """Default maximum length, in tokens, of either side of a pair to evaluate."""
-        return max(MAX_LENGTH, self.config.data.max_length)
+        self.save_vocabularies(source, target)
 
     def text(self, part: str) -> ParallelText:
         """Return the ``train``, ``valid`` or ``test`` text; the latter is by default ``valid``.
@@ -143,39 +105,19 @@ class Translation(Task):
             return demo_text(self.folder / "data", _DEMO_PARTS[part])
         return ParallelText.open(getattr(data, part) or data.valid or [])
 
+    def read(
+        self, paths: Sequence[Path | str], languages: Sequence[str] | None = None
+    ) -> ParallelText:
+        """Return a parallel text, see :meth:`ParallelText.open`."""
+        if languages is not None:
+            raise UserError("a run of the task 'translation' has no setting for the language")
+        return ParallelText.open(paths)
+
     @property
     def gold(self) -> Path | None:
         """File of the gold links of the test text, if any."""
         data = self.config.data
         return self.folder / "data" / "test.links" if data.train is None else data.gold
-
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """Return number of pairs, digest and files of training and validation text."""
-        texts = {part: self.text(part) for part in ("train", "valid")}
-        return {
-            part: {
-                "pairs": text.count(),
-                "sha256": text.fingerprint(),
-                "files": [path.name for path in text.paths],
-            }
-            for part, text in texts.items()
-        }
-
-    def files(self, part: str) -> list[Path]:
-        """Return the files of a text."""
-        return list(self.text(part).paths)
-
-    def digests(self) -> dict[str, str]:
-        """Return digests of the vocabularies."""
-        source, target = self.vocabularies
-        return {"source.model": source.fingerprint(), "target.model": target.fingerprint()}
-
-    def network(self) -> SequenceToSequence:
-        """Build the encoder-decoder network."""
-        source, target = self.vocabularies
-        network = self.config.network
-        copies = counterparts(source, target) if network.copying else None
-        return SequenceToSequence.from_config(network, len(source), len(target), copies)
 
     def examples(self, part: str) -> IndexedCorpus:
         """Return the text as ids, from the cache or newly indexed."""
@@ -187,10 +129,6 @@ class Translation(Task):
         if self.gold is not None:
             check_rereadable(self.gold)  # read again when the fit is evaluated
         check_text(text, self.vocabularies, self._links(text), self.max_length)
-
-    def test_size(self) -> int:
-        """Return the number of sentence pairs of the test text."""
-        return self.text("test").count()
 
     def _links(self, text: ParallelText) -> LinkFile | None:
         return None if self.gold is None else LinkFile(self.gold, sentences=text.count())
@@ -297,7 +235,6 @@ class Translation(Task):
         Raises:
             UserError: for invalid sentences or links; the message names the sentence.
         """
-        config = self.config
         found = posterior_of_text(
             model,
             guide,
@@ -305,18 +242,16 @@ class Translation(Task):
             sources,
             targets,
             gold=gold,
-            batch_tokens=batch_tokens or config.training.batch_tokens,
+            batch_tokens=batch_tokens or self.config.training.batch_tokens,
             max_length=self.max_length,
             device=next(model.parameters()).device,
-            title=f"{config.model.name} with {config.guide.name} ({self.folder.name})"
-            if title is None
-            else title,
+            title=self.title() if title is None else title,
         )
         return found.words() if words else found
 
     def translator(
         self, model: Any, *, max_source: int = MAX_LENGTH, window: int = 4096, **options: Any
-    ) -> Translator:
+    ) -> Translator[str]:
         """Return a translator with beam search.
 
         Args:
@@ -327,33 +262,6 @@ class Translation(Task):
         """
         search = BeamSearch(model, **options)
         return Translator(search, *self.vocabularies, max_source=max_source, window=window)
-
-    def predict(self, model: Any, inputs: Iterable[str], **options: Any) -> Iterator[str]:
-        """Translate lines with beam search; an empty line stays empty.
-
-        Options are those of :class:`BeamSearch`, such as ``beam=5``.
-
-        Raises:
-            UserError: if ``inputs`` is a single string.
-        """
-        return (found.text for found in self.translator(model, **options).translate(inputs))
-
-    def described(self) -> list[tuple[str, str]]:
-        """Return sizes of the network and vocabularies."""
-        network = self.config.network
-        layers = "layer" if network.encoder_layers == 1 else "layers"
-        source, target = self.vocabularies
-        return [
-            (
-                "encoder",
-                f"{network.encoder_layers} {layers} of {network.cell.upper()}, "
-                f"{network.encoder_hidden} per direction",
-            ),
-            ("decoder", f"{network.decoder_layers} of {network.decoder_hidden}"),
-            ("embeddings", str(network.embedding)),
-            ("attention", network.attention),
-            ("vocabularies", f"{len(source)} and {len(target)} pieces"),
-        ]
 
     def next_steps(self) -> list[str]:
         """Return commands that translate, inspect and diagnose."""

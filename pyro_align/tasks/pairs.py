@@ -1,0 +1,204 @@
+"""Base class of tasks that predict a target sequence from a source sequence."""
+
+from __future__ import annotations
+
+import shutil
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from pyro_align.data import IndexedCorpus
+from pyro_align.data.batch import EOS, TextBatch
+from pyro_align.data.counterparts import Pieces, counterparts
+from pyro_align.data.noise import Noise
+from pyro_align.decoding import Translator
+from pyro_align.evaluation import MAX_LENGTH
+from pyro_align.networks import SequenceToSequence
+from pyro_align.tasks.task import TRIAL_VOCABULARY, Task
+
+
+@runtime_checkable
+class SavedVocabulary(Pieces, Protocol):
+    """A vocabulary in a file."""
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file."""
+
+    def save(self, path: Path) -> None:
+        """Write a file."""
+
+    def fingerprint(self) -> str:
+        """Return a digest of the content."""
+
+
+@runtime_checkable
+class Text(Protocol):
+    """Pairs of source and target in files."""
+
+    paths: Any
+
+    def count(self) -> int:
+        """Return the number of pairs."""
+
+    def fingerprint(self) -> str:
+        """Return a digest of the content."""
+
+
+class SequencePairs(Task):
+    """Target sequences given source sequences, with an encoder-decoder network.
+
+    The configuration has the table ``network``, a :class:`~pyro_align.networks.NetworkConfig`, and
+    ``data`` with ``train``, ``valid``, ``test`` and ``max_length``.
+    """
+
+    vocabulary_class: ClassVar[type[SavedVocabulary]]
+    """Class of both vocabularies."""
+
+    vocabulary_suffix: ClassVar[str]
+    """Ending of the files of the vocabularies."""
+
+    @abstractmethod
+    def text(self, part: str) -> Any:
+        """Return the ``train``, ``valid`` or ``test`` text; the latter is by default ``valid``."""
+
+    @abstractmethod
+    def read(self, paths: Sequence[Path | str], languages: Sequence[str] | None = None) -> Any:
+        """Return the text of files, in the format of the task.
+
+        Args:
+            paths: the files.
+            languages: language of each file; None if there is one language.
+
+        Raises:
+            UserError: for a wrong number of files or languages.
+        """
+
+    @abstractmethod
+    def translator(self, model: Any, **options: Any) -> Translator[Any]:
+        """Return a translator with beam search."""
+
+    @classmethod
+    def trial_network(cls, config: Any) -> SequenceToSequence:
+        """Build the network with a small vocabulary on both sides."""
+        size = TRIAL_VOCABULARY
+        return SequenceToSequence.from_config(config.network, size, size, copies=range(size))
+
+    @classmethod
+    def trial_batch(cls) -> TextBatch:
+        """Return two pairs; the longer target is longer than the longer source."""
+        sources, targets = (
+            [[*range(EOS + 1, EOS + length), EOS] for length in lengths]
+            for lengths in ((4, 2), (3, 5))
+        )
+        return TextBatch.from_ids(sources, targets, noise=Noise(0))
+
+    def prepare_from(self, other: SequencePairs) -> None:
+        """Copy the built-in text, if it is used, and the vocabularies."""
+        if self.config.data.train is None:
+            shutil.copytree(other.folder / "data", self.folder / "data")
+        self.save_vocabularies(*other.vocabularies)
+
+    def save_vocabularies(self, source: SavedVocabulary, target: SavedVocabulary) -> None:
+        """Write the vocabularies to the run folder."""
+        for path, vocabulary in zip(self._vocabulary_files, (source, target), strict=True):
+            vocabulary.save(path)
+
+    @property
+    def _vocabulary_files(self) -> list[Path]:
+        return [self.folder / f"{side}{self.vocabulary_suffix}" for side in ("source", "target")]
+
+    @cached_property
+    def vocabularies(self) -> tuple[Any, Any]:
+        """Source and target vocabulary."""
+        source, target = map(self.vocabulary_class.load, self._vocabulary_files)
+        return source, target
+
+    @property
+    def max_length(self) -> int:
+        """Default maximum length, in tokens, of either side of a pair to evaluate."""
+        return max(MAX_LENGTH, self.config.data.max_length)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Return number of pairs, digest and files of training and validation text."""
+        texts = {part: self.text(part) for part in ("train", "valid")}
+        return {
+            part: {
+                "pairs": text.count(),
+                "sha256": text.fingerprint(),
+                "files": [path.name for path in text.paths],
+            }
+            for part, text in texts.items()
+        }
+
+    def files(self, part: str) -> list[Path]:
+        """Return the files of a text."""
+        return list(self.text(part).paths)
+
+    def digests(self) -> dict[str, str]:
+        """Return digests of the vocabularies."""
+        files = zip(self._vocabulary_files, self.vocabularies, strict=True)
+        return {path.name: vocabulary.fingerprint() for path, vocabulary in files}
+
+    def network(self) -> SequenceToSequence:
+        """Build the encoder-decoder network."""
+        source, target = self.vocabularies
+        network = self.config.network
+        copies = counterparts(source, target) if network.copying else None
+        return SequenceToSequence.from_config(network, len(source), len(target), copies)
+
+    @abstractmethod
+    def examples(self, part: str) -> IndexedCorpus:
+        """Return the text as ids."""
+
+    def test_size(self) -> int:
+        """Return the number of pairs of the test text."""
+        count: int = self.text("test").count()
+        return count
+
+    def predict(self, model: Any, inputs: Iterable[str], **options: Any) -> Iterator[str]:
+        """Predict the target of each line with beam search.
+
+        Options are those of :class:`BeamSearch`, such as ``beam=5``.
+
+        Raises:
+            UserError: if ``inputs`` is a single string.
+        """
+        translator = self.translator(model, **options)
+        return (found.text for found in translator.translate(self.inputs(inputs)))
+
+    def inputs(self, lines: Iterable[str], path: Path | None = None) -> Iterable[Any]:
+        """Return what the translator reads for each line.
+
+        Args:
+            lines: lines without line ends.
+            path: their file, for error messages; None for a stream.
+
+        Raises:
+            UserError: if ``lines`` is one string, or a line is not valid.
+        """
+        return lines
+
+    def title(self) -> str:
+        """Return the names of model, guide and folder."""
+        config = self.config
+        return f"{config.model.name} with {config.guide.name} ({self.folder.name})"
+
+    def described(self) -> list[tuple[str, str]]:
+        """Return sizes of the network and vocabularies."""
+        network = self.config.network
+        layers = "layer" if network.encoder_layers == 1 else "layers"
+        source, target = self.vocabularies
+        return [
+            (
+                "encoder",
+                f"{network.encoder_layers} {layers} of {network.cell.upper()}, "
+                f"{network.encoder_hidden} per direction",
+            ),
+            ("decoder", f"{network.decoder_layers} of {network.decoder_hidden}"),
+            ("embeddings", str(network.embedding)),
+            ("attention", network.attention),
+            ("vocabularies", f"{len(source)} and {len(target)} pieces"),
+        ]
