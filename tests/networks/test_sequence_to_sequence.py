@@ -24,11 +24,13 @@ def test_decoding_step_by_step_equals_teacher_forcing(cell, feeding, layers):
     )
     batch = padded(random_batch(), source=1)
     forced = networks(batch)
+    assert forced.positions.tolist() == [list(range(batch.target.shape[1]))]
     memory = encode(networks, batch)
     state = networks.decoder.initial(memory)
     for position, tokens in enumerate(batch.target_input.split(1, dim=1)):
         states, state = networks.decode(tokens, state, memory)
         assert states.hidden.shape[:2] == (len(batch), 1)
+        assert states.positions.tolist() == [[position]]
         torch.testing.assert_close(states.hidden[:, 0], forced.hidden[:, position])
         torch.testing.assert_close(states.scores[:, 0], forced.scores[:, position])
 
