@@ -50,7 +50,8 @@ class Chains:
                 logs.append(log)
                 links.append(table)
         self.logs, self.links = np.array(logs), np.array(links)
-        self.logs -= np.logaddexp.reduce(self.logs)
+        self.log_evidence = np.logaddexp.reduce(self.logs)
+        self.logs -= self.log_evidence
 
     def tilted(self, shift):
         """Return log probabilities of chains with shifted link scores, and their log sum."""
@@ -120,6 +121,18 @@ def test_the_projection_is_optimal(seed, price, most):
         torch.testing.assert_close(
             each.states[0, :, 1:], torch.from_numpy(links), atol=1e-4, rtol=0.0
         )
+
+
+def test_with_shifted_scores_the_log_probability_is_a_lower_bound():
+    """The evidence lower bound of the chains with shifted scores: log p(y) − KL(q ‖ p(z | y))."""
+    chains = Chains(0, TARGET, SOURCE)
+    shift = torch.linspace(-1.0, 2.0, TARGET * SOURCE, dtype=torch.float64).reshape(TARGET, SOURCE)
+    logs, _ = chains.tilted(shift.numpy())
+    divergence = (np.exp(logs) * (logs - chains.logs)).sum()
+    assert divergence > 0.05
+    for added, expected in ((None, 0.0), (shift, divergence)):
+        found = chains.observed.posterior(None if added is None else added.unsqueeze(0))
+        assert found.log_prob.item() == pytest.approx(chains.log_evidence - expected, rel=1e-6)
 
 
 def test_zero_steps_return_the_posteriors():
