@@ -1,5 +1,5 @@
 from .batching import BatchLoader, BucketBatches, Examples, FixedBatches, all_batches
-from .counterparts import counterparts
+from .copies import counterparts
 from .encoded_forms import encode_forms
 from .forms import (
     CONLL_2017,

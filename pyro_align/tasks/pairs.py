@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from pyro_align.data import IndexedCorpus
 from pyro_align.data.batch import EOS, TextBatch
-from pyro_align.data.counterparts import Pieces, counterparts
+from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
 from pyro_align.decoding import Translator
 from pyro_align.evaluation import MAX_LENGTH
