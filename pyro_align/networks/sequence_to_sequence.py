@@ -132,7 +132,7 @@ class SequenceToSequence(AutoregressiveNetwork):
             if copies is None:
                 raise ConfigError(
                     "network.copying = true needs the target id of every source token: pass "
-                    "copies=counterparts(source, target), see pyro_align.data.counterparts"
+                    "copies=counterparts(source, target), see pyro_align.data.copies"
                 )
             emission = CopyEmission(emission, read, hidden, torch.tensor(copies))
         return cls(
