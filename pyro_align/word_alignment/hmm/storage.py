@@ -69,8 +69,7 @@ def load_aligner(folder: Path) -> list[SavedTables]:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         notes = header["__metadata__"]
         tensors = load(content)
-        digest = notes.pop("sha256", None)  # absent in files of older versions
-        if digest not in (None, tensor_digest(tensors, notes)):
+        if notes.pop("sha256", None) != tensor_digest(tensors, notes):
             raise ValueError("its digest does not match its content")
         settings = Settings.model_validate_json(notes["settings"])
         source, target = (Classes(settings.prefix, each) for each in json.loads(notes["classes"]))
