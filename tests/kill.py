@@ -186,7 +186,7 @@ WHILE_FITTING: dict[str, list[tuple[Any, ...]]] = {
 WHILE_MAKING: dict[str, tuple[Any, ...]] = {
     "after the first vocabulary": (on_call, Vocabulary, "save", 2),
     "in the middle of the configuration": (on_rename, "config.toml", "before", 1),
-    "before the folder gets its name": (on_call, Run, "_check_text", 1),
+    "before the folder gets its name": (on_call, Run, "_check_data", 1),
 }
 """As :data:`WHILE_FITTING`, for the time before there is a run."""
 

@@ -300,7 +300,7 @@ def test_a_signal_in_training(tmp_path, monkeypatch, number, code, word):
 @SIGNALS
 @pytest.mark.usefixtures("_handler")
 def test_a_signal_before_there_is_a_run(tmp_path, monkeypatch, number, code, word):
-    raised_at(monkeypatch, Run, "_check_text", number)
+    raised_at(monkeypatch, Run, "_check_data", number)
     before = sorted(tmp_path.iterdir())
     result = fit("--out", "a")
     assert result.exit_code == code

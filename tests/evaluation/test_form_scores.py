@@ -21,11 +21,12 @@ def scores(words=WORDS) -> FormScores:
 
 
 def test_rates_of_a_language():
-    assert scores().rates("kor") == FormRates(
-        word_error_rate=pytest.approx(200 / 3),
-        symbol_error_rate=pytest.approx(100 * 3 / 9),
-        mean_edit_distance=1.0,
-    )
+    expected = {
+        "word_error_rate": 200 / 3,
+        "symbol_error_rate": 100 * 3 / 9,
+        "mean_edit_distance": 1.0,
+    }
+    assert vars(scores().rates("kor")) == pytest.approx(expected)
     assert scores().rates("kor").word_accuracy == pytest.approx(100 / 3)
     assert scores().rates("fre") == FormRates(0.0, 0.0, 0.0)
 
@@ -37,9 +38,7 @@ def test_symbol_error_rate_is_that_of_torchmetrics():
 
 
 def test_means_are_over_languages_not_words():
-    assert scores().rates() == FormRates(
-        pytest.approx(100 / 3), pytest.approx(100 / 6), pytest.approx(0.5)
-    )
+    assert tuple(vars(scores().rates()).values()) == pytest.approx((100 / 3, 100 / 6, 0.5))
     assert scores({"": WORDS["kor"]}).rates() == scores().rates("kor")
 
 

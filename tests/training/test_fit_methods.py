@@ -57,7 +57,7 @@ def test_the_warm_up_ends_at_its_step(tmp_path):
     seen = []
 
     def watch(run):
-        terms, traces = run.objective._terms, run.objective._traces
+        terms, traces = run.objective.terms, run.objective._traces
 
         def watched(*args):
             seen.append(0)
@@ -67,7 +67,7 @@ def test_the_warm_up_ends_at_its_step(tmp_path):
             seen[-1] += 1
             return traces(*args)
 
-        run.objective._terms, run.objective._traces = watched, counted
+        run.objective.terms, run.objective._traces = watched, counted
 
     run = Run.create(config, tmp_path / "run", echo=lambda line: None)
     watch(run)
