@@ -14,7 +14,7 @@ from pyro_align.errors import UserError
 COMMANDS = {
     "fit": "pyro_align.cli.fit:fit",
     "evaluate": "pyro_align.cli.evaluate:evaluate",
-    "translate": "pyro_align.cli.translate:translate",
+    "predict": "pyro_align.cli.predict:predict",
     "align": "pyro_align.cli.align:align",
     "score": "pyro_align.cli.score:score",
     "compare": "pyro_align.cli.compare:compare",
@@ -24,6 +24,9 @@ COMMANDS = {
     "settings": "pyro_align.cli.settings:settings",
 }
 """Commands by name, in the order shown by ``--help``."""
+
+ALIASES = {"translate": "predict"}
+"""Other names of commands, which ``--help`` does not list."""
 
 
 class _Failure(click.ClickException):
@@ -47,9 +50,10 @@ class _Commands(click.Group):
         return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        place = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
+        if place is None:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
@@ -74,7 +78,7 @@ class _Commands(click.Group):
         except UserError as error:
             raise _Failure(str(error), error.exit_code) from error
         except BrokenPipeError:
-            # Standard output was closed by its reader, as in `pyro-align translate … | head`.
+            # Standard output was closed by its reader, as in `pyro-align predict … | head`.
             ctx.exit(0)
         except OSError as error:
             # For example a full disk, or a folder without permission.

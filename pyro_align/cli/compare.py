@@ -62,6 +62,10 @@ COLUMNS = (
     _quantity("gap"),
     _quantity("prior_entropy"),
     _quantity("bleu"),
+    _quantity("word_error_rate", narrow="word\nerror %"),
+    _quantity("symbol_error_rate", narrow="symbol\nerror %"),
+    _quantity("mean_edit_distance", narrow="mean\nedits"),
+    _quantity("word_accuracy", narrow="word\nacc. %"),
     _quantity("aer", "posterior", narrow="AER\npost."),
     _quantity("aer", "guide", narrow="AER\nguide"),
     _quantity("steps"),
@@ -106,9 +110,9 @@ def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
     """Compare the results of several runs in a table, one row per run.
 
     Columns are perplexity, ELBO, KL(guide ‖ prior), gap (KL from the guide to the exact posterior),
-    entropy of the prior (all in nats per target token), BLEU, alignment error rates if there were
-    gold links, optimiser steps and time. Results are read from the run folders. Runs without
-    results are skipped with a note.
+    entropy of the prior (all in nats per target token), BLEU, error rates of predicted words,
+    alignment error rates if there were gold links, optimiser steps and time. Results are read from
+    the run folders. Runs without results are skipped with a note.
     """
     rows = []
     for path in runs:

@@ -1,4 +1,4 @@
-"""``pyro-align evaluate``: evaluate a run on parallel text."""
+"""``pyro-align evaluate``: evaluate a run on a text."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pyro_align.cli.options import (
     beam_option,
     chosen_device,
     device_option,
+    language_option,
     text_option,
 )
 from pyro_align.cli.paths import InputPath
-from pyro_align.cli.progress import counter, load_text_run, quiet_option, trust_option
+from pyro_align.cli.progress import counter, load_pairs_run, quiet_option, tell_notes, trust_option
 
 
 @click.command(cls=TextCommand)
@@ -33,9 +34,23 @@ from pyro_align.cli.progress import counter, load_text_run, quiet_option, trust_
 @click.option(
     "--max-length", type=click.IntRange(min=1), help="Maximum length of a side, in tokens."
 )
-@click.option("--no-translate", is_flag=True, help="Skip BLEU and chrF, which take longest.")
+@click.option(
+    "--no-predict",
+    "--no-translate",
+    "no_predict",
+    is_flag=True,
+    help="Skip BLEU and chrF, or the error rates of words, which take longest.",
+)
+@click.option(
+    "--edits",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Also show the N most frequent edits of predicted words, with the posterior of their "
+    "alignments.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @beam_option
+@language_option
 @device_option
 @trust_option
 @quiet_option
@@ -45,36 +60,47 @@ def evaluate(
     gold: Path | None,
     gold_format: str,
     max_length: int | None,
-    no_translate: bool,
+    no_predict: bool,
+    edits: int | None,
     as_json: bool,
     beam: int,
+    languages: tuple[str, ...],
     device: str,
 ) -> None:
-    """Evaluate a run: exact perplexity, ELBO, KL, entropies, BLEU, chrF and, with gold links, AER.
+    """Evaluate a run: exact perplexity, ELBO, KL, entropies, and the predictions: BLEU and chrF of
+    sentences; word and symbol error rate, mean edit distance and accuracy of words, with bootstrap
+    intervals, for each language and as their mean. With gold links also AER.
 
     Formats of gold links: Pharaoh (`0-0 2?1`), TALP (`1-1 3p2`), NAACL (`7 1 1 S`, one line per
-    link) or JSON lines; `?`, `p` and `P` mark possible links. AER is given with a bootstrap
-    interval over sentence pairs. Words are separated by ASCII white space, as in awk; a no-break
-    space is part of a word.
+    link) or JSON lines; `?`, `p` and `P` mark possible links. Gold links of words are a column of
+    their file. AER is given with a bootstrap interval over pairs. Words are separated by ASCII
+    white space, as in awk; a no-break space is part of a word.
     """
-    from pyro_align.cli.tables import show_evaluation
-    from pyro_align.data import LinkFile, ParallelText
+    from pyro_align.cli.tables import show_edits, show_evaluation
 
-    loaded, task = load_text_run(run)
-    text, own_gold = (ParallelText.open(test), None) if test else (task.text("test"), task.gold)
-    gold = gold or own_gold
+    if edits is not None and no_predict:
+        raise click.UsageError("--edits needs predictions: remove --no-predict")
+    loaded, task = load_pairs_run(run)
+    text = task.read(test, languages or None) if test else task.text("test")
     total = text.count()
-    with counter("scoring sentence pairs", total) as show_done:
+    options = {"translate": not no_predict, "beam": beam, "max_length": max_length}
+    place = chosen_device(device)
+    with counter(f"scoring {task.unit}", total) as show_done:
         result = loaded.evaluate(
             text,
-            None if gold is None else LinkFile(gold, gold_format, total, option="--gold-format"),
-            translate=not no_translate,
-            beam=beam,
-            max_length=max_length,
-            device=chosen_device(device),
+            task.gold_of(gold, gold_format, total, own=not test),
+            device=place,
             progress=show_done,
+            **options,
         )
+    table = None if edits is None else task.confusions(loaded.model, result.predictions, text)
+    tell_notes(result)
     if as_json:
-        click.echo(json.dumps(result.to_dict(), indent=2))
-    else:
-        show_evaluation(result, f"{run} on {' '.join(path.name for path in text.paths)}")
+        facts = result.to_dict()
+        if table is not None:
+            facts["edits"] = json.loads(table.table(edits or 0).to_json(orient="records"))
+        click.echo(json.dumps(facts, indent=2))
+        return
+    show_evaluation(result, f"{run} on {' '.join(path.name for path in text.paths)}")
+    if table is not None:
+        show_edits(table.table(edits or 0))

@@ -22,6 +22,7 @@ from pyro_align.cli.progress import (
     resumed_run,
     status,
     tell,
+    tell_notes,
     trust_option,
 )
 
@@ -248,6 +249,8 @@ def _report(run: Any) -> None:
     seconds = read_facts(run.path / "run.json")["fit_seconds"]
     facts = {**result.to_dict(), "fit_seconds": seconds}
     write_facts(run.path / "results.json", facts)
+    if files != run.task.files("valid"):  # remarks on these have been told
+        tell_notes(result)
     show_evaluation(result, f"{run.path} on {' '.join(path.name for path in files) or 'test data'}")
     if is_quiet():
         return

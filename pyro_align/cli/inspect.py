@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from pyro_align.cli.options import chosen_device, device_option
+from pyro_align.cli.options import chosen_device, device_option, language_option
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import load_text_run, quiet_option, status, trust_option
+from pyro_align.cli.progress import load_pairs_run, quiet_option, status, trust_option
 
 
 @click.command()
@@ -22,7 +22,8 @@ from pyro_align.cli.progress import load_text_run, quiet_option, status, trust_o
     help="HTML file to write; an existing file is replaced.",
 )
 @click.option("--gold", type=InputPath(), help="Gold links between the words of the text.")
-@click.option("--pieces", is_flag=True, help="Show subword pieces instead of words.")
+@click.option("--pieces", is_flag=True, help="Show subword pieces of sentences instead of words.")
+@language_option
 @device_option
 @trust_option
 @quiet_option
@@ -32,31 +33,29 @@ def inspect(
     out: Path,
     gold: Path | None,
     pieces: bool,
+    languages: tuple[str, ...],
     device: str,
 ) -> None:
-    """Write a report about RUN and its posteriors on a text (SRC TGT, or one .tsv or .jsonl).
+    """Write a report about RUN and its posteriors on a text (SRC TGT, or one .tsv or .jsonl; for
+    words .tsv files with the columns of the run).
 
     The report is one self-contained HTML file with the run's settings and results, training curves,
     calibration against gold links (if given), the most and least certain sentence pairs, the
     largest disagreements between prior and posterior, and an interactive heatmap of every sentence
     pair.
     """
-    from pyro_align.data import LinkFile, ParallelText
-
-    loaded, task = load_text_run(run)
-    from pyro_align.evaluation import check_text  # imports torch
-    from pyro_align.runs.report import write_report
+    loaded, task = load_pairs_run(run)
+    from pyro_align.runs.report import write_report  # imports torch
 
     loaded.to(chosen_device(device))
-    parallel = ParallelText.open(text)
-    links = None if gold is None else LinkFile(gold, sentences=parallel.count())
-    pairs, checked, _ = check_text(parallel, task.vocabularies, links, task.max_length)
-    with status("scoring sentence pairs"):
-        posterior = loaded.posterior(
-            [pair.source for pair in pairs],
-            [pair.target for pair in pairs],
-            gold=checked,
-            words=not pieces,
+    with status(f"scoring {task.unit}"):
+        posterior = task.posterior_of_files(
+            loaded.model,
+            loaded.guide,
+            text,
+            gold=gold,
+            pieces=pieces,
+            languages=languages or None,
         )
     write_report(loaded, posterior, out)
-    click.echo(f"{out}: {len(posterior)} sentence pairs")
+    click.echo(f"{out}: {len(posterior)} {task.unit}")

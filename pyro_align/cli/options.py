@@ -15,7 +15,7 @@ LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
 """Formats of links; a copy of :data:`pyro_align.data.FORMATS`, which is slow to import."""
 
 TEXT_OPTIONS = ("--train", "--valid", "--test")
-"""Options that take parallel text: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
+"""Options that take pairs: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
 
 
 MAX_BEAM = 1000
@@ -110,6 +110,23 @@ device_option: Callable[[Any], Any] = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N"
 )
 """Device to compute on."""
+
+language_option: Callable[[Any], Any] = click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    metavar="NAME",
+    help="Language of the words, or of each file, for a run with several languages.",
+)
+"""Languages of word forms."""
+
+
+def one_language(names: tuple[str, ...]) -> str | None:
+    """Return the language of a text, None if there is none."""
+    if len(names) > 1:
+        raise click.UsageError("--language: give one language for one text")
+    return names[0] if names else None
+
 
 beam_option: Callable[[Any], Any] = click.option(
     "--beam", default=5, show_default=True, type=click.IntRange(1, MAX_BEAM), help="beam width"

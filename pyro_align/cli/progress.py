@@ -12,8 +12,9 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from pyro_align.evaluation import Evaluation
     from pyro_align.runs import Run
-    from pyro_align.tasks import Translation
+    from pyro_align.tasks import SequencePairs, Translation
 
 _QUIET = "pyro_align.quiet"
 _TRUST = "pyro_align.trust"
@@ -71,6 +72,12 @@ def tell(line: str) -> None:
         _active[-1].console.print(line, markup=False, highlight=False, soft_wrap=True)
     else:
         click.echo(line, err=True)
+
+
+def tell_notes(result: Evaluation) -> None:
+    """Print the remarks of an evaluation on its text."""
+    for note in result.notes:
+        tell(f"note: {note}")
 
 
 @contextmanager
@@ -131,6 +138,26 @@ def load_run(path: Path) -> Run:
     """
     with _loading(path) as kind:
         return kind.load(path, trust=_is_trusted())
+
+
+def load_pairs_run(path: Path) -> tuple[Run, SequencePairs]:
+    """Load a run with its best weights, and return its task too, which must have text.
+
+    Raises:
+        RunError: as for :func:`load_run`.
+        UserError: if the run is one of another task.
+    """
+    from pyro_align.errors import UserError
+
+    run = load_run(path)
+    from pyro_align.tasks import SequencePairs  # imports torch
+
+    if not isinstance(run.task, SequencePairs):
+        raise UserError(
+            f"{path}: a run of the task {run.config.task!r}, but this command needs pairs of "
+            f"sequences (tasks 'translation' and 'transduction')"
+        )
+    return run, run.task
 
 
 def load_text_run(path: Path) -> tuple[Run, Translation]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 from rich.box import SIMPLE
@@ -12,6 +12,8 @@ from rich.table import Table
 from pyro_align.cli.output import printable
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from pyro_align.evaluation import Evaluation
 
 
@@ -31,6 +33,30 @@ def show_evaluation(result: Evaluation, title: str) -> None:
     show(table)
     for name, signature in signatures.items():
         click.echo(f"  {name}: {signature}")
+
+
+def show_edits(frame: DataFrame) -> None:
+    """Print the most frequent edits of predicted words.
+
+    Args:
+        frame: result of :meth:`~pyro_align.evaluation.Confusions.table`.
+    """
+    title = "Most frequent edits, and the source symbol that they are aligned to"
+    table = Table(title=title, box=SIMPLE, title_justify="left")
+    for name in ("correct", "predicted", "count", "%", "source", "probability"):
+        justify: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
+        table.add_column(name, justify=justify)
+    for row in frame.to_dict("records"):
+        edit = (row["reference"], row["prediction"])
+        source, probability = "–", "–"
+        if isinstance(row["source"], str):
+            source, probability = printable(row["source"]), f"{row['probability']:.2f}"
+        symbols = (printable(each) if isinstance(each, str) else "–" for each in edit)
+        table.add_row(*symbols, str(row["count"]), f"{row['percent']:.1f}", source, probability)
+    show(table)
+
+
+_NUMBERS = ("count", "%", "probability")
 
 
 def show(table: Table) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyro_align.data.forms import FormPair
 from pyro_align.data.index import IndexedCorpus
@@ -22,12 +22,16 @@ class FormEncoder:
 
     Attributes:
         vocabulary: the source vocabulary.
+        unknown: how often each symbol or tag occurred that is not in the vocabulary.
     """
 
     vocabulary: SymbolVocabulary
+    unknown: Counter[str] = field(default_factory=Counter)
 
     def encode_all(self, pairs: Sequence[FormPair]) -> list[list[int]]:
-        """Return the ids of each source."""
+        """Return the ids of each source, and count unknown symbols."""
+        for pair in pairs:
+            self.unknown.update(self.vocabulary.unknown(pair.source, pair.tags))
         return [self.vocabulary.encode(pair.source, pair.tags) for pair in pairs]
 
     def is_unknown(self, ids: Iterable[int]) -> bool:

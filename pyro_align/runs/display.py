@@ -26,6 +26,10 @@ _RESULTS = (
     "gap",
     "bleu",
     "chrf",
+    "word_error_rate",
+    "symbol_error_rate",
+    "mean_edit_distance",
+    "word_accuracy",
     "sentences",
     "fit_seconds",
 )
@@ -135,7 +139,7 @@ def facts(run: RunDisplay) -> list[tuple[str, str]]:
     ]
     for name, text in read_facts(run.path / "data.json").items():
         files = ", ".join(map(str, text.get("files", ())))
-        rows.append((_TEXTS.get(name, name), f"{text.get('pairs', '?')} sentence pairs ({files})"))
+        rows.append((_TEXTS.get(name, name), f"{text.get('pairs', '?')} {run.task.unit} ({files})"))
     return rows
 
 

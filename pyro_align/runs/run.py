@@ -304,13 +304,15 @@ class Run(RunDisplay):
         """
         return self.task.posterior(self.model, self.guide, *args, **options)
 
-    def translate(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
+    def predict(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
         """Predict the output of each input in order, such as the translation of a line.
 
         Options are those of ``predict`` of the task, such as
         :meth:`~pyro_align.tasks.Translation.predict`.
         """
         return self.task.predict(self.model, lines, **options)
+
+    translate = predict
 
     def to(self, device: torch.device | str) -> None:
         """Move model and guide to a device."""

@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
-from pyro_align.data import IndexedCorpus
+from pyro_align.data import IndexedCorpus, LinkFile
 from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
 from pyro_align.decoding import Translator
-from pyro_align.evaluation import MAX_LENGTH
+from pyro_align.errors import UserError
+from pyro_align.evaluation import MAX_LENGTH, Confusions
 from pyro_align.networks import SequenceToSequence
+from pyro_align.posterior import AlignmentPosterior
 from pyro_align.tasks.task import TRIAL_VOCABULARY, Task
 
 
@@ -169,17 +171,77 @@ class SequencePairs(Task):
         translator = self.translator(model, **options)
         return (found.text for found in translator.translate(self.inputs(inputs)))
 
-    def inputs(self, lines: Iterable[str], path: Path | None = None) -> Iterable[Any]:
+    def inputs(
+        self, lines: Iterable[str], path: Path | None = None, language: str | None = None
+    ) -> Iterable[Any]:
         """Return what the translator reads for each line.
 
         Args:
             lines: lines without line ends.
             path: their file, for error messages; None for a stream.
+            language: language of the lines; None if there is one language.
 
         Raises:
-            UserError: if ``lines`` is one string, or a line is not valid.
+            UserError: if ``lines`` is one string, a line is not valid, or the language is not one
+                of the run.
         """
+        if language is not None:
+            raise UserError(f"a run of the task {self.config.task!r} has no setting for languages")
         return lines
+
+    @abstractmethod
+    def gold_of(self, path: Path | None, form: str, pairs: int, *, own: bool) -> LinkFile | None:
+        """Return the gold links of a text; None for those of the text itself, if any.
+
+        Args:
+            path: file of gold links, if any.
+            form: format of the file, see :class:`~pyro_align.data.LinkFile`.
+            pairs: number of pairs of the text.
+            own: whether the text is the test text of the run.
+
+        Raises:
+            UserError: if the task reads no files of links.
+        """
+
+    def confusions(self, model: Any, predictions: Sequence[str], text: Any = None) -> Confusions:
+        """Count the edits of predictions, with the posterior of their alignments.
+
+        Raises:
+            UserError: if the task does not predict words.
+        """
+        raise UserError(
+            f"edits are those of predicted words, but this is a run of the task "
+            f"{self.config.task!r}"
+        )
+
+    def unknown_note(self, translator: Translator[Any]) -> str | None:
+        """Return a remark on unknown symbols that a translator has read; None if there are none."""
+        return None
+
+    @abstractmethod
+    def posterior_of_files(
+        self,
+        model: Any,
+        guide: Any,
+        paths: Sequence[Path],
+        *,
+        gold: Path | None = None,
+        pieces: bool = False,
+        languages: Sequence[str] | None = None,
+    ) -> AlignmentPosterior:
+        """Compute the posteriors of all pairs of a text, for a report.
+
+        Args:
+            model: the model.
+            guide: the guide.
+            paths: files, see :meth:`read`.
+            gold: file of gold links; None for those of the text, if any.
+            pieces: do not merge subword pieces into words.
+            languages: see :meth:`read`.
+
+        Raises:
+            UserError: for invalid files or links.
+        """
 
     def title(self) -> str:
         """Return the names of model, guide and folder."""

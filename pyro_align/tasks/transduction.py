@@ -166,18 +166,23 @@ class Transduction(SequencePairs):
         links_of_symbols(pairs, self.vocabularies)
 
     def test_pairs(
-        self, most: int | None = None, *, text: Sequence[Path | str] | None = None
+        self,
+        most: int | None = None,
+        *,
+        text: Sequence[Path | str] | None = None,
+        languages: Sequence[str] | None = None,
     ) -> FormPairs:
         """Return pairs of the test forms: sources, targets, gold links and tags.
 
         Args:
             most: maximum number of pairs, starting with the first; None for all.
             text: TSV files with the columns of the run; None for the run's test forms.
+            languages: language of each file of ``text``; None for those of the run.
 
         Raises:
             DataError: for forms that cannot be read.
         """
-        found = self.text("test") if text is None else self.read(text)
+        found = self.text("test") if text is None else self.read(text, languages)
         pairs = list(islice(found, most))
         return FormPairs(
             [pair.source for pair in pairs],
@@ -191,6 +196,7 @@ class Transduction(SequencePairs):
         model: Any,
         guide: Any,
         text: FormText | None = None,
+        gold: None = None,
         *,
         translate: bool = True,
         beam: int = 5,
@@ -204,6 +210,7 @@ class Transduction(SequencePairs):
             model: the model, in evaluation mode, on ``device``.
             guide: the guide, likewise.
             text: pairs of forms; None for the run's test forms.
+            gold: not used; links are a column of the text.
             translate: also predict the target forms, and compare them with the correct ones.
             beam: width of the beam search.
             max_length: maximum length of either side, in symbols; None for :attr:`max_length`.
@@ -368,6 +375,38 @@ class Transduction(SequencePairs):
             )
         return parse_forms(lines, self.layout, language=language, needs_target=False, path=path)
 
+    def gold_of(self, path: Path | None, form: str, pairs: int, *, own: bool) -> None:
+        """Return None: links are a column of the text.
+
+        Raises:
+            UserError: if a file of links is given.
+        """
+        reject_gold(path)
+
+    def unknown_note(self, translator: Translator[Any]) -> str | None:
+        """Return a remark on unknown symbols that a translator has read; None if there are none."""
+        source = translator.source_vocabulary
+        return describe_unknown(source.unknown) if isinstance(source, FormEncoder) else None
+
+    def posterior_of_files(
+        self,
+        model: Any,
+        guide: Any,
+        paths: Sequence[Path],
+        *,
+        gold: Path | None = None,
+        pieces: bool = False,
+        languages: Sequence[str] | None = None,
+    ) -> AlignmentPosterior:
+        """Compute the posteriors of all pairs of forms, whose symbols are not merged.
+
+        Raises:
+            UserError: if a file of gold links is given, or for invalid files.
+        """
+        reject_gold(gold)
+        sources, targets, links, tags = self.test_pairs(text=paths, languages=languages)
+        return self.posterior(model, guide, sources, targets, gold=links, tags=tags)
+
     def next_steps(self) -> list[str]:
         """Return commands that predict, inspect and diagnose."""
         name, text = shlex.quote(str(self.folder)), self.text("test")
@@ -377,6 +416,19 @@ class Transduction(SequencePairs):
             f"pyro-align evaluate {name} --edits 20",
             f"pyro-align inspect {name} {paths} --out {name}.html",
         ]
+
+
+def reject_gold(gold: Path | None) -> None:
+    """Raise an error if a file of gold links is given.
+
+    Raises:
+        UserError: if there is one.
+    """
+    if gold is not None:
+        raise UserError(
+            f"{gold}: gold links of forms are read from the column links of their file: add the "
+            f"links there, without --gold"
+        )
 
 
 def _shifted(links: Iterable[tuple[int, int]], first: int) -> frozenset[tuple[int, int]]:

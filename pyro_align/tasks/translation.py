@@ -110,7 +110,7 @@ class Translation(SequencePairs):
     ) -> ParallelText:
         """Return a parallel text, see :meth:`ParallelText.open`."""
         if languages is not None:
-            raise UserError("a run of the task 'translation' has no setting for the language")
+            raise UserError("a run of the task 'translation' has no setting for languages")
         return ParallelText.open(paths)
 
     @property
@@ -132,6 +132,11 @@ class Translation(SequencePairs):
 
     def _links(self, text: ParallelText) -> LinkFile | None:
         return None if self.gold is None else LinkFile(self.gold, sentences=text.count())
+
+    def gold_of(self, path: Path | None, form: str, pairs: int, *, own: bool) -> LinkFile | None:
+        """Return the links of a file; None for those of the text itself, if any."""
+        path = self.gold if path is None and own else path
+        return None if path is None else LinkFile(path, form, pairs, option="--gold-format")
 
     def test_pairs(
         self,
@@ -249,6 +254,29 @@ class Translation(SequencePairs):
         )
         return found.words() if words else found
 
+    def posterior_of_files(
+        self,
+        model: Any,
+        guide: Any,
+        paths: Sequence[Path],
+        *,
+        gold: Path | None = None,
+        pieces: bool = False,
+        languages: Sequence[str] | None = None,
+    ) -> AlignmentPosterior:
+        """Compute the posteriors of all pairs of a text, by words unless ``pieces``."""
+        text = self.read(paths, languages)
+        links = None if gold is None else LinkFile(gold, sentences=text.count())
+        pairs, checked, _ = check_text(text, self.vocabularies, links, self.max_length)
+        return self.posterior(
+            model,
+            guide,
+            [pair.source for pair in pairs],
+            [pair.target for pair in pairs],
+            gold=checked,
+            words=not pieces,
+        )
+
     def translator(
         self, model: Any, *, max_source: int = MAX_LENGTH, window: int = 4096, **options: Any
     ) -> Translator[str]:
@@ -264,11 +292,11 @@ class Translation(SequencePairs):
         return Translator(search, *self.vocabularies, max_source=max_source, window=window)
 
     def next_steps(self) -> list[str]:
-        """Return commands that translate, inspect and diagnose."""
+        """Return commands that predict, inspect and diagnose."""
         name, text = shlex.quote(str(self.folder)), self.text("test")
         links = f" --gold {shlex.quote(str(self.gold))}" if self.gold else ""
         return [
-            f"pyro-align translate {name} {shlex.quote(str(text.source_path))}",
+            f"pyro-align predict {name} {shlex.quote(str(text.source_path))}",
             f"pyro-align inspect {name} {shlex.join(map(str, text.paths))}{links} "
             f"--out {name}.html",
             f"pyro-align diagnose {name}",

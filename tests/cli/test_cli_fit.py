@@ -69,7 +69,7 @@ def test_output_and_files_of_a_fit(tmp_path):
     table = result.stdout
     for measure in ("exact perplexity", "ELBO", "KL(guide ‖ prior)", "BLEU", "tok:13a", "chrF"):
         assert measure in table
-    assert "pyro-align translate a " in table
+    assert "pyro-align predict a " in table
     assert "the run is in a" in table
     assert result.stderr.count("valid perplexity") == 2
     assert "vocabulary: 30 source and 30 target pieces" in result.stderr
@@ -94,7 +94,7 @@ def test_names_that_need_shell_quoting(tmp_path):
     commands = [
         shlex.split(line) for line in result.stdout.splitlines() if line.startswith("  pyro-align")
     ]
-    assert [words[1] for words in commands] == ["translate", "inspect", "diagnose", "list"]
+    assert [words[1] for words in commands] == ["predict", "inspect", "diagnose", "list"]
     for words in commands[:3]:
         assert words[2] == name
     paths = [*commands[0][2:], *commands[1][2:-2]]

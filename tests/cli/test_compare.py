@@ -80,6 +80,10 @@ def test_csv_has_all_digits(folders):
         "gap": "",
         "prior_entropy": "1.24",
         "bleu": "32.77",
+        "word_error_rate": "",
+        "symbol_error_rate": "",
+        "mean_edit_distance": "",
+        "word_accuracy": "",
         "aer_posterior": "",
         "aer_guide": "",
         "steps": "57",
@@ -247,4 +251,4 @@ def test_a_fitted_run(tmp_path):
 
 
 def test_column_names_are_unique():
-    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 14
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 18

@@ -156,11 +156,11 @@ def test_lines_typed_at_a_terminal_are_translated_as_they_come(monkeypatch):
         def isatty(self):
             return True
 
-    from pyro_align.cli.translate import translate
+    from pyro_align.cli.predict import predict
 
     monkeypatch.setattr(sys, "stdin", Input())
     monkeypatch.setattr(sys, "stdout", Output())
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    translate.main([str(shared_run())], standalone_mode=False)
+    predict.main([str(shared_run())], standalone_mode=False)
     assert flushed[0].count("\n") == 3
     assert "Ctrl-D" in sys.stderr.getvalue()

@@ -1,4 +1,4 @@
-"""``pyro-align translate``: translate text with a run."""
+"""``pyro-align predict``: predict the target of each line with a run, such as its translation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Any
 
 import click
 
-from pyro_align.cli.options import beam_option, chosen_device, device_option
+from pyro_align.cli.options import (
+    beam_option,
+    chosen_device,
+    device_option,
+    language_option,
+    one_language,
+)
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import counter, load_text_run, quiet_option, tell, trust_option
+from pyro_align.cli.progress import counter, load_pairs_run, quiet_option, tell, trust_option
 
 
 @click.command()
@@ -35,10 +41,10 @@ from pyro_align.cli.progress import counter, load_text_run, quiet_option, tell, 
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Number of translations per line.",
+    help="Number of predictions per line.",
 )
 @click.option(
-    "--scores", is_flag=True, help="Print score and log probability before each translation."
+    "--scores", is_flag=True, help="Print score and log probability before each prediction."
 )
 @click.option(
     "--max-length",
@@ -47,10 +53,11 @@ from pyro_align.cli.progress import counter, load_text_run, quiet_option, tell, 
     show_default=True,
     help="Maximum line length in tokens.",
 )
+@language_option
 @device_option
 @trust_option
 @quiet_option
-def translate(
+def predict(
     run: Path,
     text: Path | None,
     out: Path | None,
@@ -60,17 +67,23 @@ def translate(
     n_best: int,
     scores: bool,
     max_length: int,
+    languages: tuple[str, ...],
     device: str,
 ) -> None:
-    """Translate TEXT (a file or standard input) line by line; empty lines stay empty.
+    """Predict the target of each line of TEXT (a file or standard input): translate a sentence, or
+    transduce a word.
+
+    Sentences stand on a line each; empty lines stay empty. Words stand in the columns of the run's
+    files, with or without the target, so that test files can be given.
 
     With --n-best N every line gives N lines, best first, or a single empty one. With --scores the
     output has tab-separated columns: score, log probability and text. Lines typed at a terminal are
-    translated one at a time.
+    read one at a time. `pyro-align translate` is the same command.
     """
     from pyro_align.data import read_lines
 
-    loaded, task = load_text_run(run)
+    language = one_language(languages)
+    loaded, task = load_pairs_run(run)
     loaded.to(chosen_device(device))
     options: dict[str, Any] = {
         "beam": beam,
@@ -84,12 +97,12 @@ def translate(
         options["window"] = 1
     translator = task.translator(loaded.model, max_source=max_length, **options)
     if is_interactive:
-        tell("type a line and press Enter to translate it; Ctrl-D ends")
-    # No progress display if translations appear on the terminal.
+        tell("type a line and press Enter; Ctrl-D ends")
+    # No progress display if predictions appear on the terminal.
     is_shown = out is None and sys.stdout.isatty()
     unknown = 0
     with output(out) as file, nullcontext(None) if is_shown else counter("lines") as show_done:
-        for translation in translator.translate(lines, text):
+        for translation in translator.translate(task.inputs(lines, text, language), text):
             unknown += translation.unknown
             if not translation.hypotheses:
                 print(file=file)
@@ -102,7 +115,9 @@ def translate(
                 show_done(translation.line)
     if unknown:
         click.echo(
-            f"warning: {unknown} lines contain only unknown tokens; their translations are "
+            f"warning: {unknown} lines contain only unknown tokens; their predictions are "
             f"unreliable",
             err=True,
         )
+    if (note := task.unknown_note(translator)) is not None:
+        tell(f"note: {note}")
