@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+from pyro_align.config.config import TRANSLATION
+from pyro_align.config.registry import TASKS
 from pyro_align.config.settings import Setting, settings
 
 PLACE = "<!-- every setting -->"
@@ -18,8 +20,18 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def lines() -> Iterator[str]:
     """Yield a section with a table for every table of the configuration."""
-    for name, rows in groupby(settings(), key=lambda setting: setting.table):
-        yield f"\n## {name or 'top level'}\n"
+    shown = settings()
+    yield from tables(shown)
+    for task in TASKS:
+        if task != TRANSLATION:
+            own = [each for each in settings(None, task=task) if each not in shown]
+            yield from tables(own, f" of the task {task}")
+
+
+def tables(found: list[Setting], suffix: str = "") -> Iterator[str]:
+    """Yield a section with a table for every table of some settings."""
+    for name, rows in groupby(found, key=lambda setting: setting.table):
+        yield f"\n## {name or 'top level'}{suffix}\n"
         yield "| setting | default | values | description |\n|---|---|---|---|"
         yield from map(row, rows)
 

@@ -44,7 +44,7 @@ _RUN = "PYRO_ALIGN_RUN"
     type=InputPath(),
     metavar="FILE|RECIPE",
     shell_complete=complete_recipe,
-    help="TOML file or name of a recipe: align, demo, iwslt14-de-en, multi30k-de-en, words.",
+    help="TOML file or name of a recipe: align, demo, g2p, iwslt14-de-en, multi30k-de-en, words.",
 )
 @click.option(
     "--from",

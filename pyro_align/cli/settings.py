@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from pyro_align.cli.completion import complete_key
+from pyro_align.cli.options import NameOption
 
 
 @click.command("settings")
 @click.argument("key", required=False, default="", shell_complete=complete_key)
-def settings(key: str) -> None:
+@click.option("--task", cls=NameOption)
+def settings(key: str, task: str | None) -> None:
     """List the settings of a fit, with defaults, valid values and descriptions.
 
     KEY is a setting, such as training.epochs, or a table: data, vocabulary, network, model, guide,
@@ -21,6 +23,7 @@ def settings(key: str) -> None:
     from rich.table import Table
 
     from pyro_align.cli.tables import show
+    from pyro_align.config.config import TRANSLATION
     from pyro_align.config.settings import matching
     from pyro_align.config.settings import settings as every_setting
 
@@ -29,7 +32,8 @@ def settings(key: str) -> None:
     table.add_column("default")
     table.add_column("description")
     previous = ""
-    for setting in matching(key) if key else every_setting():
+    task = task or TRANSLATION
+    for setting in matching(key, task=task) if key else every_setting(task=task):
         if setting.table != previous:
             table.add_section()
         previous = setting.table

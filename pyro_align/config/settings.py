@@ -76,16 +76,17 @@ def settings(options: str | None = "", *, task: str = TRANSLATION) -> list[Setti
     return found
 
 
-def matching(key: str) -> list[Setting]:
+def matching(key: str, *, task: str = TRANSLATION) -> list[Setting]:
     """Return the settings that match a key.
 
     Args:
         key: key of a setting, or name of a table, such as ``training``.
+        task: name of the task.
 
     Raises:
         ConfigError: if there is no such setting or table; the message suggests the closest one.
     """
-    found = settings(options=key.partition(".")[0])
+    found = settings(options=key.partition(".")[0], task=task)
     chosen = [each for each in found if key in (each.key, each.table)]
     if not chosen:
         known = dict.fromkeys(name for each in found for name in (each.key, each.table) if name)
