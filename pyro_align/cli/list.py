@@ -1,4 +1,4 @@
-"""``pyro-align list``: models, guides and objectives, and which are compatible."""
+"""``pyro-align list``: tasks, models, guides and objectives, and which are compatible."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import click
 
 @click.command("list")
 def list_names() -> None:
-    """List models, guides and objectives, and which are compatible."""
+    """List tasks, models, guides and objectives, and which are compatible."""
     from rich.box import SIMPLE
     from rich.table import Table
 
     from pyro_align.cli.tables import show
-    from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, go_together
+    from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS, go_together
 
-    for registry in (MODELS, GUIDES, OBJECTIVES):
+    for registry in (TASKS, MODELS, GUIDES, OBJECTIVES):
         table = Table(title=f"{registry.kind}s", box=SIMPLE, title_justify="left")
         table.add_column("name", no_wrap=True)
         table.add_column("description")

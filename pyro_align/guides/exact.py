@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyro.distributions as dist
 from jaxtyping import Float
 from pyro.nn import pyro_method
@@ -9,9 +11,12 @@ from torch import Tensor
 
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import mask_logits
+from pyro_align.errors import IncompatibleError
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
+from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind
 from pyro_align.inference.sharing import shared
+from pyro_align.inference.traces import program_name
 
 
 class ExactGuide(AlignmentGuide):
@@ -21,9 +26,22 @@ class ExactGuide(AlignmentGuide):
     the ELBO and its gradient equal the log evidence and its gradient; ``q`` is detached, because
     the gradient of the ELBO for ``q`` is zero at the optimum. The guide has no parameters and
     serves as a reference for other guides.
+
+    Raises:
+        IncompatibleError: if the alignments of a sentence depend on each other, as in
+            :class:`~pyro_align.models.MarkovModel`.
     """
 
     latents = {"alignment": "categorical"}
+
+    def __init__(self, model: Any):
+        super().__init__(model)
+        if alignment_kind(getattr(model, "latents", {})) in SENTENCE_KINDS:
+            raise IncompatibleError(
+                f"ExactGuide computes the posterior of each position by itself, but the alignments "
+                f"of {program_name(model)} depend on each other: use MarkovGuide, or ExactMarginal "
+                f"with NoGuide"
+            )
 
     @shared
     @pyro_method

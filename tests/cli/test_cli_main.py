@@ -12,7 +12,7 @@ import pyro_align
 from pyro_align.cli import COMMANDS, main
 from pyro_align.cli.options import TextCommand, chosen_device
 from pyro_align.cli.tables import show
-from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, fits
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS, fits
 from pyro_align.errors import ConfigError
 
 
@@ -58,7 +58,7 @@ def test_list():
     result = call("list")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    for registry in (MODELS, GUIDES, OBJECTIVES):
+    for registry in (TASKS, MODELS, GUIDES, OBJECTIVES):
         for name in registry:
             assert any(
                 line.startswith(f"  {name} ") and registry.summary(name)[:20] in line

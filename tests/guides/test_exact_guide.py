@@ -18,7 +18,7 @@ from pyro_align.inference import (
     alignment_plates,
     score_positions,
 )
-from pyro_align.models import DirichletModel
+from pyro_align.models import DirichletModel, MarkovModel
 from pyro_align.testing import GuideContract, stock
 
 BATCH = padded(random_batch(), source=1, target=2)
@@ -123,3 +123,8 @@ def test_alignments_that_cannot_be_enumerated_are_rejected():
     with pytest.raises(IncompatibleError, match="DirichletModel cannot be enumerated"):
         ExactGuide(model)(BATCH)
     assert tiny_guide(model, AmortizedDirichletGuide)(BATCH)["alignment"].shape == (3, 6, 5)
+
+
+def test_models_whose_alignments_depend_on_each_other_are_rejected():
+    with pytest.raises(IncompatibleError, match="MarkovModel depend on each other.*MarkovGuide"):
+        ExactGuide(tiny_model(MarkovModel))
