@@ -126,5 +126,5 @@ def test_alignments_that_cannot_be_enumerated_are_rejected():
 
 
 def test_models_whose_alignments_depend_on_each_other_are_rejected():
-    with pytest.raises(IncompatibleError, match="MarkovModel depend on each other.*MarkovGuide"):
+    with pytest.raises(IncompatibleError, match=r"MarkovModel depend on each other.*MarkovGuide"):
         ExactGuide(tiny_model(MarkovModel))
