@@ -200,17 +200,23 @@ def _text(row: Row, column: Column) -> str:
 
 
 def _as_table(rows: Sequence[Row]) -> None:
-    """Print two tables that fit 80 columns: numbered runs, and their results."""
+    """Print tables that fit 80 columns: numbered runs, and their results.
+
+    Results of runs that predict words are two tables: means per token, and the rest.
+    """
     from rich.box import SIMPLE
     from rich.table import Table
 
     from pyro_align.cli.tables import show
 
     columns = _filled(rows)
-    for is_number in (False, True):
+    names = [column for column in columns if column.digits is None]
+    results = columns[len(names) :]
+    first = next((i for i, one in enumerate(results) if one.name == "word_error_rate"), 0)
+    for found in filter(None, (names, results[:first], results[first:])):
+        is_number = found is not names
         table = Table(box=SIMPLE, padding=(0, 0 if is_number else 1))
         table.add_column("#", justify="right")
-        found = [column for column in columns if (column.digits is not None) is is_number]
         for column in found:
             justify: Literal["left", "right"] = "right" if is_number else "left"
             table.add_column(column.narrow or column.heading, justify=justify, no_wrap=is_number)

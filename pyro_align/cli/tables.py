@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -41,19 +42,24 @@ def show_edits(frame: DataFrame) -> None:
     Args:
         frame: result of :meth:`~pyro_align.evaluation.Confusions.table`.
     """
-    title = "Most frequent edits, and the source symbol that they are aligned to"
+    title = "Most frequent edits"
     table = Table(title=title, box=SIMPLE, title_justify="left")
-    for name in ("correct", "predicted", "count", "%", "source", "probability"):
+    for name in ("correct", "predicted", "count", "%", "aligned to", "probability"):
         justify: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
         table.add_column(name, justify=justify)
     for row in frame.to_dict("records"):
         edit = (row["reference"], row["prediction"])
         source, probability = "–", "–"
         if isinstance(row["source"], str):
-            source, probability = printable(row["source"]), f"{row['probability']:.2f}"
-        symbols = (printable(each) if isinstance(each, str) else "–" for each in edit)
+            source, probability = _symbol(row["source"]), f"{row['probability']:.2f}"
+        symbols = (_symbol(each) if isinstance(each, str) else "–" for each in edit)
         table.add_row(*symbols, str(row["count"]), f"{row['percent']:.1f}", source, probability)
     show(table)
+
+
+def _symbol(text: str) -> str:
+    """Return a symbol to print, a combining mark with a dotted circle to stand on."""
+    return printable(f"\u25cc{text}" if unicodedata.combining(text[0]) else text)
 
 
 _NUMBERS = ("count", "%", "probability")

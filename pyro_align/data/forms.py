@@ -175,7 +175,8 @@ def _parse(
         found = f"{len(cells)} column{'s' * (len(cells) > 1)}" if line.strip() else "an empty line"
         raise DataError(
             f"expected tab-separated columns, {expected}, got {found}; correct the line, or name "
-            "the columns of the file in their order",
+            "the columns of the file in their order (in a fit --set data.columns=source,features,"
+            "target)",
             path,
             number,
         )

@@ -135,7 +135,11 @@ def test_compare_shows_error_rates(tmp_path, file):
     (row,) = csv.DictReader(io.StringIO(call("compare", run, "--format", "csv").stdout))
     for name in ("word_error_rate", "symbol_error_rate", "mean_edit_distance", "word_accuracy"):
         assert float(row[name]) == pytest.approx(facts[name])
-    assert max(map(len, call("compare", run).stdout.splitlines())) <= 80
+    table = call("compare", run).stdout
+    assert max(map(len, table.splitlines())) <= 80
+    for name in ("perplexity", "word_error_rate", "symbol_error_rate", "word_accuracy"):
+        digits = 3 if name == "perplexity" else 2
+        assert f"{facts[name]:.{digits}f}" in table.split()
 
 
 @pytest.mark.parametrize(
