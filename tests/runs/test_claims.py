@@ -148,7 +148,7 @@ def test_the_working_folder(tmp_path, monkeypatch):
         fill(new)
         assert new.path == tmp_path.resolve()
     assert text_of(tmp_path) == "new"
-    monkeypatch.chdir(tmp_path)  # the empty folder of before is gone
+    monkeypatch.chdir(tmp_path)  # the empty folder was replaced
     with pytest.raises(RunError, match="exists"), new_folder(Path()):
         pass
 

@@ -13,7 +13,7 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def test_the_text_that_is_learnt_from(tmp_path):
+def test_training_and_validation_text(tmp_path):
     pairs = [("", "a"), ("ein\t hund ", " a  dog"), *sentence_pairs(2 * VALIDATION, 3), ("x", "")]
     text = PairText.open(write_text(tmp_path, "in", pairs))
     config = Config.load(recipe("align"), settings(training__max_steps=1))
@@ -30,8 +30,8 @@ def test_the_text_that_is_learnt_from(tmp_path):
     assert told[0] == "forward: src to tgt"
 
 
-def test_errors_name_lines_of_the_text_that_was_given(tmp_path):
-    """The files made from it, which have other lines, are deleted."""
+def test_errors_name_lines_of_the_input_files(tmp_path):
+    """The training files have other line numbers, and are deleted."""
     pairs = [("", "a"), ("ein hund", "a dog"), ("", ""), ("kein " * 30, "no"), ("x", "dog " * 30)]
     config = Config.load(recipe("align"), settings(data__max_length=20, data__skip_long=False))
     for kept, side, line in ((pairs[:4], "de", 4), (pairs[:3] + pairs[4:], "en", 4)):
@@ -42,14 +42,14 @@ def test_errors_name_lines_of_the_text_that_was_given(tmp_path):
         assert not (tmp_path / "runs").exists()
 
 
-def test_what_is_in_the_way(tmp_path):
+def test_an_existing_folder_is_rejected(tmp_path):
     text = PairText.open(write_text(tmp_path, "in", sentence_pairs(3, 3)))
     config = Config.load(recipe("align"), settings())
     with pytest.raises(RunError, match="exists"):
         fit_directions(text, config, tmp_path, echo=silent)
 
 
-def test_a_vocabulary_that_the_text_does_not_support(tmp_path):
+def test_too_small_a_vocabulary_is_rejected(tmp_path):
     text = PairText.open(write_text(tmp_path, "in", sentence_pairs(3, 3)))
     config = Config.load(recipe("align"), settings(vocabulary__size=8))
     with pytest.raises(ConfigError, match=r"set vocabulary\.size to"):

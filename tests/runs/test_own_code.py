@@ -1,4 +1,4 @@
-"""Code in a run is executed only if the user knows of it."""
+"""Code in a run is executed only with the user's consent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Own(PriorGuide):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A run with code of this user's own."""
+    """A run with code that this user wrote."""
     monkeypatch.setenv("PYRO_ALIGN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(own_code, "_trusted_here", set())
     (tmp_path / "own.py").write_text(CODE)
@@ -35,7 +35,7 @@ def run(tmp_path, monkeypatch):
 
 
 def forget(run):
-    """Make the run one of another user's."""
+    """Make the run look as if another user had created it."""
     own_code._record().unlink()
     own_code._trusted_here.clear()
     (run.path / "code" / "executed").unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def test_trust_is_remembered(run):
     Run.resume(run.path, trust=True)
     own_code._trusted_here.clear()
     Run.resume(run.path)
-    # Another content is another file.
+    # Changed code is not trusted.
     with (run.path / "code" / "own.py").open("a") as file:
         file.write("# changed\n")
     with pytest.raises(RunError, match="executes this file"):
@@ -69,7 +69,7 @@ def test_trust_is_remembered(run):
 
 @pytest.mark.parametrize("place", ["{}/own.py", "../own.py", "code/../../own.py", "code/link.py"])
 @pytest.mark.parametrize("is_trusted", [False, True])
-def test_code_outside_the_run_is_refused_by_name(run, place, is_trusted):
+def test_code_outside_the_run_is_rejected(run, place, is_trusted):
     (run.path / "code" / "link.py").symlink_to(run.path.parent / "own.py")
     config = run.path / "config.toml"
     place = place.format(run.path.parent)
@@ -90,7 +90,7 @@ def test_code_outside_the_run_is_refused_by_name(run, place, is_trusted):
         ["align"],
     ],
 )
-def test_every_command_that_loads_a_run_asks(run, arguments):
+def test_every_command_that_loads_a_run_needs_trust(run, arguments):
     forget(run)
     takes_text = arguments[0] in ("align", "inspect")
     files = [str(path) for path in shared_corpus()["valid"]] if takes_text else []

@@ -38,7 +38,7 @@ def contents(folder):
     }
 
 
-def test_what_a_run_holds():
+def test_files_of_a_run():
     folder = shared_run()
     assert set(contents(folder)) == {
         "checkpoints/last.ckpt",
@@ -60,7 +60,7 @@ def test_what_a_run_holds():
     assert facts == {"format": FORMAT, "pyro_align": pyro_align.__version__, "status": "finished"}
 
 
-def test_a_copy_is_used_where_nothing_else_is(tmp_path):
+def test_a_copy_works_without_the_run_and_its_text(tmp_path):
     corpus = write_corpus(tmp_path / "text", train=20, valid=6)
     config = tiny_config(corpus, network__cell="gru", training__epochs=1)
     run = fitted(config, tmp_path / "run")
@@ -94,7 +94,7 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
     run.evaluate(ParallelText.open(shared_corpus()["valid"]))
 
 
-def test_a_path_that_is_there_is_refused(tmp_path):
+def test_an_existing_run_is_not_replaced(tmp_path):
     folder = copied(tmp_path)
     before = contents(folder)
     config = tiny_config(shared_corpus())
@@ -103,7 +103,7 @@ def test_a_path_that_is_there_is_refused(tmp_path):
     assert contents(folder) == before
 
 
-def test_overwritten(tmp_path):
+def test_overwrite_replaces_a_run(tmp_path):
     folder = copied(tmp_path)
     Run.create(tiny_config(shared_corpus(), seed=7), folder, overwrite=True, echo=silent)
     assert Run.resume(folder).config.seed == 7
@@ -111,7 +111,7 @@ def test_overwritten(tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_only_a_run_is_overwritten(tmp_path):
+def test_overwrite_replaces_only_a_run(tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter").write_text("all of it")
@@ -142,29 +142,33 @@ BAD = {
         ConfigError,
         r"the (source|target) text: set vocabulary\.size to \d+ or more",
     ),
-    "a pair that does not fit": (
+    "a pair longer than a batch": (
         {"training__batch_tokens": 5},
         ConfigError,
         r"does not fit into a batch of 5 tokens",
     ),
-    "parts that do not go together": (
+    "an incompatible model and guide": (
         {"model__name": "soft", "guide__name": "amortized"},
         IncompatibleError,
         "model 'soft' and guide 'amortized'",
     ),
-    "an option that is not": (
+    "an unknown option": (
         {"guide__name": "amortized", "guide__hiden": 3},
         ConfigError,
         "no option 'hiden'; did you mean 'hidden'",
     ),
-    "a guide that is not": ({"guide__name": "no.py:Mine"}, ConfigError, r"no\.py: no such file"),
-    "a tie that cannot be": ({"network__tie_embeddings": "all"}, ConfigError, "joint"),
+    "a missing guide file": ({"guide__name": "no.py:Mine"}, ConfigError, r"no\.py: no such file"),
+    "tied embeddings without a joint vocabulary": (
+        {"network__tie_embeddings": "all"},
+        ConfigError,
+        "joint",
+    ),
 }
 
 
 @pytest.mark.parametrize("what", BAD)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_cannot_be_fitted_leaves_no_trace(tmp_path, what, overwrite):
+def test_after_an_error_no_folder_is_left(tmp_path, what, overwrite):
     changes, kind, match = BAD[what]
     folder = copied(tmp_path) if overwrite else tmp_path / "run"
     before = contents(tmp_path)
@@ -194,7 +198,7 @@ def test_long_lines_can_be_skipped(tmp_path):
     assert "train: 20 sentence pairs, 1 skipped as too long" in told
 
 
-def test_gold_links_are_looked_at_before_the_fit(tmp_path):
+def test_gold_links_are_checked_before_training(tmp_path):
     gold = tmp_path / "gold"
     for text, match in (("0-0\n", "1 lines of gold links for 6"), ("0-99\n" * 6, "outside")):
         gold.write_text(text)
@@ -205,7 +209,7 @@ def test_gold_links_are_looked_at_before_the_fit(tmp_path):
         Run.create(tiny_config(shared_corpus(), **changes), tmp_path / "run", echo=silent)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_created(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot create the run: Not a directory"):
         Run.create(tiny_config(shared_corpus()), tmp_path / "file" / "run", echo=silent)
@@ -249,7 +253,10 @@ DAMAGES = {
         lambda run: (run / "run.json").write_text('{"format"'),
         r"run\.json: damaged",
     ),
-    "facts that are none": (lambda run: (run / "run.json").write_text("3"), r"run\.json: damaged"),
+    "facts of the wrong type": (
+        lambda run: (run / "run.json").write_text("3"),
+        r"run\.json: damaged",
+    ),
     "no facts": (
         lambda run: (run / "run.json").unlink(),
         r"not a run folder \(it has no run\.json\)",
@@ -279,7 +286,7 @@ DAMAGES = {
         change_config("embedding = 8", "embedding = 9"),
         r"config\.toml: network\.embedding = 9, but the weights of this run require 8",
     ),
-    # Has the same parameters.
+    # The soft model has the same parameters.
     "another model": (
         change_config('name = "categorical"', 'name = "soft"'),
         r"config\.toml: model\.name = 'soft', but the weights of this run require 'categorical'",
@@ -295,7 +302,7 @@ DAMAGES = {
 }
 
 
-def test_every_bit_of_a_vocabulary_counts(tmp_path):
+def test_any_changed_bit_of_a_vocabulary_is_detected(tmp_path):
     folder = copied(tmp_path)
     run = pyro_align.load(folder)
     path = folder / "source.model"
@@ -308,8 +315,8 @@ def test_every_bit_of_a_vocabulary_counts(tmp_path):
             check_identity(folder, run.config, Translation(run.config, folder).digests())
 
 
-def test_weights_of_another_run_are_refused(tmp_path):
-    """Those of a run with the same sizes and another text, so another vocabulary."""
+def test_weights_of_another_run_are_rejected(tmp_path):
+    """The other run has the same sizes, but another text and so another vocabulary."""
     corpus = write_corpus(tmp_path / "text", train=21, valid=6)
     config = tiny_config(corpus, network__cell="gru", training__epochs=1)
     other = fitted(config, tmp_path / "other")
@@ -319,7 +326,7 @@ def test_weights_of_another_run_are_refused(tmp_path):
         pyro_align.load(folder)
 
 
-def test_one_string_is_not_taken_for_a_list_of_sentences():
+def test_a_single_string_is_rejected():
     run = pyro_align.load(shared_run())
     for ask in (run.translate, run.source_vocabulary.encode_all):
         with pytest.raises(UserError, match=r"is one string: give a list .*\['ein hund'\]"):
@@ -336,7 +343,7 @@ def test_a_damaged_run(tmp_path, what):
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a file", "an empty folder"])
-def test_no_run_at_all(tmp_path, kind):
+def test_a_path_that_is_not_a_run(tmp_path, kind):
     path = tmp_path / "run"
     if kind == "a file":
         path.write_text("")
@@ -347,7 +354,7 @@ def test_no_run_at_all(tmp_path, kind):
             read(path)
 
 
-def test_damaged_weights_are_made_anew_as_the_message_says(tmp_path):
+def test_damaged_weights_are_trained_again_as_the_message_says(tmp_path):
     folder = copied(tmp_path)
     whole = (folder / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(whole[:100])
@@ -358,7 +365,7 @@ def test_damaged_weights_are_made_anew_as_the_message_says(tmp_path):
     assert (folder / "weights.safetensors").read_bytes() == whole
 
 
-def test_text_that_has_changed_is_not_gone_on_with(tmp_path):
+def test_a_run_is_not_resumed_on_changed_text(tmp_path):
     corpus = write_corpus(tmp_path / "text", train=20, valid=6)
     run = Run.create(tiny_config(corpus, training__epochs=1), tmp_path / "run", echo=silent)
     before = contents(run.path)
@@ -373,7 +380,7 @@ def test_text_that_has_changed_is_not_gone_on_with(tmp_path):
         run.fit(echo=silent)
 
 
-def test_relative_paths_hold_wherever_the_run_is_resumed(tmp_path, monkeypatch):
+def test_relative_paths_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     write_corpus(tmp_path / "text", train=20, valid=6)
     monkeypatch.chdir(tmp_path)
     corpus = {name: [f"text/{name}.de", f"text/{name}.en"] for name in ("train", "valid")}
@@ -401,7 +408,7 @@ class MyGuide(PriorGuide):
 """
 
 
-def test_a_class_of_ones_own_is_kept_in_the_run(tmp_path):
+def test_user_code_is_copied_into_the_run(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(textwrap.dedent(OWN))
     config = tiny_config(
@@ -426,7 +433,7 @@ def test_a_class_of_ones_own_is_kept_in_the_run(tmp_path):
     assert len(list(run.translate(LINES))) == 3
 
 
-def test_two_files_of_one_name(tmp_path):
+def test_two_code_files_with_the_same_name_are_rejected(tmp_path):
     names = {}
     for kind, folder in (("model", "a"), ("guide", "b")):
         file = tmp_path / folder / "mine.py"
@@ -438,7 +445,7 @@ def test_two_files_of_one_name(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_vocabularies_can_be_given(tmp_path):
+def test_given_vocabularies_are_copied(tmp_path):
     given = {f"vocabulary__{side}": shared_run() / f"{side}.model" for side in ("source", "target")}
     run = Run.create(tiny_config(shared_corpus(), **given), tmp_path / "run", echo=silent)
     for side in ("source", "target"):

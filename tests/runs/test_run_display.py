@@ -1,4 +1,4 @@
-"""How a run shows itself: repr, card, history."""
+"""Display of a run: repr, HTML card, history."""
 
 import csv
 import re
@@ -33,7 +33,7 @@ def test_the_card_in_a_notebook(run, tmp_path):
     assert "<script>" not in pyro_align.load(hostile)._repr_html_()
 
 
-def test_history_is_the_metrics_file(run):
+def test_history_equals_the_metrics_file(run):
     with (run.path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     history = run.history
@@ -44,7 +44,7 @@ def test_history_is_the_metrics_file(run):
             assert np.isnan(value) if not row[name] else value == float(row[name])
 
 
-def test_history_without_an_incomplete_last_row(tmp_path):
+def test_history_ignores_an_incomplete_last_row(tmp_path):
     folder = copied(tmp_path)
     whole = len(pyro_align.load(folder).history)
     with (folder / "metrics.csv").open("a") as file:
@@ -52,7 +52,7 @@ def test_history_without_an_incomplete_last_row(tmp_path):
     assert len(pyro_align.load(folder).history) == whole
 
 
-def test_no_history_yet(tmp_path):
+def test_a_run_without_metrics_has_no_history(tmp_path):
     folder = copied(tmp_path)
     header, *_ = (folder / "metrics.csv").read_text().splitlines()
     (folder / "metrics.csv").write_text(header + "\n")

@@ -1,4 +1,4 @@
-"""Runs that start from a run: another guide on its model, frozen or not."""
+"""Runs that start from another run: a new guide for its model, frozen or not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pyro_align.runs import Run
 from pyro_align.training import AlignmentTask, save_weights
 
 FRESH = {"guide__hidden": 6}
-"""Sizes that the guide of :func:`shared_run` has not."""
+"""A size that differs from that of the guide of :func:`shared_run`."""
 
 
 def weights(folder, name="weights"):
@@ -58,7 +58,7 @@ def elbo(run):
 
 @pytest.fixture
 def sharp(tmp_path):
-    """A run whose prior, and so whose posterior, is far from the flat guide of the beginning."""
+    """A run whose prior and posterior are far from the flat guide at the start."""
     run = pyro_align.load(copied(tmp_path))
     with torch.no_grad():
         for parameter in run.model.networks.decoder.scorer.parameters():
@@ -82,7 +82,7 @@ def test_a_new_guide_is_fitted_to_a_frozen_model(sharp):
 
 
 @pytest.mark.parametrize("baseline", ["none", "network"])
-def test_a_frozen_model_is_not_trained_in_any_way(tmp_path, monkeypatch, baseline):
+def test_a_frozen_model_gets_no_gradient(tmp_path, monkeypatch, baseline):
     seen = []
 
     def watched(self, model, guide, batch):
@@ -102,7 +102,7 @@ def test_a_frozen_model_is_not_trained_in_any_way(tmp_path, monkeypatch, baselin
         echo=silent,
         **FRESH,
     )
-    seen.clear()  # of the trial before the run was made
+    seen.clear()  # the calls of the trial before the run was created
     run.fit(echo=silent)
     assert len(seen) > 6
     for model_trains, guide_trains, gradient, scores in seen:
@@ -110,18 +110,18 @@ def test_a_frozen_model_is_not_trained_in_any_way(tmp_path, monkeypatch, baselin
         assert gradient is None
         assert not scores.requires_grad
     assert all(parameter.requires_grad for parameter in run.model.parameters())
-    # The optimiser holds the guide, and what the objective learns.
+    # The optimiser holds the parameters of the guide and of the objective.
     saved = checkpoint(run.path)
     network = {k: v for k, v in saved["state_dict"].items() if "objective.network" in k}
     assert len(network) == (4 if baseline == "network" else 0)
     (optimizer,) = saved["optimizer_states"]
     (group,) = optimizer["param_groups"]
     assert len(group["params"]) == len(list(run.guide.parameters())) + len(network)
-    assert all(tensor.any() for tensor in network.values())  # its output began as zero
+    assert all(tensor.any() for tensor in network.values())  # its output layer starts at zero
 
 
-def test_with_a_frozen_model_the_elbo_decides(tmp_path, monkeypatch):
-    """Guides of one position drawn at random, a flat one, and the others again and again."""
+def test_with_a_frozen_model_the_best_epoch_has_the_best_elbo(tmp_path, monkeypatch):
+    """All epochs but one have a random, nearly one-hot guide; the second has a flat one."""
 
     def spoiled(self):
         begin(self)
@@ -147,14 +147,14 @@ def test_with_a_frozen_model_the_elbo_decides(tmp_path, monkeypatch):
     valid = [row for row in rows if row["valid/elbo"]]
     assert len({row["valid/perplexity"] for row in valid}) == 1
     elbos = [float(row["valid/elbo"]) for row in valid]
-    assert len(elbos) == 4  # two without progress are enough
+    assert len(elbos) == 4  # stops after two epochs without progress
     assert elbos[1] > max(elbos[0], *elbos[2:])
     assert elbo(run) == pytest.approx(elbos[1], rel=1e-4)
     rates = {row["epoch"]: row["train/learning_rate"] for row in rows if row["train/elbo"]}
     assert [float(rate) for rate in rates.values()] == [1e-30, 1e-30, 1e-30, 5e-31]
 
 
-def test_model_and_guide_are_trained_on_where_nothing_is_frozen(tmp_path):
+def test_without_freezing_model_and_guide_are_trained_further(tmp_path):
     old = Run.load(shared_run())
     run = old.swap_guide("corrected-prior", freeze_model=False, out=tmp_path / "new", echo=silent)
     assert elbo(run) == elbo(old)
@@ -165,7 +165,7 @@ def test_model_and_guide_are_trained_on_where_nothing_is_frozen(tmp_path):
         assert not are_equal(start, end)
 
 
-def test_which_guide_starts_from_the_old_weights(tmp_path):
+def test_only_a_guide_of_the_same_kind_and_size_keeps_its_weights(tmp_path):
     old = Run.load(shared_run())
     told = []
 
@@ -183,7 +183,7 @@ def test_which_guide_starts_from_the_old_weights(tmp_path):
         assert "guide: fresh" in told
 
 
-def test_without_a_word_the_model_is_frozen_if_there_is_a_guide_to_train(tmp_path):
+def test_the_model_is_frozen_by_default_if_the_guide_has_parameters(tmp_path):
     old = pyro_align.load(copied(tmp_path))
     for guide, frozen in (("prior", False), ("none", False), ("transformer", True)):
         run = old.swap_guide(guide, echo=silent)
@@ -195,14 +195,14 @@ def test_without_a_word_the_model_is_frozen_if_there_is_a_guide_to_train(tmp_pat
     assert old.swap_guide("prior", echo=silent).path == tmp_path / "run-prior-2"
 
 
-def test_the_callers_random_numbers_go_on_as_they_were(tmp_path):
+def test_the_global_random_state_is_unchanged(tmp_path):
     old = Run.load(shared_run())
     before = torch.get_rng_state()
     old.swap_guide("transformer", out=tmp_path / "new", echo=silent)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_objective_goes_with_the_guide(tmp_path):
+def test_the_default_objective_is_compatible_with_the_guide(tmp_path):
     old = Run.load(shared_run())
     for number, (guide, objective, expected) in enumerate(
         [
@@ -216,7 +216,7 @@ def test_the_objective_goes_with_the_guide(tmp_path):
         assert (run.config.guide.name, run.config.objective.name) == (guide, expected)
 
 
-def test_options_of_an_objective_stay_with_it(tmp_path):
+def test_options_are_kept_with_the_same_objective_only(tmp_path):
     config = tiny_config(
         shared_corpus(),
         network__cell="gru",
@@ -229,7 +229,7 @@ def test_options_of_an_objective_stay_with_it(tmp_path):
         assert old.swap_guide(guide, echo=silent).config.objective.options == expected
 
 
-def test_the_old_run_is_not_needed(tmp_path):
+def test_the_new_run_works_without_the_old_one(tmp_path):
     old = pyro_align.load(copied(tmp_path))
     run = old.swap_guide("transformer", out=tmp_path / "new", echo=silent)
     assert names(run.path) == [
@@ -265,7 +265,7 @@ class MyGuide(AmortizedGuide):
 """
 
 
-def test_code_of_ones_own_goes_along(tmp_path):
+def test_user_code_is_copied(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(textwrap.dedent(OWN))
     config = tiny_config(
@@ -305,7 +305,7 @@ def test_the_built_in_corpus_is_copied(tmp_path, monkeypatch):
     assert gold == run.path / "data" / "test.links"
 
 
-def test_other_text_and_the_old_vocabularies(tmp_path):
+def test_new_text_keeps_the_old_vocabularies(tmp_path):
     gold = tmp_path / "gold"
     gold.write_text("0-0\n" * 6)
     config = tiny_config(
@@ -319,12 +319,12 @@ def test_other_text_and_the_old_vocabularies(tmp_path):
     facts = json.loads((run.path / "data.json").read_text())
     assert [facts[name]["pairs"] for name in ("train", "valid")] == [15, 5]
     assert (run.path / "target.model").read_bytes() == (old.path / "target.model").read_bytes()
-    # The links were those of the old validation text.
+    # The gold links belonged to the old validation text.
     assert run.config.data.gold is None
     assert old.swap_guide("prior", echo=silent).config.data.gold == gold
 
 
-def test_text_that_has_changed_is_not_taken_for_the_old(tmp_path):
+def test_changed_text_is_rejected_unless_given_again(tmp_path):
     corpus = write_corpus(tmp_path / "text", train=20, valid=6)
     config = tiny_config(corpus, network__cell="gru", training__max_steps=1)
     old = fitted(config, tmp_path / "old")
@@ -341,15 +341,15 @@ REFUSED = {
         ConfigError,
         "guide 'prior' has no parameters.*nothing to train",
     ),
-    "sizes": (
+    "a size of the networks": (
         {"guide": "amortized", "network__embedding": 9},
         ConfigError,
         r"network\.embedding cannot be changed.*weights and vocabularies depend on it",
     ),
     "a model": ({"guide": "amortized", "model__name": "soft"}, ConfigError, r"model\.name"),
     "a vocabulary": ({"guide": "amortized", "vocabulary__size": 9}, ConfigError, "vocabulary"),
-    "a guide that does not fit": ({"guide": "amortized-dirichlet"}, IncompatibleError, "simplex"),
-    "an objective that does not fit": (
+    "an incompatible guide": ({"guide": "amortized-dirichlet"}, IncompatibleError, "simplex"),
+    "an incompatible objective": (
         {"guide": "amortized", "objective": "gumbel-softmax"},
         IncompatibleError,
         "relaxed",
@@ -361,7 +361,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_is_refused_leaves_no_trace(tmp_path, what):
+def test_after_an_error_no_folder_is_left(tmp_path, what):
     arguments, kind, match = REFUSED[what]
     old = pyro_align.load(copied(tmp_path))
     with pytest.raises(kind, match=match):
@@ -369,21 +369,21 @@ def test_what_is_refused_leaves_no_trace(tmp_path, what):
     assert names(tmp_path) == ["run"]
 
 
-def test_rates_can_be_set(tmp_path):
+def test_dropout_can_be_changed(tmp_path):
     run = Run.load(shared_run()).swap_guide(
         "amortized", out=tmp_path / "new", echo=silent, network__dropout=0.4
     )
     assert run.config.network.dropout == 0.4
 
 
-def test_a_run_without_weights_is_no_start(tmp_path):
+def test_a_run_without_weights_is_rejected(tmp_path):
     run = Run.create(tiny_config(shared_corpus()), tmp_path / "run", echo=silent)
     with pytest.raises(RunError, match="no weights yet"):
         run.swap_guide("prior", echo=silent)
     assert names(tmp_path) == ["run"]
 
 
-def test_a_run_is_not_made_in_place_of_what_it_starts_from(tmp_path):
+def test_the_starting_run_cannot_be_overwritten(tmp_path):
     old = pyro_align.load(copied(tmp_path))
     config = old.derived({"guide.name": "transformer"})
     with pytest.raises(RunError, match="is the run to start from"):
@@ -391,21 +391,21 @@ def test_a_run_is_not_made_in_place_of_what_it_starts_from(tmp_path):
     assert (old.path / "weights.safetensors").is_file()
 
 
-def test_a_model_is_frozen_only_from_a_run_on(tmp_path):
+def test_freezing_needs_a_trained_run(tmp_path):
     config = tiny_config(shared_corpus(), training__freeze_model=True)
     with pytest.raises(ConfigError, match=r"freeze_model needs a trained run.*--from"):
         Run.create(config, tmp_path / "run", echo=silent)
     assert not names(tmp_path)
 
 
-def test_frozen_or_not_is_said_anew(tmp_path):
+def test_freeze_model_is_not_inherited(tmp_path):
     old = pyro_align.load(copied(tmp_path))
     frozen = old.swap_guide("amortized", echo=silent, training__max_steps=1)
     frozen.fit(echo=silent)
     assert not frozen.derived({}).training.freeze_model
 
 
-def test_what_is_asked_before_a_fit_is_asked_without_dropout(tmp_path):
+def test_dropout_is_off_before_and_after_training(tmp_path):
     run = Run.load(copied(tmp_path)).swap_guide("amortized", out=tmp_path / "new", echo=silent)
     assert not any(module.training for each in run.programs.values() for module in each.modules())
     assert run.fit(echo=silent) is run

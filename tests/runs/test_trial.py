@@ -1,4 +1,4 @@
-"""Mistakes in one's own programs are reported in a line, before a run folder is made."""
+"""Errors in user programs are reported in one line, before a run folder is created."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def tried(**values):
 
 @pytest.mark.parametrize("name", GUIDE_MISTAKES)
 @pytest.mark.parametrize("objective", ["enumerated", "score-function"])
-def test_a_mistake_in_a_guide_is_one_line(own, name, objective):
+def test_an_error_in_a_guide_is_reported_in_one_line(own, name, objective):
     with pytest.raises(ConfigError, match=GUIDE_MISTAKES[name]) as error:
         tried(guide__name=f"{own}:{name}", objective__name=objective)
     assert "\n" not in str(error.value)
@@ -189,18 +189,18 @@ def test_a_mistake_in_a_guide_is_one_line(own, name, objective):
 
 
 @pytest.mark.parametrize("name", MODEL_MISTAKES)
-def test_a_mistake_in_a_model_is_one_line(own, name):
+def test_an_error_in_a_model_is_reported_in_one_line(own, name):
     with pytest.raises(ConfigError, match=MODEL_MISTAKES[name]) as error:
         tried(model__name=f"{own}:{name}", guide__name="amortized", objective__name="enumerated")
     assert "\n" not in str(error.value)
 
 
-def test_a_site_of_a_guide_that_says_it_has_none(own):
+def test_a_guide_that_samples_an_undeclared_site(own):
     with pytest.raises(ConfigError, match=r"Says has latents = \{\}, but samples 'alignment'"):
         tried(guide__name=f"{own}:Says", objective__name="exact")
 
 
-def test_good_programs_pass_and_leave_nothing(own):
+def test_valid_programs_pass_without_side_effects(own):
     state = torch.get_rng_state()
     tried(
         model__name=f"{own}:GoodModel",
@@ -223,14 +223,14 @@ def test_every_built_in_pair_passes(objective):
         tried(model__name=model, guide__name=guide, objective__name=objective)
 
 
-def test_sizes_beyond_memory():
+def test_sizes_beyond_memory_are_rejected():
     sizes = ("embedding", "encoder_hidden", "decoder_hidden")
     huge = {f"network__{size}": 2**16 for size in sizes}
     with pytest.raises(ConfigError, match=r"take \d+ GiB, but this machine has \d+ GiB"):
         tried(**huge, network__decoder_layers=64)
 
 
-def test_no_folder_and_no_vocabulary_is_made(own, tmp_path):
+def test_after_an_error_no_folder_is_left(own, tmp_path):
     config = tiny_config(shared_corpus(), guide__name=f"{own}:Misspelt", objective__name="exact")
     told = []
     with pytest.raises(UserError, match="rename"):
@@ -239,7 +239,7 @@ def test_no_folder_and_no_vocabulary_is_made(own, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_line_prints_the_line(own, tmp_path):
+def test_the_command_line_prints_one_line(own, tmp_path):
     arguments = ["fit", "--out", str(tmp_path / "run")]
     for setting in settings(
         guide__name=f"{own}:NoPlate",
@@ -286,7 +286,7 @@ def test_the_command_line_prints_the_line(own, tmp_path):
         ({"vocabulary.size": 10**11}, "vocabulary.size: .*less than or equal to 1000000"),
     ],
 )
-def test_values_out_of_range_are_refused(tmp_path, setting, match):
+def test_values_out_of_range_are_rejected(tmp_path, setting, match):
     with pytest.raises(ConfigError, match=match):
         Run.create(Config.load().changed(setting), tmp_path / "run", echo=silent)
     assert not list(tmp_path.iterdir())

@@ -18,7 +18,7 @@ def test_ticks_are_round():
     assert Axis("", -5.6, -1.9).ticks == [-5, -4, -3, -2]
     assert Axis("", 3, 700, logarithmic=True).ticks == [5, 10, 20, 50, 100, 200, 500]
     assert Axis("", 1, 1e5, logarithmic=True).ticks == [1, 10, 100, 1e3, 1e4, 1e5]
-    # So narrow a range holds no two round powers: the ticks are those of a linear axis.
+    # This narrow range contains no two round powers: the ticks are those of a linear axis.
     assert Axis("", 5.1, 5.9, logarithmic=True).ticks == [5.2, 5.4, 5.6, 5.8]
 
 
@@ -49,7 +49,7 @@ def test_lines_run_through_their_points():
     points = [tuple(map(float, pair.split(","))) for pair in polyline.get("points").split()]
     (x0, y0), (x1, y1), (x2, y2) = points
     assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
-    assert y0 - y1 == pytest.approx(2 * (y0 - y2), abs=0.2)  # upwards is less, in SVG
+    assert y0 - y1 == pytest.approx(2 * (y0 - y2), abs=0.2)  # y decreases upwards in SVG
     dots = [(float(one.get("cx")), float(one.get("cy"))) for one in root.iter("circle")]
     assert dots == points
     texts = [one.text for one in root.iter("text")]
