@@ -35,7 +35,7 @@ def test_every_random_generator_is_restored(tmp_path, name):
     point.on_save_checkpoint(trainer, module, saved)
     torch.save(saved, tmp_path / "last.ckpt")
     expected = [draw() for _ in range(3)]
-    # Another process is anywhere else.
+    # The generators of a new process have other states.
     random.seed(7)
     np.random.seed(7)
     torch.manual_seed(7)

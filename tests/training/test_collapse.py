@@ -25,7 +25,7 @@ from pyro_align.training import AlignmentTask, collapse, save_weights
 from pyro_align.training.collapse import CollapseWarning, remedies
 
 STILL = {"network__cell": "gru", "training__learning_rate": 1e-30}
-"""Nothing changes, so that there is nothing to wonder at."""
+"""Settings with which no weight changes."""
 
 COLLAPSED = {"kl": 0.001, "prior_entropy": 2.0, "gap": 0.5}
 """Values of a validation, in nats per position."""
@@ -59,7 +59,7 @@ class Found(Trainer):
 
 
 class World:
-    """A task, and a trainer that says what a test wants."""
+    """A task, with steps and validations that have given results."""
 
     def __init__(self, objective=None, **changes):
         config = Config.load(settings=settings(**changes))
@@ -74,7 +74,7 @@ class World:
         return CollapseWarning(self.inferred)
 
     def step(self, callback, norms=GRADIENTS):
-        """A step with gradients of such norms."""
+        """Make a step with gradients of the given norms."""
         for parameters, norm in zip((self.inferred, self.model.parameters()), norms, strict=True):
             parameters = list(parameters)
             for parameter in parameters:
@@ -84,12 +84,12 @@ class World:
         self.look(callback)
 
     def look(self, callback):
-        """At the gradients that there are."""
+        """Pass the current gradients to the callback."""
         optimizer = torch.optim.SGD(self.inferred, lr=1.0)
         callback.on_before_optimizer_step(Found({}, 0), self.task, optimizer)
 
     def validate(self, callback, found, step=1000):
-        """A validation that finds this."""
+        """End a validation with the given values."""
         perplexity = 8.0
         metrics = {
             "valid/perplexity": perplexity,
@@ -115,8 +115,8 @@ HEALTHY = {"kl": 0.3}
 
 CASES = {
     "a collapse": ({}, {}, GRADIENTS, True),
-    "a collapse, its posterior the prior too": ({}, {"gap": 0.0}, GRADIENTS, True),
-    "a divergence": ({}, HEALTHY, GRADIENTS, False),
+    "a collapse with an exact posterior equal to the prior": ({}, {"gap": 0.0}, GRADIENTS, True),
+    "a guide that differs from the prior": ({}, HEALTHY, GRADIENTS, False),
     "a prior that is certain": ({}, {"prior_entropy": 0.05}, GRADIENTS, False),
     "a frozen model": ({"training__freeze_model": True}, {}, GRADIENTS, True),
     "a frozen model whose posterior is its prior": (
@@ -125,8 +125,8 @@ CASES = {
         GRADIENTS,
         False,
     ),
-    "a weight that rises": ({"training__kl_schedule": "linear"}, {}, GRADIENTS, True),
-    "a weight that still rises": (
+    "a KL weight that has risen": ({"training__kl_schedule": "linear"}, {}, GRADIENTS, True),
+    "a KL weight that still rises": (
         {"training__kl_schedule": "linear", "training__kl_steps": 1001},
         {},
         GRADIENTS,
@@ -135,26 +135,31 @@ CASES = {
     "a gradient that vanishes": ({}, HEALTHY, (1e-5, 1.0), True),
     "a gradient that is zero": ({}, HEALTHY, (0.0, 1.0), True),
     "a small gradient": ({}, HEALTHY, (1e-3, 1.0), False),
-    "a gradient that may vanish": ({}, {**HEALTHY, "gap": 0.001}, (1e-5, 1.0), False),
-    "of a frozen model": ({"training__freeze_model": True}, HEALTHY, (1e-6, 0.0), False),
+    "a vanishing gradient without a gap": ({}, {**HEALTHY, "gap": 0.001}, (1e-5, 1.0), False),
+    "a vanishing gradient with a frozen model": (
+        {"training__freeze_model": True},
+        HEALTHY,
+        (1e-6, 0.0),
+        False,
+    ),
     "no gradient at all": ({"training__freeze_model": True}, HEALTHY, (0.0, 0.0), True),
 }
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_when_it_comes(capsys, what):
+def test_the_warning_is_shown_only_for_a_collapse(capsys, what):
     changes, found, norms, expected = CASES[what]
     World(**changes).epochs(5, norms=norms, **found)
     assert len(warnings(capsys)) == expected
 
 
 @pytest.mark.parametrize(("gap", "expected"), [(0.001, 0), (0.5, 1)])
-def test_a_guide_beside_an_exact_objective(capsys, gap, expected):
+def test_an_exact_objective_warns_only_if_the_gap_is_large(capsys, gap, expected):
     World(ExactMarginal()).epochs(5, gap=gap)
     assert len(warnings(capsys)) == expected
 
 
-def test_it_takes_two_epochs_in_a_row(capsys):
+def test_two_consecutive_epochs_are_needed(capsys):
     world = World()
     callback = world.epochs(1)
     world.epochs(1, callback, kl=0.3)
@@ -164,7 +169,7 @@ def test_it_takes_two_epochs_in_a_row(capsys):
     assert len(warnings(capsys)) == 1
 
 
-def test_the_beginning_is_not_looked_at(capsys, monkeypatch):
+def test_no_warning_in_the_first_steps(capsys, monkeypatch):
     monkeypatch.setattr(collapse, "EARLY", 100)
     World().epochs(5, step=99)
     assert not warnings(capsys)
@@ -172,7 +177,7 @@ def test_the_beginning_is_not_looked_at(capsys, monkeypatch):
     assert warnings(capsys)
 
 
-def test_nor_is_an_objective_that_warms_up(capsys):
+def test_no_warning_during_the_warm_up(capsys):
     world = World()
     world.task.objective.warmup_steps = 1001
     world.epochs(5)
@@ -182,7 +187,7 @@ def test_nor_is_an_objective_that_warms_up(capsys):
     assert warnings(capsys)
 
 
-def test_gradients_are_those_of_a_whole_epoch(capsys):
+def test_gradient_norms_cover_the_whole_epoch(capsys):
     world = World()
     callback = world.callback()
     for _ in range(2):
@@ -192,7 +197,7 @@ def test_gradients_are_those_of_a_whole_epoch(capsys):
     assert not warnings(capsys)
 
 
-def test_a_resume_goes_on_in_the_middle_of_an_epoch(capsys):
+def test_a_resume_continues_within_an_epoch(capsys):
     world = World()
     before = world.epochs(1)
     world.step(before)
@@ -206,7 +211,7 @@ def test_a_resume_goes_on_in_the_middle_of_an_epoch(capsys):
     assert not warnings(capsys)
 
 
-def test_what_it_says(capsys):
+def test_text_of_the_warning(capsys):
     World().epochs(2)
     (line,) = warnings(capsys)
     assert "KL(guide ‖ prior) is 0.001 nats per position, the prior's entropy 2," in line
@@ -236,7 +241,7 @@ SETTINGS_NAMED = {
 
 
 @pytest.mark.parametrize("what", SETTINGS_NAMED)
-def test_the_remedies_are_those_that_can_be_taken(what):
+def test_remedies_are_settings_of_the_objective(what):
     objective, changes, expected = SETTINGS_NAMED[what]
     found = remedies(World(objective, **changes).task)
     assert len(found) == len(expected)
@@ -244,7 +249,7 @@ def test_the_remedies_are_those_that_can_be_taken(what):
         assert name in remedy
 
 
-def test_norms_are_those_of_the_gradients():
+def test_squared_norms_match_the_gradients():
     world = World()
     loss = EnumeratedELBO()(world.model, world.guide)(random_batch())
     loss.backward()
@@ -258,7 +263,7 @@ def test_norms_are_those_of_the_gradients():
 
 
 def sharpened(folder):
-    """A run whose prior is far from what any small guide says."""
+    """A run whose prior is far from every guide with small parameters."""
     run = pyro_align.load(copied(folder))
     with torch.no_grad():
         for parameter in run.model.networks.decoder.scorer.parameters():
@@ -267,7 +272,7 @@ def sharpened(folder):
     return Run.load(run.path)
 
 
-def test_in_a_fit(tmp_path, capsys):
+def test_a_complete_fit_warns_only_after_a_collapse(tmp_path, capsys):
     flat, sharp = Run.load(shared_run()), sharpened(tmp_path)
     capsys.readouterr()
     changes = {"training__learning_rate": 1e-30, "training__epochs": 4}
@@ -288,7 +293,7 @@ def test_in_a_fit(tmp_path, capsys):
             **changes,
         )
         if start is flat:
-            # Scores of zero; nor is the prior anything but flat.
+            # Scores are nearly zero, so guide and prior are flat.
             with torch.no_grad():
                 for program in run.programs.values():
                     for parameter in program.parameters():
@@ -297,7 +302,7 @@ def test_in_a_fit(tmp_path, capsys):
         assert len(warnings(capsys)) == expected, number
 
 
-def test_a_fit_without_a_guide_to_train_is_not_watched(tmp_path, capsys):
+def test_no_warning_without_guide_parameters(tmp_path, capsys):
     for guide in ("prior", "exact", "none"):
         config = tiny_config(shared_corpus(), guide__name=guide, training__epochs=3, **STILL)
         fitted(config, tmp_path / guide)

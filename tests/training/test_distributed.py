@@ -1,4 +1,4 @@
-"""Two processes, and accumulated batches, have the gradient of one process on all of the batch."""
+"""Two processes, or accumulated batches, have the gradient of one process on the whole batch."""
 
 import contextlib
 import csv
@@ -56,8 +56,8 @@ def command(folder, *more):
 
 
 LAUNCHERS = {
-    "by itself": lambda folder: command(folder, "--devices", 2),
-    "by torchrun": lambda folder: [
+    "pyro-align": lambda folder: command(folder, "--devices", 2),
+    "torchrun": lambda folder: [
         *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *command(folder),
     ],
@@ -76,7 +76,7 @@ def metrics(folder):
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_are_as_one(one, tmp_path, launcher):
+def test_two_processes_equal_one(one, tmp_path, launcher):
     two = tmp_path / "two"
     launched = subprocess.Popen(
         [sys.executable, *LAUNCHERS[launcher](two)],
@@ -98,7 +98,7 @@ def test_two_processes_are_as_one(one, tmp_path, launcher):
     assert checkpoint(two)["global_step"] == 1
     assert len(moments(one)) > 10
     for name, moment in moments(one).items():
-        # After one step, that is; later Adam makes rounding errors large where gradients are small.
+        # After one step only: later, Adam amplifies rounding errors where gradients are small.
         assert_close(moments(two)[name], moment, rtol=1e-4, atol=1e-8)
     assert len(metrics(two)) == len(metrics(one))
     for row, expected in zip(metrics(two), metrics(one), strict=True):
@@ -121,7 +121,7 @@ def joined(*batches):
 
 
 def gradient_of_a_step(batches, clip=1e9):
-    """What the optimiser sees, and the model's clean gradient by hand for comparison."""
+    """Return the gradients that the optimiser gets."""
     model = tiny_model()
     guide = tiny_guide(model)
     task = AlignmentTask(model, guide, EnumeratedELBO(), TrainingConfig())
@@ -151,7 +151,7 @@ def gradient_of_a_step(batches, clip=1e9):
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
 @pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no")
 @pytest.mark.filterwarnings("ignore:.*treespec")
-def test_accumulated_batches_are_as_one():
+def test_accumulated_batches_equal_one_large_batch():
     parts = [
         random_batch((3, 4, 1), (4, 2, 3), seed=1),
         random_batch((5,), (6,), seed=2),
@@ -174,7 +174,7 @@ def test_accumulated_batches_are_as_one():
         assert_close(clipped[name], gradient / 2, rtol=1e-4, atol=1e-9)
 
 
-def test_a_checkpoint_of_more_processes_is_refused(tmp_path):
+def test_a_checkpoint_of_more_processes_is_rejected(tmp_path):
     folder = copied(tmp_path)
     path = folder / "checkpoints" / "last.ckpt"
     saved = torch.load(path, weights_only=True)
@@ -183,14 +183,14 @@ def test_a_checkpoint_of_more_processes_is_refused(tmp_path):
         Run.resume(unfinished(folder)).fit(echo=silent)
 
 
-def test_more_devices_than_pairs_are_refused(tmp_path):
+def test_more_devices_than_pairs_are_rejected(tmp_path):
     config = tiny_config(shared_corpus(), training__devices=7)
     with pytest.raises(ConfigError, match="6 sentence pairs cannot be split among 7 processes"):
         Run.create(config, tmp_path / "run", echo=silent)
     assert not list(tmp_path.iterdir())
 
 
-def test_torchrun_has_the_last_word(monkeypatch):
+def test_torchrun_overrides_the_settings(monkeypatch):
     assert processes(TrainingConfig(devices=3)) == (3, 1)
     for name, value in {"LOCAL_WORLD_SIZE": 2, "WORLD_SIZE": 8, "RANK": 5, "LOCAL_RANK": 1}.items():
         monkeypatch.setenv(name, str(value))
@@ -199,7 +199,7 @@ def test_torchrun_has_the_last_word(monkeypatch):
     assert not is_first_process()
 
 
-def test_only_the_first_process_prepares(monkeypatch):
+def test_preparation_runs_in_the_first_process_only(monkeypatch):
     done = []
     after_first_process(lambda: done.append(1))
     monkeypatch.setenv("LOCAL_RANK", "1")

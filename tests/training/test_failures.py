@@ -49,7 +49,7 @@ def assert_equal_runs(folder, whole):
 
 
 def steps_an_epoch(whole):
-    """Of a whole run: its last checkpoint lies in its second epoch."""
+    """Number of steps per epoch of a complete run, whose last checkpoint is in its second epoch."""
     loaders = checkpoint(whole)["loaders"]["combined_loader"]
     return checkpoint(whole)["global_step"] - loaders[0]["position"]
 
@@ -125,13 +125,13 @@ def test_a_validation_without_finite_perplexity(made, monkeypatch, factor, match
 
 @pytest.fixture
 def handler():
-    """Python's own for an interrupt, which tests that run in the background have not."""
+    """Set Python's default handler of SIGINT, which background processes do not inherit."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield signal.default_int_handler
     signal.signal(signal.SIGINT, before)
 
 
-def test_interrupted(whole, made, monkeypatch, handler):
+def test_an_interrupted_fit_can_be_resumed(whole, made, monkeypatch, handler):
     def interrupt(found):
         signal.raise_signal(signal.SIGINT)
         return found
@@ -145,11 +145,11 @@ def test_interrupted(whole, made, monkeypatch, handler):
     assert_equal_runs(made.path, whole)
 
 
-# Which epochs have better weights than those before is not for a test to know, but the first has.
+# Weights are certain to be written after the first epoch; a later one may not improve them.
 @pytest.mark.parametrize(
     ("name", "number"), [("last.ckpt", 2), ("weights.safetensors", 1), ("metrics.csv", 2)]
 )
-def test_a_full_disk(whole, made, monkeypatch, name, number):
+def test_a_full_disk_loses_nothing(whole, made, monkeypatch, name, number):
     original, times = Path.open, 0
 
     def full(path, mode="r", *arguments, **options):
@@ -183,8 +183,8 @@ def limited(folder, size, errors):
         raise SystemExit(2) from None
 
 
-def test_a_really_full_disk(whole, made, tmp_path):
-    # Unlike a test's own error this one comes after a part has been written.
+def test_a_limit_on_file_size(whole, made, tmp_path):
+    # Unlike a simulated error, this one occurs after part of the file has been written.
     size = (whole / "checkpoints" / "last.ckpt").stat().st_size // 2
     errors = tmp_path / "errors"
     assert kill.run(limited, made.path, size, errors) == 2

@@ -62,7 +62,7 @@ def test_the_seed_determines_the_run(tmp_path):
     assert weights(first) != weights(third)
 
 
-def test_the_callers_random_numbers_do_not_matter(tmp_path):
+def test_the_global_random_state_does_not_affect_a_run(tmp_path):
     config = tiny_config(shared_corpus(), **FAST)
     run = fitted(config, tmp_path / "a")
     again = pyro_align.runs.run.Run.create(config, tmp_path / "b", echo=lambda line: None)
@@ -90,14 +90,14 @@ def test_random_parameters_of_an_objective_are_seeded(tmp_path):
     assert torch.equal(*made)
 
 
-def test_loading_leaves_the_callers_random_numbers(tmp_path):
+def test_loading_keeps_the_global_random_state(tmp_path):
     folder = shared_run()
     before = torch.get_rng_state()
     pyro_align.load(folder)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_columns_and_rows():
+def test_columns_and_rows_of_the_metrics():
     with (shared_run() / "metrics.csv").open() as file:
         assert next(file).strip().split(",") == list(logs.COLUMNS)
     rows = metrics(shared_run())
@@ -109,7 +109,7 @@ def test_columns_and_rows():
     assert steps == sorted(steps)
     assert len({(row["step"], bool(row["valid/perplexity"])) for row in rows}) == len(rows)
     for row in valid:
-        # No KL weight other than one: the bound lies below the evidence.
+        # The KL weight is one, so the bound is below the evidence.
         assert float(row["valid/elbo"]) < -math.log(float(row["valid/perplexity"]))
     for row in trained:
         expected = math.exp(-float(row["train/elbo"]))
@@ -119,7 +119,7 @@ def test_columns_and_rows():
         assert float(row["train/kl"]) > 0
 
 
-def test_steps_are_counted_from_one_and_rows_come_when_due(tmp_path, monkeypatch):
+def test_steps_count_from_one_and_rows_follow_the_interval(tmp_path, monkeypatch):
     monkeypatch.setattr(logs, "LOG_EVERY", 2)
     folder = fit(tmp_path, training__accumulate=2, training__max_steps=5, training__epochs=9)
     trained = [int(row["step"]) for row in metrics(folder) if row["train/perplexity"]]
@@ -170,7 +170,7 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
     text = run.task.text("test")
     result = run.evaluate(text, translate=False)
     assert result.positions.perplexity == pytest.approx(perplexities[0], rel=1e-5)
-    assert perplexities[0] + 1 < min(perplexities[1:])  # or this test shows nothing
+    assert perplexities[0] + 1 < min(perplexities[1:])  # otherwise this test could not fail
 
 
 def test_a_limit_of_steps_in_the_middle_of_an_epoch(tmp_path):
@@ -256,7 +256,7 @@ def test_metrics_after_a_resume_have_no_duplicate_rows(tmp_path):
     folder = copied(tmp_path)
     before = metrics(folder)
     with (folder / "metrics.csv").open("a") as file:
-        file.write("7,3,5.1,-2.")  # as a kill leaves it
+        file.write("7,3,5.1,-2.")  # an incomplete row, as after a kill
     pyro_align.runs.run.Run.resume(unfinished(folder)).fit(echo=lambda line: None)
     slow = dict.fromkeys(("train/tokens_per_second", "train/seconds"), "")
     assert [{**row, **slow} for row in metrics(folder)] == [{**row, **slow} for row in before]

@@ -75,7 +75,7 @@ def test_the_run_exercises_all_training_state(world):
 
 
 @pytest.mark.parametrize("moments", kill.WHILE_FITTING)
-def test_killed_again_and_again(world, begun, moments):
+def test_killed_several_times(world, begun, moments):
     _, folder = world
     for moment in kill.WHILE_FITTING[moments]:
         assert kill.run(kill.resume, begun, partial(*moment)) == KILLED, moment
@@ -98,11 +98,11 @@ def test_killed_from_outside(world, begun):
 
 
 @pytest.mark.parametrize("moment", kill.WHILE_MAKING)
-def test_killed_while_the_run_is_made(world, tmp_path, moment):
+def test_killed_while_the_run_is_created(world, tmp_path, moment):
     config, folder = world
     made = tmp_path / "run"
     assert kill.run(kill.create, config, made, partial(*kill.WHILE_MAKING[moment])) == KILLED
-    # At most the claim of the folder is left, an empty one.
+    # At most an empty folder is left, which reserves the path.
     assert not made.exists() or not list(made.iterdir())
     assert kill.run(kill.create, config, made) == 0
     assert sorted(path.name for path in made.iterdir()) == [
@@ -136,7 +136,7 @@ def swapped(world, tmp_path_factory):
 
 
 @pytest.mark.parametrize("moments", kill.WHILE_FITTING)
-def test_a_new_guide_on_a_frozen_model_killed_again_and_again(swapped, tmp_path, moments):
+def test_a_new_guide_on_a_frozen_model_killed_several_times(swapped, tmp_path, moments):
     made, whole = swapped
     begun = shutil.copytree(made, tmp_path / "run")
     for moment in kill.WHILE_FITTING[moments]:

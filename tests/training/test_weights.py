@@ -55,17 +55,17 @@ def test_equal_weights_give_equal_files(path, tmp_path):
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_missing(tmp_path):
+def test_missing_weights(tmp_path):
     assert "no weights yet" in assert_untouched(tmp_path / "weights.safetensors")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 8, 100, -1])
-def test_cut_off(path, kept):
+def test_truncated_weights(path, kept):
     path.write_bytes(path.read_bytes()[:kept])
     assert "damaged" in assert_untouched(path)
 
 
-def test_every_byte_counts(path):
+def test_any_changed_byte_is_detected(path):
     content = path.read_bytes()
     for position in range(0, len(content), 7):
         spoiled = bytearray(content)
@@ -74,7 +74,7 @@ def test_every_byte_counts(path):
         try:
             message = assert_untouched(path)
         except pytest.fail.Exception:
-            pytest.fail(f"byte {position} of {len(content)} was changed and nobody noticed")
+            pytest.fail(f"a change of byte {position} of {len(content)} is not detected")
         assert "damaged" in message or "not the one in the configuration" in message
 
 
@@ -96,7 +96,7 @@ def test_the_digest_covers_names_shapes_types_and_values(other):
     assert tensor_digest(other, {}) != tensor_digest({"weight": VALUES}, {})
 
 
-def test_weights_of_another_model(path):
+def test_weights_of_another_model_are_rejected(path):
     wider = modules(width=4)
     with pytest.raises(RunError, match=r"not the one in the configuration.*guide\.bias.*…"):
         load_weights(path, wider)
