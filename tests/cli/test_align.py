@@ -252,8 +252,8 @@ def sent(folder, shard, device="auto"):
     return found, file.getvalue().split("\n")[:-1]
 
 
-def test_a_saved_aligner_is_sent(tmp_path, shards):
-    """As Ray sends it: a run or an aligner, which is loaded where it is used."""
+def test_a_saved_aligner_can_be_pickled(tmp_path, shards):
+    """Ray pickles it; the run or aligner is loaded in the process that uses it."""
     run, found = sent(shared_run(), shards / "one.fa")
     assert found == expected()
     assert run.on_gpu is None
@@ -272,8 +272,8 @@ SIZES = [
 ]
 
 
-def test_train_on_the_text_itself(tmp_path):
-    """Words that are always each other's translation are aligned, both ways."""
+def test_links_of_a_perfectly_consistent_text(tmp_path):
+    """Words that always translate each other are aligned in both directions."""
     pairs = [("", ""), *sentence_pairs(60, 3), ("ein", "")]
     files = write_text(tmp_path, "in", pairs)
     save = tmp_path / "runs"
@@ -291,7 +291,7 @@ def test_train_on_the_text_itself(tmp_path):
         assert [path.name for path in run.config.data.train] == [
             f"train.{side}" for side in sides.split()
         ]
-    # The kept runs align the same text, and any other, in the same way.
+    # The saved runs align the same text in the same way.
     again = lines(save / "forward", "--reverse", save / "reverse", *files, text=None)
     assert again == found
     refused("exists: choose another --save", *arguments, text=None)
@@ -302,14 +302,14 @@ def test_train_one_direction(tmp_path):
     result = call("--train", "--neural", *files, "--one-direction", "--epochs", 1, *SIZES)
     assert result.exit_code == 0, result.output
     assert "reverse" not in result.stderr
-    # Every target word chose at most one source word.
+    # Every target word has at most one source word.
     for line in result.stdout.splitlines():
         targets = [link.split("-")[1] for link in line.split()]
         assert len(targets) == len(set(targets))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de", "in.en"]
 
 
-def test_training_that_cannot_start(tmp_path):
+def test_invalid_training_input_is_rejected(tmp_path):
     files = write_text(tmp_path, "in", [("", "a"), ("ein", " ")])
     refused("no sentence pair has words on both sides", "--train", *files)
     save = tmp_path / "runs"
@@ -330,7 +330,7 @@ def test_an_interrupted_training(tmp_path, monkeypatch):
     monkeypatch.setattr(AlignmentTask, "training_step", interrupt)
     files = write_text(tmp_path, "in", sentence_pairs(40, 3))
     save = tmp_path / "runs"
-    # Who is started in the background inherits that Ctrl-C is ignored.
+    # A background process inherits that Ctrl-C is ignored.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         kept = call("--train", "--neural", *files, "--save", save, *SIZES)
@@ -345,7 +345,7 @@ def test_an_interrupted_training(tmp_path, monkeypatch):
 
 
 def test_trained_links_are_correct(tmp_path):
-    """A language pair with word-by-word translation, in which every word is one piece."""
+    """A language pair with word-by-word translation and one piece per word."""
     pairs = sentence_pairs(120, 4)
     files = write_text(tmp_path, "in", pairs)
     sizes = settings(
@@ -365,11 +365,11 @@ def test_trained_links_are_correct(tmp_path):
         for i, j in (map(int, link.split("-")) for link in line.split()):
             hit = LEXICON[source_words[i]] == target_words[j]
             right, wrong = right + hit, wrong + (not hit)
-    # 3 to 30 times as many, by seed; of links at random one in four is right.
+    # The ratio is 3 to 30, depending on the seed; random links are right once in four times.
     assert right > wrong
 
 
-# The word aligner, which --train fits unless told otherwise.
+# The word aligner, the default of --train.
 WORDS = [("", ""), *sentence_pairs(60, 4), ("ein", "")]
 
 
@@ -399,7 +399,7 @@ def test_word_aligner(tmp_path, options):
     assert recall > 0.9
     assert "pass 1 of " in result.stderr
     refused("exists: choose another --save", "--train", *files, "--save", save, text=None)
-    # The kept aligner does the same, but for what a word is evidence for itself.
+    # The saved aligner may differ: while training, no word is evidence for its own link.
     again = lines(save, *files, text=None)
     assert min(share_of_right_links(again)) > 0.9
     if "--one-direction" in options:
@@ -460,7 +460,7 @@ def test_word_aligner_rejects_bad_input(tmp_path):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_gold_in_every_format(tmp_path, form):
-    """Links that were written can be read as gold links, and agree with the run exactly."""
+    """Written links can be read as gold links, and agree with the run exactly."""
     source, target = shared_corpus()["valid"]
     gold = tmp_path / "gold"
     assert call(unsure_run(), source, target, "--format", form, "--out", gold).exit_code == 0

@@ -87,29 +87,32 @@ REFUSED = {
         ["--from", "run", "--config", "a.toml"],
         "--from uses the configuration of its run: remove --config",
     ),
-    "what does not go together": (
+    "an incompatible objective": (
         ["--from", "run", "--guide", "amortized", "--objective", "relaxed"],
         "RelaxedELBO needs",
     ),
-    "a frozen model of nothing": (["--freeze-model"], "--from RUN"),
-    "a frozen model of nothing, set": (
+    "a frozen model without a run": (["--freeze-model"], "--from RUN"),
+    "a frozen model without a run, by setting": (
         ["--set", "training.freeze_model=true"],
         "--from RUN",
     ),
-    "to resume from another": (
+    "resume and from together": (
         ["--resume", "run", "--from", "run"],
         "--resume continues a run with its own settings",
     ),
-    "what is no run": (["--from", "nothing"], "nothing: not a run folder"),
-    "what has no weights": (["--from", "begun"], "no weights yet"),
-    "itself": (["--from", "run", "--out", "run", "--overwrite"], "run is the run to start from"),
-    "what is there": (["--from", "run", "--out", "begun"], "begun exists"),
-    "no setting": (["--from", "run", "--set", "epochs"], "expected key=value"),
+    "a missing run": (["--from", "nothing"], "nothing: not a run folder"),
+    "a run without weights": (["--from", "begun"], "no weights yet"),
+    "the run itself as output": (
+        ["--from", "run", "--out", "run", "--overwrite"],
+        "run is the run to start from",
+    ),
+    "an existing output": (["--from", "run", "--out", "begun"], "begun exists"),
+    "an invalid setting": (["--from", "run", "--set", "epochs"], "expected key=value"),
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_refused(tmp_path, what):
+def test_invalid_options_are_rejected(tmp_path, what):
     arguments, message = REFUSED[what]
     copied(tmp_path)
     Run.create(tiny_config(shared_corpus()), tmp_path / "begun", echo=silent)

@@ -41,7 +41,7 @@ def test_table():
         "rws, K=5",
         "vimco, K=5",
     ):
-        # A row of noise and bias, and one of the cost.
+        # One row in the table of noise and bias, one in the table of cost.
         assert sum(line.startswith(f" {objective} ") for line in lines) == 2, objective
     noise, cost = [line.split() for line in lines if line.split()[:1] == ["enumerated"]]
     assert noise == ["enumerated", "0", "0", "0", "0"]
@@ -57,7 +57,7 @@ def test_json_and_plot(tmp_path):
     result = call(shared_run(), *QUICK, *only, "--sentences", 100, "--json", "--plot", figure)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    # The whole of the text, then, so that the numbers are those of an evaluation.
+    # 100 sentences are the whole text, so the numbers equal those of an evaluation.
     expected = pyro_align.load(shared_run()).evaluate(
         ParallelText.open(shared_corpus()["valid"]), translate=False
     )

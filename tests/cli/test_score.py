@@ -18,8 +18,8 @@ def files(tmp_path):
     return links, gold
 
 
-def test_by_hand(files):
-    """4 links, of which 2 are sure and 3 possible, and 4 sure ones: Och & Ney 2003."""
+def test_rates_of_the_example_match_a_hand_computation(files):
+    """4 links, 2 of them sure and 3 possible, for 4 sure gold links: Och & Ney 2003."""
     result = call(*files, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -62,7 +62,7 @@ NAACL = "1 1 1 S\n1 2 2 S\n3 3 2 S\n3 1 3 S\n"
 
 @pytest.mark.parametrize("option", ["--format", "--gold-format"])
 def test_positions_that_seem_to_count_from_one(tmp_path, option):
-    """In either file, such as this tool's own TALP in a file of another name."""
+    """The error names the file, which may be either of the two."""
     zero, one = tmp_path / "zero", tmp_path / "one"
     zero.write_text(ZERO)
     one.write_text(ONE)
@@ -72,7 +72,7 @@ def test_positions_that_seem_to_count_from_one(tmp_path, option):
     assert "one: no link has position 0 on either side" in result.stderr
     assert f"use {option} talp" in result.stderr
     assert json.loads(call(*files, option, "talp", "--json").stdout)["aer"] == 0
-    # Taken at its word: of 4 and 4 links only 1-1 of the first pair is in both.
+    # Read as Pharaoh, the files share only the link 1-1 of the first pair, of 4 links each.
     misread = json.loads(call(*files, option, "pharaoh", "--json").stdout)
     assert misread["aer"] == 1 - (1 + 1) / (4 + 4)
 
