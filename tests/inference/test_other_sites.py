@@ -1,4 +1,4 @@
-"""A Gaussian for each sentence beside the alignments: every objective equals brute force.
+"""A Gaussian for each sentence next to the alignments: every objective equals brute force.
 
 The gradient of a sampled objective is averaged exactly, over all alignments of all positions.
 """
@@ -91,7 +91,7 @@ def test_enumerated_equals_stock_pyro():
 
 
 def test_exact_with_an_alignment_in_the_guide():
-    """Its value is the bound. The guide gets its gradient, the model that of the marginal."""
+    """The guide gets the gradient of the bound, the model that of the marginal."""
     model, guide = programs()
     terms = ExactMarginal().terms(model, guide, BATCH)
     brute = Brute(model, guide)
@@ -256,7 +256,7 @@ def test_importance_weighted_objectives_share_the_gaussian(name, kl_weight):
     torch.testing.assert_close(estimate, -gradient(bound, model, guide))
 
 
-def test_reweighted_wake_sleep_refuses_by_name():
+def test_reweighted_wake_sleep_rejects_other_sites_by_name():
     with pytest.raises(IncompatibleError, match=r"importance weights.*'sentence'.*VIMCO"):
         ReweightedWakeSleep().loss(*programs(), BATCH)
 
@@ -344,7 +344,7 @@ def test_the_divergence_is_weighted(objective, model_kind, guide_kind):
     sentence = torch.autograd.grad(
         seeded(weighted, model, guide).loss, [model.loc], allow_unused=True
     )[0]
-    # Without its KL divergence nothing depends on the prior of the Gaussian.
+    # Without its KL divergence, the loss does not depend on the prior of the Gaussian.
     assert sentence is None or not sentence.any()
     terms = seeded(objective(), model, guide)
     torch.testing.assert_close(terms.kl["sentence"], Brute(model, guide).kl.detach())
@@ -361,7 +361,7 @@ def test_without_a_closed_form_the_divergence_is_estimated(objective, model_kind
     torch.testing.assert_close(sampled.kl["sentence"], brute.log_ratio.detach())
 
 
-def test_a_kl_weight_is_an_error_without_a_divergence():
+def test_a_kl_weight_without_a_divergence_is_rejected():
     model, guide = programs("categorical", "none")
     objective = ExactMarginal()
     objective.kl_weight = 0.5
@@ -371,7 +371,7 @@ def test_a_kl_weight_is_an_error_without_a_divergence():
         objective.loss(poutine.condition(model, given), lambda batch: None, BATCH)
 
 
-def test_a_scale_of_the_gaussian_alone():
+def test_a_scaled_gaussian_scales_its_log_probabilities():
     """As in ``Trace_ELBO``: the log probabilities are scaled."""
     model, guide = programs()
     brute = Brute(model, guide)
@@ -382,7 +382,7 @@ def test_a_scale_of_the_gaussian_alone():
     handled = [SiteHandler(scaled, name="sentence")(each) for each in (model, guide)]
     found = EnumeratedELBO().differentiable_loss(*handled, BATCH)
     assert_same(found, -brute.elbo - 0.75 * brute.kl, model, guide)
-    # In the model alone it is no divergence; the estimate is that of stock Pyro.
+    # If only the model is scaled, the difference is not a KL divergence, but equals stock Pyro's.
     only = SiteHandler(scaled, name="sentence")(model)
     expected = TraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(
         only, config_enumerate(guide), BATCH
@@ -398,13 +398,13 @@ def half_tokens(model):
 
 
 @pytest.mark.parametrize("objective", [ExactMarginal, TopKMarginal, VIMCO])
-def test_a_scale_of_the_tokens_alone_is_refused_where_it_gives_no_likelihood(objective):
+def test_scaled_tokens_are_rejected_without_a_likelihood(objective):
     model, guide = programs(guide="categorical" if objective is VIMCO else "none")
     with pytest.raises(IncompatibleError, match=r"scale of 'tokens' is 0\.5"):
         objective().loss(half_tokens(model), guide, BATCH)
 
 
-def test_a_scale_of_the_tokens_alone_scales_their_expectation():
+def test_scaled_tokens_scale_their_expectation():
     model, guide = programs()
     brute = Brute(model, guide)
     expected = -0.5 * brute.log_likelihood + brute.alignment_kl + brute.kl
@@ -416,7 +416,7 @@ def test_a_scale_of_the_tokens_alone_scales_their_expectation():
     )
 
 
-def test_the_warm_up_takes_the_alignment_of_the_prior_and_the_gaussian_of_the_guide():
+def test_the_warm_up_samples_the_alignment_from_the_prior():
     model, guide = programs("simplex", "simplex")
     objective = RelaxedELBO(warmup_steps=5)
     objective.step = 0
@@ -431,7 +431,7 @@ def test_the_warm_up_takes_the_alignment_of_the_prior_and_the_gaussian_of_the_gu
     to_prior = (torch.distributions.kl_divergence(q, p) * BATCH.target_mask).sum()
     kl = Brute(model, guide).kl
     torch.testing.assert_close(terms.loss, to_prior + kl - log_likelihood)
-    # The prior of the Gaussian is in its KL divergence alone.
+    # The prior of the Gaussian affects only its KL divergence.
     own = [model.loc, model.log_scale]
     found = torch.autograd.grad(terms.loss, own, retain_graph=True)
     torch.testing.assert_close(found, torch.autograd.grad(kl, own))

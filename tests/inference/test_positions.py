@@ -58,7 +58,7 @@ def normalised(values):
     return [math.exp(value) / total for value in values]
 
 
-def test_against_sums_written_out():
+def test_scores_equal_hand_written_sums():
     scores = score_positions(model, guide, BATCH)
     for b, t in BATCH.target_mask.nonzero().tolist():
         length, gold = int(BATCH.source_lengths[b]), int(BATCH.target[b, t])
@@ -88,7 +88,7 @@ def test_against_sums_written_out():
                 assert found[length:] == [0.0] * (4 - length), name
 
 
-def test_padding_counts_for_nothing():
+def test_padding_does_not_contribute():
     scores = score_positions(model, guide, BATCH)
     for name in (name for name in FIELDS if getattr(scores, name).dim() == 2):
         assert not getattr(scores, name)[~BATCH.target_mask].any(), name
@@ -124,7 +124,7 @@ def test_the_gap_is_positive_and_zero_for_the_posterior():
     assert_close(exact.elbo, exact.log_evidence)
 
 
-def test_the_prior_as_its_own_guide_has_no_divergence():
+def test_the_prior_guide_has_zero_divergence():
     ours = tiny_model()
     scores = score_positions(ours, PriorGuide(ours), BATCH)
     assert_close(scores.kl, torch.zeros_like(scores.kl))
@@ -149,7 +149,7 @@ def test_more_padding_changes_nothing():
 
 
 @pytest.mark.parametrize("make", [lambda ours: None, NoGuide])
-def test_without_a_guides_alignment(make):
+def test_without_an_alignment_in_the_guide(make):
     ours = tiny_model()
     scores = score_positions(ours, make(ours), BATCH)
     assert scores.log_guide is scores.kl is scores.gap is scores.elbo is None
@@ -168,7 +168,7 @@ def test_soft_attention_has_weights_but_no_posterior():
     assert not scores.prior_entropy[~here].any()
 
 
-def test_one_source_position_leaves_nothing_to_infer():
+def test_with_one_source_position_there_is_nothing_to_infer():
     batch = random_batch((1, 1), (3, 2))
     ours = tiny_model()
     scores = score_positions(ours, tiny_guide(ours), batch)
@@ -177,7 +177,7 @@ def test_one_source_position_leaves_nothing_to_infer():
         assert_close(value, torch.zeros_like(value))
 
 
-def test_states_are_computed_once_and_nothing_is_drawn(monkeypatch):
+def test_states_are_computed_once_without_sampling(monkeypatch):
     ours = tiny_model()
     theirs = PriorGuide(ours)
     calls = []

@@ -21,7 +21,7 @@ def pair():
     return model, tiny_guide(model, AmortizedDirichletGuide)
 
 
-def test_means_and_divergence_are_the_programs():
+def test_means_and_divergence_match_the_programs():
     model, guide = pair()
     scores = score_positions(model, guide, BATCH)
     assert isinstance(scores, PositionScores)
@@ -40,7 +40,7 @@ def test_means_and_divergence_are_the_programs():
     assert scores.log_emission is scores.log_posterior is scores.posterior_entropy is None
 
 
-def test_the_same_draws_every_time_and_none_from_the_global_generator():
+def test_samples_are_reproducible_without_the_global_generator():
     model, guide = pair()
     before = torch.get_rng_state()
     first, second = (score_positions(model, guide, BATCH) for _ in range(2))
@@ -49,7 +49,7 @@ def test_the_same_draws_every_time_and_none_from_the_global_generator():
     assert torch.equal(first.elbo, second.elbo)
 
 
-def test_padding_counts_for_nothing():
+def test_padding_does_not_contribute():
     model, guide = pair()
     scores = score_positions(model, guide, BATCH)
     for name in ("log_evidence", "kl", "gap", "elbo", "prior_entropy"):
@@ -61,15 +61,15 @@ def test_padding_counts_for_nothing():
     assert (scores.log_guide.exp()[outside] == 0).all()
 
 
-def test_the_importance_weighted_mean_lies_above_the_bound_of_the_same_draws():
-    """By Jensen's inequality, where the divergence is that of the draws; nearly, in closed form."""
+def test_the_importance_weighted_mean_is_above_the_bound():
+    """By Jensen's inequality; the closed-form divergence nearly equals that of the samples."""
     model, guide = pair()
     scores = score_positions(model, guide, BATCH)
     assert scores.log_evidence.sum() > scores.elbo.sum()
 
 
 @pytest.mark.parametrize("make", [lambda model: None, NoGuide])
-def test_without_a_guide_the_prior_is_drawn_from(make):
+def test_without_a_guide_the_prior_is_sampled(make):
     model, _ = pair()
     scores = score_positions(model, make(model), BATCH)
     assert scores.log_guide is scores.kl is scores.elbo is scores.gap is None
@@ -77,7 +77,7 @@ def test_without_a_guide_the_prior_is_drawn_from(make):
     assert (scores.log_evidence[BATCH.target_mask] < 0).all()
 
 
-def test_one_source_position_leaves_the_likelihood():
+def test_with_one_source_position_the_evidence_is_the_likelihood():
     batch = random_batch((1, 1), (3, 2))
     model, guide = pair()
     scores = score_positions(model, guide, batch)

@@ -97,7 +97,7 @@ EXACT = {
 EVERY = {
     **SAMPLED,
     **EXACT,
-    "exact, guide beside": (lambda: ExactMarginal(), categorical),
+    "exact, with a guide": (lambda: ExactMarginal(), categorical),
     "likelihood": (lambda: Likelihood(), soft),
 }
 
@@ -109,7 +109,7 @@ def each(cases):
 @each(EVERY)
 @pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
 @pytest.mark.parametrize("where", ["model", "guide"])
-def test_a_site_of_one_program_alone_is_rejected(objective, pair, where):
+def test_a_site_of_only_one_program_is_rejected(objective, pair, where):
     model, guide = pair()
     if where == "model":
         model = styled(model)
@@ -221,7 +221,7 @@ def nothing(batch):
     """A guide without sites."""
 
 
-@each({**SAMPLED, "exact, guide beside": EVERY["exact, guide beside"]})
+@each({**SAMPLED, "exact, with a guide": EVERY["exact, with a guide"]})
 @pytest.mark.filterwarnings("ignore:Found (vars|non-auxiliary vars|plate statements) in")
 def test_a_guide_that_samples_an_observed_alignment_is_rejected(objective, pair):
     model, guide = pair()
@@ -268,7 +268,7 @@ def test_baselines_work_with_a_scaled_model(baseline):
     assert half == pytest.approx(0.5 * objective.loss(model, guide, BATCH))
 
 
-def test_a_scaled_guide_leaves_the_models_gradient_alone():
+def test_a_scaled_guide_does_not_change_the_models_gradient():
     model, guide = categorical()
     scaled = [poutine.scale(program, 0.5) for program in (model, guide)]
     alone = ExactMarginal().differentiable_loss(scaled[0], NoGuide(model), BATCH)
@@ -276,15 +276,15 @@ def test_a_scaled_guide_leaves_the_models_gradient_alone():
     torch.testing.assert_close(gradient(beside, model), gradient(alone, model))
 
 
-@each({**SAMPLED, "exact, guide beside": EVERY["exact, guide beside"]})
-def test_an_alignment_is_scaled_as_a_whole_or_refused(objective, pair):
+@each({**SAMPLED, "exact, with a guide": EVERY["exact, with a guide"]})
+def test_different_scales_in_model_and_guide_are_rejected(objective, pair):
     model, guide = pair()
     with pytest.raises(IncompatibleError, match=r"model's scale is 0\.5 and the guide's 1\.0"):
         objective().loss(poutine.scale(model, 0.5), guide, BATCH)
 
 
 @each(EVERY)
-def test_a_factor_in_the_guide_is_refused_by_name(objective, pair):
+def test_a_factor_in_the_guide_is_rejected_by_name(objective, pair):
     model, guide = pair()
 
     def weighted(batch):
