@@ -82,7 +82,7 @@ def test_the_kind_of_a_site_determines_its_plates(batch):
     assert all(torch.equal(value, trace.nodes[name]["value"]) for name, value in returned.items())
 
 
-def test_it_is_the_program_written_by_hand(batch):
+def test_equals_a_hand_written_program(batch):
     model = tiny_model(StyledModel)
     losses = []
     for kind in (StyledGuide, PlainGuide):
@@ -94,7 +94,7 @@ def test_it_is_the_program_written_by_hand(batch):
 
 
 def test_objectives_add_one_divergence_for_each_sentence(batch):
-    """No token depends on the style, so that the bound is lower by its divergence."""
+    """No token depends on the style, so its divergence lowers the bound."""
     model = tiny_model(StyledModel)
     plain = tiny_model(CategoricalModel)
     without = EnumeratedELBO().loss(plain, PriorGuide(plain), batch)
@@ -112,7 +112,7 @@ def test_posterior_and_latents_must_name_the_same_sites():
         Misspelt(tiny_model(StyledModel))(random_batch())
 
 
-def test_neither_posterior_nor_forward():
+def test_a_guide_needs_posterior_or_forward():
     class Nothing(AlignmentGuide):
         latents: ClassVar = {"alignment": "categorical"}
 

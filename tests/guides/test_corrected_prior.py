@@ -21,7 +21,7 @@ class TestCorrectedPriorGuide(GuideContract):
     def create(self, model, *, seed=1):
         guide = tiny_guide(model, CorrectedPriorGuide, seed=seed)
         with torch.no_grad():
-            guide.source.weight.mul_(0.2)  # lest some alignment be certain
+            guide.source.weight.mul_(0.2)  # so that no alignment is certain
         return guide
 
 

@@ -68,7 +68,7 @@ def test_bound_and_gradient_equal_those_of_the_evidence(feeding):
     assert_close(scores.elbo, scores.log_evidence)
 
 
-def test_the_run_of_the_model_is_hidden_from_handlers():
+def test_handlers_do_not_see_how_the_guide_runs_the_model():
     """Particles, enumeration and traces around the guide do not change its posterior."""
     model = tiny_model()
     guide = ExactGuide(model)

@@ -75,7 +75,7 @@ def test_without_layers_scores_match_the_formula():
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_step_changes_weights_by_the_rate_over_the_root_of_the_inputs():
+def test_steps_are_the_learning_rate_over_the_root_of_the_inputs():
     """The first step of Adam has the size of the learning rate wherever there is a gradient."""
     guide, batch = TransformerGuide(tiny_model(), size=8, layers=2, heads=2), random_batch()
     guide.double()

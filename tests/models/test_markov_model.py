@@ -114,7 +114,7 @@ def test_exact_objective_of_an_observed_path():
 @pytest.mark.parametrize("elbo", [Trace_ELBO, TraceGraph_ELBO])
 @pytest.mark.parametrize("particles", [1, 3])
 def test_with_the_posterior_as_guide_stock_bounds_are_the_evidence(elbo, particles):
-    """Whatever path is drawn, ``log p(y, z) − log q(z)`` is the evidence if ``q`` is exact."""
+    """For every path, ``log p(y, z) − log q(z)`` is the evidence if ``q`` is exact."""
     model, batch = tiny_markov(), padded(random_batch(), source=1, target=1)
     states = model.states(batch)
     positions = torch.arange(states.scores.shape[-1]).reshape(-1, 1, 1)
@@ -130,7 +130,7 @@ def test_with_the_posterior_as_guide_stock_bounds_are_the_evidence(elbo, particl
     assert stock.loss(model, guide, batch) == pytest.approx(-evidence(model, batch).item())
 
 
-def test_posteriors_of_positions_are_those_given_all_tokens():
+def test_posteriors_of_positions_condition_on_all_tokens():
     model, batch = tiny_markov(), padded(random_batch(), source=1, target=1)
     scores = score_positions(model, None, batch)
     torch.testing.assert_close(scores.log_evidence.sum(), evidence(model, batch))

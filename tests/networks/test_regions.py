@@ -153,7 +153,7 @@ def test_alignments_on_the_simplex():
     torch.testing.assert_close(found, by_hand(model.networks)[2][2])
 
 
-def test_features_of_the_guides_own():
+def test_a_guide_with_its_own_features():
     model = created(CategoricalModel)
     guide = randomise(AmortizedGuide(model, hidden=4, share_embeddings=False), 2)
     loss = EnumeratedELBO().differentiable_loss(model, guide, BATCH)

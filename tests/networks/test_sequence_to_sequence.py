@@ -142,8 +142,8 @@ def test_word_dropout_hides_target_words_from_the_decoder_in_training():
     assert torch.equal(in_evaluation, batch.target_input)
     hidden = in_training != batch.target_input
     assert (in_training[hidden] == UNK).all()
-    assert not hidden[:, 0].any()  # the beginning of a sentence says nothing
-    # 2,000 samples: a fraction of 1/2 within 5 standard errors, one false alarm in a million runs.
+    assert not hidden[:, 0].any()  # BOS is never replaced
+    # 2,000 samples: the fraction is within 5 standard errors; a false alarm is below 1e-6.
     assert abs(hidden[:, 1:].double().mean().item() - 0.5) < 5 * 0.5 / 2000**0.5
 
 

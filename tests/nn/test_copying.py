@@ -59,7 +59,7 @@ class Case:
 
 
 @KINDS
-def test_every_alignment_has_the_mixture_of_its_own_symbol(kind):
+def test_each_alignment_copies_its_own_symbol(kind):
     made = emission(kind)
     case = Case(made)
     target = torch.randint(VOCABULARY, (BATCH, TARGET))
@@ -99,7 +99,7 @@ def test_mixture_is_the_weighted_sum_over_positions(kind, precomputed, top_k):
 
 @KINDS
 def test_attention_weights_copy_in_proportion(kind):
-    """Of an expected value, all that can be copied shares the probability to copy."""
+    """With an expected value, all source symbols share the probability to copy."""
     made = emission(kind)
     case = Case(made)
     weights = case.log_weights.exp()
@@ -125,7 +125,7 @@ def test_gradients_are_those_of_finite_differences():
     value = torch.tensor([0, 3])
 
     def outputs(features, gate, scores):
-        # The first row has a token to copy, the second none of its weight on it.
+        # The weights of the first row include its token, those of the second do not.
         copied = torch.nn.functional.pad(scores.softmax(-1), (0, VOCABULARY - 2))
         made = CopyMixture(VocabularyCategorical(features, weight, bias), gate, copied)
         return made.log_prob(value), made.logits, made.mixture(scores[:, 0])

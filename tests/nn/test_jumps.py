@@ -54,7 +54,7 @@ def test_padding_gets_no_probability():
     torch.testing.assert_close(masked[:, :, :4, :3], expected)
 
 
-def test_new_layers_leave_the_attention_as_it_is():
+def test_a_new_layer_does_not_change_the_attention():
     scores = torch.randn(2, 3, 4)
     found = Jumps(5, 2)(torch.randn(2, 3, 5), scores)
     torch.testing.assert_close(found, scores.unsqueeze(2).expand(-1, -1, 5, -1))

@@ -111,7 +111,7 @@ def test_the_predictive_distribution_of_a_module(layer, given, alignment, emissi
 
 
 @pytest.mark.parametrize("kind", [TanhEmission, ProductEmission])
-def test_an_emission_of_the_package_gives_what_its_formula_gives(layer, given, alignment, kind):
+def test_emissions_of_the_package_match_their_formulas(layer, given, alignment, kind):
     emission = kind(MEMORY, QUERY, nn.Parameter(torch.randn(VOCABULARY, 4))).double()
 
     def logits(queries, contexts):
@@ -211,7 +211,7 @@ def test_an_emission_is_called_with_at_most_a_chunk(given, alignment, emission, 
     alignment.log_marginal(emission, given.target, top_k=top_k, chunk=5).sum().backward()
     pairs = BATCH * TARGET * (top_k or SOURCE)
     assert max(emission.calls) == 5
-    # Once in the forward pass, and once more in the backward pass, which keeps nothing.
+    # Once in the forward pass, and again in the backward pass, which recomputes everything.
     assert sum(emission.calls) == 2 * pairs
     emission.calls.clear()
     alignment.log_predictive(emission, top_k=top_k, chunk=5)
@@ -219,13 +219,13 @@ def test_an_emission_is_called_with_at_most_a_chunk(given, alignment, emission, 
     assert sum(emission.calls) == pairs
 
 
-def test_nothing_is_computed_twice_without_a_gradient(given, alignment, emission):
+def test_without_gradients_nothing_is_recomputed(given, alignment, emission):
     with torch.no_grad():
         alignment.log_marginal(emission, given.target, chunk=5)
     assert sum(emission.calls) == BATCH * TARGET * SOURCE
 
 
-def test_samples_have_the_prior_as_their_distribution(given, alignment):
+def test_samples_follow_the_prior(given, alignment):
     draws = torch.stack([alignment.sample() for _ in range(1000)])
     assert draws.shape == (1000, BATCH, TARGET)
     shares = nn.functional.one_hot(draws, SOURCE).double().mean(0)
@@ -238,9 +238,7 @@ def test_samples_have_the_prior_as_their_distribution(given, alignment):
         assert alignment.log_prob(positions)[b, t] == alignment.log_probs[b, t, s]
 
 
-def test_a_relaxed_context_is_a_row_of_the_memory_with_a_gradient_for_the_scores(
-    layer, given, alignment
-):
+def test_a_relaxed_context_is_a_row_of_the_memory_with_a_gradient(layer, given, alignment):
     hard = alignment.relaxed_context(0.5)
     for b, t in EACH:
         distances = (given.memory[b, : LENGTHS[b]] - hard[b, t]).norm(dim=-1)
@@ -292,7 +290,7 @@ def test_a_mask_may_differ_between_queries(layer, given):
         assert (found.probs[:, t, t + 1 :] == 0).all()
 
 
-def test_keys_may_be_computed_before(layer, given, alignment):
+def test_keys_can_be_precomputed(layer, given, alignment):
     keys = layer.keys(given.memory)
     steps = [
         layer(given.queries[:, t : t + 1], given.memory, given.mask, keys=keys)
@@ -303,7 +301,7 @@ def test_keys_may_be_computed_before(layer, given, alignment):
     )
 
 
-def test_a_memory_without_real_positions_gives_finite_numbers(emission, given):
+def test_a_fully_masked_memory_gives_finite_results(emission, given):
     layer = LatentAttention(QUERY, MEMORY, heads=1).double()
     alignment = layer(given.queries, given.memory, torch.zeros_like(given.mask))
     loss = alignment.log_marginal(emission, given.target).sum() + alignment.entropy.sum()
@@ -312,7 +310,7 @@ def test_a_memory_without_real_positions_gives_finite_numbers(emission, given):
     assert given.memory.grad.isfinite().all()
 
 
-def test_soft_heads_are_scaled_dot_product_attention_beside_the_latent_head(given):
+def test_soft_heads_are_scaled_dot_product_attention(given):
     layer = LatentAttention(QUERY, MEMORY, "general", heads=2).double()
     alignment = layer(given.queries, given.memory, given.mask)
     soft, size = layer.soft_heads, QUERY // 2
@@ -349,7 +347,7 @@ def test_soft_heads_are_scaled_dot_product_attention_beside_the_latent_head(give
     )
 
 
-def test_three_soft_heads_are_each_of_their_own(given):
+def test_soft_heads_are_independent(given):
     layer = LatentAttention(QUERY, MEMORY, heads=4).double()
     wide = layer(given.queries, given.memory, given.mask).queries
     for head in range(3):
@@ -366,7 +364,7 @@ def test_three_soft_heads_are_each_of_their_own(given):
 
 
 class Nearest(Scorer):
-    """A scorer of a user: minus the squared distance."""
+    """A user-defined scorer: minus the squared distance."""
 
     def keys(self, annotations):
         return annotations[..., :QUERY]
@@ -392,7 +390,7 @@ def test_a_scorer_may_be_passed_in(given):
         ({"heads": 5}, r"heads = 5.*\(4\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(arguments, message):
+def test_invalid_input_is_rejected(arguments, message):
     with pytest.raises(ConfigError, match=message):
         LatentAttention(QUERY, MEMORY, **arguments)
 

@@ -48,7 +48,7 @@ def halved(given, dtype):
 
 
 def clipped(tensor):
-    """Log probabilities of padding, which are huge, made comparable."""
+    """Clip log probabilities of padding, whose size depends on the precision."""
     return tensor.float().clamp_min(-100)
 
 
@@ -93,7 +93,7 @@ def test_scores_do_not_overflow_in_fp16(scorer):
 
 
 def test_the_layer_compiles_to_one_graph():
-    # In a process of its own: what checks shapes in the tests cannot be compiled.
+    # In a separate process, because the shape checks of the tests cannot be compiled.
     script = Path(__file__).with_name("compiled.py")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
