@@ -1,4 +1,4 @@
-"""Running the commands of a page on text and sizes of seconds."""
+"""Run the commands of a page on small text and with small sizes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pyro_align.cli import main
 
 
 def run_commands(commands: Iterable[list[str]], folder: Path) -> list[str]:
-    """Run commands in a folder, fits on :func:`runs.shared_corpus`; what each printed."""
+    """Run commands in a folder, fits on :func:`runs.shared_corpus`; return what each printed."""
     return [_run(arguments, folder) for arguments in commands]
 
 
 def _run(arguments: list[str], folder: Path) -> str:
     shrunk = [*arguments, *_sizes(arguments)] if arguments[0] == "fit" else arguments
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYRO_ALIGN_RUN", "nowhere")  # what a fit tells its processes is forgotten
+        patch.setenv("PYRO_ALIGN_RUN", "nowhere")  # a fit sets it; restored afterwards
         result = CliRunner().invoke(main, shrunk)
     assert result.exit_code == 0, f"{arguments}: {result.output}\n{result.exception}"
     return result.stdout
 
 
 def _sizes(arguments: list[str]) -> list[str]:
-    """Small text and sizes, but for what the command sets itself."""
+    """Options for small text and sizes, except those that the command sets itself."""
     given = {word.partition("=")[0] for word in arguments}
     text = [str(word) for name, paths in shared_corpus().items() for word in (f"--{name}", *paths)]
     sizes = settings(network__cell="gru", training__max_steps=4)

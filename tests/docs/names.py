@@ -26,7 +26,7 @@ PUBLIC = [
         "posterior",
     )
 ]
-"""Where a class that is named without its module may come from."""
+"""Modules in which a class without a module name is looked up."""
 
 
 def resolve(name: str) -> Any:
@@ -60,7 +60,7 @@ def _member(owner: Any, attribute: str, name: str) -> Any:
     if attribute.startswith("_"):
         raise LookupError(f"{name}: private")
     if isinstance(owner, ModuleType):
-        if hasattr(owner, attribute):  # vars() does not have what is imported when it is used
+        if hasattr(owner, attribute):  # vars() lacks lazily imported names
             return getattr(owner, attribute)
         try:
             return importlib.import_module(f"{owner.__name__}.{attribute}")
@@ -75,7 +75,7 @@ def _member(owner: Any, attribute: str, name: str) -> Any:
 
 @cache
 def _of_instances(cls: type) -> frozenset[str]:
-    """Fields, annotations, and what the constructors of a class and its bases assign to."""
+    """Fields, annotations, and attributes assigned in constructors, of a class and its bases."""
     names = {*getattr(cls, "__dataclass_fields__", ()), *getattr(cls, "model_fields", ())}
     for base in cls.__mro__:
         if base.__module__.startswith("pyro_align"):

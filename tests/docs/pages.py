@@ -34,7 +34,7 @@ class Page:
 
     @property
     def headings(self) -> list[str]:
-        """Those of the second level."""
+        """Headings of the second level."""
         return re.findall(r"^## (.+)$", self.prose, flags=re.MULTILINE)
 
     def section(self, heading: str) -> str:
@@ -44,7 +44,7 @@ class Page:
 
     @property
     def links(self) -> list[str]:
-        """Where links lead to that stay within the documentation."""
+        """Targets of links within the documentation."""
         targets = re.findall(r"\]\(([^)\s]+)\)", self.prose)
         return [target for target in targets if "://" not in target]
 
@@ -65,7 +65,7 @@ class Page:
 
     @property
     def commands(self) -> list[list[str]]:
-        """Arguments of every ``pyro-align`` of its shell blocks, without redirections."""
+        """Arguments of every ``pyro-align`` in the shell blocks, without redirections."""
         return [command for block in self.code("sh") for command in commands(block)]
 
 
@@ -78,7 +78,7 @@ def code(text: str, language: str) -> list[str]:
 
 
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
-    """Tables, a row by the headings of its columns."""
+    """Tables; each row is a dictionary by column heading."""
     for block in re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE):
         head, _, *rows = (
             [cell.strip() for cell in line[1:-1].split("|")] for line in block.splitlines()
@@ -87,7 +87,7 @@ def tables(text: str) -> Iterator[list[dict[str, str]]]:
 
 
 def commands(block: str) -> Iterator[list[str]]:
-    """Arguments of every ``pyro-align`` of a shell block, without redirections."""
+    """Arguments of every ``pyro-align`` in a shell block, without redirections."""
     for line in block.replace("\\\n", " ").splitlines():
         for part in re.split(r"&&|\|", line):
             words = shlex.split(part, comments=True)
@@ -97,7 +97,7 @@ def commands(block: str) -> Iterator[list[str]]:
 
 
 def parsed(arguments: list[str]) -> Any:
-    """A command line as click reads it; it is refused where it names what there is not."""
+    """Parse a command line with click, which raises an error for unknown names."""
     name, *rest = arguments
     command = main.get_command(click.Context(main), name)
     assert command is not None, f"no command {name!r}"
@@ -105,7 +105,7 @@ def parsed(arguments: list[str]) -> Any:
 
 
 def written_class(page: Page, folder: Path, option: str) -> Path:
-    """Write the one Python file of a page; its class as ``fit`` gets it with an option there."""
+    """Write the only Python file of a page; return the ``FILE:CLASS`` that ``fit`` gets there."""
     (block,) = page.code("python")
     name, text = named(block)
     folder.mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ def written_class(page: Page, folder: Path, option: str) -> Path:
 
 
 def named(block: str) -> tuple[str, str]:
-    """A code block that says which file it is: the name and the text."""
+    """File name and text of a code block that starts with its file name."""
     found = re.match(r"# (\S+\.py)\n", block)
     assert found, "the block does not begin with its file name in a comment"
     return found[1], block

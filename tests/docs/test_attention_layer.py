@@ -23,7 +23,7 @@ def pictures(number):
 
 @pytest.fixture(scope="module")
 def trained():
-    """The page's model after the page's loop, and its log likelihood before."""
+    """The page's model after its training loop, and its log likelihood before."""
     torch.manual_seed(0)
     module, loop = PAGE.code("python")
     _, text = named(module)

@@ -1,4 +1,4 @@
-"""Licence, citation and the page for contributors say what is true of the repository."""
+"""Licence, citation and the page for contributors agree with the repository."""
 
 import hashlib
 import re
@@ -15,12 +15,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 def test_the_licence_is_the_text_of_apache():
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert PROJECT["license"] == "Apache-2.0"
-    # Of https://www.apache.org/licenses/LICENSE-2.0.txt, as every distribution ships it.
+    # The digest of https://www.apache.org/licenses/LICENSE-2.0.txt.
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
 
-def test_the_citation_is_of_this_version():
+def test_the_citation_has_the_current_version():
     found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= found.keys()
     assert found["version"] == pyro_align.__version__
@@ -29,7 +29,7 @@ def test_the_citation_is_of_this_version():
     assert paper["url"] in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_what_contributors_are_told_exists():
+def test_files_named_for_contributors_exist():
     page = Page(ROOT / "CONTRIBUTING.md")
     for path in re.findall(r"`((?:pyro_align|docs|tests)/[\w./]*|\w+\.(?:txt|md))`", page.text):
         assert (ROOT / path).exists(), path

@@ -6,13 +6,13 @@ PAGE = Page(DOCS / "how-to" / "joeynmt.md")
 BENCHMARKS = ROOT / "benchmarks"
 
 
-def test_the_code_has_at_most_ten_lines_and_is_what_the_benchmark_runs():
+def test_the_code_has_ten_lines_at_most_and_is_the_benchmarks():
     (code,) = PAGE.code("python")
     lines = [line.strip() for line in code.splitlines() if line]
     assert len(lines) <= 10
     side = (BENCHMARKS / "joeynmt_latent_side.py").read_text(encoding="utf-8")
     measured = {line.strip() for line in side.splitlines()}
-    # The benchmark states types, and takes the class as an argument.
+    # The benchmark has type annotations, and the class is an argument.
     written = {
         "def forward(self, **inputs):": "def forward(self, **inputs: Any) -> tuple[Any, ...]:",
         "decoder.output_layer, decoder.__class__ = nn.Identity(), LatentDecoder": (

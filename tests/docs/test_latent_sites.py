@@ -1,4 +1,4 @@
-"""The page "Latent sites and strategies": its code is run, and its table is that of the classes."""
+"""The page "Latent sites and strategies": its code is run, and its table matches the classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_example_runs_with_a_divergence_by_site():
         assert program.weight.grad.norm() > 0
 
 
-def test_the_table_has_every_objective_and_what_it_does_with_other_sites():
+def test_the_table_matches_the_strategy_of_every_objective():
     row = re.compile(
         r"^\| \[([\w-]+)\]\(\.\./objectives/\1\.md\) \| (.*) \| (.*) \|$", re.MULTILINE
     )

@@ -33,7 +33,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_there_is_something_to_run():
+def test_readme_has_python_blocks():
     assert len(python_blocks()) >= 2
     assert any(LOADED.search(block) for block in python_blocks())
     assert any("SVI(" in block for block in python_blocks())
@@ -50,12 +50,12 @@ def test_a_python_block_runs(index, place, capsys):
         assert first.strip() == next(iter(run.translate([line]))).strip()
 
 
-def test_a_block_that_is_wrong_would_fail():
+def test_a_wrong_block_fails():
     with pytest.raises(ImportError):
         exec("from pyro_align.guides import NoSuchGuide", {})
 
 
-def test_the_guide_of_your_own(tmp_path):
+def test_the_example_guide_can_be_fitted(tmp_path):
     (block,) = [block for block in README.code("python") if block.startswith(f"# {GUIDE}\n")]
     name, text = named(block)
     (tmp_path / name).write_text(text, encoding="utf-8")
@@ -73,19 +73,19 @@ def test_the_guide_of_your_own(tmp_path):
     assert means.positions.elbo < means.positions.log_evidence
 
 
-def test_commands_can_be_read():
+def test_commands_can_be_parsed():
     assert len(README.commands) >= 5
     for arguments in README.commands:
         parsed(arguments)
 
 
-def test_a_command_that_is_wrong_would_fail():
+def test_a_wrong_command_fails():
     (arguments,) = commands("pyro-align fit --no-such-option 3 > out")
     with pytest.raises(Exception, match="no-such-option"):
         parsed(arguments)
 
 
-def test_files_that_are_named_exist():
+def test_named_files_exist():
     for path in re.findall(r"(?:recipes|benchmarks)/[\w./-]+", README.text):
         assert (ROOT / path).exists(), path
 

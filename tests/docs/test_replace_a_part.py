@@ -1,4 +1,4 @@
-"""The page "Replace a part of the network": its very text is run."""
+"""The page "Replace a part of the network": its code and commands are run."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The site of docs/: built without a warning, complete, and asking nothing of any other host."""
+"""The site of docs/: built without warnings, complete, and without requests to other hosts."""
 
 import functools
 import html.parser
@@ -42,14 +42,14 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def documented(site):
-    """Names that the reference has."""
+    """Names documented in the reference."""
     _, _, packed = (site / "objects.inv").read_bytes().partition(b"zlib.\n")
     lines = zlib.decompress(packed).decode().splitlines()
     return {line.partition(" py:")[0] for line in lines}
 
 
 def texts(site):
-    """Built pages by their place."""
+    """Built pages by their path."""
     return {
         str(path.relative_to(site)): path.read_text(encoding="utf-8")
         for path in site.rglob("*.html")
@@ -73,7 +73,7 @@ def test_every_module_is_in_the_reference(documented, name):
 def test_every_public_name_is_in_the_reference(documented, name):
     public = importlib.import_module(f"pyro_align.{name}").__all__
     for each in public:
-        # A function may have the name of its module, which then comes between.
+        # If a function has the name of its module, the module comes before it.
         paths = {f"pyro_align.{name}.{each}", f"pyro_align.{name}.{each}.{each}"}
         assert paths & documented, each
 
@@ -101,11 +101,11 @@ def test_roles_of_docstrings_are_links(site):
         ),
     ],
 )
-def test_names_of_the_code_lead_to_the_reference(site, place, link):
+def test_names_in_code_link_to_the_reference(site, place, link):
     assert f'href="{link}"' in (site / place).read_text(encoding="utf-8")
 
 
-def test_the_help_of_every_command(site):
+def test_every_command_has_its_help(site):
     page = (site / "reference" / "commands.html").read_text(encoding="utf-8")
     for name in COMMANDS:
         assert f'id="pyro-align-{name}"' in page
@@ -124,14 +124,14 @@ def test_every_formula_is_mathml(site):
         assert text.count('display="block"') == len(page.equations), page.path
         assert text.count('display="inline"') == len(page.inline), page.path
         assert "arithmatex" not in text
-        assert not re.search(r"mathvariant=\"(?!normal\")", text)  # browsers know no other
+        assert not re.search(r"mathvariant=\"(?!normal\")", text)  # browsers support no other value
         numbers = re.findall(r'<span class="number">\((\d+)\)</span>', text)
         assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
         assert len(numbers) == len(page.equations)
 
 
 class Resources(html.parser.HTMLParser):
-    """What a page asks for when it is opened."""
+    """URLs that a page requests when it is opened."""
 
     def __init__(self, text):
         super().__init__()
@@ -147,9 +147,9 @@ class Resources(html.parser.HTMLParser):
             self.found.append(given["href"])
 
 
-def test_pages_are_made_of_files_that_are_there(site):
+def test_pages_request_only_files_of_the_site(site):
     for place, text in texts(site).items():
-        if place == "404.html":  # is served from anywhere, and knows only the root
+        if place == "404.html":  # is served at any path, so its links start at the root
             continue
         for resource in Resources(text).found:
             assert "//" not in resource, (place, resource)
@@ -196,7 +196,7 @@ def test_in_a_browser(address):
         assert not troubles
 
 
-def test_the_pictures_of_the_gallery_are_those_that_the_script_makes():
+def test_the_gallery_shows_the_pictures_of_the_script():
     script = (DOCS / "site" / "pictures.py").read_text(encoding="utf-8")
     shown = set(re.findall(r"\(images/([\w.-]+)\)", (DOCS / "gallery.md").read_text("utf-8")))
     assert shown == {path.name for path in (DOCS / "images").iterdir()}

@@ -1,4 +1,4 @@
-"""The loop of the how-to about sweeps: its commands are those it shows, and they are run."""
+"""The page "Sweep": its loops are run."""
 
 import subprocess
 
@@ -13,7 +13,7 @@ PAGE = Page(DOCS / "how-to" / "sweep.md")
 RECORD = """
 pyro-align() { printf '%s\\n' "$#" "$@" >> commands; }
 """
-"""A shell function in place of the program."""
+"""A shell function that replaces the program."""
 
 
 def expanded(block, folder):

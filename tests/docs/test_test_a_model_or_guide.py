@@ -31,7 +31,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_contracts_hold_for_the_pages_programs_and_not_for_a_wrong_one(folder):
+def test_contracts_accept_the_pages_programs_and_reject_a_wrong_one(folder):
     (block,) = PAGE.code("sh")
     program, *command = block.split()
     assert program == "python"

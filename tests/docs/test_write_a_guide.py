@@ -1,4 +1,4 @@
-"""The page "Write a guide": its very text is run."""
+"""The page "Write a guide": its code and commands are run."""
 
 import inspect
 
@@ -19,7 +19,7 @@ PAGE = Page(DOCS / "how-to" / "write-a-guide.md")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The run that the page's commands make, and what they printed."""
+    """The run that the page's commands create, and their output."""
     folder = tmp_path_factory.mktemp("guide")
     written_class(PAGE, folder, "--guide")
     printed = run_commands(PAGE.commands, folder)
@@ -58,11 +58,11 @@ def test_its_bound_lies_below_the_evidence(finished):
     means = run.evaluate(ParallelText.open(shared_corpus()["valid"]), translate=False).positions
     assert means.elbo * batch.num_targets == pytest.approx(bound, rel=1e-5)
     assert means.log_evidence * batch.num_targets == pytest.approx(exact, rel=1e-5)
-    # In fp32, the difference of two sums.
+    # A difference of two sums in fp32.
     assert means.gap * batch.num_targets == pytest.approx(exact - bound, rel=1e-2, abs=1e-3)
 
 
-def test_what_the_page_says_is_printed(finished):
+def test_the_commands_print_the_line_that_the_page_explains(finished):
     _, printed = finished
     assert "`KL(guide ‖ exact posterior)`" in PAGE.text
     for table in printed:

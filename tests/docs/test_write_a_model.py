@@ -1,4 +1,4 @@
-"""The page "Write a model": its very text is run."""
+"""The page "Write a model": its code and commands are run."""
 
 import inspect
 
@@ -23,7 +23,7 @@ def blended():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the page's commands were run."""
+    """The folder in which the page's commands were run."""
     place = tmp_path_factory.mktemp("model")
     written_class(PAGE, place, "--model")
     run_commands(PAGE.commands, place)

@@ -1,4 +1,4 @@
-"""The page "Write a prior": its very text is run."""
+"""The page "Write a prior": its code and commands are run."""
 
 import pyro.distributions as dist
 import pytest
@@ -33,7 +33,7 @@ class TestContractOfTwoExperts(ModelContract):
         return location(seed, emission="product", lexical=True, **settings)
 
 
-def test_it_is_the_prior_of_the_page():
+def test_the_prior_matches_the_formula_of_the_page():
     model, batch = location(), random_batch()
     states = model.states(batch)
     found = score_positions(model, PriorGuide(model), batch)
@@ -55,7 +55,7 @@ def test_commands_run(tmp_path):
     assert not isinstance(run.guide, NoGuide)
 
 
-def test_an_override_of_states_is_refused():
+def test_an_override_of_states_is_rejected():
     with pytest.raises(TypeError, match=r"Shifted overrides states\(batch\).*prior\(states\)"):
 
         class Shifted(AlignmentModel):
