@@ -42,7 +42,7 @@ REFUSED = {
         },
         r"objective\.baseline has no effect with guide 'exact'.*remove the setting",
     ),
-    "a warm-up of plateau": (
+    "a warm-up with the plateau schedule": (
         {"training__warmup_steps": 50},
         r"training\.warmup_steps has no effect with training\.schedule = 'plateau'.*'constant' or",
     ),
@@ -90,7 +90,7 @@ def test_word_dropout_with_a_frozen_model_is_rejected(tmp_path):
         old.swap_guide("transformer", out=tmp_path / "frozen", **changes)
     assert not names(tmp_path)
     trained = old.swap_guide("amortized", freeze_model=False, out=tmp_path / "new", **changes)
-    # What the model was trained with stands in the way of nothing.
+    # The settings that the model was trained with cause no error.
     changes = {"guide.name": "transformer", "training.freeze_model": True}
     reject_ineffective_settings(trained.derived(changes), trained.config)
 

@@ -31,7 +31,7 @@ GUIDE = """
 """
 
 
-def test_every_builtin_is_there():
+def test_every_builtin_can_be_loaded():
     for names in (MODELS, GUIDES, OBJECTIVES):
         for name in names:
             assert names.get(name).__doc__
@@ -88,7 +88,7 @@ def test_a_bad_file(tmp_path, text, match):
     path = write(tmp_path, text)
     with pytest.raises(ConfigError, match=match):
         GUIDES.get(f"{path}:Mine")
-    # It is read again when it is mended.
+    # The file is read again after it is corrected.
     path.write_text(textwrap.dedent(GUIDE))
     if "cannot be imported" in match:
         assert GUIDES.get(f"{path}:Mine")
@@ -164,7 +164,7 @@ def test_incompatible_components(names, match):
 
 
 def test_a_guide_without_a_latent_attribute(tmp_path):
-    """A plain Pyro module is taken where guide and objective are both named."""
+    """A plain Pyro module is accepted if guide and objective are both named."""
     path = write(
         tmp_path,
         """

@@ -1,4 +1,4 @@
-"""The list of settings: complete, and as the code has it."""
+"""The list of settings is complete and matches the code."""
 
 import inspect
 import tomllib

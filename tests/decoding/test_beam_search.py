@@ -234,7 +234,7 @@ def test_a_length_penalty_prefers_longer_translations():
 
 
 @pytest.mark.parametrize("emission", EMISSIONS)
-def test_memory_for_one_row_at_a_time_gives_the_same(emission, monkeypatch):
+def test_chunking_does_not_change_the_result(emission, monkeypatch):
     search = BeamSearch(varied(emission=emission), beam=4, n_best=2)
     whole = search.search(SOURCES)
     rows_of_a_chunk(monkeypatch, 1)
@@ -246,7 +246,7 @@ def test_a_long_source_works():
     assert len(found) == 1
 
 
-def test_no_sources_no_translations():
+def test_without_sources_there_are_no_translations():
     assert BeamSearch(varied()).search([]) == []
 
 

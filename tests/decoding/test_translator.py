@@ -71,7 +71,7 @@ def test_batches_are_within_the_token_budget(search, vocabularies, monkeypatch):
     )
     list(Translator(search, *vocabularies, batch_tokens=25).translate(GERMAN * 5))
     assert all(len(size) == 1 or len(size) * max(size) <= 25 for size in sizes)
-    # As few batches as this order allows: one more sentence would not have fitted.
+    # As few batches as this order allows: no batch had space for the next sentence.
     for size, following in itertools.pairwise(sizes):
         assert (len(size) + 1) * max(size) > 25
         assert min(size) >= max(following)

@@ -22,7 +22,7 @@ BETA = ALPHA.flip(0).flip(1) + 0.1
 
 
 def rows(alpha=ALPHA):
-    """Every row cut down to what is inside, as torch's own Dirichlet."""
+    """PyTorch's Dirichlet over the unpadded coordinates of every row."""
     return [Dirichlet(row[here]) for row, here in zip(alpha, INSIDE, strict=True)]
 
 
@@ -30,7 +30,7 @@ def simplex(size, points=40):
     """Points and log weights that integrate over the simplex of 2 or 3 coordinates.
 
     Gauss–Legendre on logits, the Jacobian of the softmax in the weights: densities that are
-    infinite at the border do no harm there.
+    infinite at the border cause no problems.
     """
     nodes, weights = (torch.as_tensor(a) for a in _legendre(points * 5, 30.0))
     if size == 2:
@@ -58,7 +58,7 @@ CASES = {
 
 
 def padded_pair(size):
-    """Two distributions of ``size`` coordinates with a padded one in front, and leaves."""
+    """Two distributions with ``size`` coordinates after a padded one, and their parameters."""
     leaves = [
         torch.tensor([7.0, *values], dtype=torch.float64, requires_grad=True)
         for values in CASES[size]
@@ -112,7 +112,7 @@ def test_pathwise_gradients_by_integration(size):
     assert_unbiased(means, integral.detach().reshape(1))
 
 
-def test_it_is_torchs_on_what_is_inside():
+def test_equals_pytorch_on_the_unpadded_coordinates():
     ours, theirs = PaddedDirichlet(ALPHA, INSIDE), rows()
     value = ours.rsample()
     assert (value[~INSIDE] == 0).all()
@@ -126,7 +126,7 @@ def test_it_is_torchs_on_what_is_inside():
         assert_close(kl_divergence(ours, other)[i], kl_divergence(dirichlet, rows(BETA)[i]))
 
 
-def test_draws_have_the_moments_of_the_dirichlet():
+def test_samples_have_the_moments_of_the_dirichlet():
     ours = PaddedDirichlet(ALPHA, INSIDE)
     value = ours.sample((24, 4000))
     assert value.shape == (24, 4000, 3, 4)
@@ -138,8 +138,8 @@ def test_draws_have_the_moments_of_the_dirichlet():
     assert_unbiased(value.mean(1).reshape(24, -1), ours.mean.reshape(-1))
 
 
-def test_draws_of_small_concentrations_have_the_moments_too():
-    """Where a gamma draw would underflow."""
+def test_samples_of_small_concentrations_have_the_right_moments():
+    """Gamma samples would underflow."""
     alpha = torch.full((3,), 0.007)
     value = PaddedDirichlet(alpha, torch.tensor([True, True, True])).sample((24, 4000))
     assert torch.isfinite(value).all()
@@ -149,7 +149,7 @@ def test_draws_of_small_concentrations_have_the_moments_too():
 
 
 @pytest.mark.parametrize("stranger", [math.nan, math.inf, -3.0, 0.0, 1e30])
-def test_what_stands_outside_is_never_seen(stranger):
+def test_parameters_on_padding_are_ignored(stranger):
     leaves = [each.clone().requires_grad_() for each in (ALPHA, BETA)]
     spoilt = [
         each.masked_fill(~INSIDE, stranger).clone().detach().requires_grad_()
@@ -218,7 +218,7 @@ def test_expansion_and_shapes():
     assert torch.equal(wide.inside[4, 2], INSIDE[0])
 
 
-def test_a_concentration_that_is_none_is_refused():
+def test_invalid_concentrations_are_rejected():
     with pytest.raises(ValueError, match="concentration"):
         PaddedDirichlet(torch.tensor([1.0, -1.0]), torch.tensor([True, True]), validate_args=True)
 

@@ -23,13 +23,13 @@ SHAPES = [
     ((), (), ()),
     ((4, 3), (4, 3), (4, 3)),
     ((4, 3), (6, 4, 1), (4, 3)),  # alignments enumerated
-    ((4, 3), (6, 1, 1), (4, 3)),  # alike in all sentences
+    ((4, 3), (6, 1, 1), (4, 3)),  # the same in all sentences
     ((3,), (6, 4, 1), (4, 3)),
     ((4, 3), (2, 6, 4, 1), (4, 3)),
     ((4, 1), (6, 4, 1), (4, 1)),  # a single position
     ((4, 3, 1), (4, 1, 6), (4, 3, 1)),  # a step of translation
     ((4, 3), (6, 4, 1), (VOCABULARY, 1, 1, 1)),  # tokens enumerated
-    ((4, 3), (6, 4, 1), (6, 4, 3)),  # a token of its own for every alignment
+    ((4, 3), (6, 4, 1), (6, 4, 3)),  # a different token for every alignment
     ((4, 3), (6, 4, 1), (1,)),
     ((5, 4, 3), (4, 3), (4, 3)),
 ]
@@ -110,7 +110,7 @@ def test_log_prob_if_all_products_underflow_in_fp32():
     inputs = apart()
     a, c = (each.detach() for each in inputs[:2])
     naive = (a - 80).exp() @ (c - 80).exp().mT
-    assert (naive == 0).all()  # or this test shows nothing
+    assert (naive == 0).all()  # otherwise this test could not fail
     value = torch.tensor([[0, 3, 5], [5, 6, 2]])
     ours = ProductCategorical(*inputs).log_prob(value)
     exact = tuple(each.detach().double().requires_grad_() for each in inputs)

@@ -143,7 +143,7 @@ def test_diagnosis_of_a_run():
         expected = getattr(scores, name).sum().item() / batch.num_targets
         assert getattr(found.positions, name) == pytest.approx(expected), name
     assert found.positions.tokens == batch.num_targets
-    # A guide that overlooks what the posterior sees has weights of great variance.
+    # The weights of a guide that differs from the posterior have a large variance.
     q, p = scores.log_guide.exp(), scores.log_posterior.exp()
     real = batch.source_mask.unsqueeze(1)
     fraction = 1 / torch.where(real, p**2 / q, 0.0).sum(-1)
@@ -233,7 +233,7 @@ def test_a_simplex_is_not_enumerated():
     assert it.model.signal > 0
     assert 0 < found.effective_sample_size <= 1
     assert found.positions.posterior_entropy is None
-    # Half the draws do not halve the noise of one.
+    # More samples reduce the noise.
     many = one(
         RelaxedELBO(samples=16), model, guide, batch=random_batch((3, 2), (3, 2)), repeats=16
     )
@@ -288,7 +288,7 @@ def plain_model(batch):
 
 
 def plain_guide(batch):
-    # Constrained, so that what is trained is not what the program sees.
+    # Constrained, so the trained parameter differs from the value in the program.
     weights = pyro.param(
         "weights",
         lambda: torch.rand(batch.source.shape[1]).double() + 0.1,
@@ -359,7 +359,7 @@ def test_diagnosis_is_reproducible_and_changes_nothing():
     assert model.training
     assert model.networks.dropout.training
     assert all(each.grad is None for each in (*model.parameters(), *guide.parameters()))
-    # Dropout would be noise.
+    # Dropout would add noise.
     assert one(EnumeratedELBO(), model, guide, batch=batch, repeats=8).model.noise == 0
 
 

@@ -30,7 +30,7 @@ def apply(edits: list[Edit], reference: str, prediction: str) -> str:
     changed: list[str] = []
     place = 0
     for edit in edits:
-        # Symbols between two edits are kept; an insertion says only where it is in the prediction.
+        # Keep symbols between edits; an insertion has only a position in the prediction.
         while edit.reference is None and len(changed) < (edit.prediction or 0):
             changed.append(reference[place])
             place += 1
@@ -43,7 +43,7 @@ def apply(edits: list[Edit], reference: str, prediction: str) -> str:
     return "".join(changed) + reference[place:]
 
 
-def test_all_short_words():
+def test_edits_of_all_short_words_are_minimal():
     short = ["".join(letters) for size in range(5) for letters in product("ab", repeat=size)]
     for reference, prediction in product(short, repeat=2):
         edits = find_edits(reference, prediction)

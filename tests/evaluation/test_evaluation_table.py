@@ -1,4 +1,4 @@
-"""What a notebook needs of a run: an evaluation as a table, and sentence pairs without files."""
+"""Evaluations in notebooks: the result as a table, and sentence pairs without files."""
 
 import html
 import re
@@ -31,7 +31,7 @@ def measured():
     )
 
 
-def test_the_frame_has_a_row_a_measure():
+def test_the_frame_has_one_row_per_measure():
     frame = measured().to_frame()
     assert list(frame) == ["value", "note"]
     assert frame.index.name == "measure"
@@ -58,7 +58,7 @@ def test_what_was_not_measured_is_left_out():
     assert "estimated" in frame.loc["perplexity", "note"]
 
 
-def test_soft_attention_has_no_prior_and_sums_nothing_out():
+def test_soft_attention_has_attention_instead_of_a_prior():
     means = PositionMeans(tokens=3, latent=False, log_evidence=-1.0, prior_entropy=0.5)
     rate = AlignmentErrorRate()
     rate.update(frozenset({(0, 0)}), GoldLinks(frozenset({(0, 0)}), frozenset()))
@@ -73,7 +73,7 @@ def test_soft_attention_has_no_prior_and_sums_nothing_out():
     assert frame.loc["exact perplexity", "note"] == "per target token"
 
 
-def test_a_notebook_shows_it():
+def test_the_html_table_shows_all_values():
     shown = measured()._repr_html_()
     rows = re.findall(r"<tr>\s*<th>(.*?)</th>\s*<td>(.*?)</td>\s*<td>(.*?)</td>", shown)
     values = {html.unescape(name): value for name, value, _ in rows}

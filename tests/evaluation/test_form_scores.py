@@ -112,7 +112,7 @@ def test_table():
     assert [*scores({"kor": WORDS["kor"]}).table(samples=50).index] == ["kor"]
 
 
-def test_what_cannot_be_scored():
+def test_invalid_input_is_rejected():
     with pytest.raises(ValueError, match="at least one symbol"):
         FormScores().update([], ["a"])
     with pytest.raises(ValueError, match=r"there are no words$"):

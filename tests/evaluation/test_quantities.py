@@ -1,4 +1,4 @@
-"""The table of quantities: complete, without duplicates, and followed by all that show them."""
+"""The table of quantities: complete, without duplicates, and used wherever they are shown."""
 
 import re
 from dataclasses import fields
