@@ -1,4 +1,4 @@
-"""The built-in corpus: what it is made from, what it holds, and how varied its sentences are."""
+"""The built-in corpus: its files, its contents, and the variety of its sentences."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def pairs(parts) -> list[SyntheticPair]:
     return [pair for part in parts.values() for pair in part]
 
 
-def test_the_files_of_the_package_are_what_the_grammar_generates(parts):
-    # Strings hash differently in each process, so this also shows that no order of hashes matters.
+def test_package_files_match_the_grammar(parts):
+    # String hashes differ between processes, so the result must not depend on them.
     assert FILES.keys() == parts.keys()
     for name, file in FILES.items():
         assert gzip.decompress(file.read_bytes()).decode() == to_tsv(parts[name]), name
     assert sum(file.stat().st_size for file in FILES.values()) < 500_000
 
 
-def test_files_are_the_same_bytes_each_time(tmp_path, monkeypatch):
+def test_files_are_reproducible(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "make", lambda: make(train=20, held_out=5))
     for folder in ("one", "other"):
         (tmp_path / folder).mkdir()
@@ -57,7 +57,7 @@ def test_sentences_are_clean(pairs):
         check_links(pair.links, len(pair.source.split()), len(pair.target.split()))
 
 
-def test_the_lengths_spread(pairs):
+def test_lengths_vary(pairs):
     lengths = [len(pair.source.split()) for pair in pairs]
     assert 8.5 < sum(lengths) / len(lengths) < 10.5
     counts = Counter(lengths)
@@ -65,7 +65,7 @@ def test_the_lengths_spread(pairs):
     assert (SHORTEST, LONGEST) == (4, 20)
 
 
-def test_sentences_are_distinct_and_held_out_ones_new(parts):
+def test_held_out_sentences_are_not_in_the_training_data(parts):
     sources = {name: [pair.source for pair in part] for name, part in parts.items()}
     assert len({*sources["train"]}) > 0.97 * len(sources["train"])
     held_out = {*sources["val"], *sources["test"]}
@@ -73,7 +73,7 @@ def test_sentences_are_distinct_and_held_out_ones_new(parts):
     assert not held_out & {*sources["train"]}
 
 
-def test_held_out_sentences_stay_out_where_both_streams_have_them(monkeypatch):
+def test_sentences_in_both_streams_are_not_in_the_training_data(monkeypatch):
     pool = list(islice(draw("pool"), 400))
     monkeypatch.setattr(corpus, "draw", lambda stream: iter(pool * 3))
     found = {name: {pair.source for pair in part} for name, part in make(250, 30).items()}
@@ -82,8 +82,8 @@ def test_held_out_sentences_stay_out_where_both_streams_have_them(monkeypatch):
 
 
 @pytest.mark.parametrize("word", ["a", "an"])
-def test_a_stands_before_consonants_and_an_before_vowels(pairs, word):
-    # No word of the lexicon is spelt otherwise than it sounds in this.
+def test_articles_agree_with_the_next_letter(pairs, word):
+    # Every word of the lexicon that starts with a vowel sound starts with a vowel letter.
     following = {
         after
         for pair in pairs

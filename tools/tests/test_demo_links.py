@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from demo_grammar import SyntheticPair, lexicon, make
 
-# German words (parted by spaces), then the English words that they may be linked to.
+# German words, separated by spaces, then the English words that they may be linked to.
 FUNCTION_WORDS = """
 der die das den dem im ins am ans zum zur | the
 der die das den dem denen | who that which
@@ -67,15 +67,15 @@ neben | next to
 """
 
 # Words that may have no counterpart in the other language, and why.
-# English has fewer commas; particles, reflexive pronouns, the auxiliary of a past that English
-# tells in one word, relative pronouns and *dass* where English drops them, *sich erinnern an*.
+# English has fewer commas; particles; reflexive pronouns; auxiliaries of a past tense that is one
+# word in English; relative pronouns and *dass* if English drops them; *sich erinnern an*.
 GERMAN_ALONE = {
     *(",", "ja", "doch", "denn", "mal", "mich", "dich", "sich", "uns", "euch", "dass", "an"),
     *("der", "die", "das", "den", "dem", "denen"),
     *("habe", "hast", "hat", "haben", "habt", "bin", "bist", "ist", "sind", "seid"),
 }
-# The comma behind a comment, *to* of an infinitive behind a modal verb or of a German dative,
-# *there*, the article of a profession, auxiliaries where German has a simple tense.
+# The comma after a comment; *to* of an infinitive after a modal verb, or of a German dative;
+# *there*; the article of a profession; auxiliaries if German has a simple tense.
 ENGLISH_ALONE = {",", "to", "there", "a", "an", "do", "does", "did", "am", "is", "are", "will"}
 
 
@@ -127,7 +127,7 @@ def allowed_links() -> tuple[set[tuple[str, str]], set[str], set[str]]:
         allowed |= set(product(german, english))
         german_content |= german
         english_content |= english
-        # The infinitive's zu stands within a separable verb: anzurufen, to call.
+        # The *zu* of an infinitive is inside a separable verb: anzurufen, to call.
         allowed |= {(form, "to") for form in german if "zu" in form}
     for lexeme in (*lexicon.NAMES, *lexicon.PHRASES):
         for german, english in product(lexeme.german, lexeme.english):
@@ -149,7 +149,7 @@ def allowed_links() -> tuple[set[tuple[str, str]], set[str], set[str]]:
 ALLOWED, GERMAN_CONTENT, ENGLISH_CONTENT = allowed_links()
 
 
-def test_no_link_crosses_a_wrong_lexeme(pairs) -> None:
+def test_every_link_is_allowed(pairs) -> None:
     wrong = set()
     for pair in pairs:
         source, target = pair.source.split(" "), pair.target.split(" ")
@@ -159,7 +159,7 @@ def test_no_link_crosses_a_wrong_lexeme(pairs) -> None:
     assert not wrong
 
 
-def test_the_check_can_fail() -> None:
+def test_wrong_links_are_not_allowed() -> None:
     assert ("Hund", "dog") in ALLOWED
     assert ("ruft", "calls") in ALLOWED
     for wrong in [("Hund", "cat"), ("der", "a"), ("nicht", "the"), ("an", "dog"), ("zu", "see")]:
@@ -176,7 +176,7 @@ def test_only_words_without_counterpart_are_unlinked(pairs) -> None:
                     alone[side].add(word)
     assert alone[0] <= GERMAN_ALONE
     assert alone[1] <= ENGLISH_ALONE
-    # Each of them does occur, or the tables above would excuse too much.
+    # All of them occur, so the tables are not larger than necessary.
     assert alone[0] >= GERMAN_ALONE - {"denen", "der", "seid", "habt", "bist"}
     assert alone[1] >= ENGLISH_ALONE - {"an"}
 
@@ -187,9 +187,8 @@ def test_most_words_are_linked(pairs) -> None:
     assert 0.93 < linked / english < 0.99
 
 
-def test_a_lexeme_is_linked_once_on_either_side(pairs) -> None:
-    # In a sentence with one finite verb of one English word, no German noun has two counterparts
-    # unless English writes it in two words.
+def test_a_german_noun_has_one_counterpart(pairs) -> None:
+    # No German noun has two counterparts unless it is two words in English.
     compounds = {
         word
         for lexeme in lexicon.NOUNS

@@ -1,4 +1,4 @@
-"""The built-in words: what they are made from, their rules of pronunciation and gold links."""
+"""The built-in words: their files, pronunciation rules and gold links."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def parts() -> dict[str, list[made_language.MadeWord]]:
     return make()
 
 
-def test_the_files_of_the_package_are_what_the_rules_generate(parts):
-    # Strings hash differently in each process, so this also shows that no order of hashes matters.
+def test_package_files_match_the_rules(parts):
+    # String hashes differ between processes, so the result must not depend on them.
     assert words.FILES.keys() == parts.keys()
     for name, file in words.FILES.items():
         assert gzip.decompress(file.read_bytes()).decode() == to_tsv(parts[name]), name
     assert sum(file.stat().st_size for file in words.FILES.values()) < 100_000
 
 
-def test_files_are_the_same_bytes_each_time(tmp_path, monkeypatch):
+def test_files_are_reproducible(tmp_path, monkeypatch):
     monkeypatch.setattr(made_language, "SIZES", {"train": 20, "val": 5})
     for folder in ("one", "other"):
         (tmp_path / folder).mkdir()
