@@ -1,4 +1,4 @@
-"""`MarkovChain`: source positions of a target sentence, each depending on the one before."""
+"""`MarkovChain`: source positions of a target sentence, each depending on the previous one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Amortised inference network for paths: each alignment depends on the one before."""
+"""Amortised inference network for paths: each alignment depends on the previous one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model with a first-order alignment: each position depends on the one before."""
+"""Model with a first-order alignment: each position depends on the previous one."""
 
 from __future__ import annotations
 
