@@ -81,7 +81,7 @@ def test_evidence_and_posterior_match_the_sum_over_all_paths(length, positions):
 
 
 @SIZES
-def test_divergence_of_two_chains_is_the_sum_over_all_paths(length, positions):
+def test_divergence_matches_the_sum_over_all_paths(length, positions):
     q, p = (MarkovChain(*logits(seed, length, positions)[:2]) for seed in (1, 2))
     paths = q.enumerate_support()
     log_q, log_p = q.log_prob(paths), p.log_prob(paths)
@@ -90,7 +90,7 @@ def test_divergence_of_two_chains_is_the_sum_over_all_paths(length, positions):
     torch.testing.assert_close(kl_divergence(q, p), expected)
 
 
-def test_evidence_of_each_step_is_that_of_a_longer_prefix():
+def test_evidence_of_a_prefix_is_the_sum_of_its_steps():
     initial, transition, emission = logits(3, 4, 3)
     steps = MarkovChain(initial, transition).log_evidence(emission)
     for length in range(1, 5):
@@ -109,7 +109,7 @@ def test_predictive_is_the_marginal_of_the_posterior_of_the_prefix():
         torch.testing.assert_close(chain.predictive(emission)[:, t].exp(), expected)
 
 
-def test_a_step_is_that_of_the_chain():
+def test_advance_matches_the_predictive_distribution():
     initial, transition, emission = logits(5, 3, 4)
     chain = MarkovChain(initial, transition)
     predicted = chain.predictive(emission)
@@ -132,7 +132,7 @@ def test_gradient_of_the_evidence_is_the_posterior():
 MASK = torch.tensor([[True] * 3, [True, True, False]])
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_gradients_match_finite_differences():
     parts = [each.requires_grad_() for each in logits(7, 3, 3)]
     other = MarkovChain(*(each.detach() for each in logits(8, 3, 3)[:2]))
 

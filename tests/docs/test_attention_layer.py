@@ -61,7 +61,7 @@ def test_the_posterior_of_a_word_is_the_region_it_describes(trained):
     assert (found == regions.unsqueeze(1)).double().mean() > 0.7
 
 
-def test_calls_of_the_table_can_be_made(trained):
+def test_calls_of_the_table_work(trained):
     model, _ = trained
     images, captions, _ = pictures(3)
     names = {

@@ -1,4 +1,4 @@
-"""The how-to about words: its commands and Python code are run, on words and sizes of seconds."""
+"""The page "Transduce words": its commands and code are run, with few words and small sizes."""
 
 import re
 
@@ -22,7 +22,7 @@ SIZES = {
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with the files that the page names; the built-in words are a few."""
+    """A folder with the files that the page names; only a few built-in words are used."""
     for name in ("train", "valid", "test", "fin", "tur"):
         write(tmp_path / f"{name}.tsv", [line[:2] for line in words(8, 1)])
     write(tmp_path / "forms.tsv", words(8, 1))
@@ -34,7 +34,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_page_can_be_followed(place, capsys):
+def test_the_commands_and_the_code_work(place, capsys):
     shown = []
     for arguments in PAGE.commands:
         small = [word for key, value in SIZES.items() for word in ("--set", f"{key}={value}")]
@@ -53,7 +53,7 @@ def test_the_page_can_be_followed(place, capsys):
     assert "word_error_rate" in table
 
 
-def test_the_settings_that_it_names_exist():
+def test_named_settings_exist():
     from pyro_align.config.settings import settings
 
     known = {setting.key for setting in settings(None, task="transduction")}

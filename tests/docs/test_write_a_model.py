@@ -48,7 +48,7 @@ def test_the_blend_is_the_option():
     assert model.logit.sigmoid().item() == pytest.approx(0.7)
 
 
-def test_it_lies_between_soft_and_categorical():
+def test_the_limits_are_the_soft_and_the_categorical_model():
     batch = random_batch()
     for logit, kind in ((40.0, CategoricalModel), (-40.0, SoftModel)):
         model, other = blended()(tiny_networks()).double(), tiny_model(kind)

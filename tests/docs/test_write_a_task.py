@@ -47,7 +47,7 @@ def test_the_run_contains_the_task(folder):
     examples = run.task.examples("test")
     batch = examples.batch(np.arange(20))
     asked = examples.items[np.arange(20), :, :8].argmax(-1) == examples.question[:20, None]
-    assert (asked.sum(1) == 1).all()  # the data are as the page says
+    assert (asked.sum(1) == 1).all()  # as described on the page
     assert run.evaluate().sentences == 200
     assert batch.num_targets == 20
 

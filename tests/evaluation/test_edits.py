@@ -128,7 +128,7 @@ def test_insertions_are_read_from_the_posterior_of_the_prediction():
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (2, 2), (2,)])
-def test_posteriors_of_another_shape_are_refused(shape):
+def test_posteriors_of_another_shape_are_rejected(shape):
     with pytest.raises(ValueError, match="for 2 target symbols and 3 source positions"):
         Confusions().update("ab", "ab", "xyz", np.ones(shape))
     with pytest.raises(ValueError, match="for 2 target symbols and 3 source positions"):

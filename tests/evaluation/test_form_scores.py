@@ -31,7 +31,7 @@ def test_rates_of_a_language():
     assert scores().rates("fre") == FormRates(0.0, 0.0, 0.0)
 
 
-def test_symbol_error_rate_is_that_of_torchmetrics():
+def test_symbol_error_rate_equals_torchmetrics():
     references, predictions = zip(*WORDS["kor"], strict=True)
     expected = 100 * float(word_error_rate(list(predictions), list(references)))
     assert scores().rates("kor").symbol_error_rate == pytest.approx(expected, rel=1e-6)
@@ -80,7 +80,7 @@ def test_the_interval_of_a_ratio():
     assert low.symbol_error_rate == high.symbol_error_rate == 25
 
 
-def test_intervals_depend_on_the_seed_alone():
+def test_intervals_depend_only_on_the_seed():
     found = scores()
     assert found.interval() == found.interval()
     assert found.interval("kor", samples=20, seed=1) != found.interval("kor", samples=20, seed=2)

@@ -47,7 +47,7 @@ def test_the_view_explains_quantities_of_the_table():
             assert quantity.explanation.startswith(text) or quantity.label == text
 
 
-def test_units_are_part_of_labels_that_stand_alone():
+def test_labels_with_units():
     assert QUANTITIES["perplexity"].label_with_unit == "perplexity per target token"
     assert QUANTITIES["elbo"].label_with_unit == "ELBO, nats per target token"
     assert QUANTITIES["bleu"].label_with_unit == "BLEU"

@@ -215,7 +215,7 @@ def test_score_function(name, apart):
 
 
 def test_score_function_agrees_with_stock_pyro():
-    """``TraceGraph_ELBO`` has the same expectation, but for its sampled KL divergences."""
+    """``TraceGraph_ELBO`` has the same expectation, except for its sampled KL divergences."""
     model, guide = programs()
     stock = TraceGraph_ELBO(max_plate_nesting=2)
     brute = Brute(model, guide)

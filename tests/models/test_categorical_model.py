@@ -39,7 +39,7 @@ def test_the_prior_is_the_attention():
     )
 
 
-def test_emission_of_enumerated_alignments_equals_each_alone():
+def test_emission_of_enumerated_alignments_equals_one_at_a_time():
     model, batch = tiny_model(), random_batch()
     states = model.states(batch)
     support = torch.arange(batch.source.shape[1]).reshape(-1, 1, 1)

@@ -120,7 +120,7 @@ def test_attention_weights_copy_in_proportion(kind):
             torch.testing.assert_close(found.probs[b, t], by_hand)
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_gradients_match_finite_differences():
     weight, bias = torch.randn(VOCABULARY, FEATURE).double(), torch.zeros(VOCABULARY).double()
     value = torch.tensor([0, 3])
 

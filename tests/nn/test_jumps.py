@@ -60,7 +60,7 @@ def test_a_new_layer_does_not_change_the_attention():
     torch.testing.assert_close(found, scores.unsqueeze(2).expand(-1, -1, 5, -1))
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_gradients_match_finite_differences():
     made = layer(2, monotonic=False)
     shapes = (1, 2, 4), (1, 2, 3)
     assert gradcheck(made, [torch.randn(shape).double().requires_grad_() for shape in shapes])
