@@ -28,9 +28,10 @@ def config_file(path: Path) -> Path:
     Raises:
         ConfigError: if neither exists.
     """
-    if path.exists():
+    is_recipe = str(path) in recipes()
+    if path.exists() and not (is_recipe and path.is_dir()):
         return path
-    if str(path) not in recipes():
+    if not is_recipe:
         raise ConfigError(
             f"{path}: no such file; give a TOML file, or the name of a recipe: "
             f"{', '.join(recipes())}"

@@ -96,6 +96,9 @@ def test_a_recipe_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "demo"
     assert config_file(path.relative_to(tmp_path)) == recipe("demo")
+    path.mkdir()  # such as a folder of runs
+    assert config_file(path.relative_to(tmp_path)) == recipe("demo")
+    path.rmdir()
     path.write_text("seed = 3\n")
     assert config_file(path.relative_to(tmp_path)).read_text() == "seed = 3\n"
     result = call("fit", "--config", "demmo")
