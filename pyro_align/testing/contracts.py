@@ -93,7 +93,7 @@ class ModelContract(ABC):
         """Return the guide for :meth:`test_stock_svi_trains`: none, if Pyro can marginalise."""
         return NoGuide(model)
 
-    def test_next_token_is_what_the_program_says(self) -> None:
+    def test_next_token_matches_the_program(self) -> None:
         """Stock Pyro's marginal likelihood and its gradient are those of ``next_token``."""
         model, batch = self.create(), padded(random_batch(), source=1, target=1)
         elbo, program, guide = next(stock(model, NoGuide(model)))
@@ -101,7 +101,7 @@ class ModelContract(ABC):
         torch.testing.assert_close(-loss, evidence(model, batch))
         torch.testing.assert_close(-gradient(loss, model), gradient(evidence(model, batch), model))
 
-    def test_a_search_scores_as_the_program_does(self) -> None:
+    def test_beam_search_scores_match_the_program(self) -> None:
         """A beam search's log probability is the marginal likelihood under teacher forcing.
 
         A model on the simplex has no closed form of it; there it is that of ``next_token``.
@@ -120,7 +120,7 @@ class ModelContract(ABC):
                 )
                 assert hypothesis.log_probability == pytest.approx(expected)
 
-    def test_the_gradient_is_that_of_finite_differences(self) -> None:
+    def test_gradient_matches_finite_differences(self) -> None:
         """The gradient of the evidence equals its central difference along a random direction."""
         model, batch = self.create(), random_batch()
         exact = gradient(evidence(model, batch), model)
@@ -142,7 +142,7 @@ class ModelContract(ABC):
             total = model.next_token(states, top_k).logsumexp(-1)
             torch.testing.assert_close(total, torch.zeros_like(total))
 
-    def test_all_source_positions_are_the_best_of_many(self) -> None:
+    def test_top_k_of_all_positions_is_the_exact_marginal(self) -> None:
         """``top_k`` of all source positions or more is the exact marginal."""
         model, batch = self.create(), random_batch()
         states = model.states(batch)
@@ -150,7 +150,7 @@ class ModelContract(ABC):
         for top_k in (width, width + 1):
             torch.testing.assert_close(model.next_token(states, top_k), model.next_token(states))
 
-    def test_a_prediction_knows_the_past_alone(self) -> None:
+    def test_predictions_depend_only_on_previous_tokens(self) -> None:
         """``next_token`` at a position does not depend on later target tokens."""
         model, batch = self.create(), random_batch((3, 4), (4, 4))
         before = model.next_token(model.states(batch))
@@ -180,7 +180,7 @@ class ModelContract(ABC):
         other.load_state_dict(model.state_dict())
         assert torch.equal(evidence(model, batch), evidence(other, batch))
 
-    def test_the_prior_does_not_see_the_token_it_explains(self) -> None:
+    def test_prior_does_not_depend_on_the_current_token(self) -> None:
         """Attention scores at a position do not depend on the token at that position."""
         model, batch = self.create(), random_batch((3, 4), (4, 4))
         before = model.states(batch).scores
@@ -230,7 +230,7 @@ class GuideContract(ABC):
         for site in latent_sites(trace).values():
             check_plates(site, batch)
 
-    def test_the_models_parameters_are_the_models_own(self) -> None:
+    def test_guide_does_not_own_model_parameters(self) -> None:
         """The guide registers its own parameters only, not those of the model."""
         model, guide = self.pair()
         assert not set(map(id, model.parameters())) & set(map(id, guide.parameters()))
@@ -249,7 +249,7 @@ class GuideContract(ABC):
             assert (probs[padding] == 0).all()
             assert (probs[~padding] > 0).all()
 
-    def test_more_padding_changes_nothing(self) -> None:
+    def test_results_do_not_depend_on_padding(self) -> None:
         """Alignment weights do not depend on padding."""
         _, guide = self.pair()
         batch = random_batch()
@@ -275,7 +275,7 @@ class GuideContract(ABC):
             drawn["alignment"] = drawn["alignment"].squeeze(2)
         assert all(value.shape[:3] == (3, *batch.target.shape) for value in drawn.values())
 
-    def test_its_bound_lies_below_the_evidence(self) -> None:
+    def test_bound_is_below_the_evidence(self) -> None:
         """The ELBO is below the log evidence, and equal to it without a latent site."""
         model, guide = self.pair()
         batch = random_batch()
@@ -296,7 +296,7 @@ class GuideContract(ABC):
             after = parameters(model, guide)
             assert not any(torch.equal(*each) for each in zip(before, after, strict=True))
 
-    def test_beside_the_exact_objective_it_leaves_the_model_alone(self) -> None:
+    def test_exact_objective_does_not_train_the_model_through_the_guide(self) -> None:
         """``exact`` gives the model the gradient of the evidence and the guide that of the ELBO."""
         model, guide = self.pair()
         if not go_together(model.latents, guide.latents, EnumeratedELBO.pairs):

@@ -44,7 +44,7 @@ def test_the_runs_guide_is_the_class_of_the_page(finished):
     assert run.guide.model is run.model
 
 
-def test_its_bound_lies_below_the_evidence(finished):
+def test_bound_is_below_the_evidence(finished):
     run, _ = finished
     pairs = list(ParallelText.open(shared_corpus()["valid"]))
     batch = TextBatch.from_ids(

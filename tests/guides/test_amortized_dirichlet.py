@@ -22,7 +22,7 @@ class TestAmortizedDirichletGuide(GuideContract):
     def create(self, model, *, seed=1):
         return tiny_guide(model, AmortizedDirichletGuide, seed=seed)
 
-    def test_its_bound_lies_below_the_evidence(self):
+    def test_bound_is_below_the_evidence(self):
         """Covered by the tests of the objective, which integrate numerically."""
 
 

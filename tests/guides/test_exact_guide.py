@@ -33,7 +33,7 @@ class TestExactGuide(GuideContract):
     def create(self, model, *, seed=1):
         return tiny_guide(model, ExactGuide, seed=seed)
 
-    def test_its_bound_lies_below_the_evidence(self):
+    def test_bound_is_below_the_evidence(self):
         """The bound equals the evidence."""
         model, guide = self.pair()
         elbo, *programs = next(stock(model, guide))

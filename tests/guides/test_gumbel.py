@@ -29,7 +29,7 @@ class TestGumbelGuide(GuideContract):
     def create(self, model, *, seed=1):
         return tiny_guide(model, GumbelGuide, seed=seed)
 
-    def test_its_bound_lies_below_the_evidence(self):
+    def test_bound_is_below_the_evidence(self):
         """Uses the bound of the Categorical that the guide relaxes."""
         model, guide = self.pair()
         scores = score_positions(model, guide, BATCH)

@@ -22,7 +22,7 @@ class TestDirichletModel(ModelContract):
 
     marginalised = guide
 
-    def test_next_token_is_what_the_program_says(self):
+    def test_next_token_matches_the_program(self):
         """Given the mean alignment; gradients flow through the mean."""
         model, batch = self.create(), padded(random_batch(), source=1, target=1)
         prior = poutine.trace(model).get_trace(batch).nodes["alignment"]["fn"]
