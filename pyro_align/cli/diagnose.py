@@ -13,7 +13,7 @@ from pyro_align.cli.completion import complete_objective
 from pyro_align.cli.options import SEED, TextCommand, chosen_device, device_option, text_option
 from pyro_align.cli.output import printable
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import load_text_run, quiet_option, status, trust_option
+from pyro_align.cli.progress import load_run, quiet_option, status, trust_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyro_align.evaluation.diagnosis import Diagnosis
     from pyro_align.inference import Objective
     from pyro_align.inference.diagnostics import GradientStatistics
-    from pyro_align.tasks import Translation
+    from pyro_align.runs import Run
 
 
 ROUNDING = 1e-5
@@ -85,7 +85,7 @@ def diagnose(
     from pyro_align.cli.tables import show
     from pyro_align.runs.own_code import located
 
-    loaded, task = load_text_run(run)
+    loaded = load_run(run)
     from pyro_align.evaluation.diagnosis import (
         check_figure,
         fitting_objectives,
@@ -97,7 +97,7 @@ def diagnose(
         check_figure(plot)
     where = chosen_device(device)
     loaded.to(where)
-    batch = _batch(task, test, sentences, seed).to(where)
+    batch = _batch(loaded, test, sentences, seed).to(where)
     used = located(loaded.config.objective, loaded.path)
     own = loaded.objective.label(used.name)
     objectives = fitting_objectives(loaded.model, loaded.guide, batch, (used.name, used.options))
@@ -127,17 +127,25 @@ def diagnose(
         click.echo(click.wrap_text(note, width=79, subsequent_indent="  "))
 
 
-def _batch(task: Translation, files: tuple[Path, ...], sentences: int, seed: int) -> Batch:
-    """Draw sentence pairs from a text; all of them if it has no more."""
+def _batch(run: Run, files: tuple[Path, ...], sentences: int, seed: int) -> Batch:
+    """Draw validation examples, or pairs of a text; all of them if there are no more."""
     import random
 
-    from pyro_align.data import ParallelText
+    from pyro_align.data import Examples, ParallelText
+    from pyro_align.errors import UserError
     from pyro_align.evaluation import check_text
+    from pyro_align.tasks import Translation
 
-    text = ParallelText.open(files) if files else task.text("valid")
-    pairs, _, corpus = check_text(text, task.vocabularies, None, task.max_length)
-    chosen = random.Random(seed).sample(range(len(pairs)), min(sentences, len(pairs)))
-    return corpus.batch(sorted(chosen))
+    examples: Examples
+    if not files:
+        examples = run.task.examples("valid")
+    elif isinstance(run.task, Translation):
+        limits = run.task.vocabularies, None, run.task.max_length
+        _, _, examples = check_text(ParallelText.open(files), *limits)
+    else:
+        raise UserError(f"--test needs a run of the task 'translation', not {run.config.task!r}")
+    chosen = random.Random(seed).sample(range(len(examples)), min(sentences, len(examples)))
+    return examples.batch(sorted(chosen))
 
 
 def _selected(objectives: dict[str, Objective], only: tuple[str, ...]) -> dict[str, Objective]:

@@ -17,7 +17,8 @@ from pyro_align.cli.options import (
     text_option,
 )
 from pyro_align.cli.paths import InputPath
-from pyro_align.cli.progress import counter, load_pairs_run, quiet_option, tell_notes, trust_option
+from pyro_align.cli.progress import counter, load_run, quiet_option, tell_notes, trust_option
+from pyro_align.errors import UserError
 
 
 @click.command(cls=TextCommand)
@@ -80,7 +81,23 @@ def evaluate(
 
     if edits is not None and no_predict:
         raise click.UsageError("--edits needs predictions: remove --no-predict")
-    loaded, task = load_pairs_run(run)
+    loaded = load_run(run)
+    from pyro_align.tasks import SequencePairs  # imports torch
+
+    task = loaded.task
+    if not isinstance(task, SequencePairs):
+        if test or gold is not None or edits is not None:
+            raise UserError(
+                f"{run}: --test, --gold and --edits need pairs of sequences, but this is a run of "
+                f"the task {loaded.config.task!r}: remove them"
+            )
+        with counter(f"scoring {task.unit}", task.test_size()) as show_done:
+            result = loaded.evaluate(device=chosen_device(device), progress=show_done)
+        if as_json:
+            click.echo(json.dumps(result.to_dict(), indent=2))
+        else:
+            show_evaluation(result, str(run))
+        return
     text = task.read(test, languages or None) if test else task.text("test")
     total = text.count()
     options = {"translate": not no_predict, "beam": beam, "max_length": max_length}

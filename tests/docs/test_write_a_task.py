@@ -52,6 +52,17 @@ def test_the_run_contains_the_task(folder):
     assert batch.num_targets == 20
 
 
+@pytest.mark.parametrize("command", ["evaluate", "diagnose --repeats 8 --only exact"])
+def test_commands_that_need_no_text(folder, command):
+    name, *options = command.split()
+    with contextlib.chdir(folder):
+        found = CliRunner().invoke(main, [name, "runs/lookup", *options])
+        refused = CliRunner().invoke(main, [name, "runs/lookup", "--test", "lookup.py", "x"])
+    assert found.exit_code == 0, found.output
+    assert "log evidence" in found.stdout
+    assert refused.exit_code == 2
+
+
 def test_settings_of_the_task_are_checked(folder, tmp_path):
     (tmp_path / "lookup.py").write_text(CODE)
     with contextlib.chdir(tmp_path):
