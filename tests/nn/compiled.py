@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from pyro_align.nn import Alignment, LatentAttention, ProductEmission
 
+torch.manual_seed(0)
+torch.set_default_dtype(torch.float64)  # rounding is far below the tolerance
+
 layer = LatentAttention(QUERY, MEMORY, heads=2)
 function = Concatenated(layer.query_size)
 product = ProductEmission(MEMORY, layer.query_size, nn.Parameter(torch.randn(VOCABULARY, 4)))
@@ -24,7 +27,7 @@ def quantities(
 
 
 if __name__ == "__main__":
-    given = brute.case(torch.float32)
+    given = brute.case(torch.float64)
     inputs = (given.queries, given.memory, given.mask, given.target)
     modules = (layer, function, product)
     parameters = [given.queries, *(each for module in modules for each in module.parameters())]
