@@ -156,18 +156,18 @@ def on_rename(name: str, when: str, number: int) -> None:
 
 WHILE_FITTING: dict[str, list[tuple[Any, ...]]] = {
     "while it trains": [
-        (on_call, module.AlignmentTask, "training_step", 1),
-        (on_call, module.AlignmentTask, "training_step", 4),
-        (on_call, module.AlignmentTask, "on_before_optimizer_step", 1),
-        (on_call, module.AlignmentTask, "training_step", 6),
-        (on_call, module.AlignmentTask, "on_before_optimizer_step", 4),
+        (on_call, module.TrainingModule, "training_step", 1),
+        (on_call, module.TrainingModule, "training_step", 4),
+        (on_call, module.TrainingModule, "on_before_optimizer_step", 1),
+        (on_call, module.TrainingModule, "training_step", 6),
+        (on_call, module.TrainingModule, "on_before_optimizer_step", 4),
     ],
     "while it validates": [
-        (on_call, module.AlignmentTask, "validation_step", 1),
-        (on_call, module.AlignmentTask, "on_validation_epoch_end", 1),
+        (on_call, module.TrainingModule, "validation_step", 1),
+        (on_call, module.TrainingModule, "on_validation_epoch_end", 1),
         (on_call, logs.EpochLines, "on_validation_end", 1),
-        (on_call, module.AlignmentTask, "on_train_epoch_start", 1),
-        (on_call, module.AlignmentTask, "on_train_end", 1),
+        (on_call, module.TrainingModule, "on_train_epoch_start", 1),
+        (on_call, module.TrainingModule, "on_train_end", 1),
     ],
     "while it writes": [
         (on_write, "last.ckpt", 1),

@@ -13,7 +13,7 @@ from pyro_align.decoding import BeamSearch
 from pyro_align.guides import AmortizedGuide, CorrectedPriorGuide, NoGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood, score_positions
 from pyro_align.models import CategoricalModel, SoftModel
-from pyro_align.training import AlignmentTask
+from pyro_align.training import TrainingModule
 
 pytestmark = pytest.mark.cuda
 
@@ -89,7 +89,7 @@ def test_a_step_does_not_synchronise_with_the_device(
 ):
     model = tiny_model(model_class, emission=emission, dropout=0.1).float().cuda()
     guide = tiny_guide(model, guide_class).float().cuda()
-    task = AlignmentTask(model, guide, objective(), TrainingConfig())
+    task = TrainingModule(model, guide, objective(), TrainingConfig())
     optimizer = task.configure_optimizers()["optimizer"]
     pinned = random_batch().pin_memory()
 

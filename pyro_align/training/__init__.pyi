@@ -1,10 +1,10 @@
 from .batches import buckets
 from .fit import check_machine, fit, is_finished
-from .module import AlignmentTask
+from .module import TrainingModule
 from .weights import load_weights, save_weights
 
 __all__ = [
-    "AlignmentTask",
+    "TrainingModule",
     "buckets",
     "check_machine",
     "fit",

@@ -17,7 +17,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from pyro_align.errors import RunError
 from pyro_align.files import atomic_write
-from pyro_align.training.module import CRITERION, AlignmentTask
+from pyro_align.training.module import CRITERION, TrainingModule
 from pyro_align.training.weights import save_weights
 
 _KEYS = {"global_step", "state_dict", "optimizer_states", "loops", "callbacks", "random", "seconds"}
@@ -110,7 +110,7 @@ class ResumePoint(Callback):
         steps, inside = divmod(batch_idx + 1, accumulate)
         due = steps == 1 or trainer.global_step % self.every == 0
         if due and not inside and not trainer.is_last_batch and not trainer.should_stop:
-            assert isinstance(pl_module, AlignmentTask)
+            assert isinstance(pl_module, TrainingModule)
             pl_module.refuse_nonfinite()
             self.path.parent.mkdir(exist_ok=True)
             trainer.save_checkpoint(self.path)
@@ -194,7 +194,7 @@ class BestWeights(Callback):
         if criterion < self.best:
             self.best = criterion
             if trainer.is_global_zero:
-                assert isinstance(pl_module, AlignmentTask)
+                assert isinstance(pl_module, TrainingModule)
                 notes = {
                     **self.notes,
                     "step": str(trainer.global_step),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyro_align.evaluation.quantities import QUANTITIES
 from pyro_align.inference import Objective
-from pyro_align.training.module import AlignmentTask
+from pyro_align.training.module import TrainingModule
 
 VANISHED_KL = 0.01
 """Nats per target position. A useful guide has several tenths; 0.01 corresponds to changing a
@@ -75,7 +75,7 @@ class CollapseWarning(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Accumulate the squared norms of the gradients."""
-        assert isinstance(pl_module, AlignmentTask)
+        assert isinstance(pl_module, TrainingModule)
         both = torch.stack(
             [
                 _squared_norm(parameters, pl_module.device)
@@ -87,7 +87,7 @@ class CollapseWarning(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the epoch that has ended."""
-        assert isinstance(pl_module, AlignmentTask)
+        assert isinstance(pl_module, TrainingModule)
         squares, self._squares = self._squares, None
         step = trainer.global_step
         begun = step >= max(EARLY, getattr(pl_module.objective, "warmup_steps", 0))
@@ -123,22 +123,22 @@ class CollapseWarning(Callback):
                 )
 
 
-def remedies(task: AlignmentTask) -> list[str]:
+def remedies(module: TrainingModule) -> list[str]:
     """Remedies for a collapse that are not yet in use, each with its setting."""
-    objective: Objective = task.objective
+    objective: Objective = module.objective
     if not objective.trains_model_by_guide:
         return ["a larger learning rate (training.learning_rate)"]
     found = []
-    if task.settings.kl_schedule == "constant" and objective.weighs_kl:
+    if module.settings.kl_schedule == "constant" and objective.weighs_kl:
         found.append("KL annealing (training.kl_schedule=linear)")
-    if _model_follows(task):
+    if _model_follows(module):
         found.append("word dropout in the decoder (network.word_dropout=0.2)")
     return [*found, *objective.remedies()]
 
 
-def _model_follows(task: AlignmentTask) -> bool:
+def _model_follows(module: TrainingModule) -> bool:
     """Whether the gradient of the model depends on the guide."""
-    return task.objective.trains_model_by_guide and not task.settings.freeze_model
+    return module.objective.trains_model_by_guide and not module.settings.freeze_model
 
 
 def _squared_norm(parameters: Sequence[Tensor], device: torch.device) -> Tensor:

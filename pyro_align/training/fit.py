@@ -42,7 +42,7 @@ from pyro_align.training.distributed import processes
 from pyro_align.training.interrupts import sigterm_raises
 from pyro_align.training.loggers import check_logger, open_loggers
 from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
-from pyro_align.training.module import CRITERION, AlignmentTask
+from pyro_align.training.module import CRITERION, TrainingModule
 from pyro_align.training.optimization import PlateauSchedule
 from pyro_align.training.resumed import plain, refuse_changes
 
@@ -122,13 +122,13 @@ def fit(
         # Every process has its own dropout and samples.
         rank, world_size = trainer.global_rank, trainer.world_size
         pyro.set_rng_seed((config.seed + rank) % 2**32)
-        # After building the task, since an objective may create a network of its own.
-        task = AlignmentTask(model, guide, objective, training)
+        # After building the module, since an objective may create a network of its own.
+        module = TrainingModule(model, guide, objective, training)
         own = {"rank": rank, "world_size": world_size}
         pin = trainer.strategy.root_device.type == "cuda"
         try:
             trainer.fit(
-                task,
+                module,
                 BatchLoader(train, buckets(config, train, shuffle=True, **own), pin),
                 FixedBatches(valid, buckets(config, valid, shuffle=False, **own), pin),
                 ckpt_path=resume,
@@ -142,7 +142,7 @@ def fit(
                 f"{error}; free disk space, then continue with "
                 f"`pyro-align fit --resume {shlex.quote(str(folder))}`"
             ) from error
-    return task.fit_seconds
+    return module.fit_seconds
 
 
 class Stopping(EarlyStopping):

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from pyro_align.evaluation.quantities import QUANTITIES
 from pyro_align.files import atomic_write
-from pyro_align.training.module import AlignmentTask
+from pyro_align.training.module import TrainingModule
 
 LOG_EVERY = 20
 """Optimiser steps between rows of training metrics."""
@@ -103,7 +103,7 @@ class StepRows(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Log a row if one is due."""
-        assert isinstance(pl_module, AlignmentTask)
+        assert isinstance(pl_module, TrainingModule)
         if pl_module.device.type == "cpu":
             pl_module.refuse_nonfinite()
         is_last = trainer.is_last_batch or trainer.should_stop
@@ -143,7 +143,7 @@ class EpochLines(Callback):
             f"{QUANTITIES['kl'].heading} {of['valid/kl']:6.3f}",
         ]
         if "train/perplexity" in of:
-            assert isinstance(pl_module, AlignmentTask)
+            assert isinstance(pl_module, TrainingModule)
             trained, speed = pl_module.epoch_figures()
             parts.append(f"train {perplexity.heading} {trained:8.3f}")
             parts.append(f"{speed:7.0f} {QUANTITIES['tokens_per_second'].unit}")

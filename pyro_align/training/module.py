@@ -26,7 +26,7 @@ computed from the ELBO."""
 _REMEDY = "reduce training.learning_rate or training.clip"
 
 
-class AlignmentTask(LightningModule):
+class TrainingModule(LightningModule):
     """Train a model and guide with an objective, weighting all tokens equally.
 
     Losses are summed over tokens, and the gradient is divided by the number of tokens in the whole
@@ -71,7 +71,7 @@ class AlignmentTask(LightningModule):
         """Model and guide, by the prefix of their weights."""
         return {"model": self.elbo.model, "guide": self.elbo.guide}
 
-    def train(self, mode: bool = True) -> AlignmentTask:
+    def train(self, mode: bool = True) -> TrainingModule:
         """Set training mode; a frozen model stays in evaluation mode."""
         super().train(mode)
         if self.settings.freeze_model:

@@ -27,7 +27,7 @@ from pyro_align.cli.align import align
 from pyro_align.cli.aligners import Links, SavedAligner
 from pyro_align.cli.options import LINK_FORMATS
 from pyro_align.data import FORMATS, LinkFile, format_links
-from pyro_align.training.module import AlignmentTask
+from pyro_align.training.module import TrainingModule
 from pyro_align.word_alignment import Aligner, MinimumRisk, Pair, WordTables, writer
 
 PAIRS = [("ein hund sieht", "a dog sees"), ("", ""), ("kein vogel", ""), ("alt klein", "old small")]
@@ -327,7 +327,7 @@ def test_an_interrupted_training(tmp_path, monkeypatch):
     def interrupt(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(AlignmentTask, "training_step", interrupt)
+    monkeypatch.setattr(TrainingModule, "training_step", interrupt)
     files = write_text(tmp_path, "in", sentence_pairs(40, 3))
     save = tmp_path / "runs"
     # A background process inherits that Ctrl-C is ignored.

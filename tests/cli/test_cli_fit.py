@@ -315,7 +315,7 @@ def killed(arguments, moment):
 
 
 def die_in_the_second_step():
-    kill.on_call(kill.module.AlignmentTask, "on_before_optimizer_step", 2)
+    kill.on_call(kill.module.TrainingModule, "on_before_optimizer_step", 2)
 
 
 def test_killed_and_resumed(tmp_path):

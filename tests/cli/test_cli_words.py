@@ -146,7 +146,7 @@ def test_compare_shows_error_rates(tmp_path, file):
     ("arguments", "message"),
     [
         (["align", shared_forms_run, "x.tsv"], "but this command needs parallel text"),
-        (["diagnose", shared_forms_run], "but this command needs parallel text"),
+        (["diagnose", shared_forms_run, "--test", "x.tsv"], "--test needs a run of the task"),
         (["evaluate", shared_run, "--edits", "3"], "edits are those of predicted words"),
         (["predict", shared_run, "--language", "fin"], "has no setting for languages"),
         (["evaluate", shared_forms_run, "--gold", "x.tsv"], "gold links of forms are read from"),
@@ -155,7 +155,7 @@ def test_compare_shows_error_rates(tmp_path, file):
         (["predict", shared_forms_run, "--language", "a", "--language", "b"], "give one language"),
     ],
 )
-def test_wrong_tasks_and_options_are_told(tmp_path, monkeypatch, arguments, message):
+def test_wrong_tasks_and_options_are_rejected(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "x.tsv", words(3, 1))
     command, run, *rest = arguments

@@ -29,7 +29,7 @@ from pyro_align.data import ParallelText, demo
 from pyro_align.errors import ConfigError, IncompatibleError, RunError
 from pyro_align.inference import ScoreFunctionELBO
 from pyro_align.runs import Run
-from pyro_align.training import AlignmentTask, save_weights
+from pyro_align.training import TrainingModule, save_weights
 
 FRESH = {"guide__hidden": 6}
 """A size that differs from that of the guide of :func:`shared_run`."""
@@ -129,8 +129,8 @@ def test_with_a_frozen_model_the_best_epoch_has_the_best_elbo(tmp_path, monkeypa
             for parameter in self.elbo.guide.parameters():
                 parameter.normal_(std=10) if self.current_epoch != 1 else parameter.zero_()
 
-    begin = AlignmentTask.on_train_epoch_start
-    monkeypatch.setattr(AlignmentTask, "on_train_epoch_start", spoiled)
+    begin = TrainingModule.on_train_epoch_start
+    monkeypatch.setattr(TrainingModule, "on_train_epoch_start", spoiled)
     run = Run.load(shared_run()).swap_guide(
         "amortized",
         out=tmp_path / "new",

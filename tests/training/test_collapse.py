@@ -21,7 +21,7 @@ from pyro_align.inference import (
 )
 from pyro_align.inference.traces import own_parameters
 from pyro_align.runs import Run
-from pyro_align.training import AlignmentTask, collapse, save_weights
+from pyro_align.training import TrainingModule, collapse, save_weights
 from pyro_align.training.collapse import CollapseWarning, remedies
 
 STILL = {"network__cell": "gru", "training__learning_rate": 1e-30}
@@ -65,7 +65,7 @@ class World:
         config = Config.load(settings=settings(**changes))
         self.model = tiny_model()
         self.guide = tiny_guide(self.model)
-        self.task = AlignmentTask(
+        self.task = TrainingModule(
             self.model, self.guide, objective or EnumeratedELBO(), config.training
         )
         self.inferred = own_parameters(self.guide, self.model)

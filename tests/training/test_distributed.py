@@ -30,7 +30,7 @@ from pyro_align.data.batch import TextBatch
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.inference import EnumeratedELBO
 from pyro_align.runs import Run
-from pyro_align.training import AlignmentTask
+from pyro_align.training import TrainingModule
 from pyro_align.training.distributed import after_first_process, is_first_process, processes
 
 CHANGES = {
@@ -124,11 +124,11 @@ def gradient_of_a_step(batches, clip=1e9):
     """Return the gradients that the optimiser gets."""
     model = tiny_model()
     guide = tiny_guide(model)
-    task = AlignmentTask(model, guide, EnumeratedELBO(), TrainingConfig())
+    task = TrainingModule(model, guide, EnumeratedELBO(), TrainingConfig())
     seen = {}
 
     def watch(optimizer, *arguments, **options):
-        AlignmentTask.configure_gradient_clipping(task, optimizer, *arguments, **options)
+        TrainingModule.configure_gradient_clipping(task, optimizer, *arguments, **options)
         seen.update({name: p.grad.clone() for name, p in task.named_parameters()})
 
     task.configure_gradient_clipping = watch

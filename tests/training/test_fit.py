@@ -26,7 +26,7 @@ import pyro_align
 from pyro_align.config import Config
 from pyro_align.errors import ConfigError
 from pyro_align.inference import EnumeratedELBO
-from pyro_align.training import AlignmentTask, check_machine, logs, module
+from pyro_align.training import TrainingModule, check_machine, logs, module
 
 FAST = {
     "network__cell": "gru",
@@ -157,8 +157,8 @@ def spoil_weights_from_the_second_epoch_on(monkeypatch):
                 for parameter in self.parameters():
                     parameter.zero_()
 
-    begin = AlignmentTask.on_train_epoch_start
-    monkeypatch.setattr(AlignmentTask, "on_train_epoch_start", spoiled)
+    begin = TrainingModule.on_train_epoch_start
+    monkeypatch.setattr(TrainingModule, "on_train_epoch_start", spoiled)
 
 
 def test_the_best_weights_are_kept(tmp_path, monkeypatch):
@@ -272,13 +272,13 @@ class Clock:
             self.count(monkeypatch, step, seconds)
 
     def count(self, monkeypatch, name, seconds):
-        step = getattr(AlignmentTask, name)
+        step = getattr(TrainingModule, name)
 
         def counted(*arguments):
             self.now += seconds
             return step(*arguments)
 
-        monkeypatch.setattr(AlignmentTask, name, counted)
+        monkeypatch.setattr(TrainingModule, name, counted)
 
 
 def test_seconds_count_only_training(tmp_path, monkeypatch):
