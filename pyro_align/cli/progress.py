@@ -141,23 +141,13 @@ def load_run(path: Path) -> Run:
 
 
 def load_pairs_run(path: Path) -> tuple[Run, SequencePairs]:
-    """Load a run with its best weights, and return its task too, which must have text.
+    """Load a run with its best weights, and return its task too, which must have pairs of text.
 
     Raises:
         RunError: as for :func:`load_run`.
         UserError: if the run is one of another task.
     """
-    from pyro_align.errors import UserError
-
-    run = load_run(path)
-    from pyro_align.tasks import SequencePairs  # imports torch
-
-    if not isinstance(run.task, SequencePairs):
-        raise UserError(
-            f"{path}: a run of the task {run.config.task!r}, but this command needs pairs of "
-            f"sequences (tasks 'translation' and 'transduction')"
-        )
-    return run, run.task
+    return _with_task(path, "SequencePairs", "pairs of sequences (such as 'translation')")
 
 
 def load_text_run(path: Path) -> tuple[Run, Translation]:
@@ -167,15 +157,18 @@ def load_text_run(path: Path) -> tuple[Run, Translation]:
         RunError: as for :func:`load_run`.
         UserError: if the run is one of another task.
     """
+    return _with_task(path, "Translation", "parallel text (task 'translation')")
+
+
+def _with_task(path: Path, kind: str, needs: str) -> tuple[Run, Any]:
+    """Load a run whose task derives from a class of :mod:`pyro_align.tasks`."""
+    from pyro_align import tasks  # imports torch when a name of it is used
     from pyro_align.errors import UserError
 
     run = load_run(path)
-    from pyro_align.tasks import Translation  # imports torch
-
-    if not isinstance(run.task, Translation):
+    if not isinstance(run.task, getattr(tasks, kind)):
         raise UserError(
-            f"{path}: a run of the task {run.config.task!r}, but this command needs parallel text "
-            f"(task 'translation')"
+            f"{path}: a run of the task {run.config.task!r}, but this command needs {needs}"
         )
     return run, run.task
 
