@@ -13,7 +13,7 @@ from pyro_align.data import IndexedCorpus, LinkFile
 from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
-from pyro_align.decoding import Translator
+from pyro_align.decoding import BeamSearch, Translator
 from pyro_align.errors import UserError
 from pyro_align.evaluation import MAX_LENGTH, Confusions
 from pyro_align.networks import SequenceToSequence
@@ -78,9 +78,23 @@ class SequencePairs(Task):
             UserError: for a wrong number of files or languages.
         """
 
-    @abstractmethod
-    def translator(self, model: Any, **options: Any) -> Translator[Any]:
-        """Return a translator with beam search."""
+    def new_encoder(self) -> Any:
+        """Return what encodes the inputs of a translator, by default the source vocabulary."""
+        return self.vocabularies[0]
+
+    def translator(
+        self, model: Any, *, max_source: int = MAX_LENGTH, window: int = 4096, **options: Any
+    ) -> Translator[Any]:
+        """Return a translator with beam search, which reads :meth:`inputs`.
+
+        Args:
+            model: the model.
+            max_source: maximum number of tokens per input.
+            window: number of inputs that are read ahead, see :class:`Translator`.
+            **options: options of :class:`BeamSearch`, such as ``beam=5``.
+        """
+        search, target = BeamSearch(model, **options), self.vocabularies[1]
+        return Translator(search, self.new_encoder(), target, max_source=max_source, window=window)
 
     @classmethod
     def trial_network(cls, config: Any) -> SequenceToSequence:
@@ -160,16 +174,23 @@ class SequencePairs(Task):
         count: int = self.text("test").count()
         return count
 
-    def predict(self, model: Any, inputs: Iterable[str], **options: Any) -> Iterator[str]:
+    def predict(
+        self, model: Any, inputs: Iterable[str], *, language: str | None = None, **options: Any
+    ) -> Iterator[str]:
         """Predict the target of each line with beam search.
 
-        Options are those of :class:`BeamSearch`, such as ``beam=5``.
+        Args:
+            model: the model.
+            inputs: lines, see :meth:`inputs`.
+            language: likewise.
+            **options: options of :class:`BeamSearch`, such as ``beam=5``.
 
         Raises:
-            UserError: if ``inputs`` is a single string.
+            UserError: as for :meth:`inputs`.
         """
         translator = self.translator(model, **options)
-        return (found.text for found in translator.translate(self.inputs(inputs)))
+        lines = self.inputs(inputs, language=language)
+        return (found.text for found in translator.translate(lines))
 
     def inputs(
         self, lines: Iterable[str], path: Path | None = None, language: str | None = None

@@ -25,10 +25,9 @@ from pyro_align.data import (
 )
 from pyro_align.data.demo.words import LAYOUT, demo_words, write_words
 from pyro_align.data.encoded_forms import FormEncoder, links_of_symbols, unknown_symbols
-from pyro_align.decoding import BeamSearch, Translator
+from pyro_align.decoding import Translator
 from pyro_align.errors import UserError, reject_string
 from pyro_align.evaluation import (
-    MAX_LENGTH,
     Confusions,
     Evaluation,
     evaluate_forms,
@@ -319,37 +318,9 @@ class Transduction(SequencePairs):
             title=self.title() if title is None else title,
         )
 
-    def translator(
-        self, model: Any, *, max_source: int = MAX_LENGTH, window: int = 4096, **options: Any
-    ) -> Translator[FormPair]:
-        """Return a translator with beam search, which reads pairs without a target.
-
-        Args:
-            model: the model.
-            max_source: maximum number of symbols per form.
-            window: number of forms that are read ahead, see :class:`Translator`.
-            **options: options of :class:`BeamSearch`, such as ``beam=5``.
-        """
-        source, target = self.vocabularies
-        search = BeamSearch(model, **options)
-        return Translator(search, FormEncoder(source), target, max_source=max_source, window=window)
-
-    def predict(
-        self, model: Any, inputs: Iterable[str], *, language: str | None = None, **options: Any
-    ) -> Iterator[str]:
-        """Predict the target of each source form with beam search.
-
-        Args:
-            model: the model.
-            inputs: see :meth:`inputs`.
-            language: likewise.
-            **options: options of :class:`BeamSearch`, such as ``beam=5``.
-
-        Raises:
-            UserError: as for :meth:`inputs`.
-        """
-        translator = self.translator(model, **options)
-        return (found.text for found in translator.translate(self.inputs(inputs, None, language)))
+    def new_encoder(self) -> FormEncoder:
+        """Return an encoder of pairs of forms, which counts unknown symbols."""
+        return FormEncoder(self.vocabularies[0])
 
     def inputs(
         self, lines: Iterable[str], path: Path | None = None, language: str | None = None

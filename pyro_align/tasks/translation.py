@@ -21,10 +21,8 @@ from pyro_align.data import (
 )
 from pyro_align.data.demo import demo_text, write_demo
 from pyro_align.data.lines import check_rereadable
-from pyro_align.decoding import BeamSearch, Translator
 from pyro_align.errors import UserError
 from pyro_align.evaluation import (
-    MAX_LENGTH,
     Evaluation,
     SentencePairs,
     check_text,
@@ -276,20 +274,6 @@ class Translation(SequencePairs):
             gold=checked,
             words=not pieces,
         )
-
-    def translator(
-        self, model: Any, *, max_source: int = MAX_LENGTH, window: int = 4096, **options: Any
-    ) -> Translator[str]:
-        """Return a translator with beam search.
-
-        Args:
-            model: the model.
-            max_source: maximum number of tokens per line.
-            window: number of lines that are read ahead, see :class:`Translator`.
-            **options: options of :class:`BeamSearch`, such as ``beam=5``.
-        """
-        search = BeamSearch(model, **options)
-        return Translator(search, *self.vocabularies, max_source=max_source, window=window)
 
     def next_steps(self) -> list[str]:
         """Return commands that predict, inspect and diagnose."""
