@@ -24,6 +24,8 @@ from .links import (
 )
 from .normal_forms import NormalForms
 from .preparation import index_text, make_vocabularies
+from .questions import Question, read_questions
+from .regions import Regions, RegionStore, check_regions, open_regions
 from .splitting import Splitting, are_separated
 from .symbols import SymbolVocabulary, describe_unknown
 from .text import ParallelText, SentencePair
@@ -48,6 +50,9 @@ __all__ = [
     "LinkFile",
     "NormalForms",
     "ParallelText",
+    "Question",
+    "RegionStore",
+    "Regions",
     "SentencePair",
     "Splitting",
     "SymbolVocabulary",
@@ -55,15 +60,18 @@ __all__ = [
     "all_batches",
     "are_separated",
     "check_links",
+    "check_regions",
     "counterparts",
     "describe_unknown",
     "encode_forms",
     "format_links",
     "index_text",
     "make_vocabularies",
+    "open_regions",
     "parse_forms",
     "parse_links",
     "read_forms",
     "read_lines",
+    "read_questions",
     "split_words",
 ]
