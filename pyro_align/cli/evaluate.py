@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,11 +14,12 @@ from pyro_align.cli.options import (
     beam_option,
     chosen_device,
     device_option,
+    ensemble_options,
     language_option,
     text_option,
 )
 from pyro_align.cli.paths import InputPath
-from pyro_align.cli.progress import counter, load_run, quiet_option, tell_notes, trust_option
+from pyro_align.cli.progress import counter, load_runs, quiet_option, tell_notes, trust_option
 from pyro_align.errors import UserError
 
 
@@ -51,6 +53,7 @@ from pyro_align.errors import UserError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @beam_option
+@ensemble_options
 @language_option
 @device_option
 @trust_option
@@ -65,6 +68,8 @@ def evaluate(
     edits: int | None,
     as_json: bool,
     beam: int,
+    others: tuple[Path, ...],
+    average: str | None,
     languages: tuple[str, ...],
     device: str,
 ) -> None:
@@ -76,48 +81,48 @@ def evaluate(
     link) or JSON lines; `?`, `p` and `P` mark possible links. Gold links of words are a column of
     their file. AER is given with a bootstrap interval over pairs. Words are separated by ASCII
     white space, as in awk; a no-break space is part of a word.
+
+    With --with RUN the perplexity and the predictions are those of the ensemble of all runs;
+    --edits shows posteriors of the first.
     """
     from pyro_align.cli.tables import show_edits, show_evaluation
 
     if edits is not None and no_predict:
         raise click.UsageError("--edits needs predictions: remove --no-predict")
-    loaded = load_run(run)
+    loaded = load_runs(run, others, average)
     from pyro_align.tasks import SequencePairs  # imports torch
 
     task = loaded.task
-    if not isinstance(task, SequencePairs):
-        if test or gold is not None or edits is not None:
-            raise UserError(
-                f"{run}: --test, --gold and --edits need pairs of sequences, but this is a run of "
-                f"the task {loaded.config.task!r}: remove them"
-            )
-        with counter(f"scoring {task.unit}", task.test_size()) as show_done:
-            result = loaded.evaluate(device=chosen_device(device), progress=show_done)
-        if as_json:
-            click.echo(json.dumps(result.to_dict(), indent=2))
-        else:
-            show_evaluation(result, str(run))
-        return
-    text = task.read(test, languages or None) if test else task.text("test")
-    total = text.count()
-    options = {"translate": not no_predict, "beam": beam, "max_length": max_length}
-    place = chosen_device(device)
+    arguments: list[Any] = []
+    options: dict[str, Any] = {}
+    title = " + ".join(map(str, (run, *others)))
+    if isinstance(task, SequencePairs):
+        text = task.read(test, languages or None) if test else task.text("test")
+        total = text.count()
+        arguments = [text, task.gold_of(gold, gold_format, total, own=not test)]
+        options = {"translate": not no_predict, "beam": beam, "max_length": max_length}
+        title = f"{title} on {' '.join(path.name for path in text.paths)}"
+    elif test or gold is not None or edits is not None:
+        raise UserError(
+            f"{run}: --test, --gold and --edits need pairs of sequences, but this is a run of the "
+            f"task {task.config.task!r}: remove them"
+        )
+    else:
+        total = task.test_size()
     with counter(f"scoring {task.unit}", total) as show_done:
         result = loaded.evaluate(
-            text,
-            task.gold_of(gold, gold_format, total, own=not test),
-            device=place,
-            progress=show_done,
-            **options,
+            *arguments, device=chosen_device(device), progress=show_done, **options
         )
-    table = None if edits is None else task.confusions(loaded.model, result.predictions, text)
+    table = None
+    if edits is not None:
+        table = loaded.confusions(result.predictions, text).table(edits)
     tell_notes(result)
     if as_json:
         facts = result.to_dict()
         if table is not None:
-            facts["edits"] = json.loads(table.table(edits or 0).to_json(orient="records"))
+            facts["edits"] = json.loads(table.to_json(orient="records"))
         click.echo(json.dumps(facts, indent=2))
         return
-    show_evaluation(result, f"{run} on {' '.join(path.name for path in text.paths)}")
+    show_evaluation(result, title)
     if table is not None:
-        show_edits(table.table(edits or 0))
+        show_edits(table)

@@ -8,7 +8,7 @@ import click
 
 from pyro_align.cli.options import chosen_device, device_option, language_option
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import load_pairs_run, quiet_option, status, trust_option
+from pyro_align.cli.progress import load_run, pairs_task, quiet_option, status, trust_option
 
 
 @click.command()
@@ -44,7 +44,8 @@ def inspect(
     largest disagreements between prior and posterior, and an interactive heatmap of every sentence
     pair.
     """
-    loaded, task = load_pairs_run(run)
+    loaded = load_run(run)
+    task = pairs_task(loaded, run)
     from pyro_align.runs.report import write_report  # imports torch
 
     loaded.to(chosen_device(device))

@@ -134,6 +134,26 @@ beam_option: Callable[[Any], Any] = click.option(
 """Width of the beam search."""
 
 
+def ensemble_options(command: Any) -> Any:
+    """Options of a command that several runs can carry out together."""
+    average = click.option(
+        "--average",
+        type=click.Choice(("linear", "log")),
+        help="With --with: average probabilities (linear) or log probabilities (log).  "
+        "[default: linear]",
+    )
+    others = click.option(
+        "--with",
+        "others",
+        multiple=True,
+        type=InputPath(),
+        metavar="RUN",
+        help="Another run with the same vocabularies, to predict together as an ensemble; may be "
+        "repeated.",
+    )
+    return others(average(command))
+
+
 def chosen_device(name: str) -> str:
     """Return the device of a name; ``auto`` is a GPU if available.
 

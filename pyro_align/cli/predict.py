@@ -13,12 +13,20 @@ from pyro_align.cli.options import (
     beam_option,
     chosen_device,
     device_option,
+    ensemble_options,
     language_option,
     one_language,
 )
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import counter, load_pairs_run, quiet_option, tell, trust_option
+from pyro_align.cli.progress import (
+    counter,
+    load_runs,
+    pairs_task,
+    quiet_option,
+    tell,
+    trust_option,
+)
 
 
 @click.command()
@@ -53,6 +61,7 @@ from pyro_align.cli.progress import counter, load_pairs_run, quiet_option, tell,
     show_default=True,
     help="Maximum line length in tokens.",
 )
+@ensemble_options
 @language_option
 @device_option
 @trust_option
@@ -67,6 +76,8 @@ def predict(
     n_best: int,
     scores: bool,
     max_length: int,
+    others: tuple[Path, ...],
+    average: str | None,
     languages: tuple[str, ...],
     device: str,
 ) -> None:
@@ -79,11 +90,17 @@ def predict(
     With --n-best N every line gives N lines, best first, or a single empty one. With --scores the
     output has tab-separated columns: score, log probability and text. Lines typed at a terminal are
     read one at a time. `pyro-align translate` is the same command.
+
+    Several runs, such as fits with other seeds, predict as an ensemble:
+
+    \b
+        pyro-align predict runs/a --with runs/b --with runs/c words.txt
     """
     from pyro_align.data import read_lines
 
     language = one_language(languages)
-    loaded, task = load_pairs_run(run)
+    loaded = load_runs(run, others, average)
+    task = pairs_task(loaded, run)
     loaded.to(chosen_device(device))
     options: dict[str, Any] = {
         "beam": beam,

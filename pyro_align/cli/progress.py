@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from pyro_align.evaluation import Evaluation
-    from pyro_align.runs import Run
+    from pyro_align.runs import Run, RunEnsemble
     from pyro_align.tasks import SequencePairs, Translation
 
 _QUIET = "pyro_align.quiet"
@@ -140,14 +140,36 @@ def load_run(path: Path) -> Run:
         return kind.load(path, trust=_is_trusted())
 
 
-def load_pairs_run(path: Path) -> tuple[Run, SequencePairs]:
-    """Load a run with its best weights, and return its task too, which must have pairs of text.
+def load_runs(path: Path, others: tuple[Path, ...], average: str | None) -> Run | RunEnsemble:
+    """Load a run, or with others an ensemble of runs.
+
+    Args:
+        path: the run.
+        others: further runs, from the option ``--with``.
+        average: how the runs are averaged, from the option ``--average``; None for the default.
 
     Raises:
         RunError: as for :func:`load_run`.
+        UserError: if the runs are not an ensemble.
+    """
+    if average is not None and not others:
+        raise click.UsageError("--average needs several runs: add runs --with RUN")
+    run = load_run(path)
+    if not others:
+        return run
+    from pyro_align.runs import RunEnsemble
+
+    runs = [run, *(load_run(other) for other in others)]
+    return RunEnsemble(runs, average or "linear")
+
+
+def pairs_task(run: Run | RunEnsemble, path: Path) -> SequencePairs:
+    """Return the task of a run, which must have pairs of sequences.
+
+    Raises:
         UserError: if the run is one of another task.
     """
-    return _with_task(path, "SequencePairs", "pairs of sequences (such as 'translation')")
+    return _checked_task(run, path, "SequencePairs", "pairs of sequences (such as 'translation')")
 
 
 def load_text_run(path: Path) -> tuple[Run, Translation]:
@@ -157,20 +179,20 @@ def load_text_run(path: Path) -> tuple[Run, Translation]:
         RunError: as for :func:`load_run`.
         UserError: if the run is one of another task.
     """
-    return _with_task(path, "Translation", "parallel text (task 'translation')")
+    run = load_run(path)
+    return run, _checked_task(run, path, "Translation", "parallel text (task 'translation')")
 
 
-def _with_task(path: Path, kind: str, needs: str) -> tuple[Run, Any]:
-    """Load a run whose task derives from a class of :mod:`pyro_align.tasks`."""
+def _checked_task(run: Run | RunEnsemble, path: Path, kind: str, needs: str) -> Any:
+    """Return the task of a run, which must derive from a class of :mod:`pyro_align.tasks`."""
     from pyro_align import tasks  # imports torch when a name of it is used
     from pyro_align.errors import UserError
 
-    run = load_run(path)
     if not isinstance(run.task, getattr(tasks, kind)):
         raise UserError(
-            f"{path}: a run of the task {run.config.task!r}, but this command needs {needs}"
+            f"{path}: a run of the task {run.task.config.task!r}, but this command needs {needs}"
         )
-    return run, run.task
+    return run.task
 
 
 def resumed_run(path: Path) -> Run:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import pyro
 import torch
@@ -13,40 +14,29 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from pyro_align.data.batch import BOS, EOS, PAD
+from pyro_align.decoding.ensemble import Ensemble, EnsemblePredictor
 from pyro_align.decoding.hypotheses import FinishedHypotheses, Hypothesis
+from pyro_align.decoding.predictor import ModelPredictor, Predictor, Rows
 from pyro_align.distributions import at_least_fp32
-from pyro_align.errors import ConfigError, IncompatibleError, RunError
+from pyro_align.errors import ConfigError, RunError
 from pyro_align.models import AlignmentModel
-from pyro_align.networks import AutoregressiveNetwork, States
-from pyro_align.nn import DecoderState, Memory
 
 
 @dataclass(frozen=True)
 class _Live:
-    """Unfinished hypotheses, one per row, grouped by sentence and sorted best first.
+    """Unfinished hypotheses, one per row.
 
     Attributes:
-        sentence: sentence index of each row.
-        rank: rank of each row within its sentence.
+        rows: sentence and rank of each row.
         log_probability: log probability of the tokens of each row.
         tokens: ``BOS`` and the tokens so far.
-        state: decoder state before the last token.
-        memory: encoded source of each row.
-        present: sentences that still have rows.
-        sources: their encoded sources, for the emission; hypotheses of a sentence share one.
-        past: for each row what its tokens say about the last alignment, if the next one depends on
-            it: see :meth:`AlignmentModel.update`.
+        state: state of the predictor before the last token.
     """
 
-    sentence: Int[Tensor, " row"]
-    rank: Int[Tensor, " row"]
+    rows: Rows
     log_probability: Float[Tensor, " row"]
     tokens: Int[Tensor, "row length"]
-    state: DecoderState
-    memory: Memory
-    present: Int[Tensor, " present"]
-    sources: Memory
-    past: Float[Tensor, "row source"] | None = None
+    state: Any
 
 
 class BeamSearch:
@@ -63,7 +53,8 @@ class BeamSearch:
     The search is deterministic and requires the model to be in evaluation mode.
 
     Args:
-        model: the model; the search runs on the device of its parameters.
+        model: the model, or an :class:`~pyro_align.decoding.Ensemble` of models; the search runs on
+            the device of its parameters.
         beam: number of hypotheses kept per sentence; 1 is greedy search.
         length_penalty: the exponent ``α`` of Wu et al. 2016 (1 in Deng et al. 2018); 0 for none.
         top_k: marginalise over the K most probable source positions only; None for all.
@@ -74,12 +65,12 @@ class BeamSearch:
 
     Raises:
         ConfigError: if a number is out of its range.
-        IncompatibleError: if the model's networks cannot decode step by step.
+        IncompatibleError: if the networks of a model cannot decode step by step.
     """
 
     def __init__(
         self,
-        model: AlignmentModel,
+        model: AlignmentModel | Ensemble,
         *,
         beam: int = 5,
         length_penalty: float = 1.0,
@@ -101,13 +92,10 @@ class BeamSearch:
                 "max_length_ratio must be 0 or more and max_length_offset at least 1, got "
                 f"{max_length_ratio} and {max_length_offset}"
             )
-        if not isinstance(model.networks, AutoregressiveNetwork):
-            raise IncompatibleError(
-                f"beam search decodes token by token, which {type(model.networks).__name__} "
-                f"cannot: use networks that inherit from AutoregressiveNetwork"
-            )
         self.model = model
-        self.networks = model.networks
+        self.predictor: Predictor[Any] = (
+            EnsemblePredictor(model) if isinstance(model, Ensemble) else ModelPredictor(model)
+        )
         self.beam = beam
         self.length_penalty = length_penalty
         self.top_k = top_k
@@ -124,22 +112,22 @@ class BeamSearch:
             found fewer.
 
         Raises:
-            ValueError: if the model is in training mode, or a source is empty.
+            ValueError: if a model is in training mode, or a source is empty.
             RunError: if the model's probabilities are not finite.
         """
-        if self.model.training:
+        if any(model.training for model in self.predictor.models):
             raise ValueError("the model is in training mode: call model.eval() before a search")
         if not sources:
             return []
         live = self._start(sources)
-        lengths = live.memory.mask.sum(1)
+        lengths = torch.tensor([len(source) for source in sources], device=live.tokens.device)
         limits = (self.max_length_ratio * lengths + self.max_length_offset).ceil().long()
         finished = FinishedHypotheses(
             limits, self.beam, self.n_best, self.length_penalty, like=live.log_probability
         )
         # Validation would check all weights at every step; one check below is enough.
         with pyro.validation_enabled(False):
-            while len(live.sentence):
+            while len(live.tokens):
                 live = self._step(live, finished)
         if not bool(finished.count.all()):
             raise RunError(
@@ -149,8 +137,8 @@ class BeamSearch:
         return finished.ranked()
 
     def _start(self, sources: Sequence[Sequence[int]]) -> _Live:
-        networks = self.networks
-        device = next(networks.parameters()).device
+        parameter = next(self.model.parameters())
+        device = parameter.device
         lengths = torch.tensor([len(source) for source in sources])
         if not bool((lengths > 0).all()):
             raise ValueError("a source is empty: each needs at least EOS")
@@ -158,26 +146,20 @@ class BeamSearch:
             [torch.as_tensor(source) for source in sources], batch_first=True, padding_value=PAD
         ).to(device)
         mask = (torch.arange(source.shape[1]) < lengths.unsqueeze(1)).to(device)
-        memory = networks.encode(source, mask, lengths)
         sentence = torch.arange(len(sources), device=device)
         return _Live(
-            sentence=sentence,
-            rank=torch.zeros_like(sentence),
-            log_probability=at_least_fp32(memory.annotations).new_zeros(len(sources)),
+            rows=Rows(sentence, torch.zeros_like(sentence), sentence),
+            log_probability=at_least_fp32(parameter).new_zeros(len(sources)),
             tokens=sentence.new_full((len(sources), 1), BOS),
-            state=networks.initial(memory),
-            memory=memory,
-            present=sentence,
-            sources=replace(memory, factors=networks.emission.factors(memory.values)),
+            state=self.predictor.start(source, mask, lengths),
         )
 
     def _step(self, live: _Live, finished: FinishedHypotheses) -> _Live:
         """Decode the last tokens, choose the next ones, and store finished hypotheses."""
-        states, state = self.networks.decode(live.tokens[:, -1:], live.state, live.memory)
-        states = self.model.predict(states, live.past)
-        log_probs = self._next_token(live, states)
+        rows = live.rows
+        log_probs, state = self.predictor.step(live.state, rows, live.tokens[:, -1:], self.top_k)
         log_probs[:, [PAD, BOS]] = -torch.inf
-        closing = finished.limits[live.sentence] <= live.tokens.shape[1]
+        closing = finished.limits[rows.sentence] <= live.tokens.shape[1]
         if bool(closing.any()):
             log_probs[:, :EOS].masked_fill_(closing.unsqueeze(1), -torch.inf)
             log_probs[:, EOS + 1 :].masked_fill_(closing.unsqueeze(1), -torch.inf)
@@ -186,9 +168,9 @@ class BeamSearch:
         best = log_probs.topk(min(self.beam, log_probs.shape[1]), dim=1)
         width = best.values.shape[1]
         grid = log_probs.new_full((len(finished.limits), self.beam, width), -torch.inf)
-        grid[live.sentence, live.rank] = live.log_probability.unsqueeze(1) + best.values
-        row_of = live.sentence.new_zeros(grid.shape[:2])
-        row_of[live.sentence, live.rank] = torch.arange(len(live.rank), device=row_of.device)
+        grid[rows.sentence, rows.rank] = live.log_probability.unsqueeze(1) + best.values
+        row_of = rows.sentence.new_zeros(grid.shape[:2])
+        row_of[rows.sentence, rows.rank] = torch.arange(len(rows.rank), device=row_of.device)
         kept = grid.flatten(1).topk(self.beam, dim=1)
         room = (self.beam - finished.count).unsqueeze(1)
         places = torch.arange(self.beam, device=room.device)
@@ -205,50 +187,11 @@ class BeamSearch:
         unfinished &= finished.beatable(log_probability.amax(1)).unsqueeze(1)
         sentence, place = unfinished.nonzero(as_tuple=True)
         parent = row[sentence, place]
-        same = torch.equal(sentence, live.sentence)
-        present = sentence.unique()
-        stays = len(present) == len(live.present)
+        kept_tokens = tokens[sentence, place]
+        after = Rows(sentence, unfinished.cumsum(1)[sentence, place] - 1, sentence.unique())
         return _Live(
-            sentence=sentence,
-            rank=unfinished.cumsum(1)[sentence, place] - 1,
+            rows=after,
             log_probability=log_probability[sentence, place],
-            tokens=tokens[sentence, place],
-            past=None
-            if states.log_weights is None
-            else self.model.update(states.select(parent), tokens[sentence, place][:, -1:]),
-            state=state.select(parent),
-            # Rows of a sentence share the source, so that often nothing needs to be copied.
-            memory=live.memory if same else live.memory.select(parent),
-            present=present,
-            sources=live.sources
-            if stays
-            else live.sources.select(torch.searchsorted(live.present, present)),
+            tokens=kept_tokens,
+            state=self.predictor.extend(state, rows, after, parent, kept_tokens[:, -1:]),
         )
-
-    def _next_token(self, live: _Live, states: States) -> Float[Tensor, "row vocabulary"]:
-        """Compute log probabilities of the next token.
-
-        The hypotheses of a sentence are passed as target positions, so that everything that depends
-        on the source only is computed once for all of them.
-        """
-        shape = (len(live.present), int(live.rank.max()) + 1)
-        full = len(live.rank) == math.prod(shape)  # equally many hypotheses per sentence
-        slot = torch.searchsorted(live.present, live.sentence)
-
-        def arranged(rows: Tensor) -> Tensor:
-            if full:
-                return rows.reshape(*shape, *rows.shape[2:])
-            grid = rows.new_zeros(*shape, *rows.shape[2:])
-            grid[slot, live.rank] = rows[:, 0]
-            return grid
-
-        grid = replace(
-            states,
-            memory=live.sources,
-            hidden=arranged(states.hidden),
-            scores=arranged(states.scores),
-            inputs=arranged(states.inputs),
-            log_weights=None if states.log_weights is None else arranged(states.log_weights),
-        )
-        log_probs = self.model.next_token(grid, self.top_k)
-        return log_probs.flatten(0, 1) if full else log_probs[slot, live.rank]

@@ -13,12 +13,10 @@ from torch import Tensor
 
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import at_least_fp32
-from pyro_align.errors import IncompatibleError
 from pyro_align.inference.chains import chain_of
 from pyro_align.inference.draws import draw
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.kinds import alignment_kind
-from pyro_align.inference.traces import program_name
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class PositionScores:
     Sums over alignments exclude padded source positions; quantities per target position are zero on
     padding. A quantity that the pair of programs does not define is None: ``log_guide``, ``kl``,
     ``gap`` and ``elbo`` if the guide has no ``alignment``; also the emission and the posterior if
-    the model has no ``alignment``.
+    the model has no ``alignment``, and the prior if it has no attention either.
 
     Attributes:
         log_prior: ``log p(z_t = s | x, y_<t)``. If the model has no ``alignment``, the logarithm
@@ -40,7 +38,7 @@ class PositionScores:
         target_mask: true on real target positions.
     """
 
-    log_prior: Float[Tensor, "batch target source"]
+    log_prior: Float[Tensor, "batch target source"] | None
     log_emission: Float[Tensor, "batch target source"] | None
     log_guide: Float[Tensor, "batch target source"] | None
     log_evidence: Float[Tensor, "batch target"]
@@ -50,14 +48,14 @@ class PositionScores:
     @property
     def log_posterior(self) -> Float[Tensor, "batch target source"] | None:
         """``log p(z_t = s | x, y)``, exact, by Bayes' rule."""
-        if self.log_emission is None:
+        if self.log_prior is None or self.log_emission is None:
             return None
         return (self.log_prior + self.log_emission).log_softmax(-1)
 
     @property
     def kl(self) -> Float[Tensor, "batch target"] | None:
         """``KL(q ‖ p)``, the KL divergence of the guide from the prior."""
-        if self.log_emission is None or self.log_guide is None:
+        if self.log_prior is None or self.log_emission is None or self.log_guide is None:
             return None
         return self._expectation(self.log_guide, self.log_guide - self.log_prior)
 
@@ -79,7 +77,7 @@ class PositionScores:
     def prior_gap(self) -> Float[Tensor, "batch target"] | None:
         """``KL(p(z | x, y_<t) ‖ p(z | x, y))``, the gap of the prior used as the guide."""
         log_posterior = self.log_posterior
-        if log_posterior is None:
+        if self.log_prior is None or log_posterior is None:
             return None
         return self._expectation(self.log_prior, self.log_prior - log_posterior)
 
@@ -87,13 +85,15 @@ class PositionScores:
     def information(self) -> Float[Tensor, "batch target"] | None:
         """``KL(p(z | x, y) ‖ p(z | x, y_<t))``, the information of a token on its alignment."""
         log_posterior = self.log_posterior
-        if log_posterior is None:
+        if self.log_prior is None or log_posterior is None:
             return None
         return self._expectation(log_posterior, log_posterior - self.log_prior)
 
     @property
-    def prior_entropy(self) -> Float[Tensor, "batch target"]:
+    def prior_entropy(self) -> Float[Tensor, "batch target"] | None:
         """Entropy of the prior."""
+        if self.log_prior is None:
+            return None
         return self._expectation(self.log_prior, -self.log_prior)
 
     @property
@@ -190,14 +190,14 @@ def score_positions(
     changed. Modules with dropout should be in evaluation mode.
 
     Args:
-        model: the model. If it has no site ``alignment`` it must have the methods
-            ``states(batch)`` and ``prior(states)``, for its attention.
+        model: the model. If it has no site ``alignment``, its methods ``states(batch)`` and
+            ``prior(states)`` compute its attention, if it has them.
         guide: the guide; None if there is none.
         batch: sentence pairs, on the programs' device.
 
     Raises:
-        IncompatibleError: if an ``alignment`` cannot be enumerated, there are other latent sites,
-            or a model has neither it nor attention.
+        IncompatibleError: if an ``alignment`` cannot be enumerated, or there are other latent
+            sites.
     """
     if alignment_kind(getattr(model, "latents", {})) == "simplex":
         return _estimate(model, guide, batch)
@@ -214,7 +214,8 @@ def score_positions(
     log_guide = enumerated_log_probs(guide_trace, "alignment", batch) if has_guide else None
     log_emission = enumerated_log_probs(model_trace, "tokens", batch)
     # Without a latent alignment the emission is the same for all and equals the evidence.
-    log_evidence = (log_prior + log_emission).logsumexp(-1) if latent else log_emission[..., 0]
+    joint = log_emission if log_prior is None else log_prior + log_emission
+    log_evidence = joint.logsumexp(-1) if latent else log_emission[..., 0]
     scores = PositionScores(
         log_prior=log_prior,
         log_emission=log_emission if latent else None,
@@ -267,12 +268,9 @@ def _estimate(model: Any, guide: Any, batch: Batch) -> SimplexScores:
     )
 
 
-def _attention(model: Any, batch: Batch) -> Float[Tensor, "b t s"]:
-    """Return log attention weights of a model without latent alignment."""
+def _attention(model: Any, batch: Batch) -> Float[Tensor, "b t s"] | None:
+    """Return log attention weights of a model without latent alignment; None if it has none."""
     if not (hasattr(model, "states") and hasattr(model, "prior")):
-        raise IncompatibleError(
-            f"{program_name(model)} has neither a site 'alignment' nor the methods states(batch) "
-            f"and prior(states) of an AlignmentModel: there is no alignment to score"
-        )
+        return None
     log_weights = at_least_fp32(model.prior(model.states(batch)).logits)
     return log_weights.where(batch.target_mask.unsqueeze(-1), 0.0)

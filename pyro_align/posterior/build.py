@@ -22,7 +22,7 @@ from pyro_align.data import (
 )
 from pyro_align.data.batch import Batch
 from pyro_align.data.batching import all_batches
-from pyro_align.errors import DataError, UserError, reject_string
+from pyro_align.errors import DataError, IncompatibleError, UserError, reject_string
 from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.positions import score_positions
 from pyro_align.inference.traces import program_name
@@ -249,6 +249,12 @@ class _Arrays:
     def of(cls, model: Program, guide: Program | None, batch: Batch) -> _Arrays:
         batch = batch.sharing()
         scores = score_positions(model, guide, batch)
+        if scores.log_prior is None:
+            raise IncompatibleError(
+                f"{program_name(model)} has neither a site 'alignment' nor the methods "
+                f"states(batch) and prior(states) of an AlignmentModel: there is no alignment to "
+                f"show"
+            )
         logs = {kind: log for kind in KINDS if (log := getattr(scores, f"log_{kind}")) is not None}
         matrices = {kind: log.exp() for kind, log in logs.items()}
         if alignment_kind(getattr(model, "latents", {})) == "simplex":

@@ -1,4 +1,5 @@
 from .directions import fit_directions
+from .ensemble import RunEnsemble
 from .run import Run
 
-__all__ = ["Run", "fit_directions"]
+__all__ = ["Run", "RunEnsemble", "fit_directions"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pyro_align.config import Component, Config
 from pyro_align.config.components import chosen, reject_ineffective_settings
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
 from pyro_align.errors import ConfigError, RunError
-from pyro_align.evaluation import Evaluation
+from pyro_align.evaluation import Confusions, Evaluation
 from pyro_align.inference import Objective
 from pyro_align.inference.traces import own_parameters
 from pyro_align.posterior import AlignmentPosterior
@@ -286,6 +286,19 @@ class Run(RunDisplay):
         """
         self.to(device)
         return self.task.evaluate(self.model, self.guide, *args, device=device, **options)
+
+    def confusions(self, predictions: Sequence[str], *args: Any) -> Confusions:
+        """Count the edits of predicted words, with the posterior of their alignments.
+
+        Args:
+            predictions: a prediction for each pair, such as ``predictions`` of an evaluation.
+            *args: see ``confusions`` of the task, such as
+                :meth:`~pyro_align.tasks.Transduction.confusions`.
+
+        Raises:
+            UserError: if the run does not predict words.
+        """
+        return self.task.confusions(self.model, predictions, *args)
 
     def test_pairs(self, *args: Any, **options: Any) -> Any:
         """Return pairs of the test data, to pass to :meth:`posterior`.

@@ -15,7 +15,7 @@ from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
 from pyro_align.decoding import BeamSearch, Translator
 from pyro_align.errors import UserError
-from pyro_align.evaluation import MAX_LENGTH, Confusions
+from pyro_align.evaluation import MAX_LENGTH
 from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import AlignmentPosterior
 from pyro_align.tasks.task import TRIAL_VOCABULARY, Task
@@ -223,17 +223,6 @@ class SequencePairs(Task):
         Raises:
             UserError: if the task reads no files of links.
         """
-
-    def confusions(self, model: Any, predictions: Sequence[str], text: Any = None) -> Confusions:
-        """Count the edits of predictions, with the posterior of their alignments.
-
-        Raises:
-            UserError: if the task does not predict words.
-        """
-        raise UserError(
-            f"edits are those of predicted words, but this is a run of the task "
-            f"{self.config.task!r}"
-        )
 
     def unknown_note(self, translator: Translator[Any]) -> str | None:
         """Return a remark on unknown symbols that a translator has read; None if there are none."""

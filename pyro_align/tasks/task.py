@@ -174,6 +174,17 @@ class Task(ABC):
     def predict(self, model: Any, inputs: Iterable[Any], **options: Any) -> Iterator[Any]:
         """Predict the output of each input, in order."""
 
+    def confusions(self, model: Any, predictions: Any, *args: Any) -> Any:
+        """Count the edits of predicted words, with the posterior of their alignments.
+
+        Raises:
+            UserError: if the task does not predict words.
+        """
+        raise UserError(
+            f"edits are those of predicted words, but this is a run of the task "
+            f"{self.config.task!r}"
+        )
+
     def test_pairs(self, *args: Any, **options: Any) -> Any:
         """Return pairs of the test data, to pass to :meth:`posterior`.
 

@@ -222,7 +222,8 @@ class TrainingModule(LightningModule):
             scores = score_positions(self.elbo.model, self.elbo.guide, batch)
         kl = torch.zeros(()) if scores.kl is None else scores.kl.sum()
         elbo = scores.log_evidence if scores.elbo is None else scores.elbo
-        entropy = scores.prior_entropy.sum()
+        entropy = scores.prior_entropy
+        entropy = torch.tensor(math.nan) if entropy is None else entropy.sum()
         sums = (scores.log_evidence.sum(), elbo.sum(), kl, entropy, torch.tensor(batch.num_targets))
         self._valid += torch.stack([value.double().cpu() for value in sums])
 

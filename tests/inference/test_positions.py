@@ -211,11 +211,16 @@ def test_alignments_that_cannot_be_enumerated_are_rejected():
         score_positions(continuous, None, BATCH)
 
 
-def test_a_model_without_alignment_is_rejected():
+def test_a_model_without_alignment_and_attention_has_an_evidence_only():
+    logits = torch.arange(9.0)
+
     def unaligned(batch):
         sentences, positions, masking = plates(batch)
         with sentences, positions, masking:
-            pyro.sample("tokens", dist.Categorical(torch.ones(9)), obs=batch.target)
+            pyro.sample("tokens", dist.Categorical(logits=logits), obs=batch.target)
 
-    with pytest.raises(IncompatibleError, match="unaligned has neither"):
-        score_positions(unaligned, None, BATCH)
+    scores = score_positions(unaligned, None, BATCH)
+    expected = logits.log_softmax(-1)[BATCH.target].where(BATCH.target_mask, 0.0)
+    assert_close(scores.log_evidence, expected)
+    names = ("log_prior", "log_posterior", "kl", "gap", "elbo", "prior_gap", "information")
+    assert all(getattr(scores, name) is None for name in (*names, "prior_entropy"))
