@@ -104,8 +104,8 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
     if training.warmup_steps and training.schedule == "plateau":
         yield (
             "training.warmup_steps has no effect with training.schedule = 'plateau', which starts "
-            "at the full learning rate: set training.schedule = 'constant' or "
-            "'inverse-square-root', or training.warmup_steps = 0"
+            "at the full learning rate: set training.schedule = 'constant', "
+            "'inverse-square-root' or 'cosine', or training.warmup_steps = 0"
         )
     yield from TASKS.get(config.task).ineffective(config, start)
 

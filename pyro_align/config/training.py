@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pyro_align.constraints import Count, CountOrZero, NonNegative, Positive, Table
+from pyro_align.constraints import Count, CountOrZero, NonNegative, Positive, Rate, Table
 
 
 class TrainingConfig(Table):
@@ -23,10 +23,10 @@ class TrainingConfig(Table):
     learning_rate: Positive = Field(2e-3, description="learning rate of the optimiser")
     weight_decay: NonNegative = Field(0.0, description="weight decay of the optimiser")
     clip: float = Field(5.0, gt=0, description="maximum norm of the gradient (per token)")
-    schedule: Literal["constant", "plateau", "inverse-square-root"] = Field(
+    schedule: Literal["constant", "plateau", "inverse-square-root", "cosine"] = Field(
         "plateau",
         description="learning rate schedule; plateau halves it when the validation "
-        "perplexity stops falling",
+        "perplexity stops falling, cosine lowers it to 0 over all epochs",
     )
     warmup_steps: CountOrZero = Field(
         0, description="optimiser steps of linear warm-up; not available with plateau"
@@ -35,6 +35,11 @@ class TrainingConfig(Table):
         1, description="epochs without improvement before plateau halves the learning rate"
     )
     early_stopping: Count = Field(5, description="stop after this many epochs without improvement")
+    average: Rate = Field(
+        0.0,
+        description="decay of a moving average of the weights, which is validated and saved in "
+        "their place, such as 0.998 for about the last 500 steps; 0: no average",
+    )
     kl_schedule: Literal["constant", "linear", "cyclical"] = Field(
         "constant", description="schedule of the KL weight (KL annealing)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 import signal
 import sys
@@ -30,6 +31,7 @@ from pyro_align.errors import (
 )
 from pyro_align.inference import Objective
 from pyro_align.inference.traces import own_parameters
+from pyro_align.training.averaging import WeightAverage
 from pyro_align.training.batches import buckets
 from pyro_align.training.checkpoint import (
     BestWeights,
@@ -108,6 +110,7 @@ def fit(
                 StepRows(),
                 BestWeights(folder / "weights.safetensors", notes or {}),
                 Stopping(CRITERION, patience=training.early_stopping),
+                *([WeightAverage(training.average)] if training.average else []),
                 ResumePoint(checkpoint, training.checkpoint_every, plain(config)),
                 *_occasional(training, own_parameters(guide, model)),
                 *progress,
@@ -122,14 +125,17 @@ def fit(
         # Every process has its own dropout and samples.
         rank, world_size = trainer.global_rank, trainer.world_size
         pyro.set_rng_seed((config.seed + rank) % 2**32)
-        # After building the module, since an objective may create a network of its own.
-        module = TrainingModule(model, guide, objective, training)
         own = {"rank": rank, "world_size": world_size}
         pin = trainer.strategy.root_device.type == "cuda"
+        batches = BatchLoader(train, buckets(config, train, shuffle=True, **own), pin)
+        steps = training.epochs * math.ceil(len(batches) / training.accumulate)
+        steps = min(steps, training.max_steps or steps)
+        # After the seed is set, since an objective may create a network of its own.
+        module = TrainingModule(model, guide, objective, training, steps)
         try:
             trainer.fit(
                 module,
-                BatchLoader(train, buckets(config, train, shuffle=True, **own), pin),
+                batches,
                 FixedBatches(valid, buckets(config, valid, shuffle=False, **own), pin),
                 ckpt_path=resume,
                 weights_only=True,

@@ -42,9 +42,17 @@ class TrainingModule(LightningModule):
         guide: a Pyro program over a batch.
         objective: an ELBO for model and guide.
         training: settings of optimiser and schedules.
+        steps: number of optimiser steps of the whole fit, over which a cosine schedule decays.
     """
 
-    def __init__(self, model: Any, guide: Any, objective: Objective, training: TrainingConfig):
+    def __init__(
+        self,
+        model: Any,
+        guide: Any,
+        objective: Objective,
+        training: TrainingConfig,
+        steps: int = 1,
+    ):
         super().__init__()
         self._frozen = list(model.parameters()) if training.freeze_model else []
         for parameter in self._frozen:
@@ -52,6 +60,7 @@ class TrainingModule(LightningModule):
         self.elbo = objective(model, guide)
         self.objective = objective
         self.settings = training
+        self._steps = steps
         self.kl_weight = KL_SCHEDULES[training.kl_schedule](training.kl_steps)
         self._step_tokens = 0
         self._sums: Tensor | None = None  # bound, log likelihood, KL, tokens since the last log
@@ -81,7 +90,7 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """Return optimiser and learning rate schedule of the configuration."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return configure(trained, self.settings)
+        return configure(trained, self.settings, self._steps)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,17 +14,31 @@ from torch.optim.lr_scheduler import LambdaLR
 from pyro_align.config import TrainingConfig
 
 
-def configure(parameters: Sequence[nn.Parameter], training: TrainingConfig) -> dict[str, Any]:
-    """Return optimiser and schedule in the format of Lightning's ``configure_optimizers``."""
+def configure(
+    parameters: Sequence[nn.Parameter], training: TrainingConfig, steps: int
+) -> dict[str, Any]:
+    """Return optimiser and schedule in the format of Lightning's ``configure_optimizers``.
+
+    Args:
+        parameters: the parameters to train.
+        training: settings of the training.
+        steps: number of optimiser steps of the whole fit.
+    """
     optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = optimizers[training.optimizer](
         parameters, lr=training.learning_rate, weight_decay=training.weight_decay
     )
     if training.schedule == "plateau":
         return {"optimizer": optimizer}  # PlateauSchedule is a callback
-    decay = _inverse_square_root if training.schedule == "inverse-square-root" else _constant
+    decay = {
+        "constant": _constant,
+        "inverse-square-root": _inverse_square_root,
+        "cosine": _cosine,
+    }[training.schedule]
     warmup = max(1, training.warmup_steps)
-    by_step = LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup) * decay(step, warmup))
+    by_step = LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warmup) * decay(step, warmup, steps)
+    )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": by_step, "interval": "step"}}
 
 
@@ -73,10 +88,15 @@ class PlateauSchedule(Callback):
                     group["lr"] *= 0.5
 
 
-def _constant(step: int, warmup: int) -> float:
+def _constant(step: int, warmup: int, steps: int) -> float:
     return 1.0
 
 
-def _inverse_square_root(step: int, warmup: int) -> float:
+def _inverse_square_root(step: int, warmup: int, steps: int) -> float:
     """Inverse square root decay after the warm-up (Vaswani et al. 2017, section 5.3, rescaled)."""
     return float((warmup / max(warmup, step)) ** 0.5)
+
+
+def _cosine(step: int, warmup: int, steps: int) -> float:
+    """Half a period of a cosine, from 1 to 0 (Loshchilov & Hutter 2017, without restarts)."""
+    return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))

@@ -44,7 +44,7 @@ REFUSED = {
     ),
     "a warm-up with the plateau schedule": (
         {"training__warmup_steps": 50},
-        r"training\.warmup_steps has no effect with training\.schedule = 'plateau'.*'constant' or",
+        r"training\.warmup_steps has no effect with training\.schedule = 'plateau'.*'constant',",
     ),
 }
 

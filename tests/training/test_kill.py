@@ -29,6 +29,7 @@ def world(tmp_path_factory):
         training__epochs=3,
         training__learning_rate=0.02,
         training__schedule="plateau",
+        training__average=0.9,
         training__patience=0,
         training__kl_schedule="cyclical",
         training__kl_steps=4,

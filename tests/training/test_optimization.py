@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from pyro_align.config import TrainingConfig
 from pyro_align.training.optimization import PlateauSchedule, configure
@@ -14,7 +14,7 @@ def weight():
 
 def learning_rates(steps, **settings):
     """Learning rates of the first steps."""
-    configured = configure([weight()], TrainingConfig(learning_rate=0.5, **settings))
+    configured = configure([weight()], TrainingConfig(learning_rate=0.5, **settings), steps)
     rates = []
     for _ in range(steps):
         (group,) = configured["optimizer"].param_groups
@@ -40,12 +40,24 @@ def test_constant_after_a_warm_up():
     assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
 
 
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_cosine_agrees_with_torch(warmup):
+    optimizer = torch.optim.SGD([weight()], lr=0.5)
+    torchs = CosineAnnealingLR(optimizer, T_max=10)
+    expected = []
+    for step in range(10):
+        expected.append(optimizer.param_groups[0]["lr"] * min(1.0, (step + 1) / max(1, warmup)))
+        optimizer.step()
+        torchs.step()
+    assert learning_rates(10, schedule="cosine", warmup_steps=warmup) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
 )
 def test_optimisers(name, kind):
     settings = TrainingConfig(optimizer=name, learning_rate=0.25, weight_decay=0.125)
-    optimizer = configure([weight()], settings)["optimizer"]
+    optimizer = configure([weight()], settings, 1)["optimizer"]
     assert type(optimizer) is kind
     assert optimizer.defaults["lr"] == 0.25
     assert optimizer.defaults["weight_decay"] == 0.125
