@@ -21,13 +21,14 @@ class Pieces(Protocol):
 def counterparts(source: Pieces, target: Pieces) -> list[int]:
     """Return for each source id the target id of the same piece, and −1 if there is none.
 
-    ``EOS`` is its own counterpart; ``PAD``, ``UNK`` and ``BOS`` have none.
+    ``EOS`` and ``UNK`` are their own counterparts, so that an unknown token is copied as an unknown
+    one; ``PAD`` and ``BOS`` have none.
 
     Args:
         source: the vocabulary to copy from.
         target: the vocabulary to copy to.
     """
-    special = {PAD: -1, UNK: -1, BOS: -1, EOS: EOS}
+    special = {PAD: -1, UNK: UNK, BOS: -1, EOS: EOS}
     first = max(special) + 1
     ids = {piece: number for number, piece in enumerate(target.pieces(range(len(target))))}
     own = source.pieces(range(first, len(source)))

@@ -34,6 +34,10 @@ class FormEncoder:
             self.unknown.update(self.vocabulary.unknown(pair.source, pair.tags))
         return [self.vocabulary.encode(pair.source, pair.tags) for pair in pairs]
 
+    def symbols(self, pair: FormPair) -> list[str | None]:
+        """Return the symbol of each id; None for tags and ``EOS``."""
+        return [*(None for _ in pair.tags), *self.vocabulary.split(pair.source), None]
+
     def is_unknown(self, ids: Iterable[int]) -> bool:
         """Whether all symbols are unknown."""
         return self.vocabulary.is_unknown(ids)

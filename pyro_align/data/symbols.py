@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -115,14 +115,17 @@ class SymbolVocabulary:
         each = [()] * len(forms) if tags is None else tags
         return [self.encode(form, own, add_eos) for form, own in zip(forms, each, strict=True)]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> str:
         """Decode ids to a form, without tags, padding, ``BOS`` and ``EOS``.
 
-        Unknown symbols and tags become ``⁇``.
+        Args:
+            ids: the ids.
+            unknown: what the unknown symbols stand for, in order; ``⁇`` for any further ones.
         """
         kept = (int(number) for number in ids)
+        texts = chain(unknown, repeat("⁇"))
         return self.splitting.join(
-            "⁇" if number == UNK else self._pieces[number]
+            next(texts) if number == UNK else self._pieces[number]
             for number in kept
             if number == UNK or number >= self._first_symbol
         )

@@ -185,10 +185,26 @@ class Vocabulary:
         index = [position for position, word in enumerate(by_word) for _ in word]
         return [*ids, EOS], [*index, -1]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Decode ids to text, without padding, ``BOS`` and ``EOS``; unknown pieces become ``⁇``."""
+    def symbols(self, text: str) -> list[str | None]:
+        """Return the text of each id of a sentence, with ``▁`` for a space; None for ``EOS``."""
+        words = self._processor.encode(split_words(text), out_type=str)
+        return [*chain.from_iterable(words), None]
+
+    def decode(self, ids: Iterable[int], unknown: Sequence[str] = ()) -> str:
+        """Decode ids to text, without padding, ``BOS`` and ``EOS``.
+
+        Args:
+            ids: the ids.
+            unknown: what the unknown pieces stand for, in order; ``⁇`` for all if there are none.
+        """
         kept = [int(piece) for piece in ids if piece not in (PAD, BOS, EOS)]
-        return str(self._processor.decode(kept)).strip(" ") if kept else ""
+        if not kept:
+            return ""
+        if not unknown:
+            return str(self._processor.decode(kept)).strip(" ")
+        texts = iter(unknown)
+        pieces = [next(texts) if each == UNK else self.pieces([each])[0] for each in kept]
+        return str(self._processor.decode(pieces)).strip(" ")
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Return the piece of each id, and names such as ``</s>`` for special ids."""

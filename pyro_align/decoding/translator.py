@@ -8,8 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from pyro_align.data.batch import UNK
 from pyro_align.data.lengths import batches_by_length
 from pyro_align.decoding.beam_search import BeamSearch
+from pyro_align.decoding.copied import copied_unknown, copies, unknown_symbols
+from pyro_align.decoding.hypotheses import Hypothesis
 from pyro_align.errors import ConfigError, DataError, reject_string
 
 
@@ -62,19 +65,29 @@ class SourceVocabulary(Protocol[Line_contra]):
     def is_unknown(self, ids: Iterable[int], /) -> bool:
         """Whether all tokens of a line are unknown."""
 
+    def symbols(self, line: Line_contra, /) -> list[str | None]:
+        """Return the text of each id of a line; None if it stands for no text."""
+
 
 @runtime_checkable
 class TargetVocabulary(Protocol):
     """What a translator needs of the target side."""
 
-    def decode(self, ids: Iterable[int], /) -> str:
-        """Return the text of ids."""
+    def decode(self, ids: Iterable[int], /, unknown: Sequence[str] = ()) -> str:
+        """Return the text of ids.
+
+        Args:
+            ids: the ids.
+            unknown: what the unknown ids stand for, in order; empty if it is not known.
+        """
 
 
 class Translator(Generic[Line]):
     """Translates a stream of lines.
 
-    A line is what the source vocabulary encodes: a string, or another object with the text.
+    A line is what the source vocabulary encodes: a string, or another object with the text. If a
+    model copies source tokens, an unknown token of a translation is replaced by the unknown token
+    of the line that it is aligned to.
 
     Args:
         search: the beam search, with the model.
@@ -88,6 +101,9 @@ class Translator(Generic[Line]):
 
     Raises:
         ConfigError: if a number is below 1.
+
+    Attributes:
+        copied: number of unknown tokens that were copied to the best translations.
     """
 
     def __init__(
@@ -110,6 +126,8 @@ class Translator(Generic[Line]):
         self.max_source = max_source
         self.batch_tokens = batch_tokens
         self.window = window
+        self.copied = 0
+        self._copying = [model for model in search.predictor.models if copies(model)]
 
     def translate(self, lines: Iterable[Line], path: Path | None = None) -> Iterator[Translation]:
         """Translate lines in order, one :class:`Translation` each.
@@ -151,15 +169,57 @@ class Translator(Generic[Line]):
         filled = [index for index, ids in enumerate(encoded) if len(ids) > 1]
         lengths = [len(encoded[index]) for index in filled]
         for batch in batches_by_length(lengths, self.batch_tokens):
-            results = self.search.search([encoded[filled[place]] for place in batch])
-            for place, hypotheses in zip(batch, results, strict=True):
-                found[filled[place]] = tuple(
-                    ScoredText(self.target_vocabulary.decode(h.tokens), h.score, h.log_probability)
-                    for h in hypotheses
-                )
+            indices = [filled[place] for place in batch]
+            results = self.search.search([encoded[index] for index in indices])
+            texts = self._texts(
+                [lines[index] for index in indices], [encoded[index] for index in indices], results
+            )
+            found.update(zip(indices, texts, strict=True))
         for index, ids in enumerate(encoded):
             yield Translation(
                 line=first + index,
                 hypotheses=found.get(index, ()),
                 unknown=index in found and self.source_vocabulary.is_unknown(ids),
             )
+
+    def _texts(
+        self, lines: list[Line], sources: list[list[int]], results: list[list[Hypothesis]]
+    ) -> list[tuple[ScoredText, ...]]:
+        """Decode the hypotheses of each line."""
+        copied = self._copied(lines, sources, results)
+        return [
+            tuple(
+                ScoredText(
+                    self.target_vocabulary.decode(found.tokens, copied.get((row, rank), ())),
+                    found.score,
+                    found.log_probability,
+                )
+                for rank, found in enumerate(hypotheses)
+            )
+            for row, hypotheses in enumerate(results)
+        ]
+
+    def _copied(
+        self, lines: list[Line], sources: list[list[int]], results: list[list[Hypothesis]]
+    ) -> dict[tuple[int, int], list[str]]:
+        """Return what unknown tokens are copied from, by line and rank of the hypothesis."""
+        rows = [row for row, source in enumerate(sources) if self._copying and UNK in source]
+        symbols = {row: self.source_vocabulary.symbols(lines[row]) for row in rows}
+        places = [
+            (row, rank)
+            for row in rows
+            for rank, found in enumerate(results[row])
+            if UNK in found.tokens and unknown_symbols(sources[row], symbols[row])
+        ]
+        if not places:
+            return {}
+        texts = copied_unknown(
+            self._copying,
+            [sources[row] for row, _ in places],
+            [results[row][rank].tokens for row, rank in places],
+            [symbols[row] for row, _ in places],
+        )
+        self.copied += sum(
+            len(found) for (_, rank), found in zip(places, texts, strict=True) if rank == 0
+        )
+        return dict(zip(places, texts, strict=True))

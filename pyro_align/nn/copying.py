@@ -17,9 +17,10 @@ class CopyEmission(Emission):
     For transduction between related alphabets, such as inflection, where most target characters
     are those of the source (the mixture of See et al. 2017, with one aligned position in place of
     attention weights). A source symbol without a counterpart in the target vocabulary is never
-    copied. It is a mixture given any alignment: sums over alignments and expectations under
-    attention weights are those of its parts, and with a :class:`ProductEmission` a sum over all
-    alignments costs one more matrix product.
+    copied; one that is not in the source vocabulary is copied as the unknown target symbol. It is a
+    mixture given any alignment: sums over alignments and expectations under attention weights are
+    those of its parts, and with a :class:`ProductEmission` a sum over all alignments costs one more
+    matrix product.
 
     The value of a source position has a column for each token of the vocabulary, so that the
     vocabulary should be small, as one of characters is.

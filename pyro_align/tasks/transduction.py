@@ -357,7 +357,11 @@ class Transduction(SequencePairs):
     def unknown_note(self, translator: Translator[Any]) -> str | None:
         """Return a remark on unknown symbols that a translator has read; None if there are none."""
         source = translator.source_vocabulary
-        return describe_unknown(source.unknown) if isinstance(source, FormEncoder) else None
+        assert isinstance(source, FormEncoder)
+        note = describe_unknown(source.unknown)
+        if note is None or not translator.copied:
+            return note
+        return f"{note}; {translator.copied} copied to the predictions"
 
     def posterior_of_files(
         self,

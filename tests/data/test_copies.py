@@ -12,7 +12,7 @@ def test_symbols_are_matched_by_name():
     target = SymbolVocabulary(["b", "c", "a"], Splitting())
     found = counterparts(source, target)
     assert len(found) == len(source)
-    assert [found[special] for special in (PAD, UNK, BOS, EOS)] == [-1, -1, -1, EOS]
+    assert [found[special] for special in (PAD, UNK, BOS, EOS)] == [-1, UNK, -1, EOS]
     for form, expected in (("ab", "ab"), ("ç", None)):
         copied = [found[number] for number in source.encode(form, add_eos=False)]
         assert (target.decode(copied) if expected else copied) == (expected or [-1])
@@ -23,4 +23,4 @@ def test_symbols_are_matched_by_name():
 def test_a_vocabulary_is_its_own_counterpart():
     text = ["der hund bellt", "die katze schläft"]
     vocabulary = Vocabulary.train(text, 40, "bpe")
-    assert counterparts(vocabulary, vocabulary) == [-1, -1, -1, *range(EOS, len(vocabulary))]
+    assert counterparts(vocabulary, vocabulary) == [-1, UNK, -1, *range(EOS, len(vocabulary))]

@@ -199,6 +199,7 @@ def test_unknown_symbols_and_tags():
     ids = vocabulary.encode("aßb", ["N", "V"])
     assert ids == [UNK, 4, 5, UNK, 6, EOS]
     assert vocabulary.decode(ids[1:]) == "a⁇b"
+    assert vocabulary.decode(ids[1:], ["ß"]) == "aßb"
     assert vocabulary.labels("ß", ["N"]) == ["[N]", "ß", "</s>"]
     assert vocabulary.is_unknown(vocabulary.encode("ßß", ["V"]))
     assert not vocabulary.is_unknown(vocabulary.encode("aß"))

@@ -311,3 +311,17 @@ def test_all_unknown(vocabularies: dict[str, Vocabulary], kind: str) -> None:
     assert vocabulary.is_unknown([EOS])
     assert not vocabulary.is_unknown(vocabulary.encode("漢字 hund"))
     assert vocabulary.decode(vocabulary.encode("漢字")) == "⁇"
+
+
+def test_unknown_pieces_are_replaced_by_their_texts():
+    vocabulary = Vocabulary.train(["der hund bellt laut", "die katze schläft"], 40, "bpe")
+    text = "der qqhund 日本 bellt"
+    ids, symbols = vocabulary.encode(text), vocabulary.symbols(text)
+    assert len(ids) == len(symbols)
+    assert symbols[-1] is None
+    unknown = [symbol for symbol, number in zip(symbols, ids, strict=True) if number == UNK]
+    assert unknown == ["qq", "日本"]
+    assert vocabulary.decode(ids, unknown) == text
+    assert "⁇" in vocabulary.decode(ids)
+    for known in ("die katze schläft", ""):
+        assert vocabulary.decode(vocabulary.encode(known), unknown) == known

@@ -7,7 +7,9 @@ from forms import inflect, settings, shared_forms_run, words, write
 import pyro_align
 from pyro_align.config import Config
 from pyro_align.data import FormPair
+from pyro_align.data.batch import UNK
 from pyro_align.data.demo import words as demo_words
+from pyro_align.decoding import Ensemble
 from pyro_align.errors import ConfigError, DataError, UserError
 from pyro_align.evaluation import find_edits
 from pyro_align.runs import Run
@@ -122,6 +124,51 @@ def test_unknown_symbols_and_mixed_normal_forms_are_told(tmp_path):
     assert "2 symbols not in the vocabulary, 3 in total, read as <unk>: 'q' (2), 'ß' (1)" in unknown
     assert run.evaluate().notes == [unknown.removeprefix("note: validation forms: ")]
     assert run.source_vocabulary.encode(composed) == run.source_vocabulary.encode(decomposed)
+
+
+def copier(folder):
+    """A run whose model goes through the source from left to right and copies each symbol."""
+    lines = [("abde", "abde"), ("edba", "edba")]
+    run = create(
+        folder,
+        **{
+            "data.train": [str(write(folder.with_name("copied.tsv"), lines))],
+            "data.valid": [str(folder.with_name("copied.tsv"))],
+            "data.columns": "source,target",
+            "model.name": "markov",
+            "guide.name": "none",
+            "network.copying": True,
+        },
+    )
+    with torch.no_grad():
+        run.model.jumps.score.bias[run.model.jumps.width + 1] = 50.0  # the jump to the next symbol
+        run.model.networks.emission.from_hidden.bias.fill_(-50.0)  # the gate: copy
+    return run
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_symbols_not_in_the_vocabulary_are_copied_where_the_model_copies(tmp_path, members):
+    run = copier(tmp_path / "copier")
+    model = run.model if members == 1 else Ensemble([run.model] * members)
+    translator = run.task.translator(model, n_best=2)
+    words = ["aqdq\u00dfe", "bqa", "abd", "zz"]
+    found = [each.text for each in translator.translate(run.task.inputs(words))]
+    assert found == words
+    note = run.task.unknown_note(translator)
+    assert note.startswith(
+        "3 symbols not in the vocabulary, 6 in total, read as <unk>: 'q' (3), 'z'"
+    )
+    assert note.endswith("'ß' (1); 6 copied to the predictions")
+
+
+def test_symbols_not_in_the_vocabulary_stay_unknown_if_the_model_does_not_copy(run):
+    with torch.no_grad():
+        bias = run.model.networks.emission.bias
+        before = bias.clone()
+        bias[UNK] = 50.0
+        (found,) = run.predict(["aqb\tN;PL"])
+        bias.copy_(before)
+    assert set(found.split()) == {"\u2047"}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
