@@ -29,6 +29,7 @@ from .regions import Regions, RegionStore, check_regions, open_regions
 from .splitting import Splitting, are_separated
 from .symbols import SymbolVocabulary, describe_unknown
 from .text import ParallelText, SentencePair
+from .vectors import VectorBatch, VectorExamples
 from .vocabulary import Vocabulary
 from .words import split_words
 
@@ -56,6 +57,8 @@ __all__ = [
     "SentencePair",
     "Splitting",
     "SymbolVocabulary",
+    "VectorBatch",
+    "VectorExamples",
     "Vocabulary",
     "all_batches",
     "are_separated",

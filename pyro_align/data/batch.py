@@ -81,6 +81,15 @@ class Batch:
         """Return the batch with new dropout noise, as needed for every optimiser step."""
         return dataclasses.replace(self, noise=Noise.new())
 
+    def repeated(self: Kind, times: int) -> Kind:
+        """Repeat every row ``times`` times in succession, for independent samples in one call."""
+        rows: dict[str, Any] = {
+            each.name: value.repeat_interleave(times, dim=0)
+            for each in dataclasses.fields(self)
+            if isinstance(value := getattr(self, each.name), Tensor)
+        }
+        return dataclasses.replace(self, computed=None, **rows)
+
     def _map(self: Kind, function: Callable[[Tensor], Tensor]) -> Kind:
         moved: dict[str, Any] = {
             each.name: function(value)

@@ -2,7 +2,7 @@ from .alignment_error import AlignmentErrorRate
 from .edits import Confusions, Edit, find_edits
 from .forms import FormRates, FormScores
 from .positions import evaluate_batches, evaluate_positions
-from .result import Evaluation, Measure, PositionMeans
+from .result import Evaluation, Measure, PositionMeans, SentenceMeans
 from .text import MAX_LENGTH, SentencePairs, check_text
 from .transduction import evaluate_forms, find_confusions, score_predictions
 from .translation import TranslationScores, translation_scores
@@ -17,6 +17,7 @@ __all__ = [
     "FormScores",
     "Measure",
     "PositionMeans",
+    "SentenceMeans",
     "SentencePairs",
     "TranslationScores",
     "check_text",

@@ -15,8 +15,10 @@ from pyro_align.data.batch import Batch
 from pyro_align.data.batching import all_batches
 from pyro_align.evaluation import AlignmentErrorRate
 from pyro_align.evaluation.result import MEANS, Evaluation, PositionMeans
+from pyro_align.evaluation.sentences import SentenceSums
 from pyro_align.evaluation.text import check_text
-from pyro_align.inference import PositionScores, SimplexScores, score_positions
+from pyro_align.inference import PositionScores, SentenceScores, SimplexScores, score_batch
+from pyro_align.inference.sentences import DRAWS
 from pyro_align.posterior import best_links, merge_pieces
 
 
@@ -88,6 +90,7 @@ def evaluate_batches(
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] = lambda done: None,
     each: Callable[[Batch, PositionScores], None] = lambda batch, scores: None,
+    draws: int = DRAWS,
 ) -> Evaluation:
     """Compute likelihood and posterior on batches of any task.
 
@@ -97,26 +100,36 @@ def evaluate_batches(
         batches: the batches.
         device: device of model and guide.
         progress: called with the number of examples done.
-        each: called with each batch and its scores, for further measures.
+        each: called with each batch and the scores of its alignments, for further measures.
+        draws: samples per sentence, if there are latent sites besides the alignment.
     """
     totals: dict[str, float] = {}
     tokens = done = 0
     estimated, latent = False, True
+    sentences = SentenceSums(draws)
     for batch in batches:
-        scores = score_positions(model, guide, batch.to(device))
-        estimated = isinstance(scores, SimplexScores)
-        latent = estimated or scores.log_emission is not None
+        scores = score_batch(model, guide, batch.to(device), draws=draws)
+        positions: PositionScores | None
+        if isinstance(scores, SentenceScores):
+            sentences.add(scores)
+            positions = scores.positions
+        else:
+            positions = scores
+        estimated = isinstance(scores, SimplexScores | SentenceScores)
+        latent = positions is not None and (estimated or positions.log_emission is not None)
         for name, value in _measured(scores):
             totals[name] = totals.get(name, 0.0) + float(value.double().sum())
         tokens += batch.num_targets
-        each(batch, scores)
+        if positions is not None:
+            each(batch, positions)
         done += len(batch)
         progress(done)
     per_token = {name: total / tokens for name, total in totals.items()}
-    return Evaluation(done, PositionMeans(tokens, latent, estimated, **per_token))
+    means = PositionMeans(tokens, latent, estimated, **per_token)
+    return Evaluation(done, means, of_sentences=sentences.means())
 
 
-def _measured(scores: PositionScores) -> Iterator[tuple[str, Tensor]]:
+def _measured(scores: PositionScores | SentenceScores) -> Iterator[tuple[str, Tensor]]:
     for name in MEANS:
         value = getattr(scores, name)
         if value is not None:

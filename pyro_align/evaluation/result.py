@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,15 @@ MEANS = ("log_evidence", "elbo", "kl", "gap", "prior_entropy", "posterior_entrop
 """Quantities of a target position of which an evaluation and a diagnosis give the mean."""
 
 
+def perplexity(log_likelihood: float, tokens: float) -> float:
+    """Return ``exp`` of the negative mean; infinity instead of an overflow error.
+
+    The perplexity of a density, such as that of an image, may be 0.
+    """
+    exponent = -log_likelihood / tokens
+    return math.exp(exponent) if exponent < 700 else math.inf
+
+
 @dataclass
 class PositionMeans:
     """Means in nats per target token; None if model or guide do not define the quantity.
@@ -24,7 +34,8 @@ class PositionMeans:
         tokens: number of target tokens, including sentence ends.
         latent: whether there are latent alignments; false for soft attention.
         estimated: whether evidence and bound are estimated from samples, for alignments that cannot
-            be enumerated; see :class:`~pyro_align.inference.SimplexScores`.
+            be enumerated or other latent sites, see :class:`~pyro_align.inference.SimplexScores`
+            and :class:`~pyro_align.inference.SentenceScores`.
         log_evidence: ``log p(y_t | x, y_<t)``, with alignments marginalised out.
         elbo: evidence lower bound.
         kl: KL divergence of the guide from the prior.
@@ -46,7 +57,7 @@ class PositionMeans:
     @property
     def perplexity(self) -> float:
         """Perplexity per target token (subword)."""
-        return math.exp(-self.log_evidence)
+        return perplexity(self.log_evidence, 1)
 
     def measures(self) -> list[Measure]:
         """Return one row for each mean that was measured, in the order of the attributes."""
@@ -85,6 +96,40 @@ def _measure(name: str, value: float, note: str | None = None) -> Measure:
     return Measure(quantity.label, value, quantity.digits, quantity.unit if note is None else note)
 
 
+@dataclass(frozen=True)
+class SentenceMeans:
+    """Means in nats per sentence, for models that are evaluated by importance sampling.
+
+    Attributes:
+        draws: samples per sentence.
+        nll: negative log likelihood, estimated from the samples; an upper bound in expectation.
+        nll_error: its standard error as the mean of a sample of sentences.
+        elbo: evidence lower bound; None without a guide.
+        divergences: KL divergence of the guide from the prior by latent site.
+        effective_sample_size: of the importance weights, as a fraction of ``draws``.
+    """
+
+    draws: int
+    nll: float
+    nll_error: float
+    elbo: float | None
+    divergences: Mapping[str, float]
+    effective_sample_size: float
+
+    def measures(self) -> list[Measure]:
+        """Return the rows of a table."""
+        nll = QUANTITIES["sentence_nll"]
+        note = f"{nll.unit}, ± {self.nll_error:.{nll.digits}f}, {self.draws} samples"
+        found = [_measure("sentence_nll", self.nll, note)]
+        if self.elbo is not None:
+            found.append(_measure("sentence_elbo", self.elbo))
+        for name, value in self.divergences.items():
+            row = _measure("sentence_kl", value)
+            found.append(row._replace(name=f"{row.name}, {name}"))
+        found.append(_measure("effective_sample_size", self.effective_sample_size))
+        return found
+
+
 FORM_RATES = ("word_error_rate", "symbol_error_rate", "mean_edit_distance", "word_accuracy")
 """Quantities of predicted word forms."""
 
@@ -115,6 +160,8 @@ class Evaluation:
     Attributes:
         sentences: number of sentence pairs.
         positions: means over target tokens.
+        of_sentences: means over sentences, if the model has latent sites besides the alignment, or
+            neither alignments nor attention.
         error_rates: alignment error rate by the distribution that the links are decoded from:
             ``posterior``, ``guide``, ``prior`` (for soft attention, the attention weights).
         translation: scores of the translations, if any.
@@ -132,19 +179,22 @@ class Evaluation:
     predictions: list[str] = field(default_factory=list)
     unit: str = "sentence pairs"
     notes: list[str] = field(default_factory=list)
+    of_sentences: SentenceMeans | None = None
 
     def measures(self) -> list[Measure]:
         """Return the rows of the table in order, without quantities that were not measured."""
         means = self.positions
         prior = "prior" if means.latent else "attention"
-        perplexity = QUANTITIES["perplexity"]
+        quantity = QUANTITIES["perplexity"]
         if means.estimated:
-            kind, note = perplexity.label, "estimated from samples; an upper bound"
+            kind, note = quantity.label, "estimated from samples; an upper bound"
         else:
-            kind = f"exact {perplexity.label}"
+            kind = f"exact {quantity.label}"
             note = "alignments summed out" if means.latent else ""
-        note = ", ".join(filter(None, (perplexity.unit, note)))
-        found = [Measure(kind, means.perplexity, perplexity.digits, note), *means.measures()]
+        note = ", ".join(filter(None, (quantity.unit, note)))
+        found = [Measure(kind, means.perplexity, quantity.digits, note), *means.measures()]
+        if self.of_sentences is not None:
+            found += self.of_sentences.measures()
         if (scores := self.translation) is not None:
             found.append(_measure("bleu", scores.bleu, scores.bleu_signature))
             found.append(_measure("chrf", scores.chrf, scores.chrf_signature))
@@ -183,6 +233,8 @@ class Evaluation:
             "perplexity": self.positions.perplexity,
             **means,
         }
+        if self.of_sentences is not None:
+            result["per_sentence"] = vars(self.of_sentences)
         if self.translation is not None:
             result.update(vars(self.translation))
         if self.forms is not None:

@@ -15,12 +15,15 @@ from .likelihood import Likelihood
 from .network_baseline import NetworkBaseline
 from .objective import Objective, Reference, Terms
 from .plates import alignment_plates, position_plate, sentence_plate
-from .positions import PositionScores, SimplexScores, score_positions
+from .position_scores import AveragedScores, PositionScores, SimplexScores
+from .positions import score_positions
 from .program import Program
 from .relaxation import relaxed
 from .reweighted_wake_sleep import ReweightedWakeSleep
 from .schedules import KL_SCHEDULES, KLSchedule
 from .score_function import BASELINES, ScoreFunctionELBO
+from .scoring import score_batch
+from .sentences import SentenceScores, score_sentences
 from .sharing import shared
 from .top_k import TopKMarginal
 from .vimco import VIMCO
@@ -30,6 +33,7 @@ __all__ = [
     "KL_SCHEDULES",
     "VIMCO",
     "AverageBaseline",
+    "AveragedScores",
     "Baseline",
     "EnumeratedELBO",
     "ExactMarginal",
@@ -48,6 +52,7 @@ __all__ = [
     "RelaxedELBO",
     "ReweightedWakeSleep",
     "ScoreFunctionELBO",
+    "SentenceScores",
     "SimplexScores",
     "SoftAttentionBaseline",
     "Terms",
@@ -55,7 +60,9 @@ __all__ = [
     "alignment_plates",
     "position_plate",
     "relaxed",
+    "score_batch",
     "score_positions",
+    "score_sentences",
     "sentence_plate",
     "shared",
 ]

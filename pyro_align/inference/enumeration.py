@@ -36,21 +36,33 @@ def enumerated_trace(program: Callable[[Batch], Any], batch: Batch) -> Any:
             other latent sites.
     """
     with poutine.block():
-        try:
-            trace = poutine.trace(SiteHandler(every_alignment)(program)).get_trace(batch)
-        except NotImplementedError as error:
-            raise IncompatibleError(
-                f"the site 'alignment' of {program_name(program)} cannot be enumerated: exact "
-                "posteriors need a categorical alignment. A model with alignments on the simplex "
-                "must set latents = {'alignment': 'simplex'}"
-            ) from error
-        refuse_other_latents(trace, program, "an enumeration of alignments")
-        if is_observed(trace):
-            raise IncompatibleError(
-                f"{program_name(program)} observes the site 'alignment', so there is no posterior "
-                f"over alignments to compute"
-            )
-        trace.compute_log_prob()
+        trace = trace_every_alignment(program, batch)
+    refuse_other_latents(trace, program, "an enumeration of alignments")
+    return trace
+
+
+def trace_every_alignment(program: Callable[[Batch], Any], batch: Batch) -> Any:
+    """Trace a program like :func:`enumerated_trace`, and sample other latent sites.
+
+    Pyro handlers around the call see the run.
+
+    Raises:
+        IncompatibleError: if the alignment cannot be enumerated or is observed.
+    """
+    try:
+        trace = poutine.trace(SiteHandler(every_alignment)(program)).get_trace(batch)
+    except NotImplementedError as error:
+        raise IncompatibleError(
+            f"the site 'alignment' of {program_name(program)} cannot be enumerated: exact "
+            "posteriors need a categorical alignment. A model with alignments on the simplex "
+            "must set latents = {'alignment': 'simplex'}"
+        ) from error
+    if is_observed(trace):
+        raise IncompatibleError(
+            f"{program_name(program)} observes the site 'alignment', so there is no posterior "
+            f"over alignments to compute"
+        )
+    trace.compute_log_prob()
     return trace
 
 

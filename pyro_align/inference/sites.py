@@ -7,15 +7,19 @@ and reparameterised, and its KL divergence from the prior is part of the loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
+import pyro.distributions as dist
+import torch
 from jaxtyping import Float
+from pyro import poutine
 from torch import Tensor
 
-from pyro_align.distributions import at_least_fp32, kl_divergence
+from pyro_align.data.batch import Batch
+from pyro_align.distributions import MarkovChain, at_least_fp32, kl_divergence
 from pyro_align.errors import IncompatibleError
+from pyro_align.inference.kinds import Latent
 from pyro_align.inference.traces import (
     ALIGNMENT,
     Traces,
@@ -139,23 +143,51 @@ def positional_observations(
 def divergences(traces: Traces) -> dict[str, Float[Tensor, ""]]:
     """Return the KL divergence of guide from prior of every latent site except the alignment.
 
-    They are summed over plates (and particles), masked and scaled, and differentiable.
+    They are summed over plates (and particles), masked and scaled, and differentiable. With
+    different scales or masks in model and guide the estimate is that of ``Trace_ELBO``.
     """
     of_model = other_latents(traces.model_trace)
-    return {
-        name: _divergence(site, of_model[name])
-        for name, site in other_latents(traces.guide_trace).items()
-    }
+    found = {}
+    for name, site in other_latents(traces.guide_trace).items():
+        other = of_model[name]
+        if same_scale(site, other) and site["mask"] is other["mask"]:
+            found[name] = total(divergence(site, other), site)
+        else:
+            log_q, log_p = (at_least_fp32(each["log_prob"]).sum() for each in (site, other))
+            found[name] = log_q - log_p
+    return found
 
 
-def _divergence(guide_site: Any, model_site: Any) -> Float[Tensor, ""]:
-    """Compute a KL divergence in closed form, or from the sample if there is none.
+def divergence(guide_site: Any, model_site: Any) -> Float[Tensor, "*shape"]:
+    """Compute a KL divergence in closed form, or estimate it from the sample if there is none.
 
-    With different scales or masks in model and guide the estimate is that of ``Trace_ELBO``.
+    The result has the shape of the log probability of the site, not masked and not scaled.
     """
-    if same_scale(guide_site, model_site) and guide_site["mask"] is model_site["mask"]:
-        with suppress(NotImplementedError):
-            kl = at_least_fp32(kl_divergence(guide_site["fn"], model_site["fn"]))
-            return total(kl, guide_site)
-    log_q, log_p = (at_least_fp32(site["log_prob"]).sum() for site in (guide_site, model_site))
-    return log_q - log_p
+    try:
+        return at_least_fp32(kl_divergence(guide_site["fn"], model_site["fn"]))
+    except NotImplementedError:
+        log_q, log_p = (
+            at_least_fp32(site["unscaled_log_prob"]) for site in (guide_site, model_site)
+        )
+        return log_q - log_p
+
+
+@torch.no_grad()
+def latents_of(program: Any, batch: Batch) -> Mapping[str, Latent]:
+    """Return the kinds of the latent sites of a program: as declared, or else from a run.
+
+    In a run, a site other than ``alignment`` is ``gaussian`` if it can be reparameterised.
+    """
+    if (declared := getattr(program, "latents", None)) is not None:
+        return cast("Mapping[str, Latent]", declared)
+    with torch.random.fork_rng(devices=[]), poutine.block():
+        trace = poutine.trace(program).get_trace(batch)
+    return {name: _kind(name, site["fn"]) for name, site in latent_sites(trace).items()}
+
+
+def _kind(name: str, fn: Any) -> Latent:
+    if isinstance(fn, MarkovChain):
+        return "markov"
+    if name == ALIGNMENT:
+        return "categorical" if isinstance(fn, dist.Categorical) else "simplex"
+    return "gaussian" if fn.has_rsample else "categorical"

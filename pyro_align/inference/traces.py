@@ -26,6 +26,7 @@ __all__ = [
     "detach_provenance",
     "is_observed",
     "latent_sites",
+    "masked",
     "masked_log_prob",
     "own_parameters",
     "program_name",
@@ -134,8 +135,13 @@ def masked_log_prob(site: Any) -> Float[Tensor, "*shape"]:
     Alignments are summed out or weighted before the scale is applied: a power of a likelihood is
     not a likelihood.
     """
-    masked: Tensor = scale_and_mask(site["unscaled_log_prob"], 1.0, site["mask"])
-    return masked
+    return masked(site["unscaled_log_prob"], site)
+
+
+def masked(values: Float[Tensor, "*shape"], site: Any) -> Float[Tensor, "*shape"]:
+    """Set values to zero where a site is masked."""
+    found: Tensor = scale_and_mask(values, 1.0, site["mask"])
+    return found
 
 
 def same_scale(*sites: Any) -> bool:

@@ -25,8 +25,8 @@ from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
 from pyro_align.data.batch import Batch, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
-from pyro_align.inference import Objective, score_positions
-from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind
+from pyro_align.inference import Objective, SentenceScores, score_batch
+from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind, other_sites
 from pyro_align.inference.traces import latent_sites
 from pyro_align.tasks import TRIAL_VOCABULARY, Task
 
@@ -93,6 +93,10 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
     if not loss.isfinite().all():
         raise ConfigError(f"{failed}: the loss of a small batch is not finite ({loss.item()})")
     objective.step = None
+    with _explained(f"validation fails with {names}", type(guide), type(model)):
+        scores = score_batch(model, guide, batch)
+    if other_sites(model.latents):  # next_token would depend on their values
+        return
     with _explained(f"model {_name(model)}: next_token fails", type(model)), torch.no_grad():
         log_probs = model.next_token(model.states(batch))
     expected = (*batch.target.shape, TRIAL_VOCABULARY)
@@ -103,11 +107,11 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
         )
     if isinstance(batch, TextBatch):
         _check_search(model, batch)
-    with _explained(f"validation fails with {names}", type(guide), type(model)):
-        scores = score_positions(model, guide, batch)
     if alignment_kind(model.latents) == "simplex":  # next_token approximates an integral
         return
     searched = _log_probs_of_tokens(log_probs, batch)
+    if isinstance(scores, SentenceScores):
+        searched = searched.sum(1)
     if not torch.allclose(searched, scores.log_evidence.to(searched), rtol=1e-3, atol=1e-3):
         raise ConfigError(
             f"model {_name(model)}: next_token gives a small batch the log probability "

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import pad
 
 from pyro_align.data.batch import EOS, PAD, TextBatch
@@ -53,12 +53,7 @@ def padded(batch: TextBatch, source: int = 0, target: int = 0) -> TextBatch:
 
 def repeated(batch: TextBatch, times: int) -> TextBatch:
     """Repeat every sentence pair ``times`` times, for independent samples in one call."""
-    rows: dict[str, Any] = {
-        field.name: value.repeat_interleave(times, dim=0)
-        for field in dataclasses.fields(batch)
-        if isinstance(value := getattr(batch, field.name), Tensor)
-    }
-    return dataclasses.replace(batch, **rows)
+    return batch.repeated(times)
 
 
 def randomise(module: nn.Module, seed: int = 0, scale: float = 1.5) -> Any:

@@ -94,12 +94,13 @@ class CollapseWarning(Callback):
         if squares is None or not begun or pl_module.kl_weight(step) < 1:
             return
         of = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        gap = -math.log(of["valid/perplexity"]) - of["valid/elbo"]
+        gap = of["valid/log_evidence"] - of["valid/elbo"]
         guides, models = squares.sqrt().tolist()
         has_to_learn = gap > TIGHT
         signs = {
             "kl": of["valid/kl"] < VANISHED_KL
-            and of["valid/prior_entropy"] > CERTAIN
+            # Unknown without alignments or attention.
+            and (math.isnan(of["valid/prior_entropy"]) or of["valid/prior_entropy"] > CERTAIN)
             and (has_to_learn or _model_follows(pl_module)),
             "gradient": guides <= VANISHED_GRADIENT * models and has_to_learn,
         }
@@ -109,9 +110,11 @@ class CollapseWarning(Callback):
         if told and not self._told:
             self._told = True
             if trainer.is_global_zero:
+                entropy = of["valid/prior_entropy"]
+                known = "" if math.isnan(entropy) else f", the prior's entropy {entropy:.2g}"
                 what = {
-                    "kl": f"{QUANTITIES['kl'].label} is {of['valid/kl']:.1g} nats per position, "
-                    f"the prior's entropy {of['valid/prior_entropy']:.2g}",
+                    "kl": f"{QUANTITIES['kl'].label} is {of['valid/kl']:.1g} nats per position"
+                    f"{known}",
                     "gradient": f"the guide's gradient has norm {guides:.1g}, the model's "
                     f"{models:.1g}",
                 }

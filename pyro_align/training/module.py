@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from pyro_align.config import TrainingConfig
 from pyro_align.data.batch import Batch
 from pyro_align.errors import TrainingError
-from pyro_align.inference import KL_SCHEDULES, Objective, score_positions
+from pyro_align.evaluation.result import perplexity
+from pyro_align.inference import KL_SCHEDULES, Objective, PositionScores, score_batch
 from pyro_align.training.optimization import configure
 from pyro_align.training.resumed import adopt
 
 CRITERION = "valid/criterion"
 """Validation metric for the best weights, the plateau schedule and early stopping; smaller is
-better. It is the exact perplexity or, if the model is frozen and that cannot change, the perplexity
-computed from the ELBO."""
+better. It is the negative log evidence in nats per token or, if the model is frozen and that cannot
+change, the negative ELBO."""
 
 _REMEDY = "reduce training.learning_rate or training.clip"
 
@@ -224,17 +225,24 @@ class TrainingModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Reset the validation sums."""
         self._valid = torch.zeros(5, dtype=torch.float64)
+        # Otherwise the observation may be a vector, whose log density can be any number.
+        self._by_position = True
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Accumulate exact log evidence, ELBO, KL divergence and entropy of the prior."""
+        """Accumulate log evidence, ELBO, KL divergence and entropy of the prior.
+
+        They are exact if the alignment is the only latent site, otherwise estimated, see
+        :func:`~pyro_align.inference.score_sentences`.
+        """
         with pyro.settings.context(module_local_params=True):
-            scores = score_positions(self.elbo.model, self.elbo.guide, batch)
-        kl = torch.zeros(()) if scores.kl is None else scores.kl.sum()
+            scores = score_batch(self.elbo.model, self.elbo.guide, batch)
         elbo = scores.log_evidence if scores.elbo is None else scores.elbo
+        kl = torch.zeros(()) if scores.kl is None else scores.kl
         entropy = scores.prior_entropy
-        entropy = torch.tensor(math.nan) if entropy is None else entropy.sum()
-        sums = (scores.log_evidence.sum(), elbo.sum(), kl, entropy, torch.tensor(batch.num_targets))
-        self._valid += torch.stack([value.double().cpu() for value in sums])
+        entropy = torch.tensor(math.nan) if entropy is None else entropy
+        self._by_position = isinstance(scores, PositionScores)
+        sums = [float(value.double().sum()) for value in (scores.log_evidence, elbo, kl, entropy)]
+        self._valid += torch.tensor([*sums, batch.num_targets], dtype=torch.float64)
 
     def on_validation_epoch_end(self) -> None:
         """Log per-token means over the validation text."""
@@ -244,13 +252,12 @@ class TrainingModule(LightningModule):
             torch.distributed.all_reduce(sums)
         evidence, elbo, kl, entropy, tokens = sums.tolist()
         watched = elbo if self.settings.freeze_model else evidence
-        criterion = perplexity(watched, tokens)
         if math.isnan(watched):
             raise TrainingError(
                 f"the likelihood of the validation text is not finite after step "
                 f"{self.global_step}; {_REMEDY}"
             )
-        if math.isinf(criterion):
+        if math.isinf(watched) or (self._by_position and math.isinf(perplexity(watched, tokens))):
             raise TrainingError(
                 f"training has diverged: the perplexity of the validation text is infinite after "
                 f"step {self.global_step}; {_REMEDY}, and start a new run"
@@ -258,10 +265,11 @@ class TrainingModule(LightningModule):
         self.log_dict(
             {
                 "valid/perplexity": perplexity(evidence, tokens),
+                "valid/log_evidence": evidence / tokens,
                 "valid/elbo": elbo / tokens,
                 "valid/kl": kl / tokens,
                 "valid/prior_entropy": entropy / tokens,
-                CRITERION: criterion,
+                CRITERION: -watched / tokens,
             },
             sync_dist=self.trainer.world_size > 1,
         )
@@ -297,9 +305,3 @@ class TrainingModule(LightningModule):
         first = self._nonfinite.to(value.device, non_blocking=True)
         is_first = ~value.isfinite() & (first[2] < 0)
         self._nonfinite = torch.where(is_first, here.to(value.device, non_blocking=True), first)
-
-
-def perplexity(log_likelihood: float, tokens: float) -> float:
-    """``exp`` of the negative mean; infinity instead of an overflow error."""
-    exponent = -log_likelihood / tokens
-    return math.exp(exponent) if exponent < 700 else math.inf

@@ -45,8 +45,8 @@ def configure(
 class PlateauSchedule(Callback):
     """Halve the learning rate when a validation metric stops improving.
 
-    The rule is that of :class:`torch.optim.lr_scheduler.ReduceLROnPlateau`, which Lightning skips
-    at the end of a resumed epoch.
+    The rule is that of :class:`torch.optim.lr_scheduler.ReduceLROnPlateau` with an absolute
+    threshold. Lightning skips that class at the end of a resumed epoch.
 
     Args:
         metric: the metric to monitor; smaller is better.
@@ -54,7 +54,7 @@ class PlateauSchedule(Callback):
     """
 
     THRESHOLD = 1e-4
-    """Minimum relative improvement."""
+    """Minimum improvement, in the unit of the metric."""
 
     def __init__(self, metric: str, patience: int):
         self.metric = metric
@@ -77,7 +77,7 @@ class PlateauSchedule(Callback):
 
     def step(self, value: float, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Update with the value of an epoch, and halve the learning rates if due."""
-        if value < self.best * (1 - self.THRESHOLD):
+        if value < self.best - self.THRESHOLD:
             self.best, self.without_progress = value, 0
         else:
             self.without_progress += 1

@@ -15,7 +15,7 @@ PAGE = Page(DOCS / "concepts" / "latent-sites.md")
 
 
 def test_the_example_runs_with_a_divergence_by_site():
-    _, program, use = PAGE.code("python")
+    _, program, use, score = PAGE.code("python")
     names = {}
     exec(program, names)
     torch.manual_seed(0)
@@ -23,6 +23,8 @@ def test_the_example_runs_with_a_divergence_by_site():
     guide = names["TopicGuide"](model).double()
     names |= {"model": model, "guide": guide, "batch": random_batch()}
     exec(use, names)
+    exec(score, names)
+    assert names["scores"].log_evidence.shape == (3,)
     assert set(names["terms"].kl) == set(guide.latents)
     assert names["terms"].kl["topic"] > 0
     for program in (model.shift, guide.parameters_of):

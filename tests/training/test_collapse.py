@@ -93,6 +93,7 @@ class World:
         perplexity = 8.0
         metrics = {
             "valid/perplexity": perplexity,
+            "valid/log_evidence": -math.log(perplexity),
             "valid/elbo": -math.log(perplexity) - found["gap"],
             "valid/kl": found["kl"],
             "valid/prior_entropy": found["prior_entropy"],

@@ -117,7 +117,7 @@ def test_a_validation_without_finite_perplexity(made, monkeypatch, factor, match
 
     from pyro_align.inference import score_positions
 
-    monkeypatch.setattr("pyro_align.training.module.score_positions", spoiled)
+    monkeypatch.setattr("pyro_align.training.module.score_batch", spoiled)
     with pytest.raises(TrainingError, match=match):
         made.fit(echo=silent)
     assert not (made.path / "weights.safetensors").exists()

@@ -67,7 +67,7 @@ def test_optimisers(name, kind):
 def test_plateau_agrees_with_torch_and_restores_its_state(patience):
     perplexities = [9.0, 8.0, 8.5, 8.2, 7.99995, 7.9, 8.0, 8.0, 8.0, 7.0, 7.0, 7.5, 6.0]
     reference = torch.optim.SGD([weight()], lr=1.0)
-    torchs = ReduceLROnPlateau(reference, factor=0.5, patience=patience)
+    torchs = ReduceLROnPlateau(reference, factor=0.5, patience=patience, threshold_mode="abs")
     own = torch.optim.SGD([weight()], lr=1.0)
     schedule = PlateauSchedule("valid/perplexity", patience)
     for perplexity in perplexities:

@@ -18,10 +18,17 @@ from torch import Tensor, nn
 from pyro_align.data.batch import Batch
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.evaluation import PositionMeans
-from pyro_align.evaluation.diagnosis.objectives import alignment_kinds, fitting_objectives
+from pyro_align.evaluation.diagnosis.objectives import fitting_objectives
 from pyro_align.evaluation.diagnosis.result import Diagnosis, ObjectiveDiagnosis
 from pyro_align.evaluation.result import MEANS
-from pyro_align.inference import Objective, PositionScores, Reference, score_positions
+from pyro_align.inference import (
+    Objective,
+    PositionScores,
+    Reference,
+    SentenceScores,
+    SimplexScores,
+    score_batch,
+)
 from pyro_align.inference.diagnostics import (
     GradientDraws,
     effective_sample_size,
@@ -30,7 +37,8 @@ from pyro_align.inference.diagnostics import (
     without_dropout,
 )
 from pyro_align.inference.draws import draw
-from pyro_align.inference.positions import SimplexScores
+from pyro_align.inference.kinds import alignment_kind, other_sites
+from pyro_align.inference.sites import latents_of
 
 REPEATS = 48
 """Default number of samples per gradient; a small model with 16 sentences takes about a minute."""
@@ -121,7 +129,10 @@ class _Bench:
         self.guide = guide
         self.batch = batch
         self.repeats = repeats
-        self.kinds = alignment_kinds(model, guide, batch)
+        latents = [latents_of(program, batch) for program in (model, guide)]
+        self.kinds = alignment_kind(latents[0]), alignment_kind(latents[1])
+        # The gradient of a bound with other sites cannot be enumerated.
+        self.is_sampled = bool(other_sites(latents[0]))
         model_parameters = _parameters(model, batch)
         own = set(map(id, model_parameters))
         self.parameters = {
@@ -153,6 +164,8 @@ class _Bench:
             if learnt is not None:
                 self._learn(learnt, loss)
             reference = objective.reference(self.kinds)
+            if self.is_sampled:
+                reference = Reference(reference.label)
             references = self._reference(reference)
             draws = {each: GradientDraws(references.get(each)) for each in self._names}
             seconds = []
@@ -246,7 +259,7 @@ def _parameters(program: Any, batch: Batch) -> list[Tensor]:
 
 def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float | None]:
     """Return means over the target tokens of the batch and the effective sample size."""
-    scores = score_positions(model, guide, batch)
+    scores = score_batch(model, guide, batch)
     tokens = batch.num_targets
     values = {name: getattr(scores, name) for name in MEANS}
     means = {
@@ -254,9 +267,13 @@ def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float
         for name, value in values.items()
         if value is not None
     }
+    estimated = isinstance(scores, SimplexScores | SentenceScores)
+    positions = PositionMeans(tokens, estimated=estimated, **means)
+    if isinstance(scores, SentenceScores):
+        return positions, scores.effective_sample_size.mean().item()
     fraction = _effective(model, guide, batch, scores)
     effective = None if fraction is None else fraction[batch.target_mask].double().mean().item()
-    return PositionMeans(tokens, **means), effective
+    return positions, effective
 
 
 def _effective(model: Any, guide: Any, batch: Batch, scores: PositionScores) -> Tensor | None:

@@ -1,0 +1,55 @@
+"""Means over sentences, for models that are evaluated by importance sampling."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pyro_align.evaluation.result import SentenceMeans
+from pyro_align.inference import SentenceScores
+
+
+class SentenceSums:
+    """Collects the scores of sentences.
+
+    Args:
+        draws: samples per sentence.
+    """
+
+    def __init__(self, draws: int):
+        self.draws = draws
+        self._values: dict[str, list[Tensor]] = {}
+        self._sites: list[str] = []
+
+    def add(self, scores: SentenceScores) -> None:
+        """Add the scores of a batch."""
+        divergences = scores.divergences or {}
+        self._sites = list(divergences)
+        values = {
+            "log_evidence": scores.log_evidence,
+            "elbo": scores.elbo,
+            "effective_sample_size": scores.effective_sample_size,
+            **{f"kl of {name}": value for name, value in divergences.items()},
+        }
+        for name, value in values.items():
+            if value is not None:
+                self._values.setdefault(name, []).append(value.double().cpu())
+
+    def means(self) -> SentenceMeans | None:
+        """Return the means; None if there are no scores."""
+        if not self._values:
+            return None
+        values = {name: torch.cat(parts) for name, parts in self._values.items()}
+        evidence = values["log_evidence"]
+        means = {name: value.mean().item() for name, value in values.items()}
+        spread = evidence.std().item() if len(evidence) > 1 else math.nan
+        return SentenceMeans(
+            draws=self.draws,
+            nll=-means["log_evidence"],
+            nll_error=spread / math.sqrt(len(evidence)),
+            elbo=means.get("elbo"),
+            divergences={name: means[f"kl of {name}"] for name in self._sites},
+            effective_sample_size=means["effective_sample_size"],
+        )
