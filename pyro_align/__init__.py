@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyro_align.posterior import AlignmentPosterior, compare, side_by_side
+    from pyro_align.posterior import AlignmentPosterior, AnswerPosterior, compare, side_by_side
     from pyro_align.runs.run import Run
 
 # tqdm, imported by Pyro, warns in notebooks without ipywidgets; progress is then shown as text.
@@ -16,7 +16,14 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 
 __version__ = version("pyro-align")
 
-__all__ = ["AlignmentPosterior", "__version__", "compare", "load", "side_by_side"]
+__all__ = [
+    "AlignmentPosterior",
+    "AnswerPosterior",
+    "__version__",
+    "compare",
+    "load",
+    "side_by_side",
+]
 
 
 def load(path: Path | str, *, trust: bool = False) -> Run:
@@ -39,7 +46,7 @@ def load(path: Path | str, *, trust: bool = False) -> Run:
 
 def __getattr__(name: str) -> Any:
     # Torch takes seconds to import here too.
-    if name in ("AlignmentPosterior", "compare", "side_by_side"):
+    if name in ("AlignmentPosterior", "AnswerPosterior", "compare", "side_by_side"):
         from pyro_align import posterior
 
         return getattr(posterior, name)

@@ -1,6 +1,13 @@
 """Alignment posteriors: position by position, by words, as links, tables and figures."""
 
 from pyro_align.posterior.alignment_posterior import AlignmentPosterior
+from pyro_align.posterior.answers import (
+    AnswerPosterior,
+    Picture,
+    QuestionPosterior,
+    RegionImage,
+    posterior_of_answers,
+)
 from pyro_align.posterior.build import posterior_of, posterior_of_corpus, posterior_of_text
 from pyro_align.posterior.compare import compare
 from pyro_align.posterior.links import best_links, threshold_links
@@ -10,6 +17,10 @@ from pyro_align.posterior.words import WordAlignment, merge_pieces
 
 __all__ = [
     "AlignmentPosterior",
+    "AnswerPosterior",
+    "Picture",
+    "QuestionPosterior",
+    "RegionImage",
     "SentencePosterior",
     "SideBySide",
     "WordAlignment",
@@ -18,6 +29,7 @@ __all__ = [
     "compare",
     "merge_pieces",
     "posterior_of",
+    "posterior_of_answers",
     "posterior_of_corpus",
     "posterior_of_text",
     "side_by_side",

@@ -38,7 +38,8 @@ _CELL, _SMALLEST, _WIDEST, _TALLEST = 0.3, 2.4, 15.0, 12.0
 _LETTER, _SMALL_LETTER = 9.0, 5.0
 """Font sizes of labels in points: maximum and minimum."""
 
-_GOLD = "#d55e00"
+GOLD = "#d55e00"
+"""Colour of frames around what is correct."""
 
 
 class Panel(NamedTuple):
@@ -163,7 +164,7 @@ def _gold(ax: Axes, sentence: SentencePosterior) -> None:
                 0.84,
                 0.84,
                 fill=False,
-                edgecolor=_GOLD,
+                edgecolor=GOLD,
                 linewidth=1.3,
                 linestyle=style,
                 label=f"{name} gold link" if not number else None,

@@ -28,7 +28,8 @@ MEASURES = ("prior_entropy", "guide_entropy", "posterior_entropy", "kl", "gap", 
 """Quantities of a target position that are drawn beside its row, if available."""
 
 _CODES, _POWER = 65535, 4
-_SCRIPTS = ("colours.js", "theme.js", "beta.js", "data.js", "export.js", "view.js")
+_SCRIPTS = ("beta.js", "export.js", "view.js")
+_COMMON = ("colours.js", "theme.js", "data.js", "frame.js")
 _STATIC = 24
 """Maximum tokens per side in the table that replaces the view if scripts do not run."""
 
@@ -46,11 +47,22 @@ def render(posterior: AlignmentPosterior, *, title: str | None = None) -> str:
     heading = posterior.title if title is None else title
     if not len(posterior):
         return f"<p>{escape(heading)}: no sentence pairs</p>"
-    script = "\n".join(asset(name) for name in _SCRIPTS)
+    return widget("alignments", _SCRIPTS, _static(posterior, heading), _data(posterior, heading))
+
+
+def widget(kind: str, scripts: Iterable[str], static: str, data: dict[str, Any]) -> str:
+    """Return an HTML element that becomes a view when its script is executed.
+
+    Args:
+        kind: kind of posterior, which the last script names.
+        scripts: names of assets, in addition to those that all views have.
+        static: HTML that is displayed if scripts do not run.
+        data: what the view displays.
+    """
+    script = "\n".join(asset(name) for name in (*_COMMON, *scripts))
     return (
-        '<div data-pyro-align class="tex2jax_ignore mathjax_ignore">'
-        f"{_static(posterior, heading)}"
-        f'<script type="application/json">{_json(_data(posterior, heading))}</script>'
+        f'<div data-pyro-align="{kind}" class="tex2jax_ignore mathjax_ignore">{static}'
+        f'<script type="application/json">{_json(data)}</script>'
         f'<script>(() => {{\n"use strict";\n{script}}})();</script>'
         "</div>"
     )
@@ -79,7 +91,9 @@ def page(title: str, parts: Iterable[str]) -> str:
         parts: HTML elements. A button with ``data-sentence="3"`` selects the sentence with index 3
             in the first view of the page.
     """
-    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    )
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -100,6 +114,17 @@ def asset(name: str) -> str:
 
 
 def _data(posterior: AlignmentPosterior, title: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "units": posterior.units,
+        "end": SENTENCE_END,
+        "style": asset("view.css"),
+        **packed(posterior),
+    }
+
+
+def packed(posterior: AlignmentPosterior) -> dict[str, Any]:
+    """Return the data of all sentence pairs as a view reads them."""
     kinds = posterior.kinds
     measures = [
         name for name in MEASURES if all(getattr(one, name) is not None for one in posterior)
@@ -110,13 +135,9 @@ def _data(posterior: AlignmentPosterior, title: str) -> dict[str, Any]:
         if all(getattr(one, f"concentration_{kind}", None) is not None for one in posterior)
     ]
     return {
-        "title": title,
-        "units": posterior.units,
-        "end": SENTENCE_END,
         "kinds": kinds,
         "measures": measures,
         "concentrations": concentrations,
-        "style": asset("view.css"),
         "sentences": [_sentence(one, kinds, measures, concentrations) for one in posterior],
     }
 
@@ -131,12 +152,12 @@ def _sentence(
     if sentence.gold is not None:
         sure, possible = sentence.gold.sure, sentence.gold.possible
         result["gold"] = {"sure": sorted(sure), "possible": sorted(possible - sure)}
-    packed = _packed(
+    data = _packed(
         [sentence.matrix(kind) for kind in kinds],
         [getattr(sentence, name) for name in measures]
         + [getattr(sentence, f"concentration_{kind}") for kind in concentrations],
     )
-    return {**result, "data": packed}
+    return {**result, "data": data}
 
 
 def _packed(matrices: list[Floats], numbers: list[Floats]) -> str:

@@ -18,7 +18,7 @@ def two():
 def test_each_posterior_has_a_view_with_a_distinct_title():
     both = pyro_align.side_by_side(*two())
     html = both._repr_html_()
-    assert html.count("<div data-pyro-align ") == 2
+    assert html.count('<div data-pyro-align="alignments" ') == 2
     assert re.findall(r'"title":"(.*?)"', html) == ["1 a model", "2 a model"]
     assert repr(both) == "SideBySide('1 a model', '2 a model')"
 

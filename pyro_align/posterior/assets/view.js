@@ -1,49 +1,21 @@
-// The view: one object of this class for every element of the page that holds a posterior.
+// The view of alignments: one object of this class for every element of the page that holds some.
 
 const SMALLEST = 12;
 const LARGEST = 30;
 const PANEL = 58;
 const SLANT = (55 * Math.PI) / 180;
-const SEARCH_FROM = 10;
 const PAGE = 10;
 
 const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
 const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u;
 
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
-function drawn(name, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-/** A token in its own direction, whatever stands around it. */
-function token(text, attributes = {}) {
-  return element("bdi", { dir: "auto", ...attributes }, text);
-}
-
-class View {
+class View extends Frame {
   constructor(host, data) {
-    this.host = host;
-    this.data = data;
-    this.measures = MEASURES.filter(([name]) => data.measures.includes(name));
-    this.build(host.attachShadow({ mode: "open" }));
-    host.dataset.lmSuppressShortcuts = "true"; // JupyterLab's, while the focus is in here
-    host.addEventListener("pyro-align-show", ({ detail }) => this.go(detail.sentence));
-    host.addEventListener("pyro-align-follow", ({ detail }) => this.follow(detail));
-    watchTheme(host, () => this.retheme());
+    super(host, data, "sentence");
     new ResizeObserver(() => this.resized()).observe(this.scroller);
-    this.retheme();
-    this.show(0);
   }
 
-  build(root) {
+  build() {
     this.corner = element("div", { class: "corner" });
     this.head = element("div", { class: "head" });
     this.rows = element("div", { class: "rows" });
@@ -59,96 +31,27 @@ class View {
     const isTall = this.data.concentrations.length || this.host.closest("[data-pyro-align-group]");
     const tall = isTall ? "readout tall" : "readout";
     this.readout = element("div", { class: tall });
-    this.live = element("div", { class: "unseen", "aria-live": "polite" });
     const top = element("div", { class: "top" }, this.heading(), this.picker());
     const controls = element("div", { class: "controls" }, this.switch(), this.legend(), this.tools());
-    this.frame = element("div", { class: "frame", dir: "ltr" });
     this.frame.append(top, controls, this.readout, this.scroller, this.live);
-    root.append(element("style", {}, this.data.style), this.frame);
     this.matrix.addEventListener("pointermove", (event) => this.pointed(event));
     this.matrix.addEventListener("keydown", (event) => this.pressed(event));
     this.matrix.addEventListener("focus", () => this.at || this.point(0, this.column(0), true));
   }
 
-  heading() {
-    return element("div", { class: "title" }, token(this.data.title));
+  /** Source and target as text. */
+  text({ source, target }) {
+    return [source, target].map((tokens) => this.joined(tokens));
   }
 
-  picker() {
-    const { sentences } = this.data;
-    this.select = element("select", { "aria-label": "sentence" });
-    this.select.addEventListener("change", () => this.go(Number(this.select.value)));
-    const step = (name, sign, by) => {
-      const button = element("button", { type: "button", "aria-label": `${name} sentence` }, sign);
-      button.addEventListener("click", () => {
-        const to = this.select.selectedIndex + by;
-        const option = this.select.options[Math.min(this.select.length - 1, Math.max(0, to))];
-        if (option) this.go(Number(option.value));
-      });
-      return button;
-    };
-    const box = element("div", { class: "picker" });
-    if (sentences.length > SEARCH_FROM) {
-      const search = element("input", { type: "search", placeholder: "search sentences" });
-      search.setAttribute("aria-label", "search sentences");
-      search.addEventListener("input", () => this.offer(search.value));
-      box.append(search);
-    }
-    box.append(step("previous", "‹", -1), this.select, step("next", "›", 1));
-    this.texts = sentences.map(({ source, target }) => [this.text(source), this.text(target)]);
-    this.offer("");
-    return box;
-  }
-
-  text(tokens) {
+  joined(tokens) {
     const inner = tokens.at(-1) === this.data.end ? tokens.slice(0, -1) : tokens;
     if (this.data.units === "words") return inner.join(" ");
     return inner.join("").replaceAll("▁", " ").trim();
   }
 
-  /** Fill the list with the sentences that hold a text; none of them is on show: show the first. */
-  offer(wanted) {
-    const found = this.texts.flatMap((sides, index) => {
-      if (!sides.some((side) => side.toLowerCase().includes(wanted.toLowerCase()))) return [];
-      const text = sides[0].length > 90 ? `${sides[0].slice(0, 90)}…` : sides[0];
-      return [element("option", { value: index, dir: "auto" }, `${index + 1}. ${text}`)];
-    });
-    this.select.replaceChildren(...found);
-    if (!found.length) return;
-    if (found.some((option) => Number(option.value) === this.index)) this.select.value = this.index;
-    else if (wanted) this.go(Number(found[0].value));
-  }
-
-  switch() {
-    const { kinds } = this.data;
-    const offered = kinds.map((kind) => [kind, ...KINDS[kind]]);
-    for (const [name, more, less, label] of DIFFERENCES) {
-      if (kinds.includes(more) && kinds.includes(less)) {
-        offered.push([name, label, `difference, cell by cell: ${KINDS[more][0]} less ${KINDS[less][0]}`]);
-      }
-    }
-    this.labels = Object.fromEntries(offered);
-    this.kind = kinds.at(-1);
-    this.inputs = {};
-    const box = element("div", { class: "switch", role: "radiogroup", "aria-label": "shown" });
-    for (const [name, label, explanation] of offered) {
-      const input = element("input", { type: "radio", name: "kind", value: name });
-      input.checked = name === this.kind;
-      this.inputs[name] = input;
-      input.addEventListener("change", () => {
-        this.choose(name);
-        this.tell({ kind: name });
-      });
-      box.append(element("label", { title: explanation }, input, element("span", {}, label)));
-    }
-    return box;
-  }
-
   legend() {
-    this.least = element("span");
-    this.most = element("span");
-    this.scale = element("canvas", { width: LEVELS, height: 1, "aria-hidden": "true" });
-    const box = element("div", { class: "legend" }, this.least, this.scale, this.most);
+    const box = super.legend();
     if (this.data.sentences.some(({ gold }) => gold)) {
       const mark = (kind) => element("span", { class: `mark ${kind}` });
       box.append(mark("sure"), "gold link", mark("possible"), "possible link");
@@ -188,60 +91,22 @@ class View {
     return isCut ? tokens.slice(0, -1) : tokens;
   }
 
-  /** Show a sentence here and in the views beside this one. */
-  go(index) {
-    this.show(index);
-    this.tell({ sentence: index });
-  }
-
-  /** Have the other views of a group do what was done here. */
-  tell(detail) {
-    const group = this.host.closest("[data-pyro-align-group]");
-    for (const other of group?.querySelectorAll("[data-pyro-align]") ?? []) {
-      if (other !== this.host) other.dispatchEvent(new CustomEvent("pyro-align-follow", { detail }));
-    }
-  }
-
-  async follow({ sentence, kind, cell, isHidden }) {
-    if (sentence !== undefined) await this.show(sentence);
+  async follow(detail) {
+    await super.follow(detail);
+    const { cell, isHidden } = detail;
     if (isHidden !== undefined && this.hider) this.hideEnds(isHidden);
-    if (this.inputs[kind]) {
-      this.inputs[kind].checked = true;
-      this.choose(kind);
-    }
     if (cell && this.sentence) this.point(...cell);
   }
 
   choose(kind) {
-    this.kind = kind;
-    this.paint();
+    super.choose(kind);
     if (this.at) this.point(...this.at, true);
-  }
-
-  retheme() {
-    this.theme = themeAround(this.host);
-    this.frame.dataset.theme = this.theme;
-    if (this.matrices) this.paint();
-  }
-
-  async show(index) {
-    this.index = index;
-    const sentence = this.data.sentences[index];
-    const { matrices, measures, concentrations } = await unpacked(this.data, sentence);
-    if (this.index !== index) return; // another was chosen in the meantime
-    this.sentence = sentence;
-    this.matrices = matrices;
-    this.measured = measures;
-    this.concentrations = concentrations;
-    this.select.value = index;
-    this.mirrored = 2 * sentence.source.filter((text) => RIGHT_TO_LEFT.test(text)).length
-      > sentence.source.length;
-    this.lay();
-    this.host.dataset.sentence = index;
   }
 
   /** Labels, places and colours of the tokens that are shown. */
   lay() {
+    const { source } = this.sentence;
+    this.mirrored = 2 * source.filter((text) => RIGHT_TO_LEFT.test(text)).length > source.length;
     this.at = null;
     this.cursor.hidden = true;
     this.readout.replaceChildren(
@@ -352,20 +217,9 @@ class View {
     return this.matrices[kind][row * this.sentence.source.length + column];
   }
 
-  /** Colours of a theme, the level of a value among them, and what stands at the ends of the scale. */
-  scaled(theme) {
-    const isDifference = this.kind.includes("-");
-    const values = this.matrices[this.kind];
-    const limit = isDifference ? values.reduce((most, v) => Math.max(most, Math.abs(v)), 0.05) : 1;
-    const from = isDifference ? -limit : 0;
-    const level = (value) =>
-      Math.min(LEVELS - 1, Math.max(0, Math.round(((LEVELS - 1) * (value - from)) / (limit - from))));
-    const ends = isDifference ? [-limit, limit].map(differenceText) : ["0", "1"];
-    return { colours: colourScale(theme, isDifference), level, ends };
-  }
-
   paint() {
     const { colours, level, ends } = this.scaled(this.theme);
+    this.paintScale({ colours, ends });
     const [columns, rows] = [this.sources.length, this.targets.length];
     const image = new ImageData(columns, rows);
     for (let row = 0; row < rows; row += 1) {
@@ -376,10 +230,6 @@ class View {
     }
     Object.assign(this.canvas, { width: columns, height: rows });
     this.canvas.getContext("2d").putImageData(image, 0, 0);
-    const scale = new ImageData(LEVELS, 1);
-    colours.forEach((colour, i) => scale.data.set([...colour, 255], 4 * i));
-    this.scale.getContext("2d").putImageData(scale, 0, 0);
-    [this.least.textContent, this.most.textContent] = ends;
   }
 
   pointed(event) {
@@ -434,26 +284,18 @@ class View {
     const shown = this.data.kinds.includes(this.kind)
       ? this.data.kinds
       : [...this.data.kinds, this.kind];
-    const figure = (name, label, value) =>
-      element("span", { class: name === this.kind ? "figure current" : "figure", "data-name": name },
-        `${label} `, element("b", {}, value));
     const first = element("div", { class: "tokens" });
     first.append(token(source), element("span", { class: "quiet" }, " → "), token(target));
-    first.append(...shown.map((name) => figure(name, this.labels[name], this.valueText(name))));
-    if (gold) first.append(figure("gold", "gold", gold));
-    const second = element("div", { class: "quiet" }, "nats:");
-    for (const [name, heading] of this.measures) {
-      const value = shownMeasure(name, this.measured[name][row]);
-      second.append(figure(name, heading, Number.isFinite(value) ? value.toFixed(3) : "–"));
-    }
-    this.readout.replaceChildren(first, second);
+    first.append(...shown.map((name) => this.figure(name, this.labels[name], this.valueText(name))));
+    if (gold) first.append(this.figure("gold", "gold", gold));
+    this.readout.replaceChildren(first, this.figures(row));
     const intervals = this.data.concentrations.map((kind) => [kind, this.intervalText(kind)]);
     for (const [kind, text] of intervals) {
       const alpha = this.concentrations[kind][row * this.sentence.source.length + column];
       const line = element("div", { class: "quiet" }, `Dirichlet ${kind}, its mean above:`);
       line.append(
-        figure(`${kind}-concentration`, "concentration", alpha.toPrecision(3)),
-        figure(`${kind}-interval`, "95 % within", text),
+        this.figure(`${kind}-concentration`, "concentration", alpha.toPrecision(3)),
+        this.figure(`${kind}-interval`, "95 % within", text),
       );
       this.readout.append(line);
     }
@@ -488,10 +330,4 @@ class View {
   }
 }
 
-// The notebook may have moved this script away from its element, and may hold several of them.
-const around = document.currentScript?.getRootNode() ?? document;
-for (const host of around.querySelectorAll("[data-pyro-align]:not([data-ready])")) {
-  host.dataset.ready = "";
-  const data = host.querySelector("script[type='application/json']").textContent;
-  new View(host, JSON.parse(data));
-}
+start(View, "alignments");
