@@ -11,6 +11,7 @@ from .forms import (
     parse_forms,
     read_forms,
 )
+from .images import ImageFolder, check_images
 from .index import IndexedCorpus
 from .lines import read_lines
 from .links import (
@@ -46,6 +47,7 @@ __all__ = [
     "FormPair",
     "FormText",
     "GoldLinks",
+    "ImageFolder",
     "IndexedCorpus",
     "Link",
     "LinkFile",
@@ -62,6 +64,7 @@ __all__ = [
     "Vocabulary",
     "all_batches",
     "are_separated",
+    "check_images",
     "check_links",
     "check_regions",
     "counterparts",

@@ -6,6 +6,7 @@ from .result import Evaluation, Measure, PositionMeans, SentenceMeans
 from .text import MAX_LENGTH, SentencePairs, check_text
 from .transduction import evaluate_forms, find_confusions, score_predictions
 from .translation import TranslationScores, translation_scores
+from .vqa_scores import normalise_answer, vqa_accuracy
 
 __all__ = [
     "MAX_LENGTH",
@@ -26,6 +27,8 @@ __all__ = [
     "evaluate_positions",
     "find_confusions",
     "find_edits",
+    "normalise_answer",
     "score_predictions",
     "translation_scores",
+    "vqa_accuracy",
 ]
