@@ -17,6 +17,7 @@ from PIL import Image
 from questions import BOXES, NAMES, drawing, one, scene, some
 
 import pyro_align
+from pyro_align.data import Regions
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.posterior import AnswerPosterior, Picture, RegionImage
 
@@ -131,6 +132,30 @@ def test_regions_without_places_do_not_overlap():
         assert ((boxes >= 0) & (boxes <= 1)).all()
         middles = {tuple(np.round((box[:2] + box[2:]) / 2, 6)) for box in boxes}
         assert len(middles) == count
+
+
+def test_regions_of_a_file():
+    features = np.zeros((4, 2), np.float32)
+    pixels = (BOXES * [300, 200, 300, 200]).astype(np.float32)
+    found = RegionImage.of(Regions(features, pixels, 300, 200))
+    assert found.names == ("region 0", "region 1", "region 2", "region 3")
+    assert found.boxes == pytest.approx(BOXES, abs=1e-6)
+    assert (found.width, found.height, found.picture) == (300, 200, None)
+    relative = Regions(features, BOXES.astype(np.float32))
+    found = RegionImage.of(relative, NAMES, Image.new("RGB", (600, 300)))
+    assert (found.width, found.height) == (600, 300)
+    assert found.names == NAMES
+    assert found.picture.pixels().shape == (160, 320, 3)
+    found = RegionImage.of(Regions(features, None), picture=Image.new("RGB", (600, 300)))
+    assert found.boxes.tolist() == RegionImage.without_boxes(NAMES).boxes.tolist()
+    assert found.picture is None  # nothing is known of where in it the regions are
+
+
+def test_cells_of_a_grid():
+    found = RegionImage.grid(Image.new("RGB", (60, 30)), 2, 3)
+    assert found.names[4] == "row 2, column 2"
+    assert found.boxes[4] == pytest.approx([1 / 3, 1 / 2, 2 / 3, 1])
+    assert (found.width, found.height) == (60, 30)
 
 
 def test_pictures_are_small():

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from PIL import Image
 
+from pyro_align.data import Regions
 from pyro_align.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,6 +96,37 @@ class RegionImage:
         # Written so that a NaN is an error too.
         if not ((start >= 0) & (start <= end) & (end <= 1)).all():
             raise UserError("edges of boxes must be fractions of the width and height of the image")
+
+    @classmethod
+    def of(
+        cls,
+        regions: Regions,
+        names: Sequence[str] | None = None,
+        picture: PillowImage | None = None,
+    ) -> RegionImage:
+        """Return regions that were read from a file.
+
+        Args:
+            regions: the regions; without boxes, they are placed side by side, without a picture.
+            names: name of each region; None for their numbers, from 0.
+            picture: picture of the whole image, if there is one.
+        """
+        if names is None:
+            names = [f"region {number}" for number in range(len(regions))]
+        boxes = regions.relative_boxes
+        if boxes is None:
+            return cls.without_boxes(names)
+        width, height = (regions.width, regions.height) if picture is None else picture.size
+        small = None if picture is None else Picture.of(picture)
+        return cls(boxes, tuple(names), width, height, small)
+
+    @classmethod
+    def grid(cls, picture: PillowImage, rows: int, columns: int) -> RegionImage:
+        """Return a picture whose regions are the cells of a grid, row by row."""
+        places = product(range(1, rows + 1), range(1, columns + 1))
+        names = [f"row {row}, column {column}" for row, column in places]
+        width, height = picture.size
+        return cls(grid_boxes(rows, columns), tuple(names), width, height, Picture.of(picture))
 
     @classmethod
     def without_boxes(cls, names: Sequence[str]) -> RegionImage:
