@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from pyro_align.cli.completion import complete_assignment, complete_recipe
-from pyro_align.cli.options import LINK_FORMATS, SEED, chosen_device, device_option
+from pyro_align.cli.options import (
+    LINK_FORMATS,
+    SEED,
+    chosen_device,
+    device_option,
+    language_option,
+    one_language,
+)
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile, OutputFolder
 from pyro_align.cli.progress import counter, quiet_option, status, tell, trust_option
@@ -107,6 +114,7 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
     type=click.IntRange(min=2),
     help="Maximum length of a side, in subword tokens for a run, in words for an aligner.",
 )
+@language_option
 @device_option
 @trust_option
 @quiet_option
@@ -128,6 +136,7 @@ def align(
     ray: str | None,
     workers: int | None,
     max_length: int | None,
+    languages: tuple[str, ...],
     device: str,
     **training: Any,
 ) -> None:
@@ -139,6 +148,9 @@ def align(
     Text is two files with one sentence per line; or one .tsv, .jsonl or other file, or - for
     standard input, with lines `source ||| target` or tab-separated sides. Files may be compressed
     with gzip, xz or bzip2.
+
+    A run of words (task transduction) aligns the symbols of the words in one .tsv file or standard
+    input, with the columns of the run.
 
     Words are separated by ASCII white space (space, tab, form feed), as in awk, cut and
     fast_align. Other spaces, such as a no-break space, are part of a word.
@@ -175,7 +187,8 @@ def align(
     write = writer(form, probabilities=probabilities)
     if ray is None:
         device = chosen_device(device)
-    links = Links(decode, threshold, symmetrise, max_length, origin, device)
+    language = one_language(languages)
+    links = Links(decode, threshold, symmetrise, max_length, origin, device, language)
     if shards is not None and out is not None:
         aligner = SavedAligner(Path(arguments[0]), reverse, links, write)
         if ray is None:
@@ -212,7 +225,7 @@ def _out(ctx: click.Context, name: str | None, *, is_folder: bool) -> Path | Non
 
 def _write(lines: Iterable[str], file: TextIO) -> None:
     """Write the links of each sentence pair, and show how many are done."""
-    with counter("aligning sentence pairs") as show_done:
+    with counter("aligning pairs") as show_done:
         for done, line in enumerate(lines, start=1):
             file.write(line)
             show_done(done)

@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from pyro_align.cli.options import chosen_device
-from pyro_align.cli.progress import is_quiet, load_text_run, tell
+from pyro_align.cli.progress import is_quiet, load_run, load_text_run, tell
 from pyro_align.errors import TrainingError, UserError
 from pyro_align.word_alignment import (
     DECODERS,
@@ -21,6 +22,7 @@ from pyro_align.word_alignment import (
     AlignedPair,
     Aligner,
     Decoder,
+    Pair,
     PairText,
     Symmetrisation,
     Threshold,
@@ -28,6 +30,7 @@ from pyro_align.word_alignment import (
     Writer,
     align_text,
     hmm,
+    links_of,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 MAX_WORDS = 1000
 """Default maximum length of a side for a word aligner; its time is cubic in the length."""
+
+WINDOW = 4096
+"""Number of words that are read ahead."""
 
 Align = Callable[[PairText], Iterator[AlignedPair]]
 """Function that yields the links of every sentence pair of a text, in order."""
@@ -51,6 +57,7 @@ class Links:
         max_length: maximum length of a side, if given.
         origin: distribution to read links from, if given.
         device: device on which runs compute.
+        language: language of the words, for a run of words of several languages.
     """
 
     decode: str
@@ -59,6 +66,7 @@ class Links:
     max_length: int | None
     origin: str | None
     device: str
+    language: str | None = None
 
     @property
     def decoder(self) -> Decoder:
@@ -98,6 +106,26 @@ class Links:
         )
         return lambda text: aligner.align(text, text.path)
 
+    def of_words(self, run: Run) -> Align:
+        """Return an aligner of the symbols of words, with a run of the task ``transduction``."""
+        task: Any = run.task
+        run.to(self.device)
+
+        def align(text: PairText) -> Iterator[AlignedPair]:
+            if len(text.files) > 1:
+                raise UserError(
+                    f"{run.path} aligns the symbols of words: give one TSV file with the columns "
+                    f"{', '.join(task.layout.columns)}"
+                )
+            pairs = task.pairs(text.files[0], self.language)
+            while window := list(islice(pairs, WINDOW)):
+                tables = task.link_tables(run.model, run.guide, window, self.origin)
+                for pair, table in zip(window, tables, strict=True):
+                    links = links_of([table], self.decoder, self.symmetrisation)
+                    yield AlignedPair(Pair(pair.source, pair.target, pair.line), links)
+
+        return align
+
     def of_aligner(self, folder: Path) -> Align:
         """Return an aligner that uses a saved hidden Markov model."""
         if self.origin not in (None, "posterior"):
@@ -127,6 +155,13 @@ def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
         return links.of_aligner(folder)
     if links.symmetrise is not None and reverse is None:
         raise click.UsageError("--symmetrise needs two directions: --reverse RUN, or --train")
+    run = load_run(folder)
+    if run.config.task == "transduction":
+        if reverse is not None:
+            raise click.UsageError(f"{folder} aligns the symbols of words: remove --reverse")
+        return links.of_words(run)
+    if links.language is not None:
+        raise click.UsageError("--language is the language of words, not of sentences: remove it")
     backward = None if reverse is None else load_text_run(reverse)[0]
     return links.of_runs(load_text_run(folder)[0], backward)
 

@@ -13,7 +13,7 @@ from pyro_align.cli.completion import complete_objective
 from pyro_align.cli.options import SEED, TextCommand, chosen_device, device_option, text_option
 from pyro_align.cli.output import printable
 from pyro_align.cli.paths import InputPath, OutputFile
-from pyro_align.cli.progress import load_run, quiet_option, status, trust_option
+from pyro_align.cli.progress import load_run, pairs_task, quiet_option, status, trust_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +40,7 @@ LEARNT = ("average", "network")
     default=16,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Number of sentence pairs in the batch, drawn at random from the text.",
+    help="Number of pairs or other examples in the batch, drawn at random from the text.",
 )
 @click.option(
     "--repeats",
@@ -113,8 +113,10 @@ def diagnose(
             seed=seed,
             progress=lambda name: show_status(f"measuring {name}"),
         )
-    pairs = "pair" if result.sentences == 1 else "pairs"
-    title = f"{run} ({own}) on {result.sentences} sentence {pairs}"
+    unit = loaded.task.unit
+    if result.sentences == 1:
+        unit = unit.replace("pairs", "pair").replace("examples", "example")
+    title = f"{run} ({own}) on {result.sentences} {unit}"
     if plot is not None:
         write_figure(result, plot, title)
     if as_json:
@@ -131,19 +133,7 @@ def _batch(run: Run, files: tuple[Path, ...], sentences: int, seed: int) -> Batc
     """Draw validation examples, or pairs of a text; all of them if there are no more."""
     import random
 
-    from pyro_align.data import Examples, ParallelText
-    from pyro_align.errors import UserError
-    from pyro_align.evaluation import check_text
-    from pyro_align.tasks import Translation
-
-    examples: Examples
-    if not files:
-        examples = run.task.examples("valid")
-    elif isinstance(run.task, Translation):
-        limits = run.task.vocabularies, None, run.task.max_length
-        _, _, examples = check_text(ParallelText.open(files), *limits)
-    else:
-        raise UserError(f"--test needs a run of the task 'translation', not {run.config.task!r}")
+    examples = pairs_task(run, run.path).encoded(files) if files else run.task.examples("valid")
     chosen = random.Random(seed).sample(range(len(examples)), min(sentences, len(examples)))
     return examples.batch(sorted(chosen))
 

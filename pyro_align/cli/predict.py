@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +28,11 @@ from pyro_align.cli.progress import (
     tell,
     trust_option,
 )
+from pyro_align.errors import DataError
+
+if TYPE_CHECKING:
+    from pyro_align.decoding import Translation, Translator
+    from pyro_align.tasks import SequencePairs
 
 
 @click.command()
@@ -102,24 +108,27 @@ def predict(
     loaded = load_runs(run, others, average)
     task = pairs_task(loaded, run)
     loaded.to(chosen_device(device))
-    options: dict[str, Any] = {
-        "beam": beam,
-        "length_penalty": length_penalty,
-        "top_k": top_k,
-        "n_best": n_best,
-    }
     lines = read_lines(standard_input() if text is None else text)
     is_interactive = text is None and sys.stdin.isatty()
-    if is_interactive:
-        options["window"] = 1
-    translator = task.translator(loaded.model, max_source=max_length, **options)
+    translator = task.translator(
+        loaded.model,
+        max_source=max_length,
+        beam=beam,
+        length_penalty=length_penalty,
+        top_k=top_k,
+        n_best=n_best,
+    )
     if is_interactive:
         tell("type a line and press Enter; Ctrl-D ends")
     # No progress display if predictions appear on the terminal.
     is_shown = out is None and sys.stdout.isatty()
     unknown = 0
     with output(out) as file, nullcontext(None) if is_shown else counter("lines") as show_done:
-        for translation in translator.translate(task.inputs(lines, text, language), text):
+        if is_interactive:
+            found_lines = _one_by_one(task, translator, lines, language)
+        else:
+            found_lines = translator.translate(task.inputs(lines, text, language), text)
+        for translation in found_lines:
             unknown += translation.unknown
             if not translation.hypotheses:
                 print(file=file)
@@ -138,3 +147,14 @@ def predict(
         )
     if (note := task.unknown_note(translator)) is not None:
         tell(f"note: {note}")
+
+
+def _one_by_one(
+    task: SequencePairs, translator: Translator[Any], lines: Iterable[str], language: str | None
+) -> Iterator[Translation]:
+    """Predict lines as they are typed; report a line that is not valid, and go on."""
+    for line in lines:
+        try:
+            yield from translator.translate(task.inputs([line], language=language))
+        except DataError as error:
+            click.echo(f"error: {error.message}", err=True)

@@ -8,7 +8,12 @@ from pyro_align.posterior.answers import (
     RegionImage,
     posterior_of_answers,
 )
-from pyro_align.posterior.build import posterior_of, posterior_of_corpus, posterior_of_text
+from pyro_align.posterior.build import (
+    check_sides,
+    posterior_of,
+    posterior_of_corpus,
+    posterior_of_text,
+)
 from pyro_align.posterior.compare import compare
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.sentence import SentencePosterior, Words
@@ -26,6 +31,7 @@ __all__ = [
     "WordAlignment",
     "Words",
     "best_links",
+    "check_sides",
     "compare",
     "merge_pieces",
     "posterior_of",

@@ -192,6 +192,22 @@ def posterior_of_corpus(
     return AlignmentPosterior((found[i] for i in range(len(corpus))), title or "", "pieces")
 
 
+def check_sides(sources: Sequence[str], targets: Sequence[str]) -> None:
+    """Check that there is one target per source, and at least one pair.
+
+    Raises:
+        UserError: if not, or if a side is one string.
+    """
+    for name, lines in (("sources", sources), ("targets", targets)):
+        reject_string(name, lines)
+    if len(sources) != len(targets):
+        raise UserError(
+            f"{len(sources)} sources but {len(targets)} targets: pass one target per source"
+        )
+    if not sources:
+        raise UserError("there are no pairs: pass at least one source and its target")
+
+
 @dataclass(frozen=True)
 class _Pair:
     source: list[int]
@@ -207,14 +223,7 @@ def _pairs(
     max_length: int,
 ) -> Iterator[_Pair]:
     """Yield ids and words of every pair."""
-    for name, lines in (("sources", sources), ("targets", targets)):
-        reject_string(name, lines)
-    if len(sources) != len(targets):
-        raise UserError(
-            f"{len(sources)} sources but {len(targets)} targets: pass one target per source"
-        )
-    if not sources:
-        raise UserError("there are no sentence pairs")
+    check_sides(sources, targets)
     if gold is not None and len(gold) != len(sources):
         raise UserError(f"gold links for {len(gold)} sentence pairs, but there are {len(sources)}")
     for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):

@@ -191,7 +191,7 @@ def _static(posterior: AlignmentPosterior, title: str) -> str:
     longest = max(len(sentence.source), len(sentence.target))
     cut = "" if longest <= _STATIC else f", the first {_STATIC} tokens of each side"
     return (
-        f"<p><b>{escape(title)}</b>: {kind} of sentence pair 1 of {len(posterior)} ({size}{cut}), "
+        f"<p><b>{escape(title)}</b>: {kind} of pair 1 of {len(posterior)} ({size}{cut}), "
         "in hundredths. The interactive view needs scripts: trust the notebook, or open it in "
         "JupyterLab, VS Code or a browser.</p>"
         f"<table><thead><tr><th></th>{sources}</tr></thead><tbody>{rows}</tbody></table>"

@@ -169,6 +169,14 @@ class SequencePairs(Task):
     def examples(self, part: str) -> IndexedCorpus:
         """Return the text as ids."""
 
+    @abstractmethod
+    def encoded(self, paths: Sequence[Path | str]) -> IndexedCorpus:
+        """Return the text of files as ids, see :meth:`read`.
+
+        Raises:
+            DataError: for text that cannot be read, or a pair that is too long.
+        """
+
     def test_size(self) -> int:
         """Return the number of pairs of the test text."""
         count: int = self.text("test").count()

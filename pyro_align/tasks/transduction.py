@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
@@ -22,11 +22,12 @@ from pyro_align.data import (
     describe_unknown,
     encode_forms,
     parse_forms,
+    read_forms,
 )
 from pyro_align.data.demo.words import LAYOUT, demo_words, write_words
 from pyro_align.data.encoded_forms import FormEncoder, links_of_symbols, unknown_symbols
 from pyro_align.decoding import Translator
-from pyro_align.errors import UserError, reject_string
+from pyro_align.errors import UserError
 from pyro_align.evaluation import (
     Confusions,
     Evaluation,
@@ -34,7 +35,13 @@ from pyro_align.evaluation import (
     find_confusions,
     score_predictions,
 )
-from pyro_align.posterior import AlignmentPosterior, posterior_of_corpus
+from pyro_align.posterior import (
+    AlignmentPosterior,
+    WordAlignment,
+    check_sides,
+    merge_pieces,
+    posterior_of_corpus,
+)
 from pyro_align.tasks.pairs import SequencePairs
 from pyro_align.tasks.task import Echo
 
@@ -139,6 +146,20 @@ class Transduction(SequencePairs):
             self._check_language(language)
         return FormText(paths, self.layout, known if languages is None else languages)
 
+    def pairs(self, source: Path | BinaryIO, language: str | None = None) -> Iterator[FormPair]:
+        """Stream the pairs of a file or an open stream with the columns of the run.
+
+        Args:
+            source: the file or stream.
+            language: language of the forms, for a run with several languages.
+
+        Raises:
+            UserError: if a language is missing or not known.
+            DataError: as for :func:`~pyro_align.data.read_forms`.
+        """
+        self._check_one_language(language)
+        return read_forms(source, self.layout, language=language)
+
     @property
     def layout(self) -> FormLayout:
         """The columns of the files."""
@@ -151,12 +172,26 @@ class Transduction(SequencePairs):
             listed = ", ".join(known) or "it was fitted without data.languages"
             raise UserError(f"language {language!r} is not one of this run: {listed}")
 
+    def _check_one_language(self, language: str | None) -> None:
+        known = self.config.data.languages
+        if language is not None:
+            self._check_language(language)
+        elif known is not None:
+            raise UserError(
+                f"this run has several languages: choose one of {', '.join(known)} with --language "
+                f"(in Python language=...)"
+            )
+
     def _unknown(self, pairs: Iterable[FormPair]) -> str | None:
         return describe_unknown(unknown_symbols(pairs, self.vocabularies))
 
     def examples(self, part: str) -> IndexedCorpus:
         """Return the forms as ids."""
         return encode_forms(list(self.text(part)), self.vocabularies, self.config.data.max_length)
+
+    def encoded(self, paths: Sequence[Path | str]) -> IndexedCorpus:
+        """Return the forms of files as ids."""
+        return encode_forms(list(self.read(paths)), self.vocabularies, self.max_length)
 
     def check_test(self) -> None:
         """Check the test forms."""
@@ -285,26 +320,46 @@ class Transduction(SequencePairs):
         Raises:
             UserError: for invalid forms or links; the message names the pair.
         """
-        for name, forms in (("sources", sources), ("targets", targets)):
-            reject_string(name, forms)
-            if len(forms) != len(sources) or not len(forms):
-                raise UserError(
-                    f"{len(sources)} sources and {len(targets)} targets: pass one target per "
-                    f"source, and at least one pair"
-                )
-        each = [()] * len(sources) if tags is None else [tuple(own) for own in tags]
+        if gold is not None and len(gold) != len(sources):
+            raise UserError(f"gold links for {len(gold)} pairs, but there are {len(sources)}")
+        check_sides(sources, targets)
+        tags = [()] * len(sources) if tags is None else tags
+        links = [None] * len(sources) if gold is None else gold
+        rows = zip(sources, targets, tags, links, strict=True)
         pairs = [
-            FormPair(source, target, own, line=number)
-            for number, (source, target, own) in enumerate(
-                zip(sources, targets, each, strict=True), start=1
-            )
+            FormPair(source, target, tuple(own), links=each, line=number)
+            for number, (source, target, own, each) in enumerate(rows, start=1)
         ]
+        return self.posterior_of_pairs(model, guide, pairs, title=title, batch_tokens=batch_tokens)
+
+    def posterior_of_pairs(
+        self,
+        model: Any,
+        guide: Any,
+        pairs: Sequence[FormPair],
+        *,
+        title: str | None = None,
+        batch_tokens: int | None = None,
+    ) -> AlignmentPosterior:
+        """Compute prior, guide and exact posterior of the alignment of pairs with their links.
+
+        Args:
+            model: the model.
+            guide: the guide.
+            pairs: the pairs, each with a target.
+            title: see :meth:`posterior`.
+            batch_tokens: likewise.
+
+        Raises:
+            UserError: for invalid forms or links; the message names the pair.
+        """
         source, target = self.vocabularies
-        shifted = None
-        if gold is not None:  # positions of the encoder, where tags stand in front
-            shifted = [
-                GoldLinks(_shifted(links.sure, len(own)), _shifted(links.possible, len(own)))
-                for links, own in zip(gold, each, strict=True)
+        links = links_of_symbols(pairs, self.vocabularies)
+        gold = None
+        if links is not None:  # positions of the encoder, where tags stand in front
+            gold = [
+                GoldLinks(*(_shifted(each, len(pair.tags)) for each in (own.sure, own.possible)))
+                for own, pair in zip(links, pairs, strict=True)
             ]
         return posterior_of_corpus(
             model,
@@ -312,11 +367,34 @@ class Transduction(SequencePairs):
             encode_forms(pairs, self.vocabularies, self.max_length),
             [source.labels(pair.source, pair.tags) for pair in pairs],
             [target.labels(pair.target or "") for pair in pairs],
-            gold=shifted,
+            gold=gold,
             batch_tokens=batch_tokens or self.config.training.batch_tokens,
             device=next(model.parameters()).device,
             title=self.title() if title is None else title,
         )
+
+    def link_tables(
+        self, model: Any, guide: Any, pairs: Sequence[FormPair], origin: str | None = None
+    ) -> Iterator[WordAlignment]:
+        """Yield the link probabilities between the symbols of each pair, without tags and ``EOS``.
+
+        Args:
+            model: the model.
+            guide: the guide.
+            pairs: the pairs, each with a target.
+            origin: ``posterior``, ``guide`` or ``prior``; None for the first that the run has.
+
+        Raises:
+            UserError: for invalid forms, or if the run has no such distribution.
+        """
+        found = self.posterior_of_pairs(model, guide, pairs)
+        for pair, one in zip(pairs, found, strict=True):
+            matrix = torch.as_tensor(one.matrix(one.kinds[-1] if origin is None else origin))
+            target, source = (side - 1 for side in matrix.shape)
+            source -= len(pair.tags)
+            # Tags and EOS are no symbols, and a link to them is none.
+            index = [*(-1 for _ in pair.tags), *range(source), -1]
+            yield merge_pieces(matrix, [*range(target), -1], index, target, source)
 
     def new_encoder(self) -> FormEncoder:
         """Return an encoder of pairs of forms, which counts unknown symbols."""
@@ -336,14 +414,7 @@ class Transduction(SequencePairs):
             UserError: if a language is missing or not known.
             DataError: if a line is not valid; the message names file and line.
         """
-        known = self.config.data.languages
-        if language is not None:
-            self._check_language(language)
-        elif known is not None:
-            raise UserError(
-                f"this run has several languages: choose one of {', '.join(known)} with --language "
-                f"(in Python language=...)"
-            )
+        self._check_one_language(language)
         return parse_forms(lines, self.layout, language=language, needs_target=False, path=path)
 
     def gold_of(self, path: Path | None, form: str, pairs: int, *, own: bool) -> None:
@@ -379,8 +450,7 @@ class Transduction(SequencePairs):
             UserError: if a file of gold links is given, or for invalid files.
         """
         reject_gold(gold)
-        sources, targets, links, tags = self.test_pairs(text=paths, languages=languages)
-        return self.posterior(model, guide, sources, targets, gold=links, tags=tags)
+        return self.posterior_of_pairs(model, guide, list(self.read(paths, languages)))
 
     def next_steps(self) -> list[str]:
         """Return commands that predict, inspect and diagnose."""

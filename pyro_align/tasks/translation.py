@@ -121,6 +121,10 @@ class Translation(SequencePairs):
         """Return the text as ids, from the cache or newly indexed."""
         return index_text(self.text(part), self.vocabularies, self.config.data)
 
+    def encoded(self, paths: Sequence[Path | str]) -> IndexedCorpus:
+        """Return the text of files as ids."""
+        return check_text(self.read(paths), self.vocabularies, None, self.max_length)[2]
+
     def check_test(self) -> None:
         """Check the test text and its gold links."""
         text = self.text("test")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -145,8 +146,11 @@ def test_compare_shows_error_rates(tmp_path, file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["align", shared_forms_run, "x.tsv"], "but this command needs parallel text"),
-        (["diagnose", shared_forms_run, "--test", "x.tsv"], "--test needs a run of the task"),
+        (["align", shared_forms_run, "x.tsv", "x.tsv"], "give one TSV file with the columns"),
+        (["align", shared_forms_run, "x.tsv", "--reverse", "r"], "remove --reverse"),
+        (["align", shared_forms_run, "x.tsv", "--language", "fin"], "'fin' is not one of this run"),
+        (["align", shared_run, "x.tsv", "--language", "fin"], "the language of words, not of"),
+        (["align", shared_forms_run, "bad.tsv"], "bad.tsv:2: the target form is empty"),
         (["evaluate", shared_run, "--edits", "3"], "edits are those of predicted words"),
         (["predict", shared_run, "--language", "fin"], "has no setting for languages"),
         (["evaluate", shared_forms_run, "--gold", "x.tsv"], "gold links of forms are read from"),
@@ -158,6 +162,7 @@ def test_compare_shows_error_rates(tmp_path, file):
 def test_wrong_tasks_and_options_are_rejected(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "x.tsv", words(3, 1))
+    write(tmp_path / "bad.tsv", [*words(1, 1), ("abd", "", "N;PL")])
     command, run, *rest = arguments
     result = call(command, run(), *rest, text="abd\n")
     assert result.exit_code == 2, result.output
@@ -168,3 +173,63 @@ def test_runs_of_sentences_still_read_sentences():
     result = call("inspect", shared_run(), *shared_corpus()["valid"], "--out", "/dev/null")
     assert result.exit_code == 0, result.output
     assert "sentence pairs" in result.stdout
+
+
+@pytest.mark.parametrize("origin", [None, "posterior", "guide", "prior"])
+def test_symbols_are_aligned_to_symbols(file, origin):
+    run = pyro_align.load(shared_forms_run())
+    flags = [] if origin is None else ["--from", origin]
+    result = call("align", shared_forms_run(), file, "--probabilities", *flags)
+    assert result.exit_code == 0, result.output
+    pairs = run.test_pairs(text=[file])
+    posterior = run.posterior(pairs.sources, pairs.targets, tags=pairs.tags)
+    lines = result.stdout.split("\n")[:-1]
+    assert len(lines) == len(posterior) == 30
+    for line, one, source, target in zip(
+        lines, posterior, pairs.sources, pairs.targets, strict=True
+    ):
+        matrix, tags = one.matrix(origin or "posterior"), 2
+        links = {}
+        for t in range(len(target.split())):
+            best = int(matrix[t, tags : tags + len(source)].argmax())
+            if matrix[t, tags + best] >= 1 - matrix[t, tags : tags + len(source)].sum():
+                links[best, t] = matrix[t, tags + best]
+        found = {}
+        for link in line.split():
+            pair, _, probability = link.partition(":")
+            found[tuple(map(int, pair.split("-")))] = float(probability)
+        assert found == pytest.approx(links, abs=2e-4)
+
+
+def test_words_from_standard_input_and_shards_are_aligned_alike(tmp_path, file):
+    run = shared_forms_run()
+    expected = call("align", run, file).stdout
+    assert call("align", run, "-", text=file.read_text()).stdout == expected
+    (tmp_path / "shards").mkdir()
+    shutil.copy(file, tmp_path / "shards" / "a.tsv")
+    result = call("align", run, "--shards", tmp_path / "shards", "--out", tmp_path / "links")
+    assert result.exit_code == 0, result.output
+    (written,) = (tmp_path / "links").iterdir()
+    assert written.read_text() == expected
+
+
+def test_gradients_are_diagnosed_on_words_of_a_file(file):
+    arguments = ("--only", "exact", "--repeats", 8, "--sentences", 5)
+    result = call("diagnose", shared_forms_run(), "--test", file, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "on 5 pairs of forms" in " ".join(result.stdout.split())
+
+
+def test_a_line_typed_wrongly_does_not_end_the_session(monkeypatch, capsys):
+    class Terminal:
+        buffer = io.BytesIO(b"abd\tN;PL\n\nabd\tN;SG\n")
+
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    main(["predict", str(shared_forms_run())], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [inflect("abd", "PL"), inflect("abd", "SG")]
+    assert "error: expected tab-separated columns" in shown.err
+    assert "got an empty line" in shown.err

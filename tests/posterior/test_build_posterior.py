@@ -246,7 +246,7 @@ def test_invalid_sentences_are_rejected(run):
     sources, targets = TEXT
     with pytest.raises(UserError, match="3 sources but 2 targets"):
         run.posterior(sources, targets[:2])
-    with pytest.raises(UserError, match="no sentence pair"):
+    with pytest.raises(UserError, match="there are no pairs"):
         run.posterior([], [])
     with pytest.raises(UserError, match="sentence 2: the target is empty"):
         run.posterior(sources, [targets[0], " ", targets[2]])

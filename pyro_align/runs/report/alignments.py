@@ -15,8 +15,13 @@ from pyro_align.runs.report.findings import Disagreement, certainty, disagreemen
 from pyro_align.runs.report.tables import LISTED, NAMES, button, listing, section, token
 
 
-def sections(posterior: AlignmentPosterior) -> list[str]:
-    """Return the parts of the page about the sentence pairs."""
+def sections(posterior: AlignmentPosterior, pairs: str) -> list[str]:
+    """Return the parts of the page about the pairs.
+
+    Args:
+        posterior: their posteriors.
+        pairs: what the pairs are called, such as ``sentence pairs``.
+    """
     unit = posterior.units.removesuffix("s")
     note = (
         "The best alignment of a token is correct if it is a sure or possible link, or the "
@@ -25,13 +30,13 @@ def sections(posterior: AlignmentPosterior) -> list[str]:
     count = f"target {posterior.units} with gold links"
     return [
         *section("Calibration against the gold links", calibration(posterior, count, note)),
-        "<h2>Notable sentence pairs</h2>",
-        '<p class="quiet">Click the number of a sentence pair to show it in the view below.</p>',
+        f"<h2>Notable {pairs}</h2>",
+        '<p class="quiet">Click the number of a pair to show it in the view below.</p>',
         '<div class="columns">',
         *_certain(posterior, unit),
         "</div>",
         *_disagreeing(posterior, unit),
-        "<h2>All sentence pairs</h2>",
+        f"<h2>All {pairs}</h2>",
         render(posterior),
     ]
 
@@ -107,11 +112,11 @@ def _certain(posterior: AlignmentPosterior, unit: str) -> Iterator[str]:
     most = min(LISTED, (len(ranked) + 1) // 2)
     columns = ("pair", "source", f"nats per {unit}")
     for caption, chosen in (
-        ("Least certain sentence pairs, by mean entropy", ranked[::-1][:most]),
-        ("Most certain sentence pairs, by mean entropy", ranked[:most]),
+        ("Least certain pairs, by mean entropy", ranked[::-1][:most]),
+        ("Most certain pairs, by mean entropy", ranked[:most]),
     ):
         rows = [
-            (button(index, "sentence pair"), _text(posterior, index), f"{entropy:.3f}")
+            (button(index, "pair"), _text(posterior, index), f"{entropy:.3f}")
             for index, entropy in chosen
         ]
         yield listing(caption, columns, rows)
@@ -140,7 +145,7 @@ def _disagreement(
         return f'{token(sentence.source[source])} <span class="quiet">{value}</span>'
 
     return (
-        button(found.sentence, "sentence pair"),
+        button(found.sentence, "pair"),
         token(sentence.target[found.target]),
         says(before, found.before),
         says(after, found.after),

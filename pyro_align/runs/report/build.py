@@ -40,8 +40,8 @@ def report_page(run: Run, posterior: AlignmentPosterior | AnswerPosterior) -> st
         means, sections = answers.means(posterior), answers.sections(posterior)
         caption = f"On these {len(posterior)} questions"
     else:
-        means, sections = alignments.means(posterior), alignments.sections(posterior)
-        caption = f"On this text, {len(posterior)} sentence pairs"
+        means, sections = alignments.means(posterior), alignments.sections(posterior, run.task.unit)
+        caption = f"On this text, {len(posterior)} {run.task.unit}"
     parts = [
         "<h2>The run</h2>",
         f'<div class="columns">{table(facts(run))}<div>'
