@@ -5,7 +5,11 @@
 Each language, method and seed is a `pyro-align fit` in a separate process with one thread, all with
 the same networks, batches and epochs; the weights with the best perplexity on the development words
 are evaluated. Word and phoneme error rates are those of `pyro-align evaluate` on the test words, or
-with `--part dev` on the development words, with beam 5. A finished run is not fitted again.
+with `--part dev` on the development words, with beam 5.
+
+Every result is a line of results/g2p.csv, with a digest of the recipe and all settings. What is in
+this file is not fitted again: an interrupted command continues where it stopped, and the table in
+results/g2p.md holds all that was measured with the present recipe, also by earlier commands.
 
 PYRO_ALIGN_DATA/g2p has the folders train, dev and test with files such as train/ice_train.tsv, see
 github.com/sigmorphon/2020 (task 1).
@@ -14,17 +18,20 @@ github.com/sigmorphon/2020 (task 1).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import pandas as pd
-from common import machine, markdown, save
+from common import RESULTS, machine, markdown, save
 
+FILE = RESULTS / "g2p.csv"
 RECIPE = Path(__file__).parent.parent / "recipes" / "g2p.toml"
 LANGUAGES = (
     *("ady", "arm", "bul", "dut", "fre", "geo", "gre", "hin"),
@@ -41,43 +48,140 @@ METHODS = {
 """Model, guide, objective and further settings."""
 
 
+ENSEMBLE = ", ensemble of "
+"""Between the method and the number of members, in the method of an ensemble."""
+
+COLUMNS = (
+    *("language", "method", "seed", "part", "settings"),
+    *("WER", "PER", "perplexity", "seconds"),
+)
+"""Columns of the file of results; the first five identify a line."""
+
+
+def digest(method: str, settings: list[str]) -> str:
+    """Return a digest of the recipe, the method and further settings."""
+    given = (RECIPE.read_text(encoding="utf-8"), METHODS[base(method)], sorted(settings))
+    return hashlib.sha256(repr(given).encode()).hexdigest()[:12]
+
+
+def base(method: str) -> str:
+    """Return the method of the members of an ensemble, or of a single model."""
+    return method.partition(ENSEMBLE)[0]
+
+
+def measured() -> pd.DataFrame:
+    """Read the file of results."""
+    return pd.read_csv(FILE) if FILE.exists() else pd.DataFrame(columns=list(COLUMNS))
+
+
 def fit(language: str, method: str, seed: int, arguments: argparse.Namespace) -> dict[str, object]:
-    """Return a row of the table."""
+    """Fit one run, and return a line of the file of results."""
     data = Path(os.environ["PYRO_ALIGN_DATA"]) / "g2p"
     folder = arguments.out / f"{language}-{method}-{seed}"
     files = {part: data / part / f"{language}_{part}.tsv" for part in ("train", "dev", "test")}
     model, guide, objective, *settings = METHODS[method]
     settings = [f"seed={seed}", *settings, *arguments.settings]
-    if not (folder / "results.json").exists():
-        command = [
-            *(sys.executable, "-m", "pyro_align", "fit", "--config", str(RECIPE), "--overwrite"),
-            *("--model", model, "--guide", guide, "--objective", objective),
-            *("--train", str(files["train"]), "--valid", str(files["dev"])),
-            *("--test", str(files[arguments.part]), "--device", "cpu", "--out", str(folder)),
-            *(word for setting in settings for word in ("--set", setting)),
-        ]
-        log = folder.with_suffix(".log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as file:
-            threads = {**os.environ, "OMP_NUM_THREADS": "1"}
-            process = subprocess.run(command, stdout=file, stderr=file, env=threads, check=False)
-        if process.returncode:
-            sys.exit(f"{folder.name} failed:\n{log.read_text()}")
-        print(folder.name, file=sys.stderr, flush=True)
+    command = [
+        *(sys.executable, "-m", "pyro_align", "fit", "--config", str(RECIPE), "--overwrite"),
+        *("--model", model, "--guide", guide, "--objective", objective),
+        *("--train", str(files["train"]), "--valid", str(files["dev"])),
+        *("--test", str(files[arguments.part]), "--device", "cpu", "--out", str(folder)),
+        *(word for setting in settings for word in ("--set", setting)),
+    ]
+    log = folder.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        threads = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = subprocess.run(command, stdout=file, stderr=file, env=threads, check=False)
+    if process.returncode:
+        sys.exit(f"{folder.name} failed:\n{log.read_text()}")
     results = json.loads((folder / "results.json").read_text())
+    return line_of(language, method, seed, results, arguments)
+
+
+def together(
+    language: str, method: str, seed: int, arguments: argparse.Namespace
+) -> dict[str, object]:
+    """Evaluate the ensemble of all seeds, and return a line of the file of results."""
+    names = (f"{language}-{base(method)}-{member}" for member in arguments.seeds)
+    first, *rest = (arguments.out / name for name in names)
+    file = Path(os.environ["PYRO_ALIGN_DATA"]) / "g2p" / arguments.part
+    command = [
+        *(sys.executable, "-m", "pyro_align", "evaluate", str(first), "--json", "--quiet"),
+        *(word for other in rest for word in ("--with", str(other))),
+        *("--test", str(file / f"{language}_{arguments.part}.tsv")),
+    ]
+    threads = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.run(command, capture_output=True, text=True, env=threads, check=False)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{process.stderr}")
+    results = json.loads(process.stdout)
+    return line_of(language, method, seed, results, arguments)
+
+
+def line_of(
+    language: str,
+    method: str,
+    seed: int,
+    results: dict[str, float],
+    arguments: argparse.Namespace,
+) -> dict[str, object]:
+    """Return a line of the file of results."""
     return {
         "language": language,
         "method": method,
         "seed": seed,
-        "WER": results["word_error_rate"],
-        "PER": results["symbol_error_rate"],
-        "perplexity": results["perplexity"],
-        "seconds": results["fit_seconds"],
+        "part": arguments.part,
+        "settings": digest(method, arguments.settings),
+        "WER": round(results["word_error_rate"], 4),
+        "PER": round(results["symbol_error_rate"], 4),
+        "perplexity": round(results["perplexity"], 5),
+        "seconds": round(results.get("fit_seconds", 0)),
     }
 
 
+def measure(
+    function: Callable[..., dict[str, object]],
+    wanted: list[tuple[str, str, int]],
+    arguments: argparse.Namespace,
+) -> None:
+    """Append a line to the file of results for each language, method and seed that is not in it."""
+    done = set(measured()[list(COLUMNS[:5])].itertuples(index=False, name=None))
+    missing = [
+        (language, method, seed)
+        for language, method, seed in wanted
+        if (language, method, seed, arguments.part, digest(method, arguments.settings)) not in done
+    ]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for one in as_completed([pool.submit(function, *each, arguments) for each in missing]):
+            line = pd.DataFrame([one.result()], columns=list(COLUMNS))
+            line.to_csv(FILE, mode="a", header=not FILE.exists(), index=False)
+            print(*line.iloc[0], file=sys.stderr, flush=True)
+
+
+def report(rows: pd.DataFrame) -> str:
+    """Return a table with means over seeds, and their means over languages."""
+    groups = rows.groupby(["method", "language"])
+    means = groups[["WER", "PER", "perplexity", "seconds"]].mean()
+    means.insert(0, "seeds", groups.size())
+    shown = []
+    known = sorted(set(rows["method"]), key=lambda name: [*METHODS].index(base(name)))
+    for method in known:
+        of_method = means.loc[method].sort_index()
+        macro = of_method.mean().to_frame().T
+        macro["seeds"] = of_method["seeds"].sum()
+        macro.index = [f"**macro average of {len(of_method)}**"]
+        table = pd.concat([macro, of_method])
+        table.insert(0, "method", method)
+        shown.append(table.rename_axis("language").reset_index())
+    table = pd.concat(shown)
+    for name, digits in (("seeds", 0), ("WER", 2), ("PER", 2), ("perplexity", 3), ("seconds", 0)):
+        table[name] = [f"{value:.{digits}f}" for value in table[name]]
+    return markdown(table)
+
+
 def main() -> None:
-    """Fit all runs and write the table."""
+    """Fit all runs that are not in the file of results, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--languages", nargs="+", default=LANGUAGES, choices=LANGUAGES)
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=METHODS)
@@ -86,26 +190,26 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/g2p"))
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--dry-run", action="store_true", help="do not write results/g2p.md")
+    parser.add_argument("--ensemble", action="store_true", help="also all seeds together")
     arguments = parser.parse_args()
-    chosen = itertools.product(arguments.languages, arguments.methods, arguments.seeds)
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        rows = list(pool.map(lambda one: fit(*one, arguments), chosen))
-    table = pd.DataFrame(rows)
-    means = table.groupby(["language", "method"], sort=False).mean().reset_index()
-    macro = means.groupby("method", sort=False).mean(numeric_only=True).reset_index()
-    shown = pd.concat([means, macro.assign(language="macro average")]).drop(columns="seed")
-    for name, digits in (("WER", 2), ("PER", 2), ("perplexity", 3), ("seconds", 0)):
-        shown[name] = [f"{value:.{digits}f}" for value in shown[name]]
-    seeds = f"{len(arguments.seeds)} seed{'s' * (len(arguments.seeds) > 1)}"
+    singles = itertools.product(arguments.seeds, arguments.methods, arguments.languages)
+    measure(fit, [(language, method, seed) for seed, method, language in singles], arguments)
+    if arguments.ensemble:
+        size = f"{ENSEMBLE}{len(arguments.seeds)}"
+        pairs = itertools.product(arguments.methods, arguments.languages)
+        measure(together, [(language, method + size, 0) for method, language in pairs], arguments)
+    rows = measured()
+    digests = rows["method"].map(lambda name: digest(name, arguments.settings))
+    rows = rows[(rows["settings"] == digests) & (rows["part"] == arguments.part)]
     note = (
-        f"Means over {seeds}; {arguments.part} words; error rates in percent, perplexity per "
-        f"phoneme, seconds of training in {arguments.jobs} processes at once."
+        f"Means over seeds, and of these over languages; {arguments.part} words; error rates in "
+        f"percent, perplexity per phoneme. Seconds of training are those of one process of several "
+        f"on a busy machine; only their order of magnitude means something. The table grows with "
+        f"each call of the command, and holds every line of g2p.csv with the present recipe."
     )
-    report = f"{machine('one thread per process')}\n\n{note}\n\n{markdown(shown)}"
-    print(report)
-    if not arguments.dry_run:
-        save("g2p", "Grapheme-to-phoneme conversion", report)
+    text = f"{machine('one thread per process')}\n\n{note}\n\n{report(rows)}"
+    print(text)
+    save("g2p", "Grapheme-to-phoneme conversion", text)
 
 
 if __name__ == "__main__":
