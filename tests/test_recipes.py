@@ -4,8 +4,7 @@ import pytest
 
 import pyro_align
 from pyro_align.config import AUTO, Config, recipe
-from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, choose
-from pyro_align.networks import SequenceToSequence
+from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS, choose
 
 RECIPES = sorted((Path(pyro_align.__file__).parent / "recipes").glob("*.toml"))
 
@@ -23,16 +22,14 @@ def test_a_recipe_can_be_built(path, monkeypatch, tmp_path):
         for component in (config.guide, config.objective)
     ]
     guide, objective = choose(config.model.name, *named)
-    size = getattr(config.vocabulary, "size", 50)  # a vocabulary of symbols has no given size
-    small = config.network.model_copy(
-        update={"embedding": 4, "encoder_hidden": 4, "decoder_hidden": 4}
-    )
-    model = MODELS.build(
-        config.model.name, config.model.options, SequenceToSequence.from_config(small, size, size)
-    )
+    sizes = ("embedding", "hidden", "encoder_hidden", "decoder_hidden")
+    fields = type(config.network).model_fields
+    small = config.changed({f"network.{name}": 4 for name in sizes if name in fields})
+    network = TASKS.get(config.task).trial_network(small)
+    model = MODELS.build(config.model.name, config.model.options, network)
     built = GUIDES.build(guide, config.guide.options, model)
     OBJECTIVES.build(objective, config.objective.options).check(model, built)
     for paths in (config.data.train, config.data.valid, config.data.test):
         assert all("$" not in str(path) and path.is_absolute() for path in paths or [])
-    if config.network.tie_embeddings == "all":
+    if getattr(config.network, "tie_embeddings", None) == "all":
         assert config.vocabulary.joint

@@ -53,6 +53,13 @@ from pyro_align.errors import UserError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @beam_option
+@click.option(
+    "--draws",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Importance samples per sentence, for sentences with a latent variable.",
+)
 @ensemble_options
 @language_option
 @device_option
@@ -68,6 +75,7 @@ def evaluate(
     edits: int | None,
     as_json: bool,
     beam: int,
+    draws: int,
     others: tuple[Path, ...],
     average: str | None,
     languages: tuple[str, ...],
@@ -75,7 +83,9 @@ def evaluate(
 ) -> None:
     """Evaluate a run: exact perplexity, ELBO, KL, entropies, and the predictions: BLEU and chrF of
     sentences; word and symbol error rate, mean edit distance and accuracy of words, with bootstrap
-    intervals, for each language and as their mean. With gold links also AER.
+    intervals, for each language and as their mean. With gold links also AER. Of sentences without a
+    source: negative log likelihood by importance weighting, mutual information, active units, and
+    exact match and BLEU of reconstructions.
 
     Formats of gold links: Pharaoh (`0-0 2?1`), TALP (`1-1 3p2`), NAACL (`7 1 1 S`, one line per
     link) or JSON lines; `?`, `p` and `P` mark possible links. Gold links of words are a column of
@@ -90,7 +100,7 @@ def evaluate(
     if edits is not None and no_predict:
         raise click.UsageError("--edits needs predictions: remove --no-predict")
     loaded = load_runs(run, others, average)
-    from pyro_align.tasks import SequencePairs  # imports torch
+    from pyro_align.tasks import Sentences, SequencePairs  # imports torch
 
     task = loaded.task
     arguments: list[Any] = []
@@ -102,6 +112,12 @@ def evaluate(
         arguments = [text, task.gold_of(gold, gold_format, total, own=not test)]
         options = {"translate": not no_predict, "beam": beam, "max_length": max_length}
         title = f"{title} on {' '.join(path.name for path in text.paths)}"
+    elif isinstance(task, Sentences) and gold is None and edits is None:
+        sentences = task.read(test) if test else task.text("test")
+        total = sentences.count()
+        arguments = [sentences]
+        options = {"reconstruct": not no_predict, "draws": draws}
+        title = f"{title} on {sentences.paths[0].name}"
     elif test or gold is not None or edits is not None:
         raise UserError(
             f"{run}: --test, --gold and --edits need pairs of sequences, but this is a run of the "

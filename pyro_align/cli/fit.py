@@ -44,7 +44,8 @@ _RUN = "PYRO_ALIGN_RUN"
     type=InputPath(),
     metavar="FILE|RECIPE",
     shell_complete=complete_recipe,
-    help="TOML file or name of a recipe: align, demo, g2p, iwslt14-de-en, multi30k-de-en, words.",
+    help="TOML file or name of a recipe: align, demo, g2p, iwslt14-de-en, multi30k-de-en, "
+    "sentences, words.",
 )
 @click.option(
     "--from",
@@ -254,6 +255,8 @@ def _report(run: Any) -> None:
     show_evaluation(result, f"{run.path} on {' '.join(path.name for path in files) or 'test data'}")
     if is_quiet():
         return
+    for line in run.task.shown(run.model):
+        click.echo(f"  {line}")
     steps = "".join(f"\n  {step}" for step in (*run.task.next_steps(), "pyro-align list"))
     click.echo(
         f"fitted in {seconds:.0f} s, evaluated in {time.monotonic() - began:.0f} s; "

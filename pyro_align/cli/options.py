@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,7 +16,7 @@ LINK_FORMATS = ("pharaoh", "talp", "naacl", "jsonl")
 """Formats of links; a copy of :data:`pyro_align.data.FORMATS`, which is slow to import."""
 
 TEXT_OPTIONS = ("--train", "--valid", "--test")
-"""Options that take pairs: ``SRC TGT``, or one ``.tsv`` or ``.jsonl`` file."""
+"""Options that take text: ``SRC TGT``, or one file."""
 
 
 MAX_BEAM = 1000
@@ -23,7 +24,10 @@ MAX_BEAM = 1000
 
 
 class TextCommand(click.Command):
-    """A command whose :data:`TEXT_OPTIONS` take one or two files, depending on the first name."""
+    """A command whose :data:`TEXT_OPTIONS` take one or two files.
+
+    There is only one if its name ends in ``.tsv`` or ``.jsonl``, or no file follows.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat the option before every file, so that click can parse a variable number."""
@@ -31,33 +35,29 @@ class TextCommand(click.Command):
 
 
 def _one_file_an_option(args: Iterable[str]) -> Iterable[str]:
-    rest = iter(args)
-    for argument in rest:
+    rest = deque(args)
+    while rest:
+        argument = rest.popleft()
         option, equals, first = argument.partition("=")
         if option not in TEXT_OPTIONS:
             yield argument
             continue
-        first = first if equals else next(rest, "")
+        if not equals:
+            first = rest.popleft() if rest else ""
         if not first or first.startswith("-"):
-            raise click.UsageError(f"{option} needs text: two files, or one .tsv or .jsonl")
+            raise click.UsageError(f"{option} needs text: one or two files")
         yield from (option, first)
-        if text_suffix(first) not in (".tsv", ".jsonl"):
-            second = next(rest, "")
-            if not second or second.startswith("-"):
-                raise click.UsageError(
-                    f"{option} {first}: the second file, with the target side, is missing; one "
-                    "file with both sides ends in .tsv or .jsonl"
-                )
-            yield from (option, second)
+        if rest and text_suffix(first) not in (".tsv", ".jsonl") and not rest[0].startswith("-"):
+            yield from (option, rest.popleft())
 
 
 def text_option(name: str, help_text: str) -> Callable[[Any], Any]:
-    """An option that takes parallel text."""
+    """An option that takes text: two files of parallel text, or one file."""
     return click.option(
         f"--{name}",
         multiple=True,
         type=InputPath(),
-        metavar="SRC TGT|FILE.tsv|FILE.jsonl",
+        metavar="SRC TGT|FILE",
         help=help_text,
     )
 

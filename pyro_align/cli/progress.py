@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pyro_align.evaluation import Evaluation
     from pyro_align.runs import Run, RunEnsemble
-    from pyro_align.tasks import SequencePairs, Translation
+    from pyro_align.tasks import Sentences, SequencePairs, Translation
 
 _QUIET = "pyro_align.quiet"
 _TRUST = "pyro_align.trust"
@@ -181,6 +181,17 @@ def load_text_run(path: Path) -> tuple[Run, Translation]:
     """
     run = load_run(path)
     return run, _checked_task(run, path, "Translation", "parallel text (task 'translation')")
+
+
+def load_sentences_run(path: Path) -> tuple[Run, Sentences]:
+    """Load a run with its best weights, and return its task too, which must be sentences.
+
+    Raises:
+        RunError: as for :func:`load_run`.
+        UserError: if the run is one of another task.
+    """
+    run = load_run(path)
+    return run, _checked_task(run, path, "Sentences", "sentences without a source")
 
 
 def _checked_task(run: Run | RunEnsemble, path: Path, kind: str, needs: str) -> Any:

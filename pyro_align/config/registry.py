@@ -141,6 +141,8 @@ MODELS = Registry(
         "categorical": "pyro_align.models.categorical:CategoricalModel",
         "markov": "pyro_align.models.markov:MarkovModel",
         "dirichlet": "pyro_align.models.dirichlet:DirichletModel",
+        "language-model": "pyro_align.models.language_model:LanguageModel",
+        "sentence-vae": "pyro_align.models.sentence_vae:SentenceVAE",
     },
     group="pyro_align.models",
 )
@@ -160,6 +162,7 @@ GUIDES = Registry(
         "transformer": "pyro_align.guides.transformer:TransformerGuide",
         "posterior-mixture": "pyro_align.guides.posterior_mixture:PosteriorMixtureGuide",
         "markov": "pyro_align.guides.markov:MarkovGuide",
+        "gaussian": "pyro_align.guides.gaussian:GaussianGuide",
     },
     group="pyro_align.guides",
 )
@@ -190,6 +193,7 @@ TASKS = Registry(
     {
         "translation": "pyro_align.tasks.translation:Translation",
         "transduction": "pyro_align.tasks.transduction:Transduction",
+        "sentences": "pyro_align.tasks.sentences:Sentences",
     },
     group="pyro_align.tasks",
 )

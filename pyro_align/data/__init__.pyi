@@ -27,6 +27,13 @@ from .normal_forms import NormalForms
 from .preparation import index_text, make_vocabularies
 from .questions import Question, read_questions
 from .regions import Regions, RegionStore, check_regions, open_regions
+from .sentences import (
+    EncodedSentences,
+    Sentence,
+    SentenceText,
+    encode_sentences,
+    word_vocabulary,
+)
 from .splitting import Splitting, are_separated
 from .symbols import SymbolVocabulary, describe_unknown
 from .text import ParallelText, SentencePair
@@ -41,6 +48,7 @@ __all__ = [
     "SIGMORPHON_2016",
     "BatchLoader",
     "BucketBatches",
+    "EncodedSentences",
     "Examples",
     "FixedBatches",
     "FormLayout",
@@ -56,7 +64,9 @@ __all__ = [
     "Question",
     "RegionStore",
     "Regions",
+    "Sentence",
     "SentencePair",
+    "SentenceText",
     "Splitting",
     "SymbolVocabulary",
     "VectorBatch",
@@ -70,6 +80,7 @@ __all__ = [
     "counterparts",
     "describe_unknown",
     "encode_forms",
+    "encode_sentences",
     "format_links",
     "index_text",
     "make_vocabularies",
@@ -80,4 +91,5 @@ __all__ = [
     "read_lines",
     "read_questions",
     "split_words",
+    "word_vocabulary",
 ]

@@ -30,7 +30,7 @@ class Batch:
 
     Attributes:
         target: target ids, the tokens to predict.
-        source_mask: True where the source is not padding.
+        source_mask: True where the source is not padding; without columns if there is no source.
         target_mask: True where ``target`` is not padding.
         source_lengths: numbers of source positions; always on the CPU, so that reading them does
             not synchronise with a device.
@@ -153,8 +153,56 @@ class TextBatch(Batch):
     @property
     def target_input(self) -> Int[Tensor, "batch target"]:
         """Input of the decoder: ``target`` shifted right, starting with :data:`BOS`."""
-        start = self.target.new_full((len(self), 1), BOS)
-        return torch.cat([start, self.target[:, :-1]], dim=1)
+        return shifted_right(self.target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentenceBatch(Batch):
+    """A batch of sentences without a source, padded with :data:`PAD` to the longest sentence.
+
+    Each sentence ends in :data:`EOS`, which is predicted like a word.
+    """
+
+    @classmethod
+    def from_ids(
+        cls,
+        sentences: Sequence[Sequence[int]],
+        indices: Sequence[int] | None = None,
+        noise: Noise | None = None,
+    ) -> SentenceBatch:
+        """Create a batch by padding lists of ids; each sentence must already end in ``EOS``.
+
+        Args:
+            sentences: ids of each sentence.
+            indices: positions in the corpus; None for 0, 1, ….
+            noise: dropout noise; None for a seed drawn from torch's global generator.
+
+        Raises:
+            ValueError: if there are no sentences, or one is empty.
+        """
+        if not sentences:
+            raise ValueError("a batch needs at least one sentence")
+        target, lengths = padded_ids(sentences)
+        return cls(
+            target=target,
+            source_mask=torch.zeros(len(sentences), 0, dtype=torch.bool),
+            target_mask=length_mask(lengths),
+            source_lengths=torch.zeros_like(lengths),
+            target_lengths=lengths,
+            indices=torch.as_tensor(range(len(sentences)) if indices is None else indices),
+            noise=Noise.new() if noise is None else noise,
+        )
+
+    @property
+    def target_input(self) -> Int[Tensor, "batch target"]:
+        """Input of the decoder: ``target`` shifted right, starting with :data:`BOS`."""
+        return shifted_right(self.target)
+
+
+def shifted_right(target: Int[Tensor, "batch target"]) -> Int[Tensor, "batch target"]:
+    """Return the inputs of a decoder that predicts ``target``, starting with :data:`BOS`."""
+    start = target.new_full((len(target), 1), BOS)
+    return torch.cat([start, target[:, :-1]], dim=1)
 
 
 def padded_ids(

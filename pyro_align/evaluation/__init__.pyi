@@ -1,6 +1,7 @@
 from .alignment_error import AlignmentErrorRate
 from .edits import Confusions, Edit, find_edits
 from .forms import FormRates, FormScores
+from .latents import LatentScores, Reconstruction, active_units, mutual_information, score_latents
 from .positions import evaluate_batches, evaluate_positions
 from .result import Evaluation, Measure, PositionMeans, SentenceMeans
 from .text import MAX_LENGTH, SentencePairs, check_text
@@ -16,18 +17,23 @@ __all__ = [
     "Evaluation",
     "FormRates",
     "FormScores",
+    "LatentScores",
     "Measure",
     "PositionMeans",
+    "Reconstruction",
     "SentenceMeans",
     "SentencePairs",
     "TranslationScores",
+    "active_units",
     "check_text",
     "evaluate_batches",
     "evaluate_forms",
     "evaluate_positions",
     "find_confusions",
     "find_edits",
+    "mutual_information",
     "normalise_answer",
+    "score_latents",
     "score_predictions",
     "translation_scores",
     "vqa_accuracy",

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyro_align.evaluation import AlignmentErrorRate, FormScores, TranslationScores
+from pyro_align.evaluation import (
+    AlignmentErrorRate,
+    FormScores,
+    LatentScores,
+    TranslationScores,
+)
 from pyro_align.evaluation.quantities import QUANTITIES, aer_label
 
 if TYPE_CHECKING:
@@ -153,6 +158,24 @@ def _measures_of_forms(scores: FormScores) -> list[Measure]:
     return found
 
 
+def _measures_of_latents(scores: LatentScores) -> list[Measure]:
+    """Return the rows of the latent variable of a sentence."""
+    information = scores.information
+    low, high = information.interval()
+    unit = QUANTITIES["mutual_information"].unit
+    note = f"{unit}, 95 % within {low:.2f} and {high:.2f}, at most {information.most:.2f}"
+    found = [
+        _measure("mutual_information", information.value, note),
+        _measure("active_units", scores.active_units, f"of {scores.dimensions}"),
+    ]
+    if (reconstruction := scores.reconstruction) is not None:
+        found += [
+            _measure("exact_match", reconstruction.exact_match),
+            _measure("reconstruction_bleu", reconstruction.bleu, reconstruction.signature),
+        ]
+    return found
+
+
 @dataclass
 class Evaluation:
     """Results of an evaluation, displayed as a table in notebooks.
@@ -167,6 +190,7 @@ class Evaluation:
         translation: scores of the translations, if any.
         forms: scores of predicted word forms, if any.
         predictions: the predictions that were scored, in the order of the text.
+        latents: what the latent variable of a sentence carries, if the model has one.
         unit: plural of what a pair is called.
         notes: remarks on the text, each a sentence.
     """
@@ -177,6 +201,7 @@ class Evaluation:
     translation: TranslationScores | None = None
     forms: FormScores | None = None
     predictions: list[str] = field(default_factory=list)
+    latents: LatentScores | None = None
     unit: str = "sentence pairs"
     notes: list[str] = field(default_factory=list)
     of_sentences: SentenceMeans | None = None
@@ -198,6 +223,8 @@ class Evaluation:
         if (scores := self.translation) is not None:
             found.append(_measure("bleu", scores.bleu, scores.bleu_signature))
             found.append(_measure("chrf", scores.chrf, scores.chrf_signature))
+        if self.latents is not None:
+            found += _measures_of_latents(self.latents)
         if self.forms is not None:
             found += _measures_of_forms(self.forms)
         for name, rate in self.error_rates.items():
@@ -237,6 +264,8 @@ class Evaluation:
             result["per_sentence"] = vars(self.of_sentences)
         if self.translation is not None:
             result.update(vars(self.translation))
+        if self.latents is not None:
+            result |= self.latents.to_dict()
         if self.forms is not None:
             rates = self.forms.rates()
             result |= {name: getattr(rates, name) for name in FORM_RATES}

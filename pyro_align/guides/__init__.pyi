@@ -3,6 +3,7 @@ from .amortized import AmortizedGuide
 from .amortized_dirichlet import AmortizedDirichletGuide
 from .corrected_prior import CorrectedPriorGuide
 from .exact import ExactGuide
+from .gaussian import GaussianGuide
 from .gumbel import GumbelGuide
 from .markov import MarkovGuide
 from .none import NoGuide
@@ -16,6 +17,7 @@ __all__ = [
     "AmortizedGuide",
     "CorrectedPriorGuide",
     "ExactGuide",
+    "GaussianGuide",
     "GumbelGuide",
     "MarkovGuide",
     "NoGuide",

@@ -1,7 +1,19 @@
 from .alignment_model import AlignmentModel
 from .categorical import CategoricalModel
 from .dirichlet import DirichletModel
+from .language_model import LanguageModel
 from .markov import MarkovModel
+from .sentence_model import SentenceModel
+from .sentence_vae import SentenceVAE
 from .soft import SoftModel
 
-__all__ = ["AlignmentModel", "CategoricalModel", "DirichletModel", "MarkovModel", "SoftModel"]
+__all__ = [
+    "AlignmentModel",
+    "CategoricalModel",
+    "DirichletModel",
+    "LanguageModel",
+    "MarkovModel",
+    "SentenceModel",
+    "SentenceVAE",
+    "SoftModel",
+]

@@ -12,6 +12,7 @@ from .emissions import (
 )
 from .encoder import Encoder, RecurrentEncoder
 from .jumps import Jumps
+from .language import LanguageDecoder, LanguageState, RecurrentLanguageDecoder
 from .latent_attention import LatentAttention
 from .recurrence import BidirectionalRecurrence, ForwardRecurrence
 from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, Scorer
@@ -31,12 +32,15 @@ __all__ = [
     "GeneralScorer",
     "InputFeedingDecoder",
     "Jumps",
+    "LanguageDecoder",
+    "LanguageState",
     "LatentAttention",
     "MLPScorer",
     "Memory",
     "PlainDecoder",
     "ProductEmission",
     "RecurrentEncoder",
+    "RecurrentLanguageDecoder",
     "Scorer",
     "SoftmaxEmission",
     "TanhEmission",

@@ -22,7 +22,7 @@ from torch import Tensor
 from pyro_align import training  # Lightning is imported with `check_machine`
 from pyro_align.config import Config
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
-from pyro_align.data.batch import Batch, TextBatch
+from pyro_align.data.batch import Batch, SentenceBatch, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import Objective, SentenceScores, score_batch
@@ -95,7 +95,8 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
     objective.step = None
     with _explained(f"validation fails with {names}", type(guide), type(model)):
         scores = score_batch(model, guide, batch)
-    if other_sites(model.latents):  # next_token would depend on their values
+    # next_token would depend on their values; without a source there is nothing to search over.
+    if other_sites(model.latents) or isinstance(batch, SentenceBatch):
         return
     with _explained(f"model {_name(model)}: next_token fails", type(model)), torch.no_grad():
         log_probs = model.next_token(model.states(batch))

@@ -1,6 +1,7 @@
 from .pairs import SequencePairs
+from .sentences import Sentences
 from .task import TRIAL_VOCABULARY, Task
 from .transduction import Transduction
 from .translation import Translation
 
-__all__ = ["TRIAL_VOCABULARY", "SequencePairs", "Task", "Transduction", "Translation"]
+__all__ = ["TRIAL_VOCABULARY", "Sentences", "SequencePairs", "Task", "Transduction", "Translation"]

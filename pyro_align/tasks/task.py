@@ -205,6 +205,14 @@ class Task(ABC):
         """Return names and values of sizes of network and data, for the display of a run."""
         return []
 
+    def shown(self, model: Any) -> list[str]:
+        """Return lines that a user sees after the results of a fit, such as samples.
+
+        Args:
+            model: the model, in evaluation mode.
+        """
+        return []
+
     def next_steps(self) -> list[str]:
         """Return commands that a user may want to run after the fit."""
         return []

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from pyro import poutine
+from sentences import BATCH, vae
 from support import random_batch, tiny_model
 
 PUBLIC = [
@@ -53,7 +54,8 @@ def resolve(name: str) -> Any:
 
 def sites() -> set[str]:
     """Sites and plates of a model."""
-    return set(poutine.trace(tiny_model()).get_trace(random_batch()).nodes)
+    found = set(poutine.trace(tiny_model()).get_trace(random_batch()).nodes)
+    return found | set(poutine.trace(vae()).get_trace(BATCH).nodes)
 
 
 def _member(owner: Any, attribute: str, name: str) -> Any:

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 from names import resolve, sites
 from pages import DOCS, PAGES, Page, parsed, tables
-from support import tiny_networks
 
 from pyro_align.cli import main
 from pyro_align.config import Config
@@ -211,7 +210,8 @@ def built(config):
         None if part.name == "auto" else part.name for part in (config.guide, config.objective)
     )
     guide, objective = choose(config.model.name, *asked)
-    model = MODELS.build(config.model.name, config.model.options, tiny_networks())
+    network = TASKS.get(config.task).trial_network(config)
+    model = MODELS.build(config.model.name, config.model.options, network)
     posterior = GUIDES.build(guide, config.guide.options, model)
     OBJECTIVES.build(objective, config.objective.options).check(model, posterior)
     return {"models": config.model.name, "guides": guide, "objectives": objective}

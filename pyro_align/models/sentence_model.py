@@ -1,0 +1,39 @@
+"""Base class of models of sentences without a source."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from jaxtyping import Float
+from pyro.nn import pyro_method
+from torch import Tensor
+
+from pyro_align.data.batch import Batch
+from pyro_align.inference.program import Program
+from pyro_align.networks import LanguageNetwork
+
+
+class SentenceModel(Program):
+    """Base class of generative models of sentences.
+
+    ``model(batch)`` is a Pyro program with the plates ``sentences`` (dim −2) and ``positions``
+    (dim −1) and the observed site ``tokens``. A latent site of the sentence lies in the first plate
+    only.
+
+    Args:
+        networks: the network that computes the distribution of each token.
+    """
+
+    def __init__(self, networks: LanguageNetwork):
+        super().__init__()
+        self.networks = networks
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """Run the generative process and return the tokens."""
+
+    @pyro_method
+    def features(self, batch: Batch) -> Float[Tensor, "batch target embedding"]:
+        """Compute features of the tokens, as inputs of guides."""
+        features: Tensor = self.networks.features(batch)
+        return features

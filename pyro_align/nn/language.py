@@ -1,0 +1,119 @@
+"""Decoders of language models, with or without a latent vector of the sentence.
+
+Training runs a decoder over whole sentences, sampling over one token at a time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pyro_align.nn.recurrence import Cell, ForwardRecurrence, RecurrentState
+
+
+@dataclass(frozen=True)
+class LanguageState:
+    """State of a decoder after a prefix.
+
+    Attributes:
+        latent: latent vector of each sentence; of size zero if there is none.
+        recurrent: hidden states (and cells, for an LSTM) of every layer; empty if there are none.
+        window: inputs of the last positions, for decoders that read them again.
+    """
+
+    latent: Float[Tensor, "row latent"]
+    recurrent: RecurrentState = ()
+    window: Float[Tensor, "row length input"] | None = None
+
+
+class LanguageDecoder(nn.Module, ABC):
+    """Base class of decoders ``h_t = f(y_<t, s)`` of a sentence ``y`` with latent vector ``s``.
+
+    Args:
+        hidden: size of a decoder state.
+        latent: size of the latent vector; 0 for a language model without one.
+    """
+
+    def __init__(self, hidden: int, latent: int):
+        super().__init__()
+        self.hidden = hidden
+        self.latent = latent
+
+    @abstractmethod
+    def initial(self, latent: Float[Tensor, "row latent"]) -> LanguageState:
+        """Return the state before the first token."""
+
+    @abstractmethod
+    def forward(
+        self, embedded: Float[Tensor, "row target embedding"], state: LanguageState
+    ) -> tuple[Float[Tensor, "row target hidden"], LanguageState]:
+        """Run the decoder over input embeddings, starting from a state.
+
+        Returns:
+            The decoder states, of which position ``t`` depends on the inputs up to ``t``, and the
+            state after the last input.
+        """
+
+
+def beside(
+    embedded: Float[Tensor, "row target embedding"], latent: Float[Tensor, "row latent"]
+) -> Float[Tensor, "row target input"]:
+    """Concatenate the latent vector of a sentence to each of its input embeddings."""
+    repeated = latent.unsqueeze(1).expand(-1, embedded.shape[1], -1)
+    return torch.cat([embedded, repeated], dim=-1)
+
+
+class RecurrentLanguageDecoder(LanguageDecoder):
+    """An LSTM or GRU that reads the latent vector at its start, at each step, or both.
+
+    Bowman et al. (2016), section 2.1, compute the initial state from it; feeding it at each step
+    makes it harder for the decoder to ignore.
+
+    Args:
+        cell: ``lstm`` or ``gru``.
+        embedding: size of a token embedding.
+        hidden: number of units.
+        layers: number of layers.
+        dropout: rate between layers.
+        latent: size of the latent vector; 0 for a language model without one.
+        at_start: compute the initial state from the latent vector; otherwise it is zero.
+        at_steps: append the latent vector to each input.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        dropout: float,
+        *,
+        latent: int = 0,
+        at_start: bool = True,
+        at_steps: bool = True,
+    ):
+        super().__init__(hidden, latent)
+        self.layers = layers
+        self.at_steps = at_steps
+        read = latent if at_steps else 0
+        self.bridge = nn.Linear(latent, layers * hidden) if at_start and latent else None
+        self.recurrence = ForwardRecurrence(cell, embedding + read, hidden, layers, dropout)
+
+    def initial(self, latent: Tensor) -> LanguageState:
+        """Return the state before the first token."""
+        if self.bridge is None:
+            hidden = latent.new_zeros(self.layers, len(latent), self.hidden)
+        else:
+            units = torch.tanh(self.bridge(latent)).unflatten(1, (self.layers, self.hidden))
+            hidden = units.transpose(0, 1).contiguous()
+        return LanguageState(latent, self.recurrence.initial(hidden))
+
+    def forward(self, embedded: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
+        """Run all positions at once."""
+        inputs = beside(embedded, state.latent) if self.at_steps else embedded
+        hidden, recurrent = self.recurrence(inputs, state.recurrent)
+        return hidden, LanguageState(state.latent, recurrent)
