@@ -255,7 +255,7 @@ def test_figure(tmp_path):
         for region, cover in covers.items():
             column, row = ((BOXES[region, :2] + BOXES[region, 2:]) * [100, 50]).astype(int)
             colour = original[row, column]
-            expected = colour + (1 - colour) * 0.72 * (1 - cover)
+            expected = colour + (1 - colour) * 0.62 * (1 - cover)
             assert np.asarray(shaded.get_array())[row, column] == pytest.approx(expected, abs=1e-5)
         (gold,) = frames(ax, "#d55e00")
         assert (gold.get_x(), gold.get_y()) == pytest.approx((20, 50))

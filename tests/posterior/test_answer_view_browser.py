@@ -78,12 +78,12 @@ def test_regions_are_shaded_by_their_probability(show, theme, picture):
                     continue
                 pixel = inside(found, box)
                 if picture:
-                    assert pixel[3] == pytest.approx(255 * 0.72 * (1 - part[top]), abs=1.1)
+                    assert pixel[3] == pytest.approx(255 * 0.62 * (1 - part[top]), abs=1.1)
                 else:
                     assert pixel[3] == 255
                     assert (pixel[:3] == framed[top]).all()
             outside = found[-1, -1]
-            assert outside[3] == (pytest.approx(255 * 0.72, abs=1) if picture else 0)
+            assert outside[3] == (pytest.approx(255 * 0.62, abs=1) if picture else 0)
 
 
 def test_every_shading_has_its_number(show):

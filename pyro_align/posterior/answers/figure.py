@@ -33,7 +33,7 @@ HEADINGS = {
 _SIDE = 2.6
 """Inches of the longest side of an image."""
 
-_VEIL = 0.72
+_VEIL = 0.62
 """How far the image is covered in a region of probability 0."""
 
 _LABELLED = 0.05

@@ -1,6 +1,6 @@
 // The view of questions: an image whose regions are shaded by their probability, and the answers.
 
-const VEIL = 0.72;
+const VEIL = 0.62;
 const DETAIL = 320;
 const TAGGED = 3;
 const TAGGED_FROM = 0.05;
@@ -32,7 +32,7 @@ class AnswerView extends Frame {
     this.answers = element("ol", { class: "answers" });
     this.condition = element("p", { class: "quiet" });
     this.rows = element("tbody");
-    this.table = element("table", {}, element("caption", {}, "regions, most probable first"));
+    this.table = element("table", {}, element("caption", {}, "regions, largest value first"));
     const head = ["region", ...this.data.kinds.map((kind) => REGION_KINDS[kind][0]), "gold"];
     const cells = head.map((name) => element("th", { scope: "col" }, name));
     this.table.append(element("thead", {}, element("tr", {}, ...cells)), this.rows);
