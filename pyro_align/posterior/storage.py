@@ -7,6 +7,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units:
     Raises:
         OutputError: if the file cannot be written; an existing file is unchanged.
     """
+    write_archive(path, *packed(sentences, title, units))
+
+
+def packed(
+    sentences: Iterable[SentencePosterior], title: str, units: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return what is written of sentences: facts for JSON, and arrays."""
     kept = list(sentences)
     facts = {
         "format": FORMAT,
@@ -50,6 +58,15 @@ def write(path: Path, sentences: Iterable[SentencePosterior], title: str, units:
         for name in (*MATRICES, *POSITIONS)
         if (values := [v for sentence in kept if (v := getattr(sentence, name)) is not None])
     }
+    return facts, arrays
+
+
+def write_archive(path: Path, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write facts and arrays to one file.
+
+    Raises:
+        OutputError: if the file cannot be written; an existing file is unchanged.
+    """
     text = np.frombuffer(json.dumps(facts, ensure_ascii=False).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{_JSON: text}, **arrays)
@@ -63,10 +80,26 @@ def read(path: Path) -> tuple[list[SentencePosterior], str, Units]:
     Raises:
         UserError: if the file is missing, damaged, of another format or of a newer version.
     """
+    with archive(path, "AlignmentPosterior") as (facts, arrays):
+        return unpacked(facts, arrays)
+
+
+@contextmanager
+def archive(path: Path, kind: str) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
+    """Read facts and arrays of a file written by :func:`write_archive`.
+
+    Args:
+        path: the file.
+        kind: name of the class whose ``save`` writes such files, for messages.
+
+    Raises:
+        UserError: if the file is missing, damaged, of another format or of a newer version; also if
+            the block raises an error because of the content.
+    """
     try:
         # The archive has a checksum of each part, which is verified when that part is read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:
+            arrays = {name: opened[name] for name in opened.files}
         facts = json.loads(arrays.pop(_JSON).tobytes())
         version = int(facts["format"])
         if version > FORMAT:
@@ -74,16 +107,23 @@ def read(path: Path) -> tuple[list[SentencePosterior], str, Units]:
                 f"{path}: written by a newer version of pyro-align (format {version}, this one "
                 f"reads up to {FORMAT}): pip install -U pyro-align"
             )
-        sentences = list(_sentences(facts["sentences"], arrays))
-        return sentences, str(facts["title"]), _UNITS[facts["units"]]
+        yield facts, arrays
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UserError:
         raise
     except _DAMAGE as error:
         raise UserError(
-            f"{path}: damaged, or not a file of AlignmentPosterior.save ({error}); save it again"
+            f"{path}: damaged, or not a file of {kind}.save ({error}); save it again"
         ) from None
+
+
+def unpacked(
+    facts: dict[str, Any], arrays: dict[str, NDArray[Any]]
+) -> tuple[list[SentencePosterior], str, Units]:
+    """Return sentences, title and units, the inverse of :func:`packed`."""
+    sentences = list(_sentences(facts["sentences"], arrays))
+    return sentences, str(facts["title"]), _UNITS[facts["units"]]
 
 
 _DAMAGE = (

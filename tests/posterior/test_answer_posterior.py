@@ -173,6 +173,41 @@ def test_pictures_are_small():
     assert Image.open(io.BytesIO(base64.b64decode(content))).size == (320, 240)
 
 
+def test_a_saved_posterior_is_the_same(tmp_path):
+    whole = AnswerPosterior([*some(), one(image=scene(False), gold="green")], "a model")
+    whole.save(tmp_path / "x.npz")
+    found = AnswerPosterior.load(tmp_path / "x.npz")
+    assert found.title == "a model"
+    for each, other in zip(found, whole, strict=True):
+        assert (each.question, each.answers) == (other.question, other.answers)
+        assert each.probabilities.tolist() == other.probabilities.tolist()
+        assert each.image.boxes.tolist() == other.image.boxes.tolist()
+        assert each.image.names == other.image.names
+        assert (each.image.width, each.image.height) == (200, 100)
+        assert each.image.picture == other.image.picture
+        assert each.alignment.gold == other.alignment.gold
+    assert found[0].image is found[1].image
+    assert found._repr_html_() == whole._repr_html_()
+    assert found.to_frame().equals(whole.to_frame())
+
+
+def test_damaged_files_are_rejected(tmp_path):
+    path = tmp_path / "x.npz"
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        AnswerPosterior.load(path)
+    some().save(path)
+    with pytest.raises(UserError, match=r"damaged, or not a file of AlignmentPosterior\.save"):
+        pyro_align.AlignmentPosterior.load(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"damaged, or not a file of AnswerPosterior\.save"):
+        AnswerPosterior.load(path)
+    some().alignments.save(path)
+    with pytest.raises(UserError, match="damaged, or not a file of AnswerPosterior"):
+        AnswerPosterior.load(path)
+    with pytest.raises(UserError, match="no questions"):
+        AnswerPosterior([]).save(path)
+
+
 def data(text):
     (found,) = re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
     return json.loads(found)

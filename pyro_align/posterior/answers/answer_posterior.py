@@ -215,6 +215,27 @@ class AnswerPosterior(Sequence[QuestionPosterior]):
         with atomic_write(Path(path), "t") as file:
             frame.to_csv(file, index=False)
 
+    def save(self, path: Path | str) -> None:
+        """Save to one ``.npz`` file with all pictures, atomically.
+
+        Raises:
+            UserError: if there are no questions, or the file cannot be written.
+        """
+        from pyro_align.posterior.answers.storage import write
+
+        write(Path(path), self._some(), self.title)
+
+    @classmethod
+    def load(cls, path: Path | str) -> AnswerPosterior:
+        """Load a file written by :meth:`save`.
+
+        Raises:
+            UserError: if the file is missing, damaged, of another format or of a newer version.
+        """
+        from pyro_align.posterior.answers.storage import read
+
+        return cls(*read(Path(path)))
+
     def _some(self) -> AnswerPosterior:
         if not self:
             raise UserError("the posterior contains no questions")
