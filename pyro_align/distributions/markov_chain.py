@@ -93,6 +93,10 @@ class MarkovChain(TorchDistribution):
 
     def log_prob(self, value: Int[Tensor, "*value t"]) -> Float[Tensor, "*shape"]:
         """Compute the log probability of paths, broadcast to the batch shape."""
+        return self.log_prob_of_steps(value).sum(-1)
+
+    def log_prob_of_steps(self, value: Int[Tensor, "*value t"]) -> Float[Tensor, "*shape t"]:
+        """Compute ``log p(z_t | z_{t−1})`` of each step of paths; zero on padding."""
         if self._validate_args:
             self._validate_sample(value)
         shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
@@ -104,7 +108,7 @@ class MarkovChain(TorchDistribution):
         if self.mask is not None:
             padding = torch.zeros_like(steps).masked_fill(paths != 0, MASKED_LOGIT)
             steps = steps.where(self.mask.unsqueeze(-1), padding)
-        return steps.sum(-2).movedim(-1, 0).reshape(shape[:-1])
+        return steps.movedim(-1, 0).reshape(shape)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Int[Tensor, "*shape t"]:  # noqa: B008
         """Sample paths of shape ``sample_shape + batch_shape + (T,)``."""

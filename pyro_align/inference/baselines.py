@@ -19,8 +19,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pyro_align.data.batch import Batch
+from pyro_align.distributions import MarkovChain
 from pyro_align.errors import IncompatibleError
+from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.traces import SiteHandler, program_name, underlying
+
+BASELINE_OF_STEPS = "baseline_of_steps"
+"""Key of ``infer`` at the site of a path: the part of ``infer["baseline"]`` for each step."""
 
 
 class Baseline(nn.Module, ABC):
@@ -164,14 +169,24 @@ class GuideWithBaseline(nn.Module):
         value = value.masked_fill(~batch.target_mask, 0.0)
 
         def set_baseline(msg: Any) -> None:
-            baseline = value.expand(msg["value"].shape)
-            # Pyro drops leading dimensions of size one when it sums a cost to its plates.
-            while baseline.dim() > 0 and baseline.shape[0] == 1:
-                baseline = baseline.squeeze(0)
-            msg["infer"]["baseline"] = {"baseline_value": baseline}
+            particles = msg["value"].shape[: -MAX_PLATE_NESTING - len(msg["fn"].event_shape)]
+            of_positions = _option(value.expand(*particles, *value.shape))
+            if isinstance(msg["fn"], MarkovChain):
+                msg["infer"][BASELINE_OF_STEPS] = of_positions
+                whole = value.sum(-1, keepdim=True)
+                msg["infer"]["baseline"] = _option(whole.expand(*particles, *whole.shape))
+            else:
+                msg["infer"]["baseline"] = of_positions
 
         with SiteHandler(after=set_baseline):
             return self.guide(batch)
+
+
+def _option(baseline: Tensor) -> dict[str, Tensor]:
+    # Pyro drops leading dimensions of size one when it sums a cost to its plates.
+    while baseline.dim() > 0 and baseline.shape[0] == 1:
+        baseline = baseline.squeeze(0)
+    return {"baseline_value": baseline}
 
 
 def require(baseline: Baseline, model: Any, *needs: str) -> None:

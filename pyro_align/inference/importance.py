@@ -34,6 +34,8 @@ from pyro_align.inference.traces import (
 class Draws:
     """Log probabilities, in nats, of samples ``z_1 … z_K ~ q`` for every target position.
 
+    If the alignments are a path, those of its whole sentence; there is one "position" then.
+
     Attributes:
         log_prior: ``log p(z_k)``.
         log_guide: ``log q(z_k)``.
@@ -58,8 +60,8 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
 
     Every target position has its own K weights: alignments of different positions are independent
     given the sentence pair, so that weights per sentence or per batch would only increase the
-    variance. The reported log likelihood and KL divergence are those of the evidence lower bound,
-    from the same samples.
+    variance. If they are a path, a Markov chain, a sentence has K paths and weights. The reported
+    log likelihood and KL divergence are those of the evidence lower bound, from the same samples.
 
     Another latent site ``s`` is sampled once for all K alignments, so that the weights are given
     ``s``: the bound is ``E_q(s)[Σ_t log 1/K Σ_k w_k(s)] − KL(q(s) ‖ p(s))``.
@@ -69,7 +71,7 @@ class ImportanceObjective(Objective, TraceGraph_ELBO, ABC):
         least: minimum of ``samples``.
     """
 
-    pairs = frozenset({("categorical", "categorical")})
+    pairs = frozenset({("categorical", "categorical"), ("markov", "markov")})
     strategy = "importance weights per target position"
 
     def __init__(self, samples: int, least: int = 1):

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from pyro_align.data.batch import Batch
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.inference import sites
-from pyro_align.inference.kinds import AlignmentKind, Latent, go_together, other_sites
+from pyro_align.inference.kinds import (
+    AlignmentKind,
+    Latent,
+    alignment_kind,
+    go_together,
+    other_sites,
+)
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.sharing import shared_arguments
 from pyro_align.inference.traces import (
@@ -213,7 +219,23 @@ class Objective(ELBO, ABC):
         raise IncompatibleError(
             f"{cls.__name__} needs {fitting}, but {_class_name(model)} has latents = "
             f"{of_model} and {_class_name(guide)} has latents = {of_guide}; "
-            f"`pyro-align list` shows the supported combinations"
+            f"{cls._hint(of_model, of_guide)}`pyro-align list` shows the supported combinations"
+        )
+
+    @classmethod
+    def _hint(cls, of_model: Mapping[str, Latent], of_guide: Mapping[str, Latent]) -> str:
+        """Say what to use instead if the alignments of a sentence are one path."""
+        if alignment_kind(of_model) != "markov":
+            return ""
+        if alignment_kind(of_guide) not in ("markov", "none"):
+            return (
+                "the alignments of a sentence are one path, which this guide does not sample: use "
+                "MarkovGuide, or ExactMarginal with NoGuide; "
+            )
+        return (
+            "the alignments of a sentence are one path, so that no position can be summed over by "
+            "itself: use ExactMarginal, which sums over all paths, or EnumeratedELBO or "
+            "ScoreFunctionELBO with MarkovGuide; "
         )
 
     def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:

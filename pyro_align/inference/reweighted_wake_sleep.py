@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pyro_align.constraints import Count
 from pyro_align.data.batch import Batch
+from pyro_align.inference.chains import chain_of
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.importance import Draws, ImportanceObjective
 from pyro_align.inference.kinds import AlignmentKind
@@ -58,10 +60,18 @@ class ReweightedWakeSleep(ImportanceObjective):
 def wake_phase(model: Any, guide: Any, batch: Batch) -> Float[Tensor, ""]:
     """Compute ``−Σ_t Σ_s p(s | y) (log p(y, s) + log q(s))`` with the exact posterior held fixed.
 
-    Its gradient is the limit of the reweighted wake-sleep gradient for infinitely many samples.
+    Its gradient is the limit of the reweighted wake-sleep gradient for infinitely many samples. Of
+    paths the sum is over all paths, and the value lacks the constant entropy of the posterior.
     """
     batch = batch.sharing()
     model_trace, guide_trace = (enumerated_trace(each, batch) for each in (model, guide))
+    prior, q = (chain_of(each.nodes["alignment"]) for each in (model_trace, guide_trace))
+    if prior is not None and q is not None:
+        emission = enumerated_log_probs(model_trace, "tokens", batch).unsqueeze(1)
+        with torch.no_grad():
+            posterior = prior.posterior(emission)
+        divergence = posterior.divergences(prior) + posterior.divergences(q)
+        return divergence.sum() - (posterior.marginals * emission).sum()
     log_prior, log_emission = (
         enumerated_log_probs(model_trace, site, batch) for site in ("alignment", "tokens")
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from pyro.infer import TraceGraph_ELBO
 from torch import Tensor
 
 from pyro_align.constraints import Count, NonNegative
-from pyro_align.distributions import kl_divergence
-from pyro_align.errors import ConfigError, nearest
+from pyro_align.distributions import MarkovChain, kl_divergence
+from pyro_align.errors import ConfigError, IncompatibleError, nearest
 from pyro_align.inference.baselines import (
+    BASELINE_OF_STEPS,
     AverageBaseline,
     Baseline,
     LeaveOneOut,
@@ -32,6 +35,7 @@ from pyro_align.inference.traces import (
     Traces,
     detach_provenance,
     pyro_baseline,
+    scaled,
     total,
 )
 
@@ -56,6 +60,10 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     ``differentiable_loss``. Other latent sites ``s`` are reparameterised; the gradient for ``s``
     includes the dependence of ``q(z | s)`` on it.
 
+    If the alignments of a sentence are a path ``z_1, …, z_T``, a Markov chain, a path is sampled.
+    The gradient for a step contains only the tokens that depend on it, those from ``t`` on:
+    ``Σ_t (Σ_{u≥t} log p(y_u | z_u) − baseline_u) ∇ log q(z_t | z_{t−1}) − ∇ KL(q ‖ p)``.
+
     Args:
         baseline: control variate of the score function: ``soft-attention``, ``none``,
             ``average``, ``network`` or ``leave-one-out`` (:data:`BASELINES`).
@@ -64,7 +72,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
             :func:`~pyro_align.inference.free_bits.free_bits`; 0 for the bound itself.
     """
 
-    pairs = frozenset({("categorical", "categorical")})
+    pairs = frozenset({("categorical", "categorical"), ("markov", "markov")})
     strategy = "the score function"
 
     def __init__(
@@ -90,7 +98,12 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
     def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
         """Estimate the terms from ``samples`` alignments per position."""
         site = traces.alignment
-        divergence = kl_divergence(site["fn"], traces.prior["fn"])
+        frames = set(site["cond_indep_stack"])
+        if isinstance(chain := site["fn"], MarkovChain):
+            divergence = chain.divergences(traces.prior["fn"]).squeeze(-2)
+            frames |= _position_plates(traces)
+        else:
+            divergence = kl_divergence(site["fn"], traces.prior["fn"])
         kl, penalty = (
             total(each, site) for each in (divergence, free_bits(divergence, self.free_bits))
         )
@@ -103,7 +116,7 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
             log_likelihood = log_likelihood + observed["log_prob"].sum()
             if dependent:
                 cost.add((observed["cond_indep_stack"], observed["log_prob"].detach()))
-        score = self._score(site, cost.sum_to(site["cond_indep_stack"]))
+        score = self._score(site, cost.sum_to(frames))
 
         scale = 1.0 / self.num_particles
         log_likelihood = detach_provenance(log_likelihood) * scale
@@ -116,12 +129,15 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
 
     def _score(self, site: Any, cost: Tensor) -> Tensor:
         """Sum ``(cost − baseline) log q(z)``, minus the regression loss of the baseline."""
-        used, regression, prediction = pyro_baseline(ALIGNMENT, site, cost)
+        drawn = _drawn(site)
+        baseline_site = {**site, "infer": drawn.infer}
+        used, regression, prediction = pyro_baseline(ALIGNMENT, baseline_site, cost)
         left = detach_provenance(cost - prediction if used else cost).detach()
-        shape = site["fn"].batch_shape[-MAX_PLATE_NESTING:]
-        mask = torch.as_tensor(True if site["mask"] is None else site["mask"]).expand(shape)
-        advantage = self.baseline(left.expand(self.num_particles, *shape), mask)
-        score: Tensor = (site["score_parts"].score_function * advantage).sum() - regression
+        advantage = self.baseline(left.expand(self.num_particles, *drawn.mask.shape), drawn.mask)
+        if isinstance(site["fn"], MarkovChain):
+            # A step of a path decides about the tokens from its own on.
+            advantage = advantage.flip(-1).cumsum(-1).flip(-1)
+        score: Tensor = (drawn.log_q * advantage).sum() - regression
         return score
 
     def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
@@ -150,3 +166,51 @@ class ScoreFunctionELBO(Objective, TraceGraph_ELBO):
             "another baseline (objective.baseline=soft-attention or leave-one-out)",
             ENUMERATION,
         ]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The sampled alignments of the target positions.
+
+    Attributes:
+        log_q: scaled log probability of each; in a path, given the one before.
+        mask: true on real target positions.
+        infer: options of the baseline.
+    """
+
+    log_q: Float[Tensor, "*sample batch target"]
+    mask: Bool[Tensor, "batch target"]
+    infer: dict[str, Any]
+
+
+def _drawn(site: Any) -> _Drawn:
+    drawn_from, mask = site["fn"], site["mask"]
+    if not isinstance(drawn_from, MarkovChain):
+        shape = drawn_from.batch_shape[-MAX_PLATE_NESTING:]
+        mask = torch.as_tensor(True if mask is None else mask).expand(shape)
+        return _Drawn(site["score_parts"].score_function, mask, site["infer"])
+    shape = (drawn_from.batch_shape[-MAX_PLATE_NESTING], *drawn_from.event_shape)
+    log_q = scaled(drawn_from.log_prob_of_steps(site["value"]).squeeze(-2), site)
+    mask = torch.ones(shape, dtype=torch.bool, device=log_q.device)
+    if drawn_from.mask is not None:  # the same for all samples
+        mask = drawn_from.mask.reshape(-1, *shape)[0]
+    return _Drawn(log_q, mask, {"baseline": site["infer"].get(BASELINE_OF_STEPS, {})})
+
+
+def _position_plates(traces: Traces) -> set[Any]:
+    """Return the plates of the target positions, where all depends on the path of the sentence.
+
+    Raises:
+        IncompatibleError: if a site that depends on the path is outside of them.
+    """
+    found = set()
+    for site, dependent in traces.observations():
+        plates = {each for each in site["cond_indep_stack"] if each.vectorized and each.dim == -1}
+        if dependent and not plates:
+            raise IncompatibleError(
+                f"the site {site['name']!r} depends on the path but is outside the plate "
+                f"'positions', so that it has no step: move the site into the plate, or use a "
+                f"stock ELBO such as pyro.infer.TraceGraph_ELBO"
+            )
+        found |= plates if dependent else set()
+    return found

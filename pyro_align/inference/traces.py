@@ -33,6 +33,7 @@ __all__ = [
     "pyro_baseline",
     "rename",
     "same_scale",
+    "scaled",
     "torch_backward",
     "total",
     "trace_pair",
@@ -125,8 +126,13 @@ def depends_on_alignment(site: Any, nesting: int) -> bool:
 
 def total(values: Float[Tensor, "*shape"], site: Any) -> Float[Tensor, ""]:
     """Sum values over the plates, masked and scaled as the log probability of a site is."""
-    summed: Tensor = scale_and_mask(values, site["scale"], site["mask"]).sum()
-    return summed
+    return scaled(values, site).sum()
+
+
+def scaled(values: Float[Tensor, "*shape"], site: Any) -> Float[Tensor, "*shape"]:
+    """Mask and scale values as the log probability of a site is."""
+    found: Tensor = scale_and_mask(values, site["scale"], site["mask"])
+    return found
 
 
 def masked_log_prob(site: Any) -> Float[Tensor, "*shape"]:

@@ -7,7 +7,7 @@ from pyro_align.config import registry
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, Registry, choose
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.guides import AmortizedGuide, NoGuide, PriorGuide
-from pyro_align.inference import EnumeratedELBO, ExactMarginal, Likelihood, ScoreFunctionELBO
+from pyro_align.inference import VIMCO, EnumeratedELBO, ExactMarginal, Likelihood, ScoreFunctionELBO
 
 
 def write(tmp_path, text):
@@ -189,4 +189,6 @@ def test_kinds_of_the_objectives():
         ("markov", "none"),
         ("markov", "markov"),
     }
+    paths = ("markov", "markov")
+    assert paths in EnumeratedELBO.pairs & ScoreFunctionELBO.pairs & VIMCO.pairs
     assert Likelihood.pairs == {("none", "none")}

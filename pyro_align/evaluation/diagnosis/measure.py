@@ -278,8 +278,8 @@ def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float
 
 def _effective(model: Any, guide: Any, batch: Batch, scores: PositionScores) -> Tensor | None:
     """Return the effective sample size per target position, as a fraction of the samples."""
-    if scores.log_guide is None:
-        return None
+    if scores.log_guide is None or alignment_kind(getattr(model, "latents", {})) == "markov":
+        return None  # the weight of a path belongs to all of its positions
     if not isinstance(scores, SimplexScores):
         if scores.log_posterior is None:
             return None
