@@ -109,7 +109,8 @@ def evaluate(
     if isinstance(task, SequencePairs):
         text = task.read(test, languages or None) if test else task.text("test")
         total = text.count()
-        arguments = [text, task.gold_of(gold, gold_format, total, own=not test)]
+        links = task.gold_of(gold, gold_format, total, own=not test)
+        arguments = [text] if links is None else [text, links]
         options = {"translate": not no_predict, "beam": beam, "max_length": max_length}
         title = f"{title} on {' '.join(path.name for path in text.paths)}"
     elif isinstance(task, Sentences) and gold is None and edits is None:

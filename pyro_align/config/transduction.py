@@ -77,9 +77,9 @@ class SymbolsConfig(Table):
     """Vocabularies of symbols."""
 
     unit: Unit = Field(
-        "graphemes",
-        description="what a symbol is: 'graphemes', what readers see as one character; "
-        "'codepoints'; 'nfd', letters and accents apart",
+        "nfd",
+        description="what a symbol is: 'nfd', letters and accents apart, composed again in "
+        "predictions; 'codepoints'; 'graphemes', what readers see as one character",
     )
     source_separated: bool | Literal["auto"] = Field(
         "auto",

@@ -230,7 +230,6 @@ class Transduction(SequencePairs):
         model: Any,
         guide: Any,
         text: FormText | None = None,
-        gold: None = None,
         *,
         translate: bool = True,
         beam: int = 5,
@@ -244,7 +243,6 @@ class Transduction(SequencePairs):
             model: the model, in evaluation mode, on ``device``.
             guide: the guide, likewise.
             text: pairs of forms; None for the run's test forms.
-            gold: not used; links are a column of the text.
             translate: also predict the target forms, and compare them with the correct ones.
             beam: width of the beam search.
             max_length: maximum length of either side, in symbols; None for :attr:`max_length`.

@@ -42,6 +42,23 @@ def test_a_fit_learns_letters_and_features(run, test_words):
     assert both == [inflect("abd", "SG"), inflect("abd", "PL")]
 
 
+def test_accents_are_symbols_of_their_own_and_composed_again(tmp_path):
+    words = [("caf\u00e9", "CAF\u00c9"), ("\ud55c", "\ud55c"), ("\u1ec7", "\u1ec6")]
+    path = write(tmp_path / "accents.tsv", words)
+    changes = {
+        "data.columns": "source,target",
+        "data.train": [str(path)],
+        "data.valid": [str(path)],
+    }
+    run = create(tmp_path, **changes)
+    source, target = run.vocabularies
+    assert source.split("\u00e9") == ["e", "\u0301"]
+    assert len(source.split("\ud55c")) == 3
+    for word, form in words:
+        assert target.decode(target.encode(form)) == form
+        assert source.decode(source.encode(word)) == word
+
+
 def test_vocabularies_are_text_in_the_run(run):
     source = json.loads((run.path / "source.symbols.json").read_text(encoding="utf-8"))
     target = json.loads((run.path / "target.symbols.json").read_text(encoding="utf-8"))
