@@ -24,9 +24,11 @@ def network(latent: int, *, scale: float = 0.7, **settings: Any) -> LanguageNetw
     return randomise(LanguageNetwork.from_config(config, VOCABULARY, latent), scale=scale)
 
 
-def vae(latent: int = 2, kind: Any = SentenceVAE, **settings: Any) -> Any:
+def vae(
+    latent: int = 2, kind: Any = SentenceVAE, bag_of_words: float = 0.0, **settings: Any
+) -> Any:
     """A small model with a latent variable, in evaluation mode."""
-    return kind(network(latent, **settings)).eval()
+    return kind(network(latent, **settings), bag_of_words=bag_of_words).double().eval()
 
 
 def guide_of(model: Any, kind: Any = GaussianGuide, **options: Any) -> Any:

@@ -94,6 +94,16 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
             )
         elif is_prior:
             yield f"{setting} {_OF_THE_PRIOR}: set training.kl_schedule = 'constant'"
+    if training.lagging:
+        why = None
+        if not other_sites(getattr(guide, "latents", {})):
+            why = "without a latent variable of the sentence in the guide"
+        elif training.freeze_model:
+            why = "on a frozen model"
+        if why is not None:
+            yield f"training.lagging has no effect {why}: set training.lagging = false"
+        if training.devices > 1:
+            yield "training.lagging needs a single training process: set training.devices = 1"
     if is_prior and config.objective.options.get("free_bits", 0) != 0:
         yield f"objective.free_bits has no effect {_OF_THE_PRIOR}: set objective.free_bits = 0"
     if issubclass(guide, GUIDES.get("exact")) and "baseline" in config.objective.options:

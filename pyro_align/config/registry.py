@@ -176,6 +176,7 @@ OBJECTIVES = Registry(
         "enumerated": "pyro_align.inference.enumerated:EnumeratedELBO",
         "top-k": "pyro_align.inference.top_k:TopKMarginal",
         "likelihood": "pyro_align.inference.likelihood:Likelihood",
+        "elbo": "pyro_align.inference.sentence_elbo:SentenceELBO",
         "score-function": "pyro_align.inference.score_function:ScoreFunctionELBO",
         "rws": "pyro_align.inference.reweighted_wake_sleep:ReweightedWakeSleep",
         "importance-weighted": "pyro_align.inference.importance_weighted:ImportanceWeightedBound",

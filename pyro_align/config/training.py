@@ -46,6 +46,11 @@ class TrainingConfig(Table):
     kl_steps: Count = Field(
         1000, description="optimiser steps of the linear ramp, or of one cycle of cyclical"
     )
+    lagging: bool = Field(
+        False,
+        description="train the guide until its bound stops improving before each step of the "
+        "model, as long as the mutual information rises; for latent variables of sentences",
+    )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="number format of the computation; weights stay fp32"
     )

@@ -23,6 +23,7 @@ from .reweighted_wake_sleep import ReweightedWakeSleep
 from .schedules import KL_SCHEDULES, KLSchedule
 from .score_function import BASELINES, ScoreFunctionELBO
 from .scoring import score_batch
+from .sentence_elbo import SentenceELBO
 from .sentences import SentenceScores, score_sentences
 from .sharing import shared
 from .top_k import TopKMarginal
@@ -52,6 +53,7 @@ __all__ = [
     "RelaxedELBO",
     "ReweightedWakeSleep",
     "ScoreFunctionELBO",
+    "SentenceELBO",
     "SentenceScores",
     "SimplexScores",
     "SoftAttentionBaseline",

@@ -147,10 +147,16 @@ class Objective(ELBO, ABC):
         if not others:
             return terms
         return Terms(
-            loss=terms.loss + self.kl_weight * sum(others.values()),
+            loss=terms.loss + self.kl_weight * sum(self._penalties(traces, others).values()),
             log_likelihood=terms.log_likelihood,
             kl={**terms.kl, **{name: kl.detach() for name, kl in others.items()}},
         )
+
+    def _penalties(
+        self, traces: Traces, divergences: Mapping[str, Float[Tensor, ""]]
+    ) -> Mapping[str, Float[Tensor, ""]]:
+        """Return what is penalised of the divergences of the sites other than ``alignment``."""
+        return divergences
 
     def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
         """Return model and guide with the handlers that the objective needs."""

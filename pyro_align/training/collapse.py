@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyro_align.evaluation.quantities import QUANTITIES
 from pyro_align.inference import Objective
+from pyro_align.inference.kinds import other_sites
 from pyro_align.training.module import TrainingModule
 
 VANISHED_KL = 0.01
@@ -134,9 +135,12 @@ def remedies(module: TrainingModule) -> list[str]:
     found = []
     if module.settings.kl_schedule == "constant" and objective.weighs_kl:
         found.append("KL annealing (training.kl_schedule=linear)")
+    if not module.settings.lagging and other_sites(getattr(module.elbo.model, "latents", {})):
+        found.append("lagging inference (training.lagging=true)")
     if _model_follows(module):
         found.append("word dropout in the decoder (network.word_dropout=0.2)")
-    return [*found, *objective.remedies()]
+    of_model: list[str] = getattr(module.elbo.model, "remedies", list)()
+    return [*found, *objective.remedies(), *of_model]
 
 
 def _model_follows(module: TrainingModule) -> bool:

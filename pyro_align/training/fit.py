@@ -42,6 +42,7 @@ from pyro_align.training.checkpoint import (
 from pyro_align.training.collapse import CollapseWarning
 from pyro_align.training.distributed import processes
 from pyro_align.training.interrupts import sigterm_raises
+from pyro_align.training.lagging import LaggingInference
 from pyro_align.training.loggers import check_logger, open_loggers
 from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
 from pyro_align.training.module import CRITERION, TrainingModule
@@ -206,6 +207,8 @@ def _occasional(training: TrainingConfig, inferred: Sequence[Tensor]) -> list[Ca
     callbacks: list[Callback] = []
     if inferred:
         callbacks.append(CollapseWarning(inferred))
+    if training.lagging:
+        callbacks.append(LaggingInference())
     if training.schedule == "plateau":
         callbacks.append(PlateauSchedule(CRITERION, training.patience))
     return callbacks

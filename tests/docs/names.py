@@ -55,7 +55,7 @@ def resolve(name: str) -> Any:
 def sites() -> set[str]:
     """Sites and plates of a model."""
     found = set(poutine.trace(tiny_model()).get_trace(random_batch()).nodes)
-    return found | set(poutine.trace(vae()).get_trace(BATCH).nodes)
+    return found | set(poutine.trace(vae(bag_of_words=1.0).train()).get_trace(BATCH).nodes)
 
 
 def _member(owner: Any, attribute: str, name: str) -> Any:
