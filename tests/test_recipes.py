@@ -22,7 +22,7 @@ def test_a_recipe_can_be_built(path, monkeypatch, tmp_path):
         for component in (config.guide, config.objective)
     ]
     guide, objective = choose(config.model.name, *named)
-    sizes = ("embedding", "hidden", "encoder_hidden", "decoder_hidden")
+    sizes = ("embedding", "hidden", "encoder_hidden", "decoder_hidden", "region_size", "answer")
     fields = type(config.network).model_fields
     small = config.changed({f"network.{name}": 4 for name in sizes if name in fields})
     network = TASKS.get(config.task).trial_network(small)

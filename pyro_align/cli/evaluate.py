@@ -15,6 +15,7 @@ from pyro_align.cli.options import (
     chosen_device,
     device_option,
     ensemble_options,
+    images_option,
     language_option,
     text_option,
 )
@@ -61,6 +62,7 @@ from pyro_align.errors import UserError
     help="Importance samples per sentence, for sentences with a latent variable.",
 )
 @ensemble_options
+@images_option
 @language_option
 @device_option
 @trust_option
@@ -78,6 +80,7 @@ def evaluate(
     draws: int,
     others: tuple[Path, ...],
     average: str | None,
+    images: tuple[Path, ...],
     languages: tuple[str, ...],
     device: str,
 ) -> None:
@@ -85,7 +88,9 @@ def evaluate(
     sentences; word and symbol error rate, mean edit distance and accuracy of words, with bootstrap
     intervals, for each language and as their mean. With gold links also AER. Of sentences without a
     source: negative log likelihood by importance weighting, mutual information, active units, and
-    exact match and BLEU of reconstructions.
+    exact match and BLEU of reconstructions. Of answers to questions: negative log likelihood,
+    accuracy, VQA accuracy if several answers are given, by type of question, calibration, and with
+    gold regions their probability and how often they are found.
 
     Formats of gold links: Pharaoh (`0-0 2?1`), TALP (`1-1 3p2`), NAACL (`7 1 1 S`, one line per
     link) or JSON lines; `?`, `p` and `P` mark possible links. Gold links of words are a column of
@@ -95,17 +100,27 @@ def evaluate(
     With --with RUN the perplexity and the predictions are those of the ensemble of all runs;
     --edits shows posteriors of the first.
     """
+    from pyro_align.cli.answers import OF_SEQUENCES, reject_options
     from pyro_align.cli.tables import show_edits, show_evaluation
 
     if edits is not None and no_predict:
         raise click.UsageError("--edits needs predictions: remove --no-predict")
     loaded = load_runs(run, others, average)
-    from pyro_align.tasks import Sentences, SequencePairs  # imports torch
+    from pyro_align.tasks import (  # imports torch
+        Sentences,
+        SequencePairs,
+        VisualQuestionAnswering,
+    )
 
     task = loaded.task
     arguments: list[Any] = []
     options: dict[str, Any] = {}
     title = " + ".join(map(str, (run, *others)))
+    if images and not isinstance(task, VisualQuestionAnswering):
+        raise UserError(
+            f"{run}: --images are those of questions (task 'vqa'), but this is a run of the task "
+            f"{task.config.task!r}: remove the option"
+        )
     if isinstance(task, SequencePairs):
         text = task.read(test, languages or None) if test else task.text("test")
         total = text.count()
@@ -113,6 +128,13 @@ def evaluate(
         arguments = [text] if links is None else [text, links]
         options = {"translate": not no_predict, "beam": beam, "max_length": max_length}
         title = f"{title} on {' '.join(path.name for path in text.paths)}"
+    elif isinstance(task, VisualQuestionAnswering):
+        reject_options(*OF_SEQUENCES)
+        questions = task.read(test) if test else task.questions("test")
+        total = len(questions)
+        arguments, options = [questions], {"images": images or None}
+        names = " ".join(path.name for path in test or task.files("test"))
+        title = f"{title} on {names}"
     elif isinstance(task, Sentences) and gold is None and edits is None:
         sentences = task.read(test) if test else task.text("test")
         total = sentences.count()

@@ -12,7 +12,14 @@ from typing import Any
 import click
 
 from pyro_align.cli.completion import complete_assignment, complete_recipe
-from pyro_align.cli.options import SEED, NameOption, SettingOption, TextCommand, text_option
+from pyro_align.cli.options import (
+    SEED,
+    NameOption,
+    SettingOption,
+    TextCommand,
+    images_option,
+    text_option,
+)
 from pyro_align.cli.paths import InputPath, OutputFolder
 from pyro_align.cli.progress import (
     counter,
@@ -39,13 +46,14 @@ _RUN = "PYRO_ALIGN_RUN"
     type=InputPath(),
     help="Gold links of the test text; the file extension gives the format.",
 )
+@images_option
 @click.option(
     "--config",
     type=InputPath(),
     metavar="FILE|RECIPE",
     shell_complete=complete_recipe,
-    help="TOML file or name of a recipe: align, demo, g2p, iwslt14-de-en, multi30k-de-en, "
-    "sentences, words.",
+    help="TOML file or name of a recipe: align, demo, easy-vqa, g2p, iwslt14-de-en, "
+    "multi30k-de-en, scenes, sentences, vqa2, words.",
 )
 @click.option(
     "--from",
@@ -105,6 +113,7 @@ def fit(
     valid: tuple[Path, ...],
     test: tuple[Path, ...],
     gold: Path | None,
+    images: tuple[Path, ...],
     config: Path | None,
     settings: tuple[str, ...],
     task: str | None,
@@ -139,6 +148,7 @@ def fit(
         "data.valid": [str(path.absolute()) for path in valid] or None,
         "data.test": [str(path.absolute()) for path in test] or None,
         "data.gold": gold and str(gold.absolute()),
+        "data.images": [str(path.absolute()) for path in images] or None,
         "training.epochs": epochs,
         "training.accelerator": device,
         "training.devices": devices,

@@ -128,6 +128,15 @@ def one_language(names: tuple[str, ...]) -> str | None:
     return names[0] if names else None
 
 
+images_option: Callable[[Any], Any] = click.option(
+    "--images",
+    multiple=True,
+    type=InputPath(),
+    metavar="FILE|FOLDER",
+    help="Region features or folder of the images, for questions; by default those of the run.",
+)
+"""Images that questions are about."""
+
 beam_option: Callable[[Any], Any] = click.option(
     "--beam", default=5, show_default=True, type=click.IntRange(1, MAX_BEAM), help="beam width"
 )

@@ -15,6 +15,7 @@ from pyro_align.cli.options import (
     chosen_device,
     device_option,
     ensemble_options,
+    images_option,
     language_option,
     one_language,
 )
@@ -28,7 +29,7 @@ from pyro_align.cli.progress import (
     tell,
     trust_option,
 )
-from pyro_align.errors import DataError
+from pyro_align.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from pyro_align.decoding import Translation, Translator
@@ -67,7 +68,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Maximum line length in tokens.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per question.")
 @ensemble_options
+@images_option
 @language_option
 @device_option
 @trust_option
@@ -82,13 +85,15 @@ def predict(
     n_best: int,
     scores: bool,
     max_length: int,
+    as_json: bool,
     others: tuple[Path, ...],
     average: str | None,
+    images: tuple[Path, ...],
     languages: tuple[str, ...],
     device: str,
 ) -> None:
-    """Predict the target of each line of TEXT (a file or standard input): translate a sentence, or
-    transduce a word.
+    """Predict the target of each line of TEXT (a file or standard input): translate a sentence,
+    transduce a word, or answer a question.
 
     Sentences stand on a line each; empty lines stay empty. Words stand in the columns of the run's
     files, with or without the target, so that test files can be given.
@@ -97,16 +102,34 @@ def predict(
     output has tab-separated columns: score, log probability and text. Lines typed at a terminal are
     read one at a time. `pyro-align translate` is the same command.
 
+    Questions are JSON lines or TSV with the keys or columns image and question. With --scores the
+    columns are: probability of the answer, the region that it most probably depends on (from 0),
+    the probability of this region given the answer, and the answer. With --json each line is an
+    object with the answers, their probabilities, and the probability of every region given each.
+
     Several runs, such as fits with other seeds, predict as an ensemble:
 
     \b
         pyro-align predict runs/a --with runs/b --with runs/c words.txt
     """
+    from pyro_align.cli.answers import predict_answers
     from pyro_align.data import read_lines
 
     language = one_language(languages)
     loaded = load_runs(run, others, average)
+    from pyro_align.tasks import VisualQuestionAnswering  # imports torch
+
+    if isinstance(loaded.task, VisualQuestionAnswering):
+        loaded.to(chosen_device(device))
+        shown: dict[str, Any] = {"scores": scores, "as_json": as_json}
+        predict_answers(loaded, text, out, n_best=n_best, top_k=top_k, images=images, **shown)
+        return
     task = pairs_task(loaded, run)
+    if images or as_json:
+        raise UserError(
+            f"{run}: --images and --json are for questions about images (task 'vqa'), but this is "
+            f"a run of the task {task.config.task!r}: remove them"
+        )
     loaded.to(chosen_device(device))
     lines = read_lines(standard_input() if text is None else text)
     is_interactive = text is None and sys.stdin.isatty()

@@ -195,6 +195,7 @@ TASKS = Registry(
         "translation": "pyro_align.tasks.translation:Translation",
         "transduction": "pyro_align.tasks.transduction:Transduction",
         "sentences": "pyro_align.tasks.sentences:Sentences",
+        "vqa": "pyro_align.tasks.vqa:VisualQuestionAnswering",
     },
     group="pyro_align.tasks",
 )

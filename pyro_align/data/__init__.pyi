@@ -1,3 +1,4 @@
+from .answers import AnswerVocabulary, question_vocabulary, question_words
 from .batching import BatchLoader, BucketBatches, Examples, FixedBatches, all_batches
 from .copies import counterparts
 from .encoded_forms import encode_forms
@@ -25,6 +26,8 @@ from .links import (
 )
 from .normal_forms import NormalForms
 from .preparation import index_text, make_vocabularies
+from .question_batches import ImageBatch, QuestionBatch, RegionBatch
+from .question_examples import ImageExamples, QuestionExamples, RegionExamples
 from .questions import Question, read_questions
 from .regions import Regions, RegionStore, check_regions, open_regions
 from .sentences import (
@@ -46,6 +49,7 @@ __all__ = [
     "FORMATS",
     "PRONUNCIATION",
     "SIGMORPHON_2016",
+    "AnswerVocabulary",
     "BatchLoader",
     "BucketBatches",
     "EncodedSentences",
@@ -55,6 +59,8 @@ __all__ = [
     "FormPair",
     "FormText",
     "GoldLinks",
+    "ImageBatch",
+    "ImageExamples",
     "ImageFolder",
     "IndexedCorpus",
     "Link",
@@ -62,6 +68,10 @@ __all__ = [
     "NormalForms",
     "ParallelText",
     "Question",
+    "QuestionBatch",
+    "QuestionExamples",
+    "RegionBatch",
+    "RegionExamples",
     "RegionStore",
     "Regions",
     "Sentence",
@@ -87,6 +97,8 @@ __all__ = [
     "open_regions",
     "parse_forms",
     "parse_links",
+    "question_vocabulary",
+    "question_words",
     "read_forms",
     "read_lines",
     "read_questions",

@@ -1,5 +1,6 @@
-"""Beam search over the marginal distribution of the next token, and samples of sentences."""
+"""Beam search over the marginal distribution of the next token; samples of sentences; answers."""
 
+from pyro_align.decoding.answers import Answer, AnswerPrediction, predict_answers
 from pyro_align.decoding.beam_search import BeamSearch
 from pyro_align.decoding.ensemble import Ensemble
 from pyro_align.decoding.hypotheses import Hypothesis, length_penalty
@@ -7,6 +8,8 @@ from pyro_align.decoding.language import generate
 from pyro_align.decoding.translator import ScoredText, Translation, Translator
 
 __all__ = [
+    "Answer",
+    "AnswerPrediction",
     "BeamSearch",
     "Ensemble",
     "Hypothesis",
@@ -15,4 +18,5 @@ __all__ = [
     "Translator",
     "generate",
     "length_penalty",
+    "predict_answers",
 ]

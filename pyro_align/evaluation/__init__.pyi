@@ -1,4 +1,5 @@
 from .alignment_error import AlignmentErrorRate
+from .answers import AnsweredQuestion, AnswerEvaluation, AnswerScores, evaluate_answers
 from .edits import Confusions, Edit, find_edits
 from .forms import FormRates, FormScores
 from .latents import LatentScores, Reconstruction, active_units, mutual_information, score_latents
@@ -12,6 +13,9 @@ from .vqa_scores import normalise_answer, vqa_accuracy
 __all__ = [
     "MAX_LENGTH",
     "AlignmentErrorRate",
+    "AnswerEvaluation",
+    "AnswerScores",
+    "AnsweredQuestion",
     "Confusions",
     "Edit",
     "Evaluation",
@@ -26,6 +30,7 @@ __all__ = [
     "TranslationScores",
     "active_units",
     "check_text",
+    "evaluate_answers",
     "evaluate_batches",
     "evaluate_forms",
     "evaluate_positions",

@@ -108,7 +108,8 @@ def evaluate_batches(
     estimated, latent = False, True
     sentences = SentenceSums(draws)
     for batch in batches:
-        scores = score_batch(model, guide, batch.to(device), draws=draws)
+        batch = batch.to(device).sharing()
+        scores = score_batch(model, guide, batch, draws=draws)
         positions: PositionScores | None
         if isinstance(scores, SentenceScores):
             sentences.add(scores)

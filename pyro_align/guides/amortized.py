@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
+from pyro_align.data.sharing import shared
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.inference.sharing import shared
 from pyro_align.nn.recurrence import BidirectionalRecurrence
 
 

@@ -10,12 +10,12 @@ from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.data.batch import Batch
+from pyro_align.data.sharing import shared
 from pyro_align.distributions import mask_logits
 from pyro_align.errors import IncompatibleError
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.inference.enumeration import enumerated_log_probs, enumerated_trace
 from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind
-from pyro_align.inference.sharing import shared
 from pyro_align.inference.traces import program_name
 
 

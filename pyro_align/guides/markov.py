@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
+from pyro_align.data.sharing import shared
 from pyro_align.distributions import MarkovChain
 from pyro_align.guides.amortized import AmortizedGuide
-from pyro_align.inference.sharing import shared
 from pyro_align.nn import Jumps
 
 

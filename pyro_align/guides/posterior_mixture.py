@@ -11,10 +11,10 @@ from torch.nn.functional import logsigmoid
 
 from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
+from pyro_align.data.sharing import shared
 from pyro_align.distributions import at_least_fp32
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.guides.amortized import AmortizedGuide
-from pyro_align.inference.sharing import shared
 
 
 class PosteriorMixtureGuide(AlignmentGuide):

@@ -13,10 +13,10 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
+from pyro_align.data.sharing import shared
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.inference.sharing import shared
 
 NEIGHBOURS = 2
 """Number of neighbouring tokens on either side in the input convolution."""

@@ -11,9 +11,9 @@ from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.data.batch import Batch
+from pyro_align.data.sharing import shared
 from pyro_align.distributions import TokenDistribution
 from pyro_align.inference.program import Program
-from pyro_align.inference.sharing import shared
 from pyro_align.networks import Network, States
 from pyro_align.nn import expected
 

@@ -11,10 +11,13 @@ from .emissions import (
     pick,
 )
 from .encoder import Encoder, RecurrentEncoder
+from .image_grid import ImageGrid
 from .jumps import Jumps
 from .language import LanguageDecoder, LanguageState, RecurrentLanguageDecoder
 from .latent_attention import LatentAttention
+from .questions import QuestionEncoder, RecurrentQuestionEncoder, TransformerQuestionEncoder
 from .recurrence import BidirectionalRecurrence, ForwardRecurrence
+from .regions import RegionContext, RegionEncoder
 from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, Scorer
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "Encoder",
     "ForwardRecurrence",
     "GeneralScorer",
+    "ImageGrid",
     "InputFeedingDecoder",
     "Jumps",
     "LanguageDecoder",
@@ -39,11 +43,16 @@ __all__ = [
     "Memory",
     "PlainDecoder",
     "ProductEmission",
+    "QuestionEncoder",
     "RecurrentEncoder",
     "RecurrentLanguageDecoder",
+    "RecurrentQuestionEncoder",
+    "RegionContext",
+    "RegionEncoder",
     "Scorer",
     "SoftmaxEmission",
     "TanhEmission",
+    "TransformerQuestionEncoder",
     "expected",
     "pick",
 ]

@@ -137,9 +137,9 @@ class AlignmentPosterior(Sequence[SentencePosterior]):
 
         Computed from the bins of :meth:`calibration`; same arguments and errors.
         """
-        table = self.calibration(kind, bins)
-        distance = (table["accuracy"] - table["confidence"]).abs()
-        return float((table["tokens"] * distance).sum() / table["tokens"].sum())
+        from pyro_align.posterior.frames import calibration_error
+
+        return calibration_error(self.calibration(kind, bins), "tokens")
 
     def to_xarray(self) -> Any:
         """Convert all sentences to one ``xarray.Dataset``, padded with NaN; needs ``xarray``.

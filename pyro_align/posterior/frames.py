@@ -92,16 +92,44 @@ def calibration(sentences: Sentences, kind: str, bins: int) -> pd.DataFrame:
             )
     if not confidences:
         raise UserError("calibration needs gold links, but there are none: pass them with gold=")
+    return reliability(confidences, correct, bins, "tokens")
+
+
+def reliability(
+    confidences: Sequence[float], correct: Sequence[bool], bins: int, counted: str
+) -> pd.DataFrame:
+    """Return accuracy by confidence, in bins of equal width from 0 to 1.
+
+    A bin includes its upper edge, because a confidence is above 0 and can be 1.
+
+    Args:
+        confidences: probability of each prediction.
+        correct: whether it is correct.
+        bins: number of bins.
+        counted: plural of what a prediction is about, the name of the column of numbers.
+
+    Returns:
+        One row per bin: ``lower``, ``upper``, the number of predictions, and their mean
+        ``confidence`` and ``accuracy``, both missing if the bin is empty.
+    """
     edges = np.linspace(0.0, 1.0, bins + 1)
-    # A bin includes its upper edge, because a confidence is above 0 and can be 1.
     number = np.clip(np.ceil(np.array(confidences) * bins).astype(int) - 1, 0, bins - 1)
     frame = pd.DataFrame({"bin": number, "confidence": confidences, "accuracy": correct})
     of_bin = frame.astype({"accuracy": float}).groupby("bin")
     table = of_bin.mean().reindex(range(bins))
     table.insert(0, "lower", edges[:-1])
     table.insert(1, "upper", edges[1:])
-    table.insert(2, "tokens", of_bin.size().reindex(range(bins), fill_value=0))
+    table.insert(2, counted, of_bin.size().reindex(range(bins), fill_value=0))
     return table.reset_index(drop=True)
+
+
+def calibration_error(table: pd.DataFrame, counted: str) -> float:
+    """Return the expected calibration error of a table of :func:`reliability`.
+
+    It is the mean distance of accuracy and confidence, each bin weighted by its predictions.
+    """
+    distance = (table["accuracy"] - table["confidence"]).abs()
+    return float((table[counted] * distance).sum() / table[counted].sum())
 
 
 def _gold(one: SentencePosterior) -> Any:

@@ -43,7 +43,7 @@ def try_programs(config: Config) -> None:
     """
     parts = (MODELS, config.model), (GUIDES, config.guide), (OBJECTIVES, config.objective)
     task = TASKS.get(config.task)
-    batch = task.trial_batch()
+    batch = task.trial_batch(config)
     with (
         torch.random.fork_rng(devices=[]),
         pyro.get_param_store().scope(),

@@ -103,7 +103,7 @@ class SequencePairs(Task):
         return SequenceToSequence.from_config(config.network, size, size, copies=range(size))
 
     @classmethod
-    def trial_batch(cls) -> TextBatch:
+    def trial_batch(cls, config: Any) -> TextBatch:
         """Return two pairs; the longer target is longer than the longer source."""
         sources, targets = (
             [[*range(EOS + 1, EOS + length), EOS] for length in lengths]

@@ -91,7 +91,7 @@ class Sentences(Task):
         return _network(config, TRIAL_VOCABULARY)
 
     @classmethod
-    def trial_batch(cls) -> SentenceBatch:
+    def trial_batch(cls, config: Any) -> SentenceBatch:
         """Return two sentences of different length."""
         sentences = [[*range(EOS + 1, EOS + length), EOS] for length in (4, 2)]
         return SentenceBatch.from_ids(sentences, noise=Noise(0))

@@ -81,7 +81,7 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def trial_batch(cls) -> Batch:
+    def trial_batch(cls, config: Any) -> Batch:
         """Return a small batch for :meth:`trial_network`, with padding on both sides."""
 
     @abstractmethod

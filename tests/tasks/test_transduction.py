@@ -7,7 +7,7 @@ from forms import inflect, settings, shared_forms_run, words, write
 import pyro_align
 from pyro_align.config import Config
 from pyro_align.data import FormPair
-from pyro_align.data.batch import UNK
+from pyro_align.data.batch import UNK, TextBatch
 from pyro_align.data.demo import words as demo_words
 from pyro_align.decoding import Ensemble
 from pyro_align.errors import ConfigError, DataError, UserError
@@ -78,7 +78,7 @@ def test_an_evaluation_agrees_with_probabilities_and_edits_one_by_one(run, test_
         wrong += found.text != spoken
         edits += len(find_edits(spoken.split(), found.text.split()))
         symbols += len(spoken.split())
-        batch = run.task.trial_batch().from_ids([source.encode(word, pair.tags)], [ids])
+        batch = TextBatch.from_ids([source.encode(word, pair.tags)], [ids])
         with torch.no_grad():
             log_probs = run.model.next_token(run.model.states(batch))[0]
         total += float(log_probs[range(len(ids)), ids].sum())
