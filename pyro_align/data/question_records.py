@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from pyro_align.errors import DataError, nearest
@@ -125,7 +126,7 @@ def read_json(text: str, path: Path | None) -> Iterator[Record]:
             another type.
     """
     whole = Record(path, "", "")
-    data = _parsed(text, whole)
+    data = _parsed(text, whole, _compact)
     kind = next((name for name in ("questions", "annotations") if name in data), None)
     if kind is None or not isinstance(data[kind], list):
         raise DataError(
@@ -151,9 +152,17 @@ def read_json(text: str, path: Path | None) -> Iterator[Record]:
         yield record
 
 
-def _parsed(text: str, record: Record) -> dict[str, Any]:
+def _compact(value: dict[str, Any]) -> dict[str, Any] | str:
+    """Replace an answer of VQA 2.0 by its text: the objects of all answers take gigabytes."""
+    answer = value.get("answer")
+    return intern(answer) if isinstance(answer, str) and "answer_id" in value else value
+
+
+def _parsed(
+    text: str, record: Record, hook: Callable[[dict[str, Any]], Any] | None = None
+) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_hook=hook)
     except (ValueError, RecursionError) as error:
         raise _error(record, f"not JSON ({error})") from None
     if not isinstance(value, dict):
@@ -181,7 +190,7 @@ def _text(row: dict[str, Any], key: str, record: Record, *, required: bool = Fal
         text.encode()
     except UnicodeEncodeError:
         raise record.error(f"{key!r} contains half a surrogate pair") from None
-    return text
+    return intern(text)
 
 
 def _answers(row: dict[str, Any], record: Record) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from sys import intern
 from typing import BinaryIO
 
 from pyro_align.data.compression import text_suffix
@@ -146,12 +145,12 @@ def _question(record: Record, needs_answers: bool) -> Question:
     if any(not answer.strip() for answer in record.answers):
         raise record.error("an answer is empty")
     return Question(
-        intern(record.image),
+        record.image,
         record.text,
-        tuple(map(intern, record.answers)),
+        record.answers,
         record.id,
-        intern(record.kind),
+        record.kind,
         record.regions,
-        intern(record.chosen),
+        record.chosen,
         record.place,
     )
