@@ -33,4 +33,4 @@ def vae(
 
 def guide_of(model: Any, kind: Any = GaussianGuide, **options: Any) -> Any:
     """A small guide, in evaluation mode."""
-    return randomise(kind(model, hidden=3, **options), 1, scale=0.3).eval()
+    return randomise(kind(model, **{"hidden": 3, **options}), 1, scale=0.3).eval()

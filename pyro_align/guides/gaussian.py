@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pyro.distributions as dist
 import torch
@@ -14,9 +14,11 @@ from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import SentenceBatch
 from pyro_align.distributions import at_least_fp32
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.nn.encoder import RecurrentEncoder
+from pyro_align.nn.convolution import ConvolutionalEncoder
+from pyro_align.nn.encoder import Encoder, RecurrentEncoder
 from pyro_align.nn.pooling import pooled
 from pyro_align.nn.recurrence import Cell
+from pyro_align.nn.transformer import TransformerEncoder
 
 
 class GaussianGuide(AlignmentGuide):
@@ -28,9 +30,12 @@ class GaussianGuide(AlignmentGuide):
 
     Args:
         model: a :class:`~pyro_align.models.SentenceModel` with a Gaussian ``sentence``.
-        cell: recurrent cell of the encoder.
-        hidden: number of units of the encoder, each direction.
+        encoder: ``recurrent``, ``convolutional`` or ``transformer``.
+        cell: cell of a recurrent encoder.
+        hidden: number of units of each direction of a recurrent encoder, half the number of others.
         layers: number of layers of the encoder.
+        kernel: width of the convolutions of a convolutional encoder.
+        heads: number of attention heads of a Transformer.
         dropout: rate on embeddings and between layers; None to use the model's.
         share_embeddings: use the model's embeddings instead of separate ones.
     """
@@ -41,9 +46,12 @@ class GaussianGuide(AlignmentGuide):
         self,
         model: object,
         *,
+        encoder: Literal["recurrent", "convolutional", "transformer"] = "recurrent",
         cell: Cell = "lstm",
         hidden: Size = 128,
         layers: Layers = 1,
+        kernel: Size = 3,
+        heads: Size = 4,
         dropout: Rate | None = None,
         share_embeddings: bool = False,
     ):
@@ -53,7 +61,13 @@ class GaussianGuide(AlignmentGuide):
         self.own_features = None if share_embeddings else networks.new_features()
         self.dropout = nn.Dropout(rate)
         embedding = networks.embedding.embedding_dim
-        self.encoder = RecurrentEncoder(cell, embedding, hidden, layers, rate)
+        self.encoder: Encoder
+        if encoder == "convolutional":
+            self.encoder = ConvolutionalEncoder(embedding, 2 * hidden, layers, kernel, rate)
+        elif encoder == "transformer":
+            self.encoder = TransformerEncoder(embedding, 2 * hidden, layers, heads, rate)
+        else:
+            self.encoder = RecurrentEncoder(cell, embedding, hidden, layers, rate)
         self.parameters_of = nn.Linear(self.encoder.annotation_size, 2 * networks.latent_size)
 
     @pyro_method

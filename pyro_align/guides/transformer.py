@@ -9,14 +9,13 @@ import torch
 from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import register_parametrization
 
 from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
 from pyro_align.data.sharing import shared
 from pyro_align.distributions import at_least_fp32, mask_logits
-from pyro_align.errors import ConfigError
 from pyro_align.guides.alignment_guide import AlignmentGuide
+from pyro_align.nn.transformer import check_heads, sinusoids, transformer_layer
 
 NEIGHBOURS = 2
 """Number of neighbouring tokens on either side in the input convolution."""
@@ -29,7 +28,8 @@ class TransformerGuide(AlignmentGuide):
     that each side attends to the other. Its input is a convolution over the embeddings of a token
     and its neighbours, one convolution per side, plus sinusoidal position embeddings.
 
-    The weights of the layers have an equalised learning rate, see :class:`Equalised`: without it
+    The weights of the layers have an equalised learning rate, see
+    :class:`~pyro_align.nn.transformer.Equalised`: without it
     and without a learning-rate warm-up, the learning rates of recurrent networks make training
     diverge within a few steps. Without the convolution the guide would depend on words and absolute
     positions only, until its layers have learnt to attend to nearby tokens.
@@ -55,10 +55,7 @@ class TransformerGuide(AlignmentGuide):
         dropout: Rate | None = None,
         share_embeddings: bool = True,
     ):
-        if size % (2 * heads):
-            raise ConfigError(
-                f"size must be a multiple of twice the heads, got size {size} and {heads} heads"
-            )
+        check_heads(size, heads)
         super().__init__(model)
         networks = self.model.networks
         rate = networks.dropout_rate if dropout is None else dropout
@@ -70,7 +67,7 @@ class TransformerGuide(AlignmentGuide):
             for feature in networks.feature_sizes
         )
         self.dropout = nn.Dropout(rate)
-        self.layers = nn.ModuleList(_layer(size, heads, rate) for _ in range(layers))
+        self.layers = nn.ModuleList(transformer_layer(size, heads, rate) for _ in range(layers))
         self.norm = nn.LayerNorm(size)
         self.bilinear = nn.Linear(size, size, bias=False)
 
@@ -84,7 +81,7 @@ class TransformerGuide(AlignmentGuide):
         for side, feature, mask in zip(self.sides, features, masks, strict=True):
             embedded = feature * mask.unsqueeze(-1)
             here = side(embedded.transpose(1, 2)).transpose(1, 2)
-            read.append(here + _sinusoids(mask.shape[1], self.size).to(embedded))
+            read.append(here + sinusoids(mask.shape[1], self.size).to(embedded))
         units = self.dropout(torch.cat(read, dim=1))
         padding = ~torch.cat([batch.source_mask, batch.target_mask], dim=1)
         for layer in self.layers:
@@ -97,48 +94,3 @@ class TransformerGuide(AlignmentGuide):
     def posterior(self, batch: Batch) -> dict[str, dist.Categorical]:
         """Return a Categorical with :meth:`scores` as logits."""
         return {"alignment": dist.Categorical(logits=self.scores(batch))}
-
-
-class Equalised(nn.Module):
-    """Equalised learning rate (Karras et al. 2018, section 4.1), as a torch parametrization.
-
-    The stored parameter is ``√inputs`` times the effective weight. A step of Adam, whose size does
-    not depend on the scale of the weight, then changes the effective weight by ``1 / √inputs`` of
-    the step, so that the outputs change as much in a wide layer as in a narrow one.
-
-    Args:
-        inputs: number of inputs that each output sums over.
-    """
-
-    def __init__(self, inputs: int):
-        super().__init__()
-        self.scale = math.sqrt(inputs)
-
-    def forward(self, kept: Tensor) -> Tensor:
-        """Return the effective weight."""
-        return kept / self.scale
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """Return the stored parameter of a weight."""
-        return weight * self.scale
-
-
-def _layer(size: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
-    layer = nn.TransformerEncoderLayer(
-        size, heads, 4 * size, dropout, batch_first=True, norm_first=True
-    )
-    for module, name in (
-        (layer.self_attn, "in_proj_weight"),
-        (layer.self_attn.out_proj, "weight"),
-        (layer.linear1, "weight"),
-        (layer.linear2, "weight"),
-    ):
-        register_parametrization(module, name, Equalised(getattr(module, name).shape[1]))
-    return layer
-
-
-def _sinusoids(length: int, size: int) -> Float[Tensor, "position {size}"]:
-    """Return sinusoidal position embeddings (Vaswani et al. 2017, section 3.5)."""
-    rates = torch.exp(-math.log(10000.0) * torch.arange(0, size, 2) / size)
-    angles = torch.arange(length).unsqueeze(1) * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=1)

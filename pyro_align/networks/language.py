@@ -10,7 +10,13 @@ from pyro_align.data.batch import BOS, UNK, Batch, SentenceBatch
 from pyro_align.distributions import VocabularyCategorical
 from pyro_align.networks.language_config import LanguageNetworkConfig
 from pyro_align.networks.sequence_to_sequence import token_embedding
-from pyro_align.nn import LanguageDecoder, LanguageState, RecurrentLanguageDecoder
+from pyro_align.nn import (
+    ConvolutionalLanguageDecoder,
+    LanguageDecoder,
+    LanguageState,
+    RecurrentLanguageDecoder,
+    TransformerLanguageDecoder,
+)
 
 
 class LanguageNetwork(nn.Module):
@@ -63,19 +69,9 @@ class LanguageNetwork(nn.Module):
             vocabulary: number of tokens.
             latent: size of the latent vector; 0 for a language model without one.
         """
-        decoder = RecurrentLanguageDecoder(
-            config.cell,
-            config.embedding,
-            config.hidden,
-            config.layers,
-            config.dropout,
-            latent=latent,
-            at_start=config.latent_input != "steps",
-            at_steps=config.latent_input != "start",
-        )
         return cls(
             token_embedding(vocabulary, config.embedding),
-            decoder,
+            _decoder(config, latent),
             tied=config.tie_embeddings,
             skip=config.skip and latent > 0,
             dropout=config.dropout,
@@ -136,3 +132,26 @@ class LanguageNetwork(nn.Module):
     def emission(self, features: Float[Tensor, "*shape feature"]) -> VocabularyCategorical:
         """Return the distribution of the next token."""
         return VocabularyCategorical(features, self.weight, self.bias)
+
+
+def _decoder(config: LanguageNetworkConfig, latent: int) -> LanguageDecoder:
+    """Create the decoder of a configuration."""
+    size, hidden, layers = config.embedding, config.hidden, config.layers
+    if config.decoder == "convolutional":
+        return ConvolutionalLanguageDecoder(
+            size, hidden, layers, config.kernel, config.dropout, latent=latent
+        )
+    if config.decoder == "transformer":
+        return TransformerLanguageDecoder(
+            size, hidden, layers, config.heads, config.dropout, latent=latent
+        )
+    return RecurrentLanguageDecoder(
+        config.cell,
+        size,
+        hidden,
+        layers,
+        config.dropout,
+        latent=latent,
+        at_start=config.latent_input != "steps",
+        at_steps=config.latent_input != "start",
+    )

@@ -15,15 +15,22 @@ WordDropout = Annotated[float, Field(ge=0, le=1)]
 class LanguageNetworkConfig(Table):
     """Architecture of a :class:`LanguageNetwork`, except its vocabulary size."""
 
+    decoder: Literal["recurrent", "convolutional", "transformer"] = Field(
+        "recurrent",
+        description="'convolutional': dilated convolutions, which read the last 1 + (kernel - 1) "
+        "(2^layers - 1) words",
+    )
     cell: Literal["lstm", "gru"] = Field("lstm", description="cell of a recurrent decoder")
     embedding: Size = Field(256, description="size of a token embedding")
     hidden: Size = Field(256, description="units of the decoder")
     layers: Layers = Field(1, description="layers of the decoder")
+    kernel: Size = Field(3, description="width of the convolutions of a convolutional decoder")
+    heads: Size = Field(4, description="attention heads of a Transformer")
     latent: Size = Field(32, description="size of the latent variable of a sentence")
     latent_input: Literal["start", "steps", "both"] = Field(
         "both",
-        description="where the decoder reads the latent variable: in its initial state, at each "
-        "step, or both",
+        description="where a recurrent decoder reads the latent variable: in its initial state, at "
+        "each step, or both; the others read it at each step",
     )
     skip: bool = Field(
         False, description="the output layer reads the latent variable too (skip connection)"

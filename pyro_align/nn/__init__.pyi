@@ -1,4 +1,5 @@
 from .alignment import Alignment
+from .convolution import ConvolutionalEncoder, DilatedConvolutions
 from .copying import CopyEmission
 from .decoder import Decoder, DecoderState, InputFeedingDecoder, Memory, PlainDecoder
 from .emissions import (
@@ -19,15 +20,20 @@ from .questions import QuestionEncoder, RecurrentQuestionEncoder, TransformerQue
 from .recurrence import BidirectionalRecurrence, ForwardRecurrence
 from .regions import RegionContext, RegionEncoder
 from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, Scorer
+from .transformer import TransformerEncoder
+from .window import ConvolutionalLanguageDecoder, TransformerLanguageDecoder, WindowDecoder
 
 __all__ = [
     "EMISSIONS",
     "SCORERS",
     "Alignment",
     "BidirectionalRecurrence",
+    "ConvolutionalEncoder",
+    "ConvolutionalLanguageDecoder",
     "CopyEmission",
     "Decoder",
     "DecoderState",
+    "DilatedConvolutions",
     "DotScorer",
     "Emission",
     "Encoder",
@@ -52,7 +58,10 @@ __all__ = [
     "Scorer",
     "SoftmaxEmission",
     "TanhEmission",
+    "TransformerEncoder",
+    "TransformerLanguageDecoder",
     "TransformerQuestionEncoder",
+    "WindowDecoder",
     "expected",
     "pick",
 ]

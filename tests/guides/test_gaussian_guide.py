@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 import torch
 from sentences import BATCH, guide_of, vae
 from torch.nn.functional import pad
@@ -9,9 +10,18 @@ from torch.nn.functional import pad
 from pyro_align.inference.traces import own_parameters
 
 
-def test_padding_and_other_sentences_do_not_matter():
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"encoder": "convolutional", "layers": 2},
+        {"encoder": "transformer", "hidden": 4, "heads": 2},
+    ],
+    ids=str,
+)
+def test_padding_and_other_sentences_do_not_matter(options):
     model = vae(3)
-    guide = guide_of(model)
+    guide = guide_of(model, **options)
     whole = guide.posterior(BATCH)["sentence"]
     assert whole.batch_shape == (3, 1)
     assert whole.event_shape == (3,)

@@ -18,6 +18,12 @@ DECODERS = [
     )
 ]
 
+DECODERS += [
+    {"decoder": "convolutional", "layers": 2, "kernel": 2},
+    {"decoder": "convolutional", "layers": 1, "kernel": 2, "skip": True},
+    {"decoder": "transformer", "layers": 2, "hidden": 4, "heads": 2},
+]
+
 decoders = pytest.mark.parametrize("settings", DECODERS)
 
 
@@ -87,3 +93,29 @@ def test_untied_output():
     networks = network(0, tie_embeddings=False)
     assert networks.weight is not networks.embedding.weight
     assert networks(BATCH).logits.shape[-1] == VOCABULARY
+
+
+@pytest.mark.parametrize(("layers", "kernel", "reach"), [(1, 2, 2), (2, 3, 7), (3, 2, 8)])
+def test_the_reach_of_convolutions(layers, kernel, reach):
+    networks = network(2, decoder="convolutional", layers=layers, kernel=kernel).eval()
+    assert networks.decoder.reach == reach
+    tokens = torch.randint(4, VOCABULARY, (1, 12))
+    state = networks.initial(torch.randn(1, 2).double())
+    before, _ = networks.decode(tokens, state)
+    tokens[0, 2] = 4 + (tokens[0, 2] - 3) % 4
+    after, _ = networks.decode(tokens, state)
+    changed = ((after - before).abs().amax(-1) > 1e-12)[0].tolist()
+    assert changed == [2 <= position < 2 + reach for position in range(12)]
+
+
+def test_the_window_of_convolutions_has_a_bounded_size():
+    networks = network(2, decoder="convolutional", layers=2, kernel=2).eval()
+    tokens = torch.randint(4, VOCABULARY, (2, 12))
+    start = networks.initial(torch.randn(2, 2).double())
+    at_once, _ = networks.decode(tokens, start)
+    state, steps = start, []
+    for position in tokens.split(1, 1):
+        features, state = networks.decode(position, state)
+        steps.append(features)
+        assert state.window.shape[1] <= networks.decoder.reach - 1
+    torch.testing.assert_close(torch.cat(steps, 1), at_once)
