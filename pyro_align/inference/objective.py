@@ -225,21 +225,21 @@ class Objective(ELBO, ABC):
         raise IncompatibleError(
             f"{cls.__name__} needs {fitting}, but {_class_name(model)} has latents = "
             f"{of_model} and {_class_name(guide)} has latents = {of_guide}; "
-            f"{cls._hint(of_model, of_guide)}`pyro-align list` shows the supported combinations"
+            f"{cls._hint(of_model)}`pyro-align list` shows the supported combinations"
         )
 
     @classmethod
-    def _hint(cls, of_model: Mapping[str, Latent], of_guide: Mapping[str, Latent]) -> str:
+    def _hint(cls, of_model: Mapping[str, Latent]) -> str:
         """Say what to use instead if the alignments of a sentence are one path."""
         if alignment_kind(of_model) != "markov":
             return ""
-        if alignment_kind(of_guide) not in ("markov", "none"):
+        if any(model == "markov" for model, _ in cls.pairs):
             return (
                 "the alignments of a sentence are one path, which this guide does not sample: use "
                 "MarkovGuide, or ExactMarginal with NoGuide; "
             )
         return (
-            "the alignments of a sentence are one path, so that no position can be summed over by "
+            "the alignments of a sentence are one path, so that no position can be inferred by "
             "itself: use ExactMarginal, which sums over all paths, or EnumeratedELBO or "
             "ScoreFunctionELBO with MarkovGuide; "
         )

@@ -168,7 +168,9 @@ def test_a_diagnosis_measures_the_objectives_of_paths():
         (ScoreFunctionELBO, PriorGuide, "one path, which this guide does not sample: use Markov"),
         (EnumeratedELBO, AmortizedGuide, "one path, which this guide does not sample: use Markov"),
         (VIMCO, GumbelGuide, "one path, which this guide does not sample: use MarkovGuide"),
-        (TopKMarginal, NoGuide, "no position can be summed over by itself: use ExactMarginal"),
+        (EnumeratedELBO, NoGuide, "one path, which this guide does not sample: use MarkovGuide"),
+        (TopKMarginal, NoGuide, "no position can be inferred by itself: use ExactMarginal"),
+        (TopKMarginal, PriorGuide, "no position can be inferred by itself: use ExactMarginal"),
     ],
 )
 def test_what_does_not_know_paths_is_refused(objective, guide, message):
