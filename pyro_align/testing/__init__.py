@@ -8,7 +8,7 @@ import pytest
 # Make failed assertions show their values, as in a test file; must run before the imports.
 pytest.register_assert_rewrite("pyro_align.testing.contracts", "pyro_align.testing.stock")
 
-from pyro_align.testing.contracts import GuideContract, ModelContract  # noqa: E402
+from pyro_align.testing.contracts import Contract, GuideContract, ModelContract  # noqa: E402
 from pyro_align.testing.gradients import (  # noqa: E402
     collected_gradient,
     evidence,
@@ -29,6 +29,7 @@ from pyro_align.testing.stock import stock  # noqa: E402
 
 __all__ = [
     "VOCABULARY",
+    "Contract",
     "GuideContract",
     "ModelContract",
     "collected_gradient",

@@ -7,6 +7,7 @@ tests of the contract.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pyro
@@ -40,14 +41,43 @@ SMALL = pytest.mark.parametrize(
 """Lengths of the sources and targets of small batches."""
 
 
-class ModelContract(ABC):
-    """Tests of an :class:`AlignmentModel`; a subclass defines :meth:`create`."""
+class Contract:
+    """Base class of contracts: the batches that models and guides are tested on.
+
+    By default they are sentence pairs. A subclass for a network that reads something else overrides
+    :meth:`batch` and :meth:`padded`, and :attr:`decodes` if there is no target prefix.
+    """
+
+    decodes: ClassVar[bool] = True
+    """Whether a beam search can decode targets, each token given those before it."""
 
     @pytest.fixture(autouse=True)
     def _fresh(self) -> None:
         """Clear Pyro's parameter store and seed the random generators."""
         pyro.clear_param_store()
         pyro.set_rng_seed(0)
+
+    def batch(self, sources: Sequence[int] = (3, 4, 1), targets: Sequence[int] = (4, 2, 3)) -> Any:
+        """Return a small random batch, always the same for the same lengths.
+
+        Args:
+            sources: number of source positions of each row.
+            targets: number of target positions, which a network with a fixed number ignores.
+        """
+        return random_batch(sources, targets)
+
+    def padded(self, batch: Any, source: int = 0, target: int = 0) -> Any:
+        """Return the batch with additional padding, as far as its network supports it."""
+        return padded(batch, source, target)
+
+    def _needs_prefix(self) -> None:
+        """Skip a test of decoding if there is no target prefix."""
+        if not self.decodes:
+            pytest.skip("the network has one target position, and no target prefix")
+
+
+class ModelContract(Contract, ABC):
+    """Tests of an :class:`AlignmentModel`; a subclass defines :meth:`create`."""
 
     @abstractmethod
     def create(self, *, seed: int = 0, **settings: Any) -> Any:
@@ -59,7 +89,7 @@ class ModelContract(ABC):
 
     def test_sites_and_plates(self) -> None:
         """The sites are ``alignment`` and ``tokens``, in both plates, and padding is masked."""
-        model, batch = self.create(), padded(random_batch((3, 4, 2)), source=1, target=2)
+        model, batch = self.create(), self.padded(self.batch((3, 4, 2)), source=1, target=2)
         trace = poutine.trace(model).get_trace(batch)
         trace.compute_log_prob()
         assert set(latent_sites(trace)) == set(model.latents)
@@ -71,7 +101,7 @@ class ModelContract(ABC):
 
     def test_predictive(self) -> None:
         """``Predictive`` draws every site in its support."""
-        model, batch = self.create(), random_batch()
+        model, batch = self.create(), self.batch()
         sites = ("tokens", *model.latents)
         for parallel in (False, True):
             drawn = Predictive(
@@ -95,7 +125,7 @@ class ModelContract(ABC):
 
     def test_next_token_matches_the_program(self) -> None:
         """Stock Pyro's marginal likelihood and its gradient are those of ``next_token``."""
-        model, batch = self.create(), padded(random_batch(), source=1, target=1)
+        model, batch = self.create(), self.padded(self.batch(), source=1, target=1)
         elbo, program, guide = next(stock(model, NoGuide(model)))
         loss = elbo.differentiable_loss(program, guide, batch)
         torch.testing.assert_close(-loss, evidence(model, batch))
@@ -106,6 +136,7 @@ class ModelContract(ABC):
 
         A model on the simplex has no closed form of it; there it is that of ``next_token``.
         """
+        self._needs_prefix()
         model = self.create().eval()
         sources = [[4, 5, 6, EOS], [7, EOS]]
         search = BeamSearch(model, beam=2, n_best=2, max_length_ratio=1.0, max_length_offset=2)
@@ -122,7 +153,7 @@ class ModelContract(ABC):
 
     def test_gradient_matches_finite_differences(self) -> None:
         """The gradient of the evidence equals its central difference along a random direction."""
-        model, batch = self.create(), random_batch()
+        model, batch = self.create(), self.batch()
         exact = gradient(evidence(model, batch), model)
         direction = torch.randn(exact.shape, generator=torch.Generator().manual_seed(0)).double()
         values = []
@@ -136,7 +167,7 @@ class ModelContract(ABC):
 
     def test_next_token_is_a_distribution(self) -> None:
         """``next_token`` sums to one over the vocabulary, for every ``top_k``."""
-        model, batch = self.create(), random_batch()
+        model, batch = self.create(), self.batch()
         states = model.states(batch)
         for top_k in (None, 1, 2, 100):
             total = model.next_token(states, top_k).logsumexp(-1)
@@ -144,7 +175,7 @@ class ModelContract(ABC):
 
     def test_top_k_of_all_positions_is_the_exact_marginal(self) -> None:
         """``top_k`` of all source positions or more is the exact marginal."""
-        model, batch = self.create(), random_batch()
+        model, batch = self.create(), self.batch()
         states = model.states(batch)
         width = batch.source_mask.shape[1]
         for top_k in (width, width + 1):
@@ -152,7 +183,8 @@ class ModelContract(ABC):
 
     def test_predictions_depend_only_on_previous_tokens(self) -> None:
         """``next_token`` at a position does not depend on later target tokens."""
-        model, batch = self.create(), random_batch((3, 4), (4, 4))
+        self._needs_prefix()
+        model, batch = self.create(), self.batch((3, 4), (4, 4))
         before = model.next_token(model.states(batch))
         changed = 4 + (batch.target[:, 2:] - 3) % 5
         assert (changed != batch.target[:, 2:]).all()
@@ -165,24 +197,25 @@ class ModelContract(ABC):
         """The loss of stock SVI goes down."""
         model = self.create()
         elbo, program, guide = next(stock(model, self.marginalised(model)))
-        assert_goes_down(train(elbo, program, guide))
+        assert_goes_down(train(elbo, program, guide, self.batch()))
 
     @SMALL
     def test_small_batches(self, sources: tuple[int, ...], targets: tuple[int, ...]) -> None:
         """Losses and gradients are finite for the smallest batches."""
-        model, batch = self.create(), random_batch(sources, targets)
+        model, batch = self.create(), self.batch(sources, targets)
         check_finite(model, self.guide(model), batch)
 
     def test_state_dict_round_trip(self) -> None:
         """``state_dict`` holds everything that the evidence depends on."""
-        model, other, batch = self.create(seed=0), self.create(seed=7), random_batch()
+        model, other, batch = self.create(seed=0), self.create(seed=7), self.batch()
         assert evidence(model, batch) != evidence(other, batch)
         other.load_state_dict(model.state_dict())
         assert torch.equal(evidence(model, batch), evidence(other, batch))
 
     def test_prior_does_not_depend_on_the_current_token(self) -> None:
         """Attention scores at a position do not depend on the token at that position."""
-        model, batch = self.create(), random_batch((3, 4), (4, 4))
+        self._needs_prefix()
+        model, batch = self.create(), self.batch((3, 4), (4, 4))
         before = model.states(batch).scores
         batch.target[:, 1] = 4 + (batch.target[:, 1] - 3) % 5
         after = model.states(batch).scores
@@ -190,7 +223,7 @@ class ModelContract(ABC):
         assert (after[:, 2] != before[:, 2]).any()
 
 
-class GuideContract(ABC):
+class GuideContract(Contract, ABC):
     """Tests of an :class:`AlignmentGuide`.
 
     A subclass defines :meth:`create_model`, :meth:`create` and :attr:`has_parameters`.
@@ -198,12 +231,6 @@ class GuideContract(ABC):
 
     has_parameters: ClassVar[bool]
     """Whether the guide has parameters of its own."""
-
-    @pytest.fixture(autouse=True)
-    def _fresh(self) -> None:
-        """Clear Pyro's parameter store and seed the random generators."""
-        pyro.clear_param_store()
-        pyro.set_rng_seed(0)
 
     @abstractmethod
     def create_model(self, *, seed: int = 0) -> Any:
@@ -221,7 +248,7 @@ class GuideContract(ABC):
     def test_sites_and_plates(self) -> None:
         """The one site is ``alignment``, in both plates; padding is masked and nothing observed."""
         model, guide = self.pair()
-        batch = padded(random_batch((3, 4, 2)), source=1, target=2)
+        batch = self.padded(self.batch((3, 4, 2)), source=1, target=2)
         trace = poutine.trace(guide).get_trace(batch)
         trace.compute_log_prob()
         assert guide.model is model
@@ -242,7 +269,7 @@ class GuideContract(ABC):
     def test_no_alignment_to_padding(self) -> None:
         """Padding has probability 0, and every source position has positive probability."""
         _, guide = self.pair()
-        batch = padded(random_batch(), source=2)
+        batch = self.padded(self.batch(), source=2)
         for site in latent_sites(poutine.trace(guide).get_trace(batch)).values():
             probs = alignment_weights(site)
             padding = ~batch.source_mask.unsqueeze(1).expand_as(probs)
@@ -252,9 +279,9 @@ class GuideContract(ABC):
     def test_results_do_not_depend_on_padding(self) -> None:
         """Alignment weights do not depend on padding."""
         _, guide = self.pair()
-        batch = random_batch()
+        batch = self.batch()
         narrow = poutine.trace(guide).get_trace(batch)
-        wide = poutine.trace(guide).get_trace(padded(batch, source=2, target=3))
+        wide = poutine.trace(guide).get_trace(self.padded(batch, source=2, target=3))
         (targets, sources), mask = (
             (batch.target.shape[1], batch.source_mask.shape[1]),
             batch.target_mask,
@@ -267,7 +294,7 @@ class GuideContract(ABC):
     def test_predictive(self) -> None:
         """``Predictive`` draws the guide's sites."""
         model, guide = self.pair()
-        batch = random_batch()
+        batch = self.batch()
         program = fitting(model, guide)
         drawn = Predictive(program, guide=guide, num_samples=3, return_sites=["alignment"])(batch)
         assert set(drawn) == guide.latents.keys() | model.latents.keys()
@@ -278,7 +305,7 @@ class GuideContract(ABC):
     def test_bound_is_below_the_evidence(self) -> None:
         """The ELBO is below the log evidence, and equal to it without a latent site."""
         model, guide = self.pair()
-        batch = random_batch()
+        batch = self.batch()
         elbo, *programs = next(stock(model, guide))
         bound, exact = -elbo.loss(*programs, batch), evidence(model, batch).item()
         if not guide.latents:
@@ -292,7 +319,7 @@ class GuideContract(ABC):
             pyro.clear_param_store()
             model, guide = self.pair()
             before = [p.detach().clone() for p in parameters(model, guide)]
-            assert_goes_down(train(*list(stock(model, guide))[index]))
+            assert_goes_down(train(*list(stock(model, guide))[index], self.batch()))
             after = parameters(model, guide)
             assert not any(torch.equal(*each) for each in zip(before, after, strict=True))
 
@@ -301,7 +328,7 @@ class GuideContract(ABC):
         model, guide = self.pair()
         if not go_together(model.latents, guide.latents, EnumeratedELBO.pairs):
             pytest.skip("no exact objective takes a guide of this kind")
-        batch = random_batch()
+        batch = self.batch()
         loss = ExactMarginal().differentiable_loss(model, guide, batch)
         torch.testing.assert_close(gradient(loss, model), -gradient(evidence(model, batch), model))
         if self.has_parameters:
@@ -312,11 +339,11 @@ class GuideContract(ABC):
     @SMALL
     def test_small_batches(self, sources: tuple[int, ...], targets: tuple[int, ...]) -> None:
         """Losses and gradients are finite for the smallest batches."""
-        check_finite(*self.pair(), random_batch(sources, targets))
+        check_finite(*self.pair(), self.batch(sources, targets))
 
     def test_state_dict_round_trip(self) -> None:
         """``state_dict`` holds everything that the alignment weights depend on."""
-        model, batch = self.create_model(), random_batch()
+        model, batch = self.create_model(), self.batch()
         guide, other = self.create(model, seed=1), self.create(model, seed=2)
 
         def probs(guide: Any) -> list[torch.Tensor]:
