@@ -143,6 +143,7 @@ MODELS = Registry(
         "dirichlet": "pyro_align.models.dirichlet:DirichletModel",
         "language-model": "pyro_align.models.language_model:LanguageModel",
         "sentence-vae": "pyro_align.models.sentence_vae:SentenceVAE",
+        "spherical-vae": "pyro_align.models.spherical_vae:SphericalVAE",
     },
     group="pyro_align.models",
 )
@@ -163,6 +164,7 @@ GUIDES = Registry(
         "posterior-mixture": "pyro_align.guides.posterior_mixture:PosteriorMixtureGuide",
         "markov": "pyro_align.guides.markov:MarkovGuide",
         "gaussian": "pyro_align.guides.gaussian:GaussianGuide",
+        "von-mises-fisher": "pyro_align.guides.von_mises_fisher:VonMisesFisherGuide",
     },
     group="pyro_align.guides",
 )

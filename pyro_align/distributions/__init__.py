@@ -11,6 +11,7 @@ from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentra
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.product_categorical import ProductCategorical
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
+from pyro_align.distributions.von_mises_fisher import SphereUniform, VonMisesFisher
 
 __all__ = [
     "MASKED_LOGIT",
@@ -21,9 +22,11 @@ __all__ = [
     "MarkovMixture",
     "PaddedDirichlet",
     "ProductCategorical",
+    "SphereUniform",
     "StraightThroughGumbelSoftmax",
     "TokenDistribution",
     "VocabularyCategorical",
+    "VonMisesFisher",
     "advance",
     "at_least_fp32",
     "categorical_kl",

@@ -9,7 +9,9 @@ from .markov import MarkovGuide
 from .none import NoGuide
 from .posterior_mixture import PosteriorMixtureGuide
 from .prior import PriorGuide
+from .sentence_guide import SentenceGuide
 from .transformer import TransformerGuide
+from .von_mises_fisher import VonMisesFisherGuide
 
 __all__ = [
     "AlignmentGuide",
@@ -23,5 +25,7 @@ __all__ = [
     "NoGuide",
     "PosteriorMixtureGuide",
     "PriorGuide",
+    "SentenceGuide",
     "TransformerGuide",
+    "VonMisesFisherGuide",
 ]

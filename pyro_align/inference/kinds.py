@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-Latent = Literal["categorical", "markov", "simplex", "relaxed", "gaussian"]
+Latent = Literal["categorical", "markov", "simplex", "relaxed", "gaussian", "spherical"]
 """Kind of a latent site: a Categorical, a Markov chain, a distribution on the simplex or a
-continuous relaxation of a Categorical, each over the source positions; or a Gaussian."""
+continuous relaxation of a Categorical, each over the source positions; or a Gaussian, or a point
+of the unit sphere."""
 
-SENTENCE_KINDS: frozenset[Latent] = frozenset({"gaussian", "markov"})
+SENTENCE_KINDS: frozenset[Latent] = frozenset({"gaussian", "spherical", "markov"})
 """Kinds of the sites of a whole sentence, which lie in the plate ``sentences`` alone. Sites of the
 other kinds are alignments of a target position, in the plates ``sentences`` and ``positions``. A
 Markov chain is the path of all alignments of a sentence."""

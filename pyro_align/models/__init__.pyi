@@ -6,6 +6,7 @@ from .markov import MarkovModel
 from .sentence_model import SentenceModel
 from .sentence_vae import SentenceVAE
 from .soft import SoftModel
+from .spherical_vae import SphericalVAE
 
 __all__ = [
     "AlignmentModel",
@@ -16,4 +17,5 @@ __all__ = [
     "SentenceModel",
     "SentenceVAE",
     "SoftModel",
+    "SphericalVAE",
 ]

@@ -32,6 +32,13 @@ class SentenceModel(Program):
     def forward(self, batch: Batch) -> Tensor:
         """Run the generative process and return the tokens."""
 
+    def nearest(self, latent: Float[Tensor, "row latent"]) -> Float[Tensor, "row latent"]:
+        """Return the nearest value that the latent variable can have to each vector.
+
+        Means of a posterior, and points between two of them, are decoded after this.
+        """
+        return latent
+
     @pyro_method
     def features(self, batch: Batch) -> Float[Tensor, "batch target embedding"]:
         """Compute features of the tokens, as inputs of guides."""

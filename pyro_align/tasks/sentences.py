@@ -351,7 +351,7 @@ class Sentences(Task):
         """Generate a sentence for each latent vector, greedily by default."""
         size, longest = _ROWS, self.config.data.max_length
         found: list[str] = []
-        for part in latent.split(size):
+        for part in model.nearest(latent).split(size):
             ids = generate(model.networks, part, max_length=longest, temperature=temperature)
             found += map(self.vocabulary.decode, ids)
         return found

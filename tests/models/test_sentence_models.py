@@ -12,9 +12,9 @@ from scipy.special import logsumexp
 from sentences import BATCH, guide_of, network, vae
 from support import gradient
 
-from pyro_align.guides import NoGuide
-from pyro_align.inference import Likelihood, score_sentences
-from pyro_align.models import LanguageModel
+from pyro_align.guides import NoGuide, VonMisesFisherGuide
+from pyro_align.inference import Likelihood, SentenceELBO, score_sentences
+from pyro_align.models import LanguageModel, SphericalVAE
 
 NESTING = {"max_plate_nesting": 2}
 
@@ -35,6 +35,24 @@ def test_the_bound_and_its_gradient_are_those_of_the_stock_elbo():
         gradients.append(gradient(objective.differentiable_loss(model, guide, BATCH), model, guide))
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("concentration", [3.0, 0.0])
+def test_the_spherical_bound_is_that_of_the_stock_elbo(concentration):
+    model = vae(3, SphericalVAE)
+    guide = guide_of(model, VonMisesFisherGuide, concentration=concentration)
+    losses, gradients = [], []
+    for objective in (SentenceELBO(), TraceMeanField_ELBO(**NESTING)):
+        pyro.set_rng_seed(3)
+        losses.append(objective.loss(model, guide, BATCH))
+        pyro.set_rng_seed(3)
+        gradients.append(gradient(objective.differentiable_loss(model, guide, BATCH), model, guide))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    torch.testing.assert_close(*gradients)
+    scores = score_sentences(model, guide, BATCH, draws=4000)
+    assert (scores.gap > -0.02).all()
+    lengths = model.nearest(guide.posterior(BATCH)["sentence"].mean.squeeze(1)).norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
 
 
 def test_vectorised_particles_of_the_stock_elbo_have_the_same_mean():

@@ -98,6 +98,17 @@ def test_a_language_model(tmp_path, unit):
         run.task.encode(run.guide, ["a cat"])
 
 
+def test_a_spherical_latent_variable(tmp_path):
+    chosen = config(tmp_path / "text", model__name="spherical-vae")
+    run = fitted(chosen, tmp_path / "run")
+    assert run.config.guide.name == "von-mises-fisher"
+    result = run.evaluate(draws=5)
+    assert result.of_sentences.divergences["sentence"] > 1
+    assert len(run.task.interpolate(run.model, run.guide, LINES[0], LINES[5], 3)) == 3
+    with pytest.raises(ConfigError, match="needs 3 dimensions or more"):
+        Run.create(chosen.changed({"network.latent": 2}), tmp_path / "two", echo=silent)
+
+
 def test_the_same_seed_gives_the_same_run(tmp_path):
     weights = [
         fitted(config(tmp_path / "text"), tmp_path / name).path / "weights.safetensors"
