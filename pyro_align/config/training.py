@@ -35,6 +35,11 @@ class TrainingConfig(Table):
         1, description="epochs without improvement before plateau halves the learning rate"
     )
     early_stopping: Count = Field(5, description="stop after this many epochs without improvement")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="weights that are saved: those with the best validation value, or those of the "
+        "last epoch, for a learning rate that ends at 0",
+    )
     average: Rate = Field(
         0.0,
         description="decay of a moving average of the weights, which is validated and saved in "

@@ -168,16 +168,18 @@ class StepLimit(Callback):
 
 
 class BestWeights(Callback):
-    """Save the weights with the best validation value of :data:`CRITERION`.
+    """Save the weights with the best validation value of :data:`CRITERION`, or the last ones.
 
     Args:
         path: the safetensors file.
         notes: metadata saved with the weights.
+        keep: ``best``, or ``last`` to save the weights of every epoch in place of earlier ones.
     """
 
-    def __init__(self, path: Path, notes: Mapping[str, str]):
+    def __init__(self, path: Path, notes: Mapping[str, str], keep: str):
         self.path = path
         self.notes = notes
+        self.keep = keep
         self.best = float("inf")
 
     def state_dict(self) -> dict[str, Any]:
@@ -189,10 +191,10 @@ class BestWeights(Callback):
         self.best = state_dict["best"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the weights if they are the best so far."""
+        """Save the weights if they are the best so far, or if the last ones are kept."""
         criterion = float(trainer.callback_metrics[CRITERION])
-        if criterion < self.best:
-            self.best = criterion
+        if criterion < self.best or self.keep == "last":
+            self.best = min(criterion, self.best)
             if trainer.is_global_zero:
                 assert isinstance(pl_module, TrainingModule)
                 notes = {

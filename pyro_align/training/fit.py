@@ -109,7 +109,7 @@ def fit(
             callbacks=[
                 StepLimit(training.max_steps),
                 StepRows(),
-                BestWeights(folder / "weights.safetensors", notes or {}),
+                BestWeights(folder / "weights.safetensors", notes or {}, training.keep),
                 Stopping(CRITERION, patience=training.early_stopping),
                 *([WeightAverage(training.average)] if training.average else []),
                 ResumePoint(checkpoint, training.checkpoint_every, plain(config)),

@@ -161,15 +161,16 @@ def spoil_weights_from_the_second_epoch_on(monkeypatch):
     monkeypatch.setattr(TrainingModule, "on_train_epoch_start", spoiled)
 
 
-def test_the_best_weights_are_kept(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("keep", "epoch"), [("best", 0), ("last", 2)])
+def test_the_best_or_the_last_weights_are_kept(tmp_path, monkeypatch, keep, epoch):
     spoil_weights_from_the_second_epoch_on(monkeypatch)
-    folder = fit(tmp_path, training__epochs=3)
+    folder = fit(tmp_path, training__epochs=3, training__keep=keep)
     perplexities = column(folder, "valid/perplexity")
     assert len(perplexities) == 3
     run = pyro_align.load(folder)
     text = run.task.text("test")
     result = run.evaluate(text, translate=False)
-    assert result.positions.perplexity == pytest.approx(perplexities[0], rel=1e-5)
+    assert result.positions.perplexity == pytest.approx(perplexities[epoch], rel=1e-5)
     assert perplexities[0] + 1 < min(perplexities[1:])  # otherwise this test could not fail
 
 
