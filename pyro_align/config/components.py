@@ -82,7 +82,8 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
     is_prior = issubclass(guide, GUIDES.get("prior"))
     if training.kl_schedule != "constant":
         setting = f"training.kl_schedule = {training.kl_schedule!r} has no effect"
-        if not (objective.weighs_kl or other_sites(getattr(model, "latents", {}))):
+        others = objective.weighs_other_sites and other_sites(getattr(model, "latents", {}))
+        if not (objective.weighs_kl or others):
             kinds = {name: OBJECTIVES.get(name) for name in OBJECTIVES}
             weighing = [
                 name for name, kind in kinds.items() if kind.weighs_kl and fits(model, guide, kind)

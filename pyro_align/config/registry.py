@@ -183,6 +183,9 @@ OBJECTIVES = Registry(
         "rws": "pyro_align.inference.reweighted_wake_sleep:ReweightedWakeSleep",
         "importance-weighted": "pyro_align.inference.importance_weighted:ImportanceWeightedBound",
         "vimco": "pyro_align.inference.vimco:VIMCO",
+        "iwae": "pyro_align.inference.sentence_bound:SentenceImportanceBound",
+        "wake-sleep": "pyro_align.inference.wake_sleep:WakeSleep",
+        "mcem": "pyro_align.inference.monte_carlo_em:MonteCarloEM",
         "relaxed": "pyro_align.inference.dirichlet:RelaxedELBO",
         "gumbel-softmax": "pyro_align.inference.gumbel_softmax:GumbelSoftmaxELBO",
     },
@@ -238,13 +241,14 @@ def go_together(model: str, guide: str, objective: str) -> bool:
         ConfigError: for unknown names.
     """
     latents = MODELS.attribute(model, "latents"), GUIDES.attribute(guide, "latents")
-    return kinds.go_together(*latents, OBJECTIVES.attribute(objective, "pairs"))
+    pairs, others = (OBJECTIVES.attribute(objective, name) for name in ("pairs", "other_sites"))
+    return kinds.go_together(*latents, pairs, others)
 
 
 def fits(model: type[Any], guide: type[Any], objective: type[Any]) -> bool:
     """Whether a model, guide and objective class are compatible."""
     latents = getattr(model, "latents", None), getattr(guide, "latents", None)
-    return kinds.go_together(*latents, objective.pairs)
+    return kinds.go_together(*latents, objective.pairs, objective.other_sites)
 
 
 def configuration_class(task: str) -> type[Any]:

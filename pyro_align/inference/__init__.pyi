@@ -6,12 +6,14 @@ from .baselines import (
     SoftAttentionBaseline,
 )
 from .dirichlet import RelaxedELBO
+from .dreams import Dream, dream
 from .enumerated import EnumeratedELBO
 from .exact import ExactMarginal
 from .gumbel_softmax import GumbelSoftmaxELBO
 from .importance_weighted import ImportanceWeightedBound
 from .kinds import Latent
 from .likelihood import Likelihood
+from .monte_carlo_em import MonteCarloEM
 from .network_baseline import NetworkBaseline
 from .objective import Objective, Reference, Terms
 from .plates import alignment_plates, position_plate, sentence_plate
@@ -23,11 +25,13 @@ from .reweighted_wake_sleep import ReweightedWakeSleep
 from .schedules import KL_SCHEDULES, KLSchedule
 from .score_function import BASELINES, ScoreFunctionELBO
 from .scoring import score_batch
+from .sentence_bound import SentenceImportanceBound
 from .sentence_elbo import SentenceELBO
 from .sentences import SentenceScores, score_sentences
 from .sharing import shared
 from .top_k import TopKMarginal
 from .vimco import VIMCO
+from .wake_sleep import WakeSleep
 
 __all__ = [
     "BASELINES",
@@ -36,6 +40,7 @@ __all__ = [
     "AverageBaseline",
     "AveragedScores",
     "Baseline",
+    "Dream",
     "EnumeratedELBO",
     "ExactMarginal",
     "GumbelSoftmaxELBO",
@@ -44,6 +49,7 @@ __all__ = [
     "Latent",
     "LeaveOneOut",
     "Likelihood",
+    "MonteCarloEM",
     "NetworkBaseline",
     "NoBaseline",
     "Objective",
@@ -54,12 +60,15 @@ __all__ = [
     "ReweightedWakeSleep",
     "ScoreFunctionELBO",
     "SentenceELBO",
+    "SentenceImportanceBound",
     "SentenceScores",
     "SimplexScores",
     "SoftAttentionBaseline",
     "Terms",
     "TopKMarginal",
+    "WakeSleep",
     "alignment_plates",
+    "dream",
     "position_plate",
     "relaxed",
     "score_batch",

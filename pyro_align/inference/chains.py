@@ -105,6 +105,20 @@ def divergence(traces: Traces, other: MarkovChain | Tensor) -> Float[Tensor, "ba
     return categorical_kl(traces.alignment["unscaled_log_prob"], other, dim=0)
 
 
+def inclusive_divergence(
+    traces: Traces, other: MarkovChain | Tensor
+) -> Float[Tensor, "batch target"]:
+    """Compute the KL divergence of another distribution from the guide's enumerated alignment.
+
+    Args:
+        traces: of model and guide.
+        other: result of :func:`prior_of` or :func:`posterior_of`.
+    """
+    if isinstance(other, MarkovChain):
+        return other.divergences(traces.alignment["fn"].chain).squeeze(-2)
+    return categorical_kl(other, traces.alignment["unscaled_log_prob"], dim=0)
+
+
 def marginals(traces: Traces) -> Float[Tensor, "source batch target"]:
     """Compute the probabilities of the guide's alignment, enumerated."""
     if (chain := chain_of(traces.alignment)) is not None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from pyro.infer import TraceEnum_ELBO, config_enumerate
-from torch import Tensor
 
 from pyro_align.inference.chains import divergence, posterior_of, prior_of, staying
 from pyro_align.inference.enumeration import joint_of, log_likelihood, observed_terms
+from pyro_align.inference.gradients import gradient_alone
 from pyro_align.inference.kinds import AlignmentKind
 from pyro_align.inference.objective import Objective, Reference, Terms
 from pyro_align.inference.sites import other_latents
@@ -82,7 +82,7 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
             posterior = posterior_of(traces, likelihood)
         gap = total(divergence(traces, posterior), prior)
         own = own_parameters(traces.guide, traces.model, traces)
-        bound = evidence - _gradient_alone(gap, own, retain_graph=through_sites)
+        bound = evidence - gradient_alone(gap, own, retain_graph=through_sites)
         with torch.no_grad():
             kl = total(divergence(traces, prior_of(traces)), prior)
         return Terms(-bound, bound.detach() + kl, {ALIGNMENT: kl})
@@ -90,17 +90,3 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
     def reference(self, kinds: tuple[AlignmentKind, AlignmentKind]) -> Reference:
         """The objective is exact for the model."""
         return Reference("log evidence" if kinds[1] == "none" else "log evidence; guide: ELBO")
-
-
-def _gradient_alone(value: Tensor, parameters: list[Tensor], *, retain_graph: bool) -> Tensor:
-    """Return ``value`` with a gradient for ``parameters`` only."""
-    parameters = [parameter for parameter in parameters if parameter.requires_grad]
-    if not (torch.is_grad_enabled() and value.requires_grad and parameters):
-        return value.detach()
-    gradients = torch.autograd.grad(value, parameters, allow_unused=True, retain_graph=retain_graph)
-    linear = sum(
-        (parameter * gradient).sum()
-        for parameter, gradient in zip(parameters, gradients, strict=True)
-        if gradient is not None
-    )
-    return value.detach() + (linear - linear.detach() if isinstance(linear, Tensor) else 0.0)

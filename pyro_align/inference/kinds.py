@@ -27,10 +27,16 @@ def alignment_kind(latents: Mapping[str, Latent]) -> AlignmentKind:
     return latents.get("alignment", "none")
 
 
+OtherSites = Literal["both", "none", "model"]
+"""Where an objective accepts latent sites other than the alignment: the same in model and guide,
+none at all, or in the model alone, on the whole real line."""
+
+
 def go_together(
     model: Mapping[str, Latent] | None,
     guide: Mapping[str, Latent] | None,
     pairs: Collection[tuple[AlignmentKind, AlignmentKind]],
+    others: OtherSites = "both",
 ) -> bool:
     """Return whether a guide infers the latent sites of a model in a way that an objective accepts.
 
@@ -38,11 +44,18 @@ def go_together(
         model: latent sites of the model; None if they are not declared.
         guide: latent sites of the guide; None if they are not declared.
         pairs: kinds of the alignment that the objective accepts, as pairs (model, guide).
+        others: where the objective accepts other latent sites.
     """
     if model is None or guide is None:
         return False
     pair = alignment_kind(model), alignment_kind(guide)
-    return pair in pairs and other_sites(model) == other_sites(guide)
+    of_model, of_guide = other_sites(model), other_sites(guide)
+    accepted = {
+        "both": of_model == of_guide,
+        "none": not (of_model or of_guide),
+        "model": not of_guide and {*of_model.values()} <= {"gaussian"},
+    }
+    return pair in pairs and accepted[others]
 
 
 def other_sites(latents: Mapping[str, Latent]) -> dict[str, Latent]:

@@ -18,6 +18,7 @@ from pyro_align.inference import sites
 from pyro_align.inference.kinds import (
     AlignmentKind,
     Latent,
+    OtherSites,
     alignment_kind,
     go_together,
     other_sites,
@@ -103,8 +104,15 @@ class Objective(ELBO, ABC):
     """Whether the objective contains a KL divergence of the alignment from its prior, weighted by
     :attr:`kl_weight`."""
 
-    infers_other_sites: ClassVar[bool] = True
-    """Whether latent sites other than ``alignment`` are inferred; otherwise they are an error."""
+    other_sites: ClassVar[OtherSites] = "both"
+    """Where latent sites other than ``alignment`` are accepted: ``"both"`` in model and guide,
+    ``"model"`` in the model alone, ``"none"`` if they are an error."""
+
+    is_pathwise: ClassVar[bool] = True
+    """Whether pathwise gradients infer these sites; otherwise :meth:`_terms` does."""
+
+    weighs_other_sites: ClassVar[bool] = True
+    """Whether :attr:`kl_weight` weights their divergence from the prior."""
 
     trains_model_by_guide: ClassVar[bool] = True
     """Whether the gradient for the model depends on the guide's alignment."""
@@ -135,10 +143,12 @@ class Objective(ELBO, ABC):
             ConfigError: if the KL weight is not 1 and the objective has no KL divergence.
         """
         self.check(model, guide)
-        args = shared_arguments(args)
+        args = self._arguments(args)
         traces = self._traces(model, guide, args, kwargs)
-        others = {name: kl / self.num_particles for name, kl in sites.divergences(traces).items()}
-        if self.kl_weight != 1 and not (self.weighs_kl or others):
+        others = sites.divergences(traces) if self.is_pathwise else {}
+        others = {name: kl / self.num_particles for name, kl in others.items()}
+        weighs_others = self.weighs_other_sites and sites.other_latents(traces.guide_trace)
+        if self.kl_weight != 1 and not (self.weighs_kl or weighs_others):
             raise ConfigError(
                 f"{type(self).__name__} has no KL divergence, so a KL weight of "
                 f"{self.kl_weight:g} has no effect: set training.kl_schedule = 'constant'"
@@ -158,6 +168,10 @@ class Objective(ELBO, ABC):
         """Return what is penalised of the divergences of the sites other than ``alignment``."""
         return divergences
 
+    def _arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments that both programs are run with."""
+        return shared_arguments(args)
+
     def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
         """Return model and guide with the handlers that the objective needs."""
         return model, guide
@@ -171,7 +185,7 @@ class Objective(ELBO, ABC):
         pair = trace_pair(self, self._handled(model, guide), args, kwargs)
         traces = Traces(model, guide, *pair, nesting=self.max_plate_nesting)
         who = type(self).__name__
-        sites.check_sites(traces, who, self.strategy, alone=not self.infers_other_sites)
+        sites.check_sites(traces, who, self.strategy, alone=self.other_sites == "none")
         model_kinds, guide_kinds = (set(kinds) for kinds in zip(*self.pairs, strict=True))
         for program, trace, kinds in (
             (guide, traces.guide_trace, guide_kinds),
@@ -214,12 +228,17 @@ class Objective(ELBO, ABC):
             IncompatibleError: if they do not; the message lists the accepted pairs.
         """
         of_model, of_guide = (getattr(program, "latents", None) for program in (model, guide))
-        if of_model is None or of_guide is None or go_together(of_model, of_guide, cls.pairs):
+        if (
+            of_model is None
+            or of_guide is None
+            or go_together(of_model, of_guide, cls.pairs, cls.other_sites)
+        ):
             return
-        others = other_sites(of_model)
+        others = {} if cls.other_sites == "none" else other_sites(of_model)
+        of_both = others if cls.other_sites == "both" else {}
         fitting = " or ".join(
             f"a model with latents = {_latents(model, others)} and a guide with latents = "
-            f"{_latents(guide, others)}"
+            f"{_latents(guide, of_both)}"
             for model, guide in sorted(cls.pairs)
         )
         raise IncompatibleError(
@@ -269,6 +288,10 @@ class Objective(ELBO, ABC):
         """
         name = name.rpartition(":")[-1]
         return f"{name}, K={self.num_particles}" if self.num_particles > 1 else name
+
+    def figures(self) -> dict[str, float]:
+        """Return quantities to log in training, by name, such as an acceptance rate."""
+        return {}
 
     def remedies(self) -> list[str]:
         """Return changes of the objective that may prevent posterior collapse, with settings."""

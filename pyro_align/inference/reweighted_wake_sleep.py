@@ -42,7 +42,7 @@ class ReweightedWakeSleep(ImportanceObjective):
 
     weighs_kl = False
     # The guide's update is not the gradient of a bound, so that it cannot train another site.
-    infers_other_sites = False
+    other_sites = "none"
 
     def __init__(self, *, samples: Count = 5):
         super().__init__(samples, least=2)

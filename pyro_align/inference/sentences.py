@@ -150,20 +150,33 @@ def draw_sentences(
             f"importance sampling needs the same latent sites in model and guide, but only one of "
             f"{program_name(model)} and {program_name(guide or model)} samples {name!r}"
         )
-    traces = Traces(model, guide, model_trace, proposal, nesting=MAX_PLATE_NESTING)
-    shape = (len(batch), draws)
+    return draws_of_traces(
+        Traces(model, guide, model_trace, proposal, nesting=MAX_PLATE_NESTING), draws
+    )
+
+
+def draws_of_traces(traces: Traces, draws: int) -> SentenceDraws:
+    """Compute the log probabilities of traces of a batch whose rows are repeated.
+
+    Args:
+        traces: of model and guide, with alignments enumerated.
+        draws: number of times that every row is repeated.
+    """
+    of_model, of_guide = (other_latents(each) for each in (traces.model_trace, traces.guide_trace))
+    likelihood = log_likelihood_by_sentence(traces)
+    shape = (-1, draws)
     prior, proposed = (
         sum(
             (_by_sentence(masked_log_prob(site), site) for site in sites.values()),
-            start=batch.target.new_zeros((), dtype=torch.get_default_dtype()),
+            start=torch.zeros_like(likelihood),
         )
         for sites in (of_model, of_guide)
     )
     return SentenceDraws(
         traces,
-        _log_likelihood(traces).reshape(shape),
-        prior.expand(len(rows)).reshape(shape),
-        proposed.expand(len(rows)).reshape(shape),
+        likelihood.reshape(shape),
+        prior.reshape(shape),
+        proposed.reshape(shape),
     )
 
 
@@ -227,7 +240,7 @@ class _Estimate:
         self.log_weights.append(drawn.log_weight)
         self.count += shape[1]
         likelihood = drawn.log_likelihood
-        divergences = _divergences(traces) if self.has_guide else {}
+        divergences = divergences_by_sentence(traces) if self.has_guide else {}
         if ALIGNMENT in traces.model_trace:
             rows = self.batch.repeated(shape[1])
             positions = scores_of_traces(
@@ -314,8 +327,11 @@ def _given(model: Callable[[Batch], Any], trace: Any) -> Callable[[Batch], Any]:
     return replayed
 
 
-def _log_likelihood(traces: Traces) -> Float[Tensor, " row"]:
-    """Compute ``log p(y | x, s)`` of every row, with alignments summed out, masked, not scaled."""
+def log_likelihood_by_sentence(traces: Traces) -> Float[Tensor, " row"]:
+    """Compute the log probability of the observed sites of every row, masked, not scaled.
+
+    Alignments are summed out. A latent site that is conditioned on is an observed site.
+    """
     if ALIGNMENT not in traces.model_trace:
         observed = (_by_sentence(masked_log_prob(site), site) for site, _ in traces.observations())
         return sum(observed, start=torch.zeros(()))
@@ -329,7 +345,7 @@ def _log_likelihood(traces: Traces) -> Float[Tensor, " row"]:
     return evidence.sum(-1) + rest
 
 
-def _divergences(traces: Traces) -> dict[str, Float[Tensor, " row"]]:
+def divergences_by_sentence(traces: Traces) -> dict[str, Float[Tensor, " row"]]:
     """Compute the KL divergence of every site of the guide except the alignment, for every row."""
     of_model = other_latents(traces.model_trace)
     return {

@@ -13,7 +13,9 @@ from torch import Tensor
 from pyro_align.data.batch import Batch
 from pyro_align.data.sharing import shared
 from pyro_align.distributions import TokenDistribution
+from pyro_align.inference.dreams import Dream
 from pyro_align.inference.program import Program
+from pyro_align.models.ancestral import sample_targets
 from pyro_align.networks import Network, States
 from pyro_align.nn import expected
 
@@ -124,6 +126,15 @@ class AlignmentModel(Program):
             tokens: the tokens that were chosen.
         """
         return None
+
+    @pyro_method
+    def dream(self, batch: Batch) -> Dream:
+        """Sample the targets of a batch, with alignments summed out, for wake-sleep.
+
+        See :func:`~pyro_align.models.ancestral.sample_targets`. A subclass with other latent sites
+        overrides this method, to sample them first and return their values.
+        """
+        return Dream(sample_targets(self, batch), {})
 
     @pyro_method
     def expected_emission(self, states: States) -> TokenDistribution:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor
 
 from pyro_align.data.batch import Batch
+from pyro_align.inference.dreams import Dream
 from pyro_align.inference.program import Program
+from pyro_align.models.ancestral import sample_sentences
 from pyro_align.networks import LanguageNetwork
 
 
@@ -38,6 +41,18 @@ class SentenceModel(Program):
         Means of a posterior, and points between two of them, are decoded after this.
         """
         return latent
+
+    @pyro_method
+    def dream(self, batch: Batch) -> Dream:
+        """Sample latent variables and sentences, for wake-sleep."""
+        values = self.sample_latents(len(batch))
+        empty = self.networks.bias.new_zeros(len(batch), 0)
+        latent = torch.cat([empty, *(value.squeeze(1) for value in values.values())], 1)
+        return Dream(sample_sentences(self.networks, batch, latent), values)
+
+    def sample_latents(self, count: int) -> dict[str, Float[Tensor, "sentence 1 latent"]]:
+        """Sample the latent sites of ``count`` sentences from their prior; none by default."""
+        return {}
 
     @pyro_method
     def features(self, batch: Batch) -> Float[Tensor, "batch target embedding"]:

@@ -48,6 +48,10 @@ class SentenceVAE(SentenceModel):
                 tokens: Tensor = pyro.sample("tokens", emission, obs=batch.target)
                 return tokens
 
+    def sample_latents(self, count: int) -> dict[str, Tensor]:
+        """Sample from :meth:`prior`."""
+        return {"sentence": self.prior(count).sample()}
+
     def remedies(self) -> list[str]:
         """Return changes of the model that may prevent posterior collapse, with settings."""
         found = []

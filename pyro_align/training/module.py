@@ -172,6 +172,7 @@ class TrainingModule(LightningModule):
             "train/learning_rate": optimizer.param_groups[0]["lr"],
             "train/tokens_per_second": tokens / (self._seconds - before),
             "train/seconds": self._seconds,
+            **{f"train/{name}": value for name, value in self.objective.figures().items()},
         }
 
     def epoch_figures(self) -> tuple[float, float]:

@@ -39,8 +39,8 @@ def test_the_table_matches_the_strategy_of_every_objective():
     assert {name for name, *_ in rows} == set(OBJECTIVES)
     for name, alignment, others in rows:
         kind = OBJECTIVES.get(name)
-        assert ("pathwise" in others) == kind.infers_other_sites
+        assert ("pathwise" in others) == (kind.is_pathwise and kind.other_sites != "none")
         assert ("one sample" in others) == (
-            issubclass(kind, ImportanceObjective) and kind.infers_other_sites
+            issubclass(kind, ImportanceObjective) and kind.other_sites == "both"
         )
         assert ("pathwise" in alignment) == ("pathwise" in kind.strategy)

@@ -29,7 +29,7 @@ def fitting_objectives(
     found: dict[str, Objective] = {}
     for name in dict.fromkeys([*OBJECTIVES, *([own_name] if own else [])]):
         kind = OBJECTIVES.get(name)
-        if not go_together(*latents, kind.pairs):
+        if not go_together(*latents, kind.pairs, kind.other_sites):
             continue
         for options in kind.variants(own_options if name == own_name else {}):
             objective = OBJECTIVES.build(name, options)
