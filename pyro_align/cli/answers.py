@@ -30,11 +30,12 @@ OF_SEQUENCES = (
 """Parameters of commands that have no effect on questions."""
 
 
-def reject_options(*names: str) -> None:
+def reject_options(*names: str, subject: str = "questions about images") -> None:
     """Raise an error if the command line has one of some options.
 
     Args:
         names: names of the parameters of the running command.
+        subject: what they have no effect on.
 
     Raises:
         UserError: naming the option.
@@ -43,9 +44,7 @@ def reject_options(*names: str) -> None:
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source is click.core.ParameterSource.COMMANDLINE:
-            raise UserError(
-                f"{parameter.opts[-1]} has no effect on questions about images: remove it"
-            )
+            raise UserError(f"{parameter.opts[-1]} has no effect on {subject}: remove it")
 
 
 def predict_answers(

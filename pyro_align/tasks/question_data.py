@@ -83,6 +83,11 @@ class QuestionData:
         data = self.config.data
         return list(getattr(data, part) or data.valid or [])
 
+    @property
+    def scenes(self) -> Path | None:
+        """File of the built-in scenes, if they are used."""
+        return self.folder / "data" / "scenes.jsonl" if self.built_in == "scenes" else None
+
     def images(self, part: str) -> Images:
         """Return the images of a part.
 

@@ -16,6 +16,7 @@ from pyro_align.config.vqa import AnsweringConfig
 from pyro_align.data import (
     AnswerVocabulary,
     ImageBatch,
+    ImageFolder,
     Question,
     QuestionBatch,
     QuestionExamples,
@@ -35,9 +36,9 @@ from pyro_align.networks import QuestionAnswering
 from pyro_align.posterior import (
     AnswerPosterior,
     QuestionPosterior,
-    RegionImage,
     posterior_of_answers,
 )
+from pyro_align.tasks.displayed_images import DisplayedImages
 from pyro_align.tasks.question_data import Images, QuestionData
 from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo, Task
 
@@ -351,6 +352,7 @@ class VisualQuestionAnswering(Task):
         *,
         n_best: int = 5,
         images: Sequence[Path] | None = None,
+        pictures: Path | str | None = None,
         title: str | None = None,
     ) -> AnswerPosterior:
         """Compute prior, guide and exact posterior of the region of each question.
@@ -363,6 +365,8 @@ class VisualQuestionAnswering(Task):
             questions: the questions.
             n_best: number of most probable answers to return.
             images: files of their images; None for those of the run.
+            pictures: folder of pictures of the images, to be displayed if the images are features
+                of regions; an image without a picture is displayed as the boxes of its regions.
             title: title of the result; None for the names of model, guide and folder.
 
         Raises:
@@ -370,19 +374,33 @@ class VisualQuestionAnswering(Task):
         """
         questions = _checked(questions)
         answers = self.vocabularies[1].answers
+        displayed = self.displayed(images, pictures)
         found: list[QuestionPosterior] = []
         for batch in self._batches(model, questions, images):
             own = [questions[index] for index in batch.indices.tolist()]
-            pictures = [self._picture(batch, row) for row in range(len(batch))]
-            found += posterior_of_answers(model, guide, batch, own, answers, pictures, most=n_best)
+            seen = [displayed[question.image] for question in own]
+            found += posterior_of_answers(model, guide, batch, own, answers, seen, most=n_best)
         return AnswerPosterior(found, self.title() if title is None else title)
 
-    def _picture(self, batch: QuestionBatch, row: int) -> RegionImage:
-        """Return the regions of the image of a question, for display."""
-        names = tuple(f"region {number}" for number in range(int(batch.source_lengths[row])))
-        if isinstance(batch, RegionBatch) and batch.boxes[row].any():
-            return RegionImage(batch.boxes[row, : len(names)].cpu().double().numpy(), names)
-        return RegionImage.without_boxes(names)
+    def displayed(
+        self, images: Sequence[Path] | None = None, pictures: Path | str | None = None
+    ) -> DisplayedImages:
+        """Return what is displayed of images, see :meth:`posterior`.
+
+        Raises:
+            UserError: if there is no such folder of pictures, or the images are pixels already.
+        """
+        if pictures is not None and self.data.reads_pixels:
+            raise UserError(
+                f"{pictures}: pictures have no effect, because this run reads pixels: they are "
+                f"displayed"
+            )
+        return DisplayedImages(
+            self.data.images("test") if images is None else self.data.open(images),
+            self.config.network.cells,
+            scenes=self.data.scenes if images is None else None,
+            pictures=None if pictures is None else ImageFolder(Path(pictures)),
+        )
 
     def _batches(
         self, model: Any, questions: Sequence[Question], images: Sequence[Path] | None

@@ -88,13 +88,11 @@ def test_evaluations_are_printed(run, tmp_path):
         (("predict", "--language", "fin"), "--language has no effect on questions"),
         (("evaluate", "--edits", 3), "--edits has no effect on questions about images"),
         (("evaluate", "--no-predict"), "no effect on questions about images"),
-        (("inspect", "x.tsv", "--out", "x.html"), "this command needs pairs of sequences"),
         (("predict", "--images", "nowhere.npz"), "nowhere.npz"),
     ],
 )
 def test_options_without_effect_are_rejected(run, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.tsv").write_text("a\tb\n")
     command, *rest = arguments
     asked = run.task.test_pairs(1)[0]
     text = json.dumps({"image": asked.image, "question": asked.text})
