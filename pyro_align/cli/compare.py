@@ -66,6 +66,11 @@ COLUMNS = (
     _quantity("symbol_error_rate", narrow="symbol\nerror %"),
     _quantity("mean_edit_distance", narrow="mean\nedits"),
     _quantity("word_accuracy", narrow="word\nacc. %"),
+    _quantity("nll", narrow="\nNLL"),
+    _quantity("answer_accuracy", narrow="accu-\nracy"),
+    _quantity("vqa_accuracy", narrow="VQA\nacc."),
+    _quantity("gold_accuracy", "posterior", narrow="gold\npost."),
+    _quantity("gold_accuracy", "prior", narrow="gold\nprior"),
     _quantity("aer", "posterior", narrow="AER\npost."),
     _quantity("aer", "guide", narrow="AER\nguide"),
     _quantity("steps"),
@@ -202,7 +207,7 @@ def _text(row: Row, column: Column) -> str:
 def _as_table(rows: Sequence[Row]) -> None:
     """Print tables that fit 80 columns: numbered runs, and their results.
 
-    Results of runs that predict words are two tables: means per token, and the rest.
+    Results of runs that predict words or answers are two tables: means per token, and the rest.
     """
     from rich.box import SIMPLE
     from rich.table import Table
@@ -212,7 +217,8 @@ def _as_table(rows: Sequence[Row]) -> None:
     columns = _filled(rows)
     names = [column for column in columns if column.digits is None]
     results = columns[len(names) :]
-    first = next((i for i, one in enumerate(results) if one.name == "word_error_rate"), 0)
+    starts = ("word_error_rate", "nll")
+    first = next((i for i, one in enumerate(results) if one.name in starts), 0)
     for found in filter(None, (names, results[:first], results[first:])):
         is_number = found is not names
         table = Table(box=SIMPLE, padding=(0, 0 if is_number else 1))

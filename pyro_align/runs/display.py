@@ -30,6 +30,9 @@ _RESULTS = (
     "symbol_error_rate",
     "mean_edit_distance",
     "word_accuracy",
+    "nll",
+    "answer_accuracy",
+    "vqa_accuracy",
     "sentences",
     "fit_seconds",
 )

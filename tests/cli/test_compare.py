@@ -84,6 +84,11 @@ def test_csv_has_all_digits(folders):
         "symbol_error_rate": "",
         "mean_edit_distance": "",
         "word_accuracy": "",
+        "nll": "",
+        "answer_accuracy": "",
+        "vqa_accuracy": "",
+        "gold_accuracy_posterior": "",
+        "gold_accuracy_prior": "",
         "aer_posterior": "",
         "aer_guide": "",
         "steps": "57",
@@ -251,4 +256,4 @@ def test_a_fitted_run(tmp_path):
 
 
 def test_column_names_are_unique():
-    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 18
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 23

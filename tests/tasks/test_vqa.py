@@ -16,6 +16,7 @@ from answering import (
     write_questions,
     write_regions,
 )
+from PIL import Image
 
 import pyro_align
 from pyro_align.config import Config
@@ -271,6 +272,50 @@ def test_damaged_files_are_named(tmp_path, name):
     path.write_text(path.read_text()[:-5])
     with pytest.raises((DataError, RunError), match=name):
         Run.resume(run.path)
+
+
+def test_pixels(tmp_path):
+    """Colours are found in pictures, each a square of one colour on white."""
+    generator = np.random.default_rng(0)
+    colours = {"red": (220, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 220)}
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rows = []
+    for number in range(90):
+        name = COLOURS[number % 3]
+        pixels = np.full((20, 24, 3), 255, np.uint8)
+        left, top = generator.integers(0, 14, 2)
+        pixels[top : top + 6, left : left + 6] = colours[name]
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        asked = {"image": f"{number}.png", "question": "What colour?", "answer": name}
+        rows.append(asked)
+    train = write_questions(folder / "train.jsonl", rows[:72])
+    valid = write_questions(folder / "valid.jsonl", rows[72:])
+    changes = {
+        "data.train": [str(train)],
+        "data.valid": [str(valid)],
+        "data.test": None,
+        "data.images": None,
+        "network.regions": "pixels",
+        "network.image_size": 16,
+        "network.grid_layers": 2,
+        "network.grid_channels": 16,
+        "training.epochs": 30,
+        "training.early_stopping": 30,
+    }
+    run = create(tmp_path, **changes)
+    run.fit(echo=lambda line: None, quiet=True)
+    assert run.evaluate().to_dict()["answer_accuracy"] > 0.9
+    (found,) = run.predict([Question("3.png", "What colour?")], images=[folder])
+    assert len(found.prior) == run.config.network.cells == 16
+    posterior = run.posterior(run.test_pairs(2))
+    assert posterior[0].regions("posterior").shape == (16,)
+    (folder / "80.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"80.png: image 80.png cannot be decoded"):
+        run.evaluate()
+    (folder / "80.png").unlink()
+    with pytest.raises(DataError, match=r"valid.jsonl:9: there is no image 80.png"):
+        Run.load(run.path).evaluate()
 
 
 def test_the_built_in_scenes(tmp_path):
