@@ -13,6 +13,7 @@ from pyro_align.config import Config
 from pyro_align.config.components import chosen
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, fits
 from pyro_align.errors import ConfigError, UserError
+from pyro_align.models.sentence_model import SentenceModel
 from pyro_align.runs import Run
 from pyro_align.runs.trial import try_programs
 
@@ -220,7 +221,14 @@ def test_every_built_in_pair_passes(objective):
     pairs = [(m, g) for m, g in triples if fits(MODELS.get(m), GUIDES.get(g), taken)]
     assert pairs
     for model, guide in pairs:
-        tried(model__name=model, guide__name=guide, objective__name=objective)
+        if issubclass(MODELS.get(model), SentenceModel):
+            parts = {"model": model, "guide": guide, "objective": objective}
+            names = {f"{part}.name": name for part, name in parts.items()}
+            small = {"network.embedding": 8, "network.hidden": 8, "network.latent": 4}
+            task = {"task": "sentences"}
+            try_programs(Config.of("sentences")().changed({**task, **names, **small}))
+        else:
+            tried(model__name=model, guide__name=guide, objective__name=objective)
 
 
 def test_sizes_beyond_memory_are_rejected():
