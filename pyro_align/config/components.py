@@ -79,6 +79,13 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
     """Yield a message for every setting without effect."""
     training = config.training
     model, guide, objective = (kind.get(getattr(config, name).name) for name, kind in KINDS.items())
+    task = TASKS.get(config.task)
+    if config.model.name in MODELS.builtin and not issubclass(model, task.models):
+        names = (name for name in MODELS.builtin if issubclass(MODELS.get(name), task.models))
+        yield (
+            f"model {config.model.name!r} does not fit the task {config.task!r}: use "
+            f"{', '.join(names)}, or another task"
+        )
     is_prior = issubclass(guide, GUIDES.get("prior"))
     if training.kl_schedule != "constant":
         setting = f"training.kl_schedule = {training.kl_schedule!r} has no effect"
@@ -118,7 +125,7 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
             "at the full learning rate: set training.schedule = 'constant', "
             "'inverse-square-root' or 'cosine', or training.warmup_steps = 0"
         )
-    yield from TASKS.get(config.task).ineffective(config, start)
+    yield from task.ineffective(config, start)
 
 
 _OF_THE_PRIOR = "with a guide that equals the prior, since its KL divergence from the prior is zero"

@@ -155,6 +155,8 @@ GUIDES = Registry(
     {
         "corrected-prior": "pyro_align.guides.corrected_prior:CorrectedPriorGuide",
         "amortized": "pyro_align.guides.amortized:AmortizedGuide",
+        "gaussian": "pyro_align.guides.gaussian:GaussianGuide",
+        "von-mises-fisher": "pyro_align.guides.von_mises_fisher:VonMisesFisherGuide",
         "none": "pyro_align.guides.none:NoGuide",
         "prior": "pyro_align.guides.prior:PriorGuide",
         "amortized-dirichlet": "pyro_align.guides.amortized_dirichlet:AmortizedDirichletGuide",
@@ -163,8 +165,6 @@ GUIDES = Registry(
         "transformer": "pyro_align.guides.transformer:TransformerGuide",
         "posterior-mixture": "pyro_align.guides.posterior_mixture:PosteriorMixtureGuide",
         "markov": "pyro_align.guides.markov:MarkovGuide",
-        "gaussian": "pyro_align.guides.gaussian:GaussianGuide",
-        "von-mises-fisher": "pyro_align.guides.von_mises_fisher:VonMisesFisherGuide",
     },
     group="pyro_align.guides",
 )

@@ -37,6 +37,7 @@ from pyro_align.evaluation import (
     evaluate_batches,
     score_latents,
 )
+from pyro_align.models import SentenceModel
 from pyro_align.networks import LanguageNetwork
 from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo, Task
 
@@ -66,6 +67,7 @@ class Sentences(Task):
 
     configuration = "pyro_align.config.sentences:SentencesConfig"
     recipe = "sentences"
+    models = SentenceModel
     unit = "sentences"
 
     config: SentencesConfig

@@ -13,6 +13,7 @@ from pyro_align.config import Config
 from pyro_align.data.batch import Batch
 from pyro_align.data.batching import Examples
 from pyro_align.errors import UserError
+from pyro_align.models import AlignmentModel
 
 TRIAL_VOCABULARY = 20
 """Number of target values of :meth:`Task.trial_network`."""
@@ -42,6 +43,9 @@ class Task(ABC):
 
     recipe: ClassVar[str | None] = None
     """Recipe of a fit without data; None if there is no built-in data, or no recipe for it."""
+
+    models: ClassVar[type[Any]] = AlignmentModel
+    """Base class of the built-in models that the network of the task fits."""
 
     unit: ClassVar[str] = "examples"
     """Plural of what an example is called, for messages."""

@@ -10,6 +10,7 @@ from pyro_align.config.components import chosen, reject_ineffective_settings
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, fits
 from pyro_align.errors import ConfigError
 from pyro_align.inference import KL_SCHEDULES
+from pyro_align.models import SentenceModel
 from pyro_align.runs import Run
 
 LINEAR = {"training__kl_schedule": "linear"}
@@ -107,10 +108,14 @@ def every_combination():
 @pytest.mark.parametrize(("model", "guide", "objective"), [*every_combination()])
 def test_defaults_are_never_rejected(model, guide, objective):
     parts = {"model.name": model, "guide.name": guide, "objective.name": objective}
-    reject_ineffective_settings(Config.load().changed(parts))
+    is_of_sentences = issubclass(MODELS.get(model), SentenceModel)
+    task = [("task", "sentences" if is_of_sentences else "translation")]
+    reject_ineffective_settings(Config.load(settings=task).changed(parts))
 
 
-@pytest.mark.parametrize("name", ["demo", "iwslt14-de-en", "multi30k-de-en", "align"])
+@pytest.mark.parametrize(
+    "name", ["demo", "iwslt14-de-en", "multi30k-de-en", "align", "sentences", "ptb"]
+)
 def test_recipes_have_no_ineffective_settings(name, monkeypatch, tmp_path):
     monkeypatch.setenv("PYRO_ALIGN_DATA", str(tmp_path))
     reject_ineffective_settings(chosen(Config.load(recipe(name))))

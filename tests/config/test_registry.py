@@ -192,3 +192,15 @@ def test_kinds_of_the_objectives():
     paths = ("markov", "markov")
     assert paths in EnumeratedELBO.pairs & ScoreFunctionELBO.pairs & VIMCO.pairs
     assert Likelihood.pairs == {("none", "none")}
+
+
+@pytest.mark.parametrize(
+    ("model", "guide"),
+    [
+        ("language-model", "none"),
+        ("sentence-vae", "gaussian"),
+        ("spherical-vae", "von-mises-fisher"),
+    ],
+)
+def test_a_latent_variable_of_the_sentence_has_a_guide(model, guide):
+    assert choose(model, None, None) == (guide, "likelihood")

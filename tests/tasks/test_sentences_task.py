@@ -6,6 +6,7 @@ import torch
 from runs import fitted, silent
 from tasks_of_sentences import LINES, config, vae_run, write
 
+from pyro_align.config import Config
 from pyro_align.data import demo
 from pyro_align.data.demo.sentences import demo_sentences, write_sentences
 from pyro_align.errors import ConfigError, UserError
@@ -107,6 +108,25 @@ def test_a_spherical_latent_variable(tmp_path):
     assert len(run.task.interpolate(run.model, run.guide, LINES[0], LINES[5], 3)) == 3
     with pytest.raises(ConfigError, match="needs 3 dimensions or more"):
         Run.create(chosen.changed({"network.latent": 2}), tmp_path / "two", echo=silent)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model.name": "soft"},
+            "model 'soft' does not fit the task 'sentences': use language-model, ",
+        ),
+        (
+            {"task": "translation", "model.name": "language-model"},
+            "model 'language-model' does not fit the task 'translation': use soft, ",
+        ),
+    ],
+)
+def test_models_of_other_tasks(tmp_path, changes, message):
+    chosen = Config.load(settings=[("task", "sentences"), *changes.items()])
+    with pytest.raises(ConfigError, match=message):
+        Run.create(chosen, tmp_path / "run", echo=silent)
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path):
