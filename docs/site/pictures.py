@@ -1,7 +1,7 @@
 """Create the figures of the gallery: ``python docs/site/pictures.py`` (needs a browser).
 
-Fits the built-in corpus with the categorical and the Dirichlet model into a temporary folder, and
-writes to ``docs/images``.
+Fits the built-in corpus with the categorical and the Dirichlet model and the built-in scenes into a
+temporary folder, and writes to ``docs/images``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from playwright.sync_api import sync_playwright
 from pyro_align.config import Config, recipe
 from pyro_align.data.batch import TextBatch
 from pyro_align.evaluation.diagnosis import diagnose, write_figure
+from pyro_align.posterior.answers.html import render as render_answers
 from pyro_align.posterior.html import page, render
 from pyro_align.runs import Run
 from pyro_align.runs.report import write_report
 
 IMAGES = Path(__file__).parents[1] / "images"
 EPOCHS = 4
+QUESTIONS = "categorical with corrected-prior"
 SENTENCE = 2
 """Index of the test sentence that the figures show."""
 
@@ -68,6 +70,20 @@ def view(
         found.screenshot(path=IMAGES / f"{name}.png")
 
 
+def answers(run: Run, folder: Path) -> None:
+    """Draw the question about a gold region whose answer says most about it."""
+    posterior = run.posterior(run.test_pairs(200), title=QUESTIONS)
+    number = next(n for n in posterior.order("divergence") if posterior[n].question.regions)
+    one = posterior[number : number + 1]
+    one.plot(0, path=IMAGES / "regions.png")
+    file = folder / "questions.html"
+    file.write_text(page("questions", [render_answers(one)]), encoding="utf-8")
+    with tab(file, "light", 900, 1.5) as opened:
+        found = opened.locator("[data-pyro-align]")
+        found.locator(".stage").focus()
+        found.screenshot(path=IMAGES / "question.png")
+
+
 def main() -> None:
     """Fit the models and write the figures."""
     IMAGES.mkdir(exist_ok=True)
@@ -102,6 +118,8 @@ def main() -> None:
         title="dirichlet with amortized-dirichlet",
     )
     view(found, folder, "dirichlet", theme="light", kind="guide", cell=(3, 2))
+    scenes = Config.load(recipe("scenes"), [f"training.epochs={EPOCHS}"])
+    answers(Run.create(scenes, folder / "scenes").fit(), folder)
     shutil.rmtree(folder)
 
 

@@ -38,8 +38,10 @@ def test_the_commands_and_the_code_work(place, capsys):
         shown.append(result.stdout)
     assert [arguments[0] for arguments in PAGE.commands].count("fit") == 4
     assert '"question": "what colour is the large thing?"' in "".join(shown)
-    (block,) = PAGE.code("python")
-    exec(compile(block, "answer-questions.md", "exec"), {})
+    for block in PAGE.code("python"):
+        exec(compile(block, "answer-questions.md", "exec"), {})
+    for name in ("question.png", "questions.html", "questions.npz", "report.html"):
+        assert (place / name).is_file()
     assert "gold_accuracy_posterior" in capsys.readouterr().out
 
 

@@ -33,6 +33,7 @@ SIZES = {
         "FIGURES": 1,
     },
     "diagnosing_gradients": {"STEPS": 3, "SENTENCES": 2, "DRAWS": 8},
+    "answering_questions": {"STEPS": 3, "GUIDE_STEPS": 3, "QUESTIONS": 10},
 }
 """What the first cell of each notebook sets, at the size of a test."""
 
@@ -233,3 +234,31 @@ def test_diagnosing_gradients(tmp_path, monkeypatch):
         assert abs(mean - 1) < 5 * error, name
     assert data(notebook, "strips", "image/png")
     assert data(notebook, "figure", "image/png")
+
+
+def test_answering_questions(tmp_path, monkeypatch):
+    notebook, found = run_small(
+        "answering_questions",
+        tmp_path,
+        monkeypatch,
+        "[len(posterior), posterior.kinds, evaluation.sentences, list(gaps),"
+        " float(gaps.min().min()),"
+        " [float(posterior[n].quantity('information')) for n in order],"
+        " [each.text for each in prediction.answers], gold.index.tolist(),"
+        " [n for n, each in enumerate(questions) if each.regions],"
+        " len({tuple(each['log_evidence']) for each in frames.values()}) == 1]",
+    )
+    shown, kinds, questions, guides, least, information, answers, gold, expected, same = found
+    assert (shown, kinds, questions) == (10, ["prior", "guide", "posterior"], 500)
+    assert guides == ["prior", "corrected-prior", "amortized"]
+    assert least >= -1e-5
+    assert information == sorted(information, reverse=True)
+    assert len(set(answers)) == 3
+    assert gold == expected
+    assert same  # the model is frozen
+    for cell in ("view", "view-own"):
+        (view,) = data(notebook, cell, "text/html")
+        assert 'data-pyro-align="answers"' in view
+        assert "data:image/" in view
+    for cell in ("plot", "gold"):
+        assert data(notebook, cell, "image/png"), cell

@@ -33,7 +33,7 @@ class AnswerView extends Frame {
     this.condition = element("p", { class: "quiet" });
     this.rows = element("tbody");
     this.table = element("table", {}, element("caption", {}, "regions, largest value first"));
-    const head = ["region", ...this.data.kinds.map((kind) => REGION_KINDS[kind][0]), "gold"];
+    const head = ["region", ...this.data.kinds, "gold"];
     const cells = head.map((name) => element("th", { scope: "col" }, name));
     this.table.append(element("thead", {}, element("tr", {}, ...cells)), this.rows);
     this.readout = element("div", { class: "readout tall" });
@@ -92,7 +92,7 @@ class AnswerView extends Frame {
     const { text, id, kind, image } = this.sentence;
     this.scene = this.data.images[image];
     const { width, height, url } = this.scene;
-    const limit = `min(100%, 520px, ${((65 * width) / height).toFixed(2)}vh)`;
+    const limit = `min(100%, 490px, ${((65 * width) / height).toFixed(2)}vh)`;
     Object.assign(this.stage.style, { aspectRatio: `${width} / ${height}`, width: limit });
     this.image.hidden = !url;
     if (url) this.image.src = url;
