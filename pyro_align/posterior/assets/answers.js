@@ -128,7 +128,8 @@ class AnswerView extends Frame {
     this.verdict.replaceChildren(element("b", { class: verdict.slice(2) }, verdict));
     if (verdict.endsWith("wrong")) this.verdict.append(", the correct answer is ", token(answer));
     if (rest > 0.0005) this.verdict.append(`${verdict ? "; " : ""}all other answers: ${probabilityText(rest)}`);
-    this.condition.replaceChildren("Guide and exact posterior are given the answer ", token(target[0]), ".");
+    const later = this.data.kinds.slice(1).map((kind) => REGION_KINDS[kind][0]).join(" and ");
+    this.condition.replaceChildren(`${later}: given the answer `, token(target[0]));
     this.condition.hidden = this.data.kinds.length < 2;
   }
 
