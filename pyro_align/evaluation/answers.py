@@ -70,7 +70,7 @@ class AnsweredQuestion:
 class AnswerScores:
     """Answers to questions, of which means over questions are computed."""
 
-    answered: tuple[AnsweredQuestion, ...] = ()
+    answered: tuple[AnsweredQuestion, ...] = field(default=(), repr=False)
 
     @cached_property
     def values(self) -> dict[str, list[tuple[str, float]]]:

@@ -200,7 +200,7 @@ class Evaluation:
     error_rates: dict[str, AlignmentErrorRate] = field(default_factory=dict)
     translation: TranslationScores | None = None
     forms: FormScores | None = None
-    predictions: list[str] = field(default_factory=list)
+    predictions: list[str] = field(default_factory=list, repr=False)
     latents: LatentScores | None = None
     unit: str = "sentence pairs"
     notes: list[str] = field(default_factory=list)

@@ -38,7 +38,7 @@ _RESULTS = (
 )
 """Quantities on the card of a run."""
 
-_TEXTS = {"train": "training text", "valid": "validation text"}
+_PARTS = {"train": "training data", "valid": "validation data"}
 
 CURVES = {"perplexity": "log", "elbo": "linear", "kl": "linear"}
 """Quantities of the training history that are plotted, with the scale of the axis."""
@@ -142,7 +142,7 @@ def facts(run: RunDisplay) -> list[tuple[str, str]]:
     ]
     for name, text in read_facts(run.path / "data.json").items():
         files = ", ".join(map(str, text.get("files", ())))
-        rows.append((_TEXTS.get(name, name), f"{text.get('pairs', '?')} {run.task.unit} ({files})"))
+        rows.append((_PARTS.get(name, name), f"{text.get('pairs', '?')} {run.task.unit} ({files})"))
     return rows
 
 
@@ -157,7 +157,10 @@ def results(run: RunDisplay) -> list[tuple[str, str]]:
         return []
     found = read_facts(path)
     rows = [
-        (quantity.label_with_unit, f"{found[name]:.{quantity.digits}f}")
+        (
+            run.task.unit if name == "sentences" else quantity.label_with_unit,
+            f"{found[name]:.{quantity.digits}f}",
+        )
         for name, quantity in ((name, QUANTITIES[name]) for name in _RESULTS)
         if isinstance(found.get(name), int | float)
     ]

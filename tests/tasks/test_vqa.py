@@ -92,6 +92,7 @@ def test_an_evaluation_agrees_with_questions_one_by_one(run):
     assert sum(row["questions"] for row in facts["types"].values()) == len(test)
     assert facts["elbo"] <= -facts["nll"]
     assert "vqa_accuracy" not in facts
+    assert "question" not in repr(result.answers)
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ def test_the_card(run):
     assert card["objective"].startswith(run.config.objective.name)
     total = sum(one.numel() for one in run.model.parameters())
     assert card["parameters"].startswith(f"{total:,} of the model")
-    assert card["training text"].startswith("20 sentence pairs")
+    assert card["training data"].startswith("20 sentence pairs")
     assert card["status"].startswith("finished")
 
 
