@@ -163,19 +163,19 @@ def report(rows: pd.DataFrame) -> str:
     """Return a table with means over seeds, and their means over languages."""
     groups = rows.groupby(["method", "language"])
     means = groups[["WER", "PER", "perplexity", "seconds"]].mean()
-    means.insert(0, "seeds", groups.size())
+    means.insert(0, "fits", groups.size())
     shown = []
     known = sorted(set(rows["method"]), key=lambda name: [*METHODS].index(base(name)))
     for method in known:
         of_method = means.loc[method].sort_index()
         macro = of_method.mean().to_frame().T
-        macro["seeds"] = of_method["seeds"].sum()
+        macro["fits"] = of_method["fits"].sum()
         macro.index = [f"**macro average of {len(of_method)}**"]
         table = pd.concat([macro, of_method])
         table.insert(0, "method", method)
         shown.append(table.rename_axis("language").reset_index())
     table = pd.concat(shown)
-    for name, digits in (("seeds", 0), ("WER", 2), ("PER", 2), ("perplexity", 3), ("seconds", 0)):
+    for name, digits in (("fits", 0), ("WER", 2), ("PER", 2), ("perplexity", 3), ("seconds", 0)):
         table[name] = [f"{value:.{digits}f}" for value in table[name]]
     return markdown(table)
 
