@@ -17,7 +17,7 @@ from pyro_align.evaluation import AlignmentErrorRate
 from pyro_align.evaluation.result import MEANS, Evaluation, PositionMeans
 from pyro_align.evaluation.sentences import SentenceSums
 from pyro_align.evaluation.text import check_text
-from pyro_align.inference import PositionScores, SentenceScores, SimplexScores, score_batch
+from pyro_align.inference import PositionScores, SentenceScores, score_batch
 from pyro_align.inference.sentences import DRAWS
 from pyro_align.posterior import best_links, merge_pieces
 
@@ -106,7 +106,7 @@ def evaluate_batches(
     totals: dict[str, float] = {}
     tokens = done = 0
     estimated, latent = False, True
-    sentences = SentenceSums(draws)
+    sentences = SentenceSums()
     for batch in batches:
         batch = batch.to(device).sharing()
         scores = score_batch(model, guide, batch, draws=draws)
@@ -116,7 +116,7 @@ def evaluate_batches(
             positions = scores.positions
         else:
             positions = scores
-        estimated = isinstance(scores, SimplexScores | SentenceScores)
+        estimated = scores.estimated
         latent = positions is not None and (estimated or positions.log_emission is not None)
         for name, value in _measured(scores):
             totals[name] = totals.get(name, 0.0) + float(value.double().sum())

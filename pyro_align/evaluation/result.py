@@ -103,11 +103,12 @@ def _measure(name: str, value: float, note: str | None = None) -> Measure:
 
 @dataclass(frozen=True)
 class SentenceMeans:
-    """Means in nats per sentence, for models that are evaluated by importance sampling.
+    """Means in nats per sentence, for models with latent variables of sentences, or without any.
 
     Attributes:
-        draws: samples per sentence.
+        draws: samples per sentence; 0 if there is nothing to sample.
         nll: negative log likelihood, estimated from the samples; an upper bound in expectation.
+            Exact if there is nothing to sample.
         nll_error: its standard error as the mean of a sample of sentences.
         elbo: evidence lower bound; None without a guide.
         divergences: KL divergence of the guide from the prior by latent site.
@@ -124,14 +125,17 @@ class SentenceMeans:
     def measures(self) -> list[Measure]:
         """Return the rows of a table."""
         nll = QUANTITIES["sentence_nll"]
-        note = f"{nll.unit}, ± {self.nll_error:.{nll.digits}f}, {self.draws} samples"
+        note = f"{nll.unit}, ± {self.nll_error:.{nll.digits}f}"
+        if self.draws:
+            note += f", {self.draws} samples"
         found = [_measure("sentence_nll", self.nll, note)]
         if self.elbo is not None:
             found.append(_measure("sentence_elbo", self.elbo))
         for name, value in self.divergences.items():
             row = _measure("sentence_kl", value)
             found.append(row._replace(name=f"{row.name}, {name}"))
-        found.append(_measure("effective_sample_size", self.effective_sample_size))
+        if self.draws:
+            found.append(_measure("effective_sample_size", self.effective_sample_size))
         return found
 
 

@@ -1,4 +1,4 @@
-"""Means over sentences, for models that are evaluated by importance sampling."""
+"""Means over sentences, of models with latent variables of sentences or without any."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from pyro_align.inference import SentenceScores
 
 
 class SentenceSums:
-    """Collects the scores of sentences.
+    """Collects the scores of sentences."""
 
-    Args:
-        draws: samples per sentence.
-    """
-
-    def __init__(self, draws: int):
-        self.draws = draws
+    def __init__(self) -> None:
+        self._draws = 0
         self._values: dict[str, list[Tensor]] = {}
         self._sites: list[str] = []
 
@@ -27,6 +23,7 @@ class SentenceSums:
         """Add the scores of a batch."""
         divergences = scores.divergences or {}
         self._sites = list(divergences)
+        self._draws = scores.draws
         values = {
             "log_evidence": scores.log_evidence,
             "elbo": scores.elbo,
@@ -46,7 +43,7 @@ class SentenceSums:
         means = {name: value.mean().item() for name, value in values.items()}
         spread = evidence.std().item() if len(evidence) > 1 else math.nan
         return SentenceMeans(
-            draws=self.draws,
+            draws=self._draws,
             nll=-means["log_evidence"],
             nll_error=spread / math.sqrt(len(evidence)),
             elbo=means.get("elbo"),

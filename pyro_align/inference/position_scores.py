@@ -42,6 +42,11 @@ class PositionScores:
     target_mask: Bool[Tensor, "batch target"]
 
     @property
+    def estimated(self) -> bool:
+        """Whether the log evidence is estimated from samples."""
+        return False
+
+    @property
     def log_posterior(self) -> Float[Tensor, "batch target source"] | None:
         """``log p(z_t = s | x, y)``, exact, by Bayes' rule."""
         if self.log_prior is None or self.log_emission is None:
@@ -146,6 +151,11 @@ class AveragedScores(ChainScores):
     an estimate of ``log p(z_t = s | x, y)``. ``log_evidence`` sums to the estimate of the sentence.
     """
 
+    @property
+    def estimated(self) -> bool:
+        """True."""
+        return True
+
 
 @dataclass(frozen=True)
 class SimplexScores(PositionScores):
@@ -166,6 +176,11 @@ class SimplexScores(PositionScores):
 
     divergence: Float[Tensor, "batch target"] | None
     bound: Float[Tensor, "batch target"] | None
+
+    @property
+    def estimated(self) -> bool:
+        """True."""
+        return True
 
     @property
     def kl(self) -> Float[Tensor, "batch target"] | None:

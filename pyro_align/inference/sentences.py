@@ -24,9 +24,15 @@ from pyro_align.inference.enumeration import (
     joint_of,
     trace_every_alignment,
 )
+from pyro_align.inference.kinds import other_sites
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.position_scores import AveragedScores, PositionScores, scores_of_traces
-from pyro_align.inference.sites import divergence, other_latents, positional_observations
+from pyro_align.inference.sites import (
+    divergence,
+    latents_of,
+    other_latents,
+    positional_observations,
+)
 from pyro_align.inference.traces import (
     ALIGNMENT,
     Traces,
@@ -77,6 +83,7 @@ class SentenceScores:
         divergences: KL divergence of the guide from the prior by latent site; None without a guide.
         effective_sample_size: ``(Σ_k w_k)² / (K Σ_k w_k²)`` with the importance weights ``w_k``,
             between ``1 / K`` and 1.
+        draws: samples per sentence; 0 if there is nothing to sample.
         positions: scores of the alignments, averaged over the posterior of the other sites; None if
             the model has no alignment.
     """
@@ -85,7 +92,13 @@ class SentenceScores:
     log_likelihood: Float[Tensor, " batch"]
     divergences: Mapping[str, Float[Tensor, " batch"]] | None
     effective_sample_size: Float[Tensor, " batch"]
+    draws: int
     positions: PositionScores | None
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the log evidence is estimated from samples."""
+        return self.draws > 0
 
     @property
     def kl(self) -> Float[Tensor, " batch"] | None:
@@ -202,31 +215,30 @@ def score_sentences(
         guide: the guide. If it has none of the model's sites, or is None, they are sampled from
             the model itself.
         batch: the sentences, on the programs' device.
-        draws: samples per sentence.
+        draws: samples per sentence; not used if there is nothing to sample.
 
     Raises:
         IncompatibleError: see :func:`draw_sentences`.
     """
     device = batch.target.device
+    is_sampled = bool(other_sites(latents_of(model, batch)))
+    draws = draws if is_sampled else 1
     size = max(1, CHUNK // batch.target.numel())
     parts = [min(size, draws - start) for start in range(0, draws, size)]
-    estimate = _Estimate(batch, draws)
+    estimate = _Estimate(batch, is_sampled)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), poutine.block():
         torch.manual_seed(int(batch.indices[0]))
         for part in parts:
-            drawn = draw_sentences(model, guide, batch, part)
-            estimate.add(drawn)
-            if not other_latents(drawn.traces.model_trace):
-                break  # nothing was sampled: all parts are the same
+            estimate.add(draw_sentences(model, guide, batch, part))
     return estimate.scores()
 
 
 class _Estimate:
     """Accumulates samples of the sentences of a batch."""
 
-    def __init__(self, batch: Batch, draws: int):
+    def __init__(self, batch: Batch, is_sampled: bool):
         self.batch = batch
-        self.draws = draws
+        self.is_sampled = is_sampled
         self.log_weights: list[Tensor] = []
         self.sums: dict[str, Tensor] = {}
         self.count = 0
@@ -294,6 +306,7 @@ class _Estimate:
             log_likelihood=likelihood,
             divergences=means if self.has_guide else None,
             effective_sample_size=size,
+            draws=self.count if self.is_sampled else 0,
             positions=self._positions(),
         )
 

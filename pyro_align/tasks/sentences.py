@@ -298,11 +298,13 @@ class Sentences(Task):
             steps: number of sentences to return, including both ends.
 
         Raises:
-            UserError: if there is no latent variable, or ``steps`` is below 2.
-            DataError: if a sentence is empty.
+            UserError: if there is no latent variable, a sentence is empty, or ``steps`` is below 2.
         """
         if steps < 2:
             raise UserError(f"an interpolation has two ends or more points, got steps = {steps}")
+        for name, sentence in (("first", first), ("last", last)):
+            if not sentence.strip():
+                raise UserError(f"the {name} sentence is empty: give a sentence to start or end at")
         one, other = self.encode(guide, [first, last]).means
         weights = torch.linspace(0, 1, steps, device=one.device).unsqueeze(1)
         return self._decoded(model, torch.lerp(one, other, weights))

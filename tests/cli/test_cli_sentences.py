@@ -84,7 +84,7 @@ def test_fit_ends_with_a_table_and_samples(tmp_path):
     ("arguments", "message"),
     [
         (("encode", "RUN"), "<stdin>:1: the sentence is empty"),
-        (("interpolate", "RUN", "a cat", " "), ":2: the sentence is empty"),
+        (("interpolate", "RUN", "a cat", " "), "the last sentence is empty"),
         (("sample", "TRANSLATION"), "this command needs sentences without a source"),
         (("predict", "RUN"), "this command needs pairs of sequences"),
         (("evaluate", "RUN", "--test", "a", "b"), "sentences without a source are in one file"),

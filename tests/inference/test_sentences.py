@@ -266,7 +266,11 @@ def test_without_sites_of_the_sentence_the_evidence_is_exact():
 
 def test_a_site_outside_the_plate_is_rejected():
     def outside(batch):
-        pyro.sample("code", dist.Normal(torch.zeros(1, 1), 1.0))
+        code = pyro.sample("code", dist.Normal(torch.zeros(1, 1), 1.0))
+        vectors = batch.vectors.unsqueeze(1)
+        noise = dist.Normal(code.unsqueeze(-1).expand(vectors.shape), 1.0).to_event(1)
+        with sentence_plate(batch):
+            pyro.sample("vectors", noise, obs=vectors)
 
     with pytest.raises(IncompatibleError, match=r"'code' lies outside the plate 'sentences'"):
         score_sentences(outside, outside, BATCH)

@@ -74,6 +74,10 @@ def test_ends_of_an_interpolation_are_the_reconstructions(run):
         (lambda run: run.task.encode(run.guide, ["a cat", " "]), "2: the sentence is empty"),
         (lambda run: run.task.encode(run.guide, []), "the text is empty"),
         (lambda run: run.task.interpolate(run.model, run.guide, "a", "b", 1), "steps = 1"),
+        (
+            lambda run: run.task.interpolate(run.model, run.guide, "a", " "),
+            "last sentence is empty",
+        ),
         (lambda run: run.predict(["a cat"]), "no outputs to predict"),
         (lambda run: run.task.read(["a", "b"]), "in one file; got a b"),
     ],
@@ -94,6 +98,11 @@ def test_a_language_model(tmp_path, unit):
     assert result.of_sentences.elbo is None
     nll = -result.positions.log_evidence * result.positions.tokens / result.sentences
     assert result.of_sentences.nll == pytest.approx(nll)
+    # Nothing is sampled, so nothing is called an estimate.
+    assert not result.positions.estimated
+    rows = {row.name: row.note for row in result.measures()}
+    assert "exact perplexity" in rows
+    assert not any("samples" in f"{name} {note}" for name, note in rows.items())
     assert len(run.task.sample(run.model, 3)) == 3
     with pytest.raises(UserError, match="'language-model' has no latent variable"):
         run.task.encode(run.guide, ["a cat"])

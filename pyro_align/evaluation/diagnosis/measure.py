@@ -267,8 +267,7 @@ def _summary(model: Any, guide: Any, batch: Batch) -> tuple[PositionMeans, float
         for name, value in values.items()
         if value is not None
     }
-    estimated = isinstance(scores, SimplexScores | SentenceScores)
-    positions = PositionMeans(tokens, estimated=estimated, **means)
+    positions = PositionMeans(tokens, estimated=scores.estimated, **means)
     if isinstance(scores, SentenceScores):
         return positions, scores.effective_sample_size.mean().item()
     fraction = _effective(model, guide, batch, scores)
