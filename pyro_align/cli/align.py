@@ -176,6 +176,8 @@ def align(
     """
     from pyro_align.runs.folder import check_version
 
+    for name in arguments:
+        InputPath(stdin=True).convert(name, None, ctx)
     out = _out(ctx, out_name, is_folder=shards is not None)
     _check(ctx, train, arguments, reverse, symmetrise, decode, threshold, shards, out)
     with status("loading"):
@@ -276,8 +278,6 @@ def _check(
     out: Path | None,
 ) -> None:
     """Raise an error for options that cannot be combined."""
-    if "" in arguments:
-        raise click.UsageError("an argument is empty; is a variable not set?")
     if train:
         if reverse is not None or shards is not None:
             raise click.UsageError("--train trains its own aligner: remove --reverse and --shards")

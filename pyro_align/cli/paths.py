@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -30,6 +30,7 @@ class InputPath(click.Path):
                 param,
                 ctx,
             )
+        _keep_inputs(self, "read", Path(value), param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -60,6 +61,7 @@ class OutputFile(click.Path):
                 param,
                 ctx,
             )
+        _keep_inputs(self, "written", path, param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -96,3 +98,28 @@ def _refuse_empty(
 ) -> None:
     if value == "":
         kind.fail("the path is empty; is a variable not set?", param, ctx)
+
+
+def _keep_inputs(
+    kind: click.Path,
+    use: Literal["read", "written"],
+    path: Path,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> None:
+    """Reject an output file that is also an input, perhaps by another name or through a link.
+
+    Paths are converted in the order of the command line, so each is compared with those before it.
+    """
+    if ctx is None:
+        return
+    files: dict[str, list[Path]] = ctx.meta.setdefault(__name__, {"read": [], "written": []})
+    files[use].append(path)
+    for output in filter(Path.is_file, files["written"]):  # not a device, which can be both
+        if any(output.samefile(each) for each in files["read"] if each.is_file()):
+            kind.fail(
+                f"{str(output)!r} is also an input, which would be overwritten: give another file "
+                f"for the output",
+                param,
+                ctx,
+            )

@@ -70,7 +70,9 @@ def settings(options: str | None = "", *, task: str = TRANSLATION) -> list[Setti
     """
     found: list[Setting] = []
     for setting in _of_model(Config.of(task)):
-        found.append(setting)
+        found.append(
+            replace(setting, default=json.dumps(task)) if setting.key == "task" else setting
+        )
         if setting.table in REGISTRIES and options in ("", setting.table):
             found += _of_components(setting.table)
     return found

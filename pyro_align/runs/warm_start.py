@@ -32,16 +32,23 @@ def derived(config: Config, folder: Path, changes: Mapping[str, Any]) -> Config:
         changes: new values by key, such as ``guide.name`` and ``training.epochs``.
 
     Raises:
-        ConfigError: for an unknown key, or one that is fixed by the weights or vocabularies.
+        ConfigError: for an unknown key, or a new value of one that is fixed by the weights or
+            vocabularies.
         IncompatibleError: if the named components cannot be combined.
     """
-    for key in changes:
-        table = key.partition(".")[0]
-        if table not in _CHANGEABLE and key not in RATES:
+    fixed = {
+        key: value
+        for key, value in changes.items()
+        if key.partition(".")[0] not in _CHANGEABLE and key not in RATES
+    }
+    present = config.model_dump(mode="json")
+    for key, value in fixed.items():
+        if value != _value(present, key):
             raise ConfigError(
                 f"{key} cannot be changed in a run that starts from {folder}: its weights and "
                 f"vocabularies depend on it; start a new run to change it"
             )
+    changes = {key: value for key, value in changes.items() if key not in fixed}
     found = with_own_code(config, folder).changed({"training.freeze_model": False, **changes})
     found = TASKS.get(found.task).derived(found, config, changes)
     return chosen(reconciled(found, {key.partition(".")[0] for key in changes}))
@@ -80,6 +87,13 @@ def start_from(
     if trained:
         echo(f"guide: {f'starts from the weights of {start.path}' if kept else 'fresh'}")
     save_weights(run.path / START, run.programs, {"from": start.path.name, **notes})
+
+
+def _value(table: Any, key: str) -> Any:
+    """The value of a key such as ``network.embedding``; None if there is none."""
+    for name in key.split("."):
+        table = table.get(name) if isinstance(table, Mapping) else None
+    return table
 
 
 def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:

@@ -70,7 +70,19 @@ def test_model_and_guide_are_trained_further(tmp_path):
     assert not all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_an_unchanged_name_or_size_is_accepted():
+    flags = ["--task", "translation", "--model", "categorical", "--set", "network.embedding=8"]
+    settings = ["--set", "training.max_steps=1", "--out", "new"]
+    result = fit("--from", shared_run(), *flags, *settings)
+    assert result.exit_code == 0, result.output
+    assert pyro_align.load("new").config.network == Run.load(shared_run()).config.network
+
+
 REFUSED = {
+    "a task": (
+        ["--from", "run", "--task", "vqa"],
+        "task cannot be changed in a run that starts from run",
+    ),
     "nothing to train": (
         ["--from", "run", "--guide", "prior", "--freeze-model"],
         "guide 'prior' has no parameters, so with a frozen model there is nothing to train",

@@ -122,3 +122,39 @@ def test_empty_arguments(arguments):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2, result.output
     assert "is empty" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["file", "./file", "folder/../file", "link", "hard link"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "run", "file", "--out", "OUT"],
+        ["predict", "--out", "OUT", "run", "file"],
+        ["predict", "run", "--images", "file", "--out", "OUT"],
+        ["encode", "run", "file", "--out", "OUT"],
+        ["align", "run", "file", "--out", "OUT"],
+        ["align", "run", "other", "file", "--out", "OUT"],
+        ["align", "--train", "file", "other", "--out", "OUT"],
+        ["inspect", "run", "file", "--out", "OUT"],
+        ["inspect", "run", "other", "--gold", "file", "--out", "OUT"],
+        ["diagnose", "run", "--test", "file", "--plot", "OUT"],
+    ],
+    ids=" ".join,
+)
+def test_an_input_is_not_overwritten(folder, arguments, name):
+    (folder / "link").symlink_to("file")
+    (folder / "hard link").hardlink_to(folder / "file")
+    result = CliRunner().invoke(main, [name if each == "OUT" else each for each in arguments])
+    for link in ("link", "hard link"):
+        (folder / link).unlink()
+    assert result.exit_code == 2, result.output
+    assert "is also an input, which would be overwritten" in " ".join(
+        result.stderr.replace("│", "").split()
+    )
+
+
+@pytest.mark.parametrize(("read", "written"), [("file", "new"), ("/dev/null", "/dev/null")])
+def test_other_files_and_devices_can_be_written(read, written):
+    context = click.Context(main)
+    InputPath().convert(read, None, context)
+    assert str(OutputFile().convert(written, None, context)) == written
