@@ -86,9 +86,16 @@ class SafeCheckpointIO(CheckpointIO):
 class ResumePoint(Callback):
     """Save the complete training state at regular intervals.
 
-    A checkpoint is saved after the first batch of an epoch, then every ``every`` steps, but never
+    A checkpoint is saved after the first step of an epoch, then every ``every`` steps, but never
     after the last batch of an epoch: validation, the plateau schedule and early stopping, which
     follow it, are not part of a checkpoint and are repeated from the previous one.
+
+    If an epoch has only one step, a checkpoint is saved at the end of the epoch instead, after all
+    of these. If training stops with that step, the epoch is repeated from the previous checkpoint;
+    only if there is none, because training stops with its first step, is one saved.
+
+    It must come after all callbacks that have a state, so that their states in the checkpoint are
+    those after the step or the epoch.
 
     Args:
         path: the checkpoint file, replaced each time.
@@ -101,6 +108,7 @@ class ResumePoint(Callback):
         self.every = every
         self.config = dict(config)
         self._random: list[dict[str, Any]] | None = None
+        self._epoch: int | None = None  # of the last checkpoint
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -110,10 +118,20 @@ class ResumePoint(Callback):
         steps, inside = divmod(batch_idx + 1, accumulate)
         due = steps == 1 or trainer.global_step % self.every == 0
         if due and not inside and not trainer.is_last_batch and not trainer.should_stop:
-            assert isinstance(pl_module, TrainingModule)
-            pl_module.refuse_nonfinite()
-            self.path.parent.mkdir(exist_ok=True)
-            trainer.save_checkpoint(self.path)
+            self._save(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save a checkpoint if there is none of this epoch."""
+        due = self._epoch is None if trainer.should_stop else self._epoch != trainer.current_epoch
+        if due:
+            self._save(trainer, pl_module)
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        pl_module.refuse_nonfinite()
+        self.path.parent.mkdir(exist_ok=True)
+        trainer.save_checkpoint(self.path)
+        self._epoch = trainer.current_epoch
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -131,6 +149,7 @@ class ResumePoint(Callback):
     ) -> None:
         """Store the random states until the first batch."""
         self._random = checkpoint["random"]
+        self._epoch = checkpoint["epoch"]
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -159,10 +178,17 @@ class StepLimit(Callback):
     def __init__(self, steps: int | None):
         self.steps = steps
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Do not train further if the checkpoint is at the limit."""
+        self._stop_at_limit(trainer)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop training if the limit is reached."""
+        self._stop_at_limit(trainer)
+
+    def _stop_at_limit(self, trainer: Trainer) -> None:
         if self.steps is not None and trainer.global_step >= self.steps:
             trainer.should_stop = True
 

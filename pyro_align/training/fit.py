@@ -47,7 +47,7 @@ from pyro_align.training.loggers import check_logger, open_loggers
 from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
 from pyro_align.training.module import CRITERION, TrainingModule
 from pyro_align.training.optimization import PlateauSchedule
-from pyro_align.training.resumed import plain, refuse_changes
+from pyro_align.training.resumed import is_unchanged, plain, refuse_changes
 
 
 def fit(
@@ -110,10 +110,13 @@ def fit(
                 StepLimit(training.max_steps),
                 StepRows(),
                 BestWeights(folder / "weights.safetensors", notes or {}, training.keep),
-                Stopping(CRITERION, patience=training.early_stopping),
+                # After validation, which is before a checkpoint at the end of an epoch.
+                Stopping(
+                    CRITERION, patience=training.early_stopping, check_on_train_epoch_end=False
+                ),
                 *([WeightAverage(training.average)] if training.average else []),
-                ResumePoint(checkpoint, training.checkpoint_every, plain(config)),
                 *_occasional(training, own_parameters(guide, model)),
+                ResumePoint(checkpoint, training.checkpoint_every, plain(config)),
                 *progress,
             ],
             plugins=[SafeCheckpointIO()],
@@ -224,14 +227,14 @@ def _progress(quiet: bool) -> list[Callback]:
 def is_finished(config: Config, folder: Path) -> bool:
     """Whether the last checkpoint of a finished fit was saved with this configuration.
 
-    If so, there is nothing left to train. Since checkpoints are saved before the end of an epoch,
-    resuming would train the last epoch again.
+    If so, there is nothing left to train. Since checkpoints are usually saved before the end of an
+    epoch, resuming would train the last epoch again.
     """
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
         return False
     saved: dict[str, Any] = SafeCheckpointIO().load_checkpoint(checkpoint)["config"]
-    return saved == plain(config)
+    return is_unchanged(config, saved)
 
 
 def saved_step(checkpoint: Path) -> int:

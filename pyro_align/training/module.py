@@ -210,7 +210,8 @@ class TrainingModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the sums since the last row of training metrics, and the training time."""
         checkpoint["sums"] = self._total()
-        checkpoint["seconds"] = self._trained()
+        # Without sums, only validation may have followed the last row.
+        checkpoint["seconds"] = self._seconds if self._sums is None else self._trained()
         checkpoint["epoch_sums"] = self._epoch.tolist()
         checkpoint["fit_seconds"] = self.fit_seconds
 

@@ -37,6 +37,21 @@ def plain(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
+def is_unchanged(config: Config, saved: Mapping[str, Any]) -> bool:
+    """Whether a configuration is the one saved in a checkpoint.
+
+    A setting that the checkpoint lacks, since it was saved before the setting existed, had its
+    default.
+
+    Args:
+        config: the current configuration.
+        saved: configuration in the checkpoint, see :func:`plain`.
+    """
+    old, now = dict(_flat(saved)), dict(_flat(plain(config)))
+    given = dict(_flat(config.model_dump(mode="json", exclude_defaults=True)))
+    return {**now, **old} == now and given.keys() <= old.keys()
+
+
 def refuse_changes(config: Config, checkpoint: Mapping[str, Any], folder: Path) -> None:
     """Raise an error for settings that have changed since the checkpoint but cannot be applied.
 

@@ -30,7 +30,7 @@ def test_every_random_generator_is_restored(tmp_path, name):
     draw = DRAWS[name]
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     module = LightningModule()
-    point, saved = ResumePoint(tmp_path / "last.ckpt", 1, {}), {}
+    point, saved = ResumePoint(tmp_path / "last.ckpt", 1, {}), {"epoch": 0}
     draw()
     point.on_save_checkpoint(trainer, module, saved)
     torch.save(saved, tmp_path / "last.ckpt")
