@@ -121,6 +121,8 @@ def evaluate(
             f"{run}: --images are those of questions (task 'vqa'), but this is a run of the task "
             f"{task.config.task!r}: remove the option"
         )
+    if not isinstance(task, Sentences):
+        reject_options("draws", subject=f"a run of the task {task.config.task!r}")
     if isinstance(task, SequencePairs):
         text = task.read(test, languages or None) if test else task.text("test")
         total = text.count()

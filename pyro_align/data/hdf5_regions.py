@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 from numpy import ndarray
 
-from pyro_align.data.npz_regions import as_strings, read_arrays
+from pyro_align.data.npz_regions import as_strings, check_numbers, read_arrays
 from pyro_align.data.regions import RegionFile, Regions, number_images
 from pyro_align.errors import DataError, UserError
 
@@ -66,6 +66,11 @@ class Hdf5Regions(RegionFile):
                 f"dataset 'image_features' is missing; present: {', '.join(file) or 'none'}",
                 self._path,
             )
+        for name in ("image_features", "spatial_features"):
+            if name in file:
+                check_numbers(name, file[name], self._path)
+        if "pos_boxes" in file:
+            check_numbers("pos_boxes", file["pos_boxes"], self._path, kinds="iu")
         features = file["image_features"]
         leading = features.shape[:-1]
         if len(leading) not in (1, 2) or not features.size:

@@ -33,6 +33,10 @@ class NpzRegions(RegionFile):
         for name in ("images", "offsets", "features"):
             if name not in arrays:
                 raise DataError(f"array {name!r} is missing", path)
+        for name in ("features", "boxes", "sizes"):
+            if name in arrays:
+                check_numbers(name, arrays[name], path)
+        check_numbers("offsets", arrays["offsets"], path, kinds="iu")
         images = as_strings(arrays["images"])
         self._offsets = arrays["offsets"].astype(np.int64)
         self._features = arrays["features"]
@@ -48,7 +52,7 @@ class NpzRegions(RegionFile):
         )
 
     def _check(self, path: Path, images: int) -> None:
-        if self._features.ndim != 2 or not np.isrealobj(self._features):
+        if self._features.ndim != 2:
             raise DataError(
                 f"features must be numbers (regions, size), got {self._features.shape}", path
             )
@@ -97,6 +101,23 @@ def read_arrays(path: Path) -> dict[str, ndarray[Any, Any]]:
         raise DataError(
             f"has Python objects or is damaged ({error}): save arrays of numbers and strings", path
         ) from error
+
+
+def check_numbers(name: str, array: Any, path: Path, *, kinds: str = "biuf") -> None:
+    """Check that an array has numbers.
+
+    Args:
+        name: name of the array.
+        array: an array or HDF5 dataset.
+        path: its file.
+        kinds: kinds of numbers that are allowed, as in ``numpy.dtype.kind``.
+
+    Raises:
+        DataError: if not.
+    """
+    if array.dtype.kind not in kinds:
+        needed = "real numbers" if "f" in kinds else "integers"
+        raise DataError(f"array {name!r} must have {needed}, got {array.dtype}", path)
 
 
 def as_strings(ids: ndarray[Any, Any]) -> list[str]:

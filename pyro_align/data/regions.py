@@ -128,7 +128,7 @@ def open_regions(paths: Sequence[Path | str]) -> RegionStore:
 
     Raises:
         DataError: if a file is missing, damaged or not in its format; an image is in two of the
-            files; or the numbers of features differ between files.
+            files; or the numbers of features differ between files, or only some have boxes.
         UserError: if the format needs a package that is not installed.
     """
     reject_string("paths", paths)
@@ -253,7 +253,7 @@ class _SeveralFiles(RegionStore):
     def __init__(self, stores: Sequence[RegionStore]):
         self.paths = tuple(path for store in stores for path in store.paths)
         self.feature_size = stores[0].feature_size
-        self.has_boxes = all(store.has_boxes for store in stores)
+        self.has_boxes = stores[0].has_boxes
         self._stores = stores
         self._store_of: dict[str, int] = {}
         for number, store in enumerate(stores):
@@ -262,6 +262,15 @@ class _SeveralFiles(RegionStore):
                     f"regions have {store.feature_size} features, but {self.feature_size} in "
                     f"{self.paths[0]}",
                     store.paths[0],
+                )
+            if store.has_boxes != self.has_boxes:
+                with_boxes, without = store.paths[0], self.paths[0]
+                if self.has_boxes:
+                    with_boxes, without = without, with_boxes
+                raise DataError(
+                    f"regions have no boxes, but those in {with_boxes} have: give files that all "
+                    f"have boxes, or none",
+                    without,
                 )
             for image in store:
                 if image in self._store_of:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from pyro_align.config.vqa import AnsweringConfig
 from pyro_align.data import (
@@ -28,6 +29,45 @@ from pyro_align.errors import DataError, UserError
 
 Images = RegionStore | ImageFolder
 """Features of regions, or pixels."""
+
+
+class RegionFormat(NamedTuple):
+    """What a network reads of each region.
+
+    Attributes:
+        size: number of features; 0 for pixels, whose features the network computes.
+        boxes: whether there is a box; true for pixels, whose regions are grid cells.
+    """
+
+    size: int
+    boxes: bool
+
+    @classmethod
+    def of(cls, images: Images) -> RegionFormat:
+        """Return the format of some images."""
+        if isinstance(images, ImageFolder):
+            return cls(0, boxes=True)
+        return cls(images.feature_size, images.has_boxes)
+
+    def check(self, store: RegionStore) -> None:
+        """Check that region features have this format.
+
+        Raises:
+            DataError: naming the files.
+        """
+        found, names = RegionFormat.of(store), ", ".join(map(str, store.paths))
+        if found.size != self.size:
+            raise DataError(
+                f"{names}: regions have {found.size} features, but those that the run was trained "
+                f"on have {self.size}"
+            )
+        if found.boxes != self.boxes:
+            has, trained = ("boxes", "none") if found.boxes else ("no boxes", "boxes")
+            raise DataError(
+                f"{names}: regions have {has}, but those that the run was trained on have "
+                f"{trained}: give features with{'' if self.boxes else 'out'} boxes, or fit a run "
+                f"to these"
+            )
 
 
 class QuestionData:
@@ -135,10 +175,9 @@ class QuestionData:
         return digest.hexdigest()
 
     @cached_property
-    def feature_size(self) -> int:
-        """Number of features of a region of the training images; 0 for pixels."""
-        images = self.images("train")
-        return images.feature_size if isinstance(images, RegionStore) else 0
+    def format(self) -> RegionFormat:
+        """Format of the regions of the training images."""
+        return RegionFormat.of(self.images("train"))
 
     def examples(
         self,
@@ -146,7 +185,7 @@ class QuestionData:
         images: Images,
         words: SymbolVocabulary,
         answers: AnswerVocabulary,
-        feature_size: int,
+        regions: RegionFormat,
     ) -> QuestionExamples:
         """Return questions as examples.
 
@@ -155,22 +194,18 @@ class QuestionData:
             images: their images.
             words: vocabulary of the questions.
             answers: vocabulary of the answers.
-            feature_size: number of features of a region that the network reads.
+            regions: what the network reads of a region.
 
         Raises:
             DataError: if there is no image, a gold region does not exist, or regions have another
-                number of features.
+                number of features, or boxes unlike those that the network reads.
         """
         network = self.config.network
         if isinstance(images, ImageFolder):
             check_images(questions, images)
             _check_cells(questions, network.cells)
             return ImageExamples(questions, words, answers, images, network.cells)
-        if images.feature_size != feature_size:
-            raise DataError(
-                f"{', '.join(map(str, images.paths))}: regions have {images.feature_size} "
-                f"features, but those that the run was trained on have {feature_size}"
-            )
+        regions.check(images)
         check_regions(questions, images)
         return RegionExamples(questions, words, answers, images)
 

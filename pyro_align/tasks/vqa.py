@@ -39,11 +39,11 @@ from pyro_align.posterior import (
     posterior_of_answers,
 )
 from pyro_align.tasks.displayed_images import DisplayedImages
-from pyro_align.tasks.question_data import Images, QuestionData
+from pyro_align.tasks.question_data import Images, QuestionData, RegionFormat
 from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo, Task
 
 WORDS, ANSWERS, IMAGES = "words.json", "answers.json", "images.json"
-"""Files of a run: the vocabularies, and the size of a region's features."""
+"""Files of a run: the vocabularies, and what is read of a region."""
 
 _TRIAL_FEATURES = 6
 
@@ -111,7 +111,7 @@ class VisualQuestionAnswering(Task):
         )
 
     def prepare(self, echo: Echo) -> None:
-        """Write the built-in questions, if they are used, the vocabularies and the feature size."""
+        """Write the built-in questions, if they are used, vocabularies and region format."""
         data = self.config.data
         self.data.write()
         train = self.questions("train")
@@ -120,7 +120,8 @@ class VisualQuestionAnswering(Task):
         words.save(self.folder / WORDS)
         answers.save(self.folder / ANSWERS)
         with atomic_write(self.folder / IMAGES, "t") as file:
-            json.dump({"feature_size": self.data.feature_size}, file)
+            regions = self.data.format
+            json.dump({"feature_size": regions.size, "boxes": regions.boxes}, file)
         echo(f"vocabulary: {len(words)} words of questions, {len(answers)} answers")
         for part, name, count in (
             ("train", "training questions, which are left out", len(train)),
@@ -133,7 +134,7 @@ class VisualQuestionAnswering(Task):
                 )
 
     def prepare_from(self, other: VisualQuestionAnswering) -> None:
-        """Copy the built-in questions, if they are used, the vocabularies and the feature size."""
+        """Copy the built-in questions, if they are used, vocabularies and region format."""
         if self.data.built_in is not None:
             shutil.copytree(other.folder / "data", self.folder / "data")
         for name in (WORDS, ANSWERS, IMAGES):
@@ -167,6 +168,18 @@ class VisualQuestionAnswering(Task):
         answers = self.vocabularies[1]
         return [each for each in questions if each.answers and each.answer in answers]
 
+    def _some_known(self, questions: Sequence[Question]) -> list[Question]:
+        """Return the questions whose answer is in the vocabulary; raise an error if none is."""
+        known = self.known(questions)
+        if not known:
+            place = questions[0].place if questions else ""
+            raise DataError(
+                f"{place or 'questions'}: neither this nor any other of the {len(questions)} "
+                f"questions has an answer that is a training answer: give others, or fit a run to "
+                f"these"
+            )
+        return known
+
     def facts(self) -> dict[str, dict[str, Any]]:
         """Return number of questions, digest and files of training and validation questions."""
         return {
@@ -183,12 +196,13 @@ class VisualQuestionAnswering(Task):
         return self.data.files(part)
 
     def digests(self) -> dict[str, str]:
-        """Return digests of the vocabularies and the feature size."""
+        """Return digests of the vocabularies and the region format."""
         words, answers = self.vocabularies
+        size, boxes = self.region_format
         return {
             WORDS: words.fingerprint(),
             ANSWERS: answers.fingerprint(),
-            IMAGES: str(self.feature_size),
+            IMAGES: str(size) if boxes else f"{size} without boxes",
         }
 
     @cached_property
@@ -200,11 +214,12 @@ class VisualQuestionAnswering(Task):
         )
 
     @cached_property
-    def feature_size(self) -> int:
-        """Number of features of a region; 0 for pixels."""
+    def region_format(self) -> RegionFormat:
+        """What the network reads of a region."""
         path = self.folder / IMAGES
         try:
-            return int(json.loads(path.read_text(encoding="utf-8"))["feature_size"])
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return RegionFormat(int(found["feature_size"]), bool(found.get("boxes", True)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: damaged ({error}); copy the run again") from None
 
@@ -212,7 +227,7 @@ class VisualQuestionAnswering(Task):
         """Build the network."""
         words, answers = self.vocabularies
         return QuestionAnswering.from_config(
-            self.config.network, len(words), len(answers), self.feature_size
+            self.config.network, len(words), len(answers), self.region_format.size
         )
 
     def examples(self, part: str) -> QuestionExamples:
@@ -221,20 +236,16 @@ class VisualQuestionAnswering(Task):
         Raises:
             DataError: for invalid data, or if no answer is in the vocabulary.
         """
-        known = self.known(self.questions(part))
-        if not known:
-            names = ", ".join(map(str, self.files(part)))
-            raise DataError(f"{names}: no answer is in the vocabulary of the training answers")
-        return self.encoded(known, self.data.images(part))
+        return self.encoded(self._some_known(self.questions(part)), self.data.images(part))
 
     def encoded(self, questions: Sequence[Question], images: Images) -> QuestionExamples:
         """Return questions as examples.
 
         Raises:
             DataError: if there is no image, a gold region does not exist, or regions have another
-                number of features than those of the training questions.
+                number of features than those of the training questions, or boxes unlike those.
         """
-        return self.data.examples(questions, images, *self.vocabularies, self.feature_size)
+        return self.data.examples(questions, images, *self.vocabularies, self.region_format)
 
     def _encoded(
         self, questions: Sequence[Question], images: Sequence[Path] | None
@@ -244,7 +255,9 @@ class VisualQuestionAnswering(Task):
 
     def check_test(self) -> None:
         """Check the test questions."""
-        self._encoded(self.questions("test"), None)
+        questions = self.questions("test")
+        self._some_known(questions)
+        self._encoded(questions, None)
 
     def test_size(self) -> int:
         """Return the number of test questions."""
@@ -281,12 +294,10 @@ class VisualQuestionAnswering(Task):
             progress: called with the number of questions evaluated so far.
 
         Raises:
-            DataError: for invalid questions or images.
+            DataError: for invalid questions or images, or if no answer is in the vocabulary.
         """
         given = self.questions("test") if questions is None else list(questions)
-        known = self.known(given)
-        if not known:
-            raise DataError("no answer of these questions is in the vocabulary of the run")
+        known = self._some_known(given)
         found = set(map(id, known))
         others = [each for each in given if id(each) not in found]
         result = evaluate_answers(
@@ -423,7 +434,9 @@ class VisualQuestionAnswering(Task):
         network = self.config.network
         words, answers = self.vocabularies
         layers = "layer" if network.question_layers == 1 else "layers"
-        regions = f"{self.feature_size} features of regions"
+        regions = f"{self.region_format.size} features of regions"
+        if not self.region_format.boxes:
+            regions += " without boxes"
         if network.regions == "pixels":
             regions = f"pixels, a grid of {network.cells} cells"
         return [

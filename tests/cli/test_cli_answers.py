@@ -86,6 +86,7 @@ def test_evaluations_are_printed(run, tmp_path):
     [
         (("predict", "--beam", 3), "--beam has no effect on questions about images"),
         (("predict", "--language", "fin"), "--language has no effect on questions"),
+        (("evaluate", "--draws", 3), "--draws has no effect on a run of the task 'vqa'"),
         (("evaluate", "--edits", 3), "--edits has no effect on questions about images"),
         (("evaluate", "--no-predict"), "no effect on questions about images"),
         (("predict", "--images", "nowhere.npz"), "nowhere.npz"),

@@ -103,6 +103,10 @@ def test_files_that_do_not_go_together(tmp_path):
     wider = {"x": random_regions((1,), size=5)["10"]}
     with pytest.raises(DataError, match=r"c.npz: regions have 5 features, but 4 in .*a.npz"):
         open_regions([one, write_npz(tmp_path / "c.npz", wider)])
+    bare = write_npz(tmp_path / "d.npz", {"x": REGIONS["10"]}, boxes=None)
+    for paths in ([one, bare], [bare, one]):
+        with pytest.raises(DataError, match=r"d.npz: regions have no boxes, but those in .*a.npz"):
+            open_regions(paths)
     with pytest.raises(DataError, match="no files"):
         open_regions([])
     with pytest.raises(DataError, match=r"x.npz: no such file"):
@@ -230,6 +234,15 @@ def test_ids_beside_an_hdf5_file(name, write, tmp_path):
     store = open_regions([path])
     for image, number in (("x", "12"), ("y", "10"), ("z", "11")):
         np.testing.assert_array_equal(store[image].features, REGIONS[number][0])
+
+
+@pytest.mark.parametrize("name", ["image_features", "spatial_features", "pos_boxes"])
+def test_hdf5_without_numbers(name, tmp_path):
+    path = write_hdf5(tmp_path / "a.h5", REGIONS, **{name: None})
+    with h5py.File(path, "a") as file:
+        file.create_dataset(name, data=np.full((6, 4), b"x"))
+    with pytest.raises(DataError, match=rf"a.h5: array '{name}' must have"):
+        open_regions([path])
 
 
 def test_ids_in_an_hdf5_file(tmp_path):
@@ -363,6 +376,11 @@ def test_a_column_that_is_not_base64(tmp_path):
     [
         ({"features": None}, "array 'features' is missing"),
         ({"features": np.zeros(6)}, "features must be numbers"),
+        ({"features": np.full((6, 4), "x")}, "array 'features' must have real numbers, got <U1"),
+        ({"features": np.ones((6, 4), complex)}, "array 'features' must have real numbers"),
+        ({"boxes": np.full((6, 4), b"x")}, "array 'boxes' must have real numbers"),
+        ({"sizes": np.full((3, 2), "x")}, "array 'sizes' must have real numbers"),
+        ({"offsets": ["a", "b", "c", "d"]}, "array 'offsets' must have integers"),
         ({"images": np.array(["a", "b"])}, r"offsets must have the shape \(3,\), got \(4,\)"),
         ({"images": np.array(["a", "b", "a"])}, "image a is in the file twice"),
         ({"offsets": [0, 2, 5, 7]}, "offsets must rise from 0 to .* 6, got 0 to 7"),

@@ -1,6 +1,7 @@
 """The task ``vqa``: fits on questions about regions of images."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,8 @@ def test_answers_outside_the_vocabulary_count_as_wrong(run, tmp_path):
     assert facts["answer_accuracy"] == pytest.approx(expected["answer_accuracy"] / 2)
     (note,) = whole.notes
     assert note.startswith("the answers to 20 of 40 questions are not in the vocabulary")
-    with pytest.raises(DataError, match="no answer of these questions is in the vocabulary"):
+    strange[0] = replace(strange[0], place="q.tsv:2")
+    with pytest.raises(DataError, match=r"q.tsv:2: neither this nor any other of the 20 questions"):
         run.evaluate(strange)
 
 
@@ -183,7 +185,7 @@ def test_a_run_is_loaded_without_its_data(run, tmp_path):
     copied = create(tmp_path, **{"training.epochs": 1})
     Path(copied.config.data.images[0]).unlink()
     again = Run.resume(copied.path)
-    assert again.task.feature_size == 7
+    assert again.task.region_format == (7, True)
     with pytest.raises(DataError, match=r"regions.npz"):
         again.evaluate()
     del folder
@@ -245,6 +247,36 @@ def test_bad_questions_are_found_before_the_fit(tmp_path, part, row, message):
     with pytest.raises(DataError, match=message):
         create(tmp_path, **{f"data.{part}": [str(bad)]})
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_answers_that_are_all_unknown_are_found_before_the_fit(tmp_path, part):
+    rows = [{**row, "answer": "mauve"} for row in questions(named(3, 1))]
+    bad = write_questions(tmp_path / "bad.jsonl", rows)
+    with pytest.raises(DataError, match=r"bad.jsonl:1: neither this nor any other of the 6 ques"):
+        create(tmp_path, **{f"data.{part}": [str(bad)]})
+    assert not (tmp_path / "run").exists()
+
+
+def _without_boxes(path, out):
+    with np.load(path) as arrays:
+        np.savez(out, **{name: each for name, each in arrays.items() if name != "boxes"})
+    return out
+
+
+@pytest.mark.parametrize("trained_on_boxes", [True, False])
+def test_a_run_reads_boxes_if_and_only_if_it_was_trained_on_them(tmp_path, trained_on_boxes):
+    settings(tmp_path)
+    boxes = tmp_path / "regions.npz"
+    bare = _without_boxes(boxes, tmp_path / "bare.npz")
+    own, other = (boxes, bare) if trained_on_boxes else (bare, boxes)
+    run = create(tmp_path, **{"data.images": [str(own)]})
+    again = Run.resume(run.path)
+    asked = again.test_pairs(2)
+    assert len(list(again.task.predict(again.model, asked, images=[own]))) == 2
+    message = "have no boxes, .* have boxes" if trained_on_boxes else "have boxes, .* have none"
+    with pytest.raises(DataError, match=rf"{other.name}: regions {message}: give .* or fit"):
+        list(again.task.predict(again.model, asked, images=[other]))
 
 
 def test_features_of_another_size_are_rejected(run, tmp_path):
