@@ -30,7 +30,7 @@ class InputPath(click.Path):
                 param,
                 ctx,
             )
-        _keep_inputs(self, "read", Path(value), param, ctx)
+        _keep_inputs("read", Path(value), ctx)
         return super().convert(value, param, ctx)
 
 
@@ -61,7 +61,7 @@ class OutputFile(click.Path):
                 param,
                 ctx,
             )
-        _keep_inputs(self, "written", path, param, ctx)
+        _keep_inputs("written", path, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -100,16 +100,10 @@ def _refuse_empty(
         kind.fail("the path is empty; is a variable not set?", param, ctx)
 
 
-def _keep_inputs(
-    kind: click.Path,
-    use: Literal["read", "written"],
-    path: Path,
-    param: click.Parameter | None,
-    ctx: click.Context | None,
-) -> None:
+def _keep_inputs(use: Literal["read", "written"], path: Path, ctx: click.Context | None) -> None:
     """Reject an output file that is also an input, perhaps by another name or through a link.
 
-    Paths are converted in the order of the command line, so each is compared with those before it.
+    Options and arguments are converted in any order, so each path is compared with those before.
     """
     if ctx is None:
         return
@@ -117,9 +111,8 @@ def _keep_inputs(
     files[use].append(path)
     for output in filter(Path.is_file, files["written"]):  # not a device, which can be both
         if any(output.samefile(each) for each in files["read"] if each.is_file()):
-            kind.fail(
-                f"{str(output)!r} is also an input, which would be overwritten: give another file "
-                f"for the output",
-                param,
+            raise click.UsageError(
+                f"the output {str(output)!r} is also an input, which would be overwritten: give "
+                f"another file for the output",
                 ctx,
             )
