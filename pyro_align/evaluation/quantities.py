@@ -118,11 +118,11 @@ _TABLE = (
     ),
     Quantity(
         "sentence_nll",
-        "negative log likelihood",
+        "negative log likelihood of a sentence",
         "nats per sentence",
         3,
         True,
-        "negative log probability of a sentence, estimated by importance sampling",
+        "negative log probability of a sentence, estimated from samples if need be",
         "NLL",
     ),
     Quantity(
@@ -243,14 +243,23 @@ _TABLE = (
     Quantity(
         "confidence", "mean probability", "", 3, None, "mean probability of the best alignment"
     ),
-    Quantity("accuracy", "accuracy", "", 3, False, "fraction of best alignments that are correct"),
+    Quantity(
+        "accuracy",
+        "accuracy of the best alignment",
+        "",
+        3,
+        False,
+        "fraction of best alignments that are correct",
+        "accuracy",
+    ),
     Quantity(
         "calibration_error",
-        "calibration error",
+        "calibration error of the best alignment",
         "",
         3,
         True,
         "mean distance between probability and accuracy, over ten bins of probability",
+        "calibration error",
     ),
     Quantity(
         "effective_sample_size",

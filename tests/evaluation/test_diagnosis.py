@@ -302,7 +302,11 @@ def test_plain_programs():
     batch = random_batch((3, 3), (3, 2))
     found = diagnose(plain_model, plain_guide, batch, repeats=16)
     assert {"enumerated", "score-function, none", "rws, K=5"} <= set(found.objectives)
-    assert set(found.skipped) == {"score-function, soft-attention", "score-function, network"}
+    assert set(found.skipped) == {
+        "score-function, soft-attention",
+        "score-function, network",
+        "wake-sleep",
+    }
     assert (
         "needs a model with the attributes states"
         in found.skipped["score-function, soft-attention"]

@@ -25,7 +25,8 @@ def test_quantities_are_explained_in_one_line(quantity):
 
 
 def test_all_quantities_of_files_and_frames_are_in_the_table():
-    compared = {c.name.split("_")[0] if "aer" in c.name else c.name for c in COLUMNS if c.digits}
+    suffix = re.compile("_(posterior|guide|prior)$")
+    compared = {suffix.sub("", column.name) for column in COLUMNS if column.digits}
     logged = {name.removeprefix("train/").removeprefix("valid/") for name in LOGGED}
     rates = {one.name for one in fields(FormRates)}
     assert {*SUMS, *ENTROPIES, *MEANS, *compared, *logged, *rates} <= {*QUANTITIES}

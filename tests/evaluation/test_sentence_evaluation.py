@@ -36,7 +36,9 @@ def test_means_over_sentences_with_the_exact_posterior():
     assert result.positions.estimated
     assert (result.sentences, found.draws) == (len(BATCH), 2)
     names = [one.name for one in result.measures()]
-    assert {"negative log likelihood", "KL(guide ‖ prior) of a sentence, code"} <= {*names}
+    assert {"negative log likelihood of a sentence", "KL(guide ‖ prior) of a sentence, code"} <= {
+        *names
+    }
     assert json.loads(json.dumps(result.to_dict()))["per_sentence"]["divergences"].keys() == {
         "code"
     }

@@ -21,7 +21,7 @@ def run():
 def test_evaluation(run):
     result = run.evaluate(draws=20)
     names = [row.name for row in result.measures()]
-    for name in ("negative log likelihood", "mutual information", "active units"):
+    for name in ("negative log likelihood of a sentence", "mutual information", "active units"):
         assert name in names
     assert "reconstruction, exact match" in names
     assert result.sentences == len(LINES) - 3

@@ -92,7 +92,7 @@ def calibration(posterior: AlignmentPosterior, counted: str, meaning: str) -> li
         error = posterior.calibration_error(kind)
         values = zip(measured, (confidence, accuracy, error), strict=True)
         rows.append((NAMES[kind], *(f"{value:.{one.digits}f}" for one, value in values)))
-    columns = ("", *(one.label for one in measured))
+    columns = ("", *(one.heading for one in measured))
     count = int(tables["prior"]["tokens"].sum())
     caption = f"Best alignments of the {count} {counted}"
     note = (
@@ -100,7 +100,10 @@ def calibration(posterior: AlignmentPosterior, counted: str, meaning: str) -> li
         "distribution is overconfident. The calibration error is the mean distance from the line "
         "over ten bins of probability."
     )
-    axes = Axis("probability of the best alignment", 0, 1), Axis(QUANTITIES["accuracy"].label, 0, 1)
+    axes = (
+        Axis("probability of the best alignment", 0, 1),
+        Axis(QUANTITIES["accuracy"].heading, 0, 1),
+    )
     return [
         f"<figure>{chart(lines, *axes, ideal=True)}</figure>",
         f'<div>{listing(caption, columns, rows)}<p class="quiet">{note}</p></div>',
