@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyro_align.cli.output import output, standard_input
-from pyro_align.cli.progress import counter
+from pyro_align.cli.progress import counter, tell
 from pyro_align.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,3 +89,5 @@ def predict_answers(
                     columns = (f"{answer.probability:.4f}", region, f"{weights[region]:.4f}")
                     print(*(columns if scores else ()), answer.text, sep="\t", file=file)
             show_done(done)
+    if (note := task.unknown_note(questions)) is not None:
+        tell(f"note: {note}")

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Number of predictions per line.",
+    help="Maximum number of predictions per line.",
 )
 @click.option(
     "--scores", is_flag=True, help="Print score and log probability before each prediction."
@@ -98,9 +98,9 @@ def predict(
     Sentences stand on a line each; empty lines stay empty. Words stand in the columns of the run's
     files, with or without the target, so that test files can be given.
 
-    With --n-best N every line gives N lines, best first, or a single empty one. With --scores the
-    output has tab-separated columns: score, log probability and text. Lines typed at a terminal are
-    read one at a time. `pyro-align translate` is the same command.
+    With --n-best N every line gives at most N lines, best first, or a single empty one.
+    With --scores the output has tab-separated columns: score, log probability and text. Lines typed
+    at a terminal are read one at a time. `pyro-align translate` is the same command.
 
     Questions are JSON lines or TSV with the keys or columns image and question. With --scores the
     columns are: probability of the answer, the region that it most probably depends on (from 0),

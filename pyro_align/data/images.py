@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -30,17 +31,20 @@ class ImageFolder:
     """Images in a folder, named by their path in it.
 
     The ending ``.png``, ``.jpg`` or ``.jpeg`` can be left out. The numeric ids of VQA 2.0 stand for
-    file names like ``COCO_val2014_000000000042.jpg``. A path may be absolute.
+    file names like ``COCO_val2014_000000000042.jpg``. A path may be absolute, if it is in the
+    folder: no other files are opened.
 
     Args:
         root: the folder.
         size: width and height to which images are resized, in pixels; None to keep their size.
 
     Raises:
-        DataError: if the folder is missing.
+        DataError: if the folder is missing, or is a file.
     """
 
     def __init__(self, root: Path, size: int | None = None):
+        if root.is_file():
+            raise DataError("this is a file, but pixels need a folder of images", root)
         if not root.is_dir():
             raise DataError("no such folder", root)
         self.root = root
@@ -106,7 +110,10 @@ class ImageFolder:
     def _find(self, image: str) -> Path | None:
         for ending in _ENDINGS:
             path = self.root / f"{image}{ending}"
-            if path.is_file():
+            # Without `..`, but links in the folder may point elsewhere.
+            written = Path(os.path.normpath(path.absolute()))
+            is_within = written.is_relative_to(os.path.normpath(self.root.absolute()))
+            if is_within and path.is_file():
                 return path
         if image.isascii() and image.isdigit():
             return self._numbered.get(int(image))
@@ -136,5 +143,6 @@ def check_images(questions: Iterable[Question], folder: ImageFolder) -> None:
     for question in questions:
         if question.image not in folder:
             raise DataError(
-                f"{question.place}: there is no image {question.image} in {folder.root}"
+                f"{question.place}: there is no image {question.image} in {folder.root}: "
+                f"correct it, or give the folder of the images with --images"
             )

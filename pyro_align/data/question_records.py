@@ -12,6 +12,7 @@ from typing import Any
 from pyro_align.errors import DataError, nearest
 
 _COLUMNS = ("image", "question", "answer", "id", "type", "region")
+_KEYS = (*_COLUMNS, "answers")
 
 
 @dataclass(slots=True)
@@ -102,12 +103,17 @@ def read_jsonl(lines: Iterator[str], path: Path | None) -> Iterator[Record]:
     """Read one JSON object per line.
 
     Raises:
-        DataError: if a line is not a JSON object with ``image`` and ``question``, or a value has
-            another type.
+        DataError: if a line is not a JSON object with ``image`` and ``question``, a key is unknown
+            or given twice, or a value has another type.
     """
     for number, line in enumerate(lines, start=1):
         record = Record(path, str(number), "")
+        if not line.strip():
+            raise record.error("an empty line: remove it")
         row = _parsed(line, record)
+        for key in row:
+            if key not in _KEYS:
+                raise record.error(f"unknown key {key[:40]!r}; {nearest(key, _KEYS)}")
         record.image = _text(row, "image", record, required=True)
         record.text = _text(row, "question", record, required=True)
         record.id = _text(row, "id", record)
@@ -159,10 +165,20 @@ def _compact(value: dict[str, Any]) -> dict[str, Any] | str:
 
 
 def _parsed(
-    text: str, record: Record, hook: Callable[[dict[str, Any]], Any] | None = None
+    text: str, record: Record, hook: Callable[[dict[str, Any]], Any] = lambda value: value
 ) -> dict[str, Any]:
+    def distinct(pairs: list[tuple[str, Any]]) -> Any:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise _error(record, f"key {twice[:40]!r} is given twice in one object")
+        return hook(found)
+
     try:
-        value = json.loads(text, object_hook=hook)
+        value = json.loads(text, object_pairs_hook=distinct)
+    except DataError:
+        raise
     except (ValueError, RecursionError) as error:
         raise _error(record, f"not JSON ({error})") from None
     if not isinstance(value, dict):

@@ -105,6 +105,13 @@ def _records(source: Path | BinaryIO, path: Path | None) -> Iterator[Record]:
     lines = chain([first], lines)
     if suffix == ".jsonl" or (suffix != ".tsv" and first.lstrip().startswith("{")):
         return read_jsonl(lines, path)
+    if suffix != ".tsv" and "\t" not in first:
+        raise DataError(
+            "neither JSON lines nor columns separated by tabs: files of questions end in .jsonl, "
+            ".tsv, or .json for VQA 2.0",
+            path,
+            1,
+        )
     return read_tsv(lines, path)
 
 
@@ -117,18 +124,17 @@ def _joined(records: list[Record], annotations: list[Record]) -> Iterator[Record
         by_id[annotation.id] = annotation
     seen: set[str] = set()
     for record in records:
-        if record.joins:
-            if record.id in seen:
-                raise record.error("a second question with this id")
-            seen.add(record.id)
-            if record.id in by_id:
-                annotation = by_id.pop(record.id)
-                if annotation.image != record.image:
-                    raise annotation.error(
-                        f"about image {annotation.image}, but the question is about image "
-                        f"{record.image}"
-                    )
-                record = record.joined_with(annotation)
+        if record.id and record.id in seen:
+            raise record.error(f"a second question with this id, {record.id}")
+        seen.add(record.id)
+        if record.joins and record.id in by_id:
+            annotation = by_id.pop(record.id)
+            if annotation.image != record.image:
+                raise annotation.error(
+                    f"about image {annotation.image}, but the question is about image "
+                    f"{record.image}"
+                )
+            record = record.joined_with(annotation)
         yield record
     for annotation in by_id.values():
         raise annotation.error("its question is in none of the files: give the file of questions")

@@ -139,6 +139,9 @@ class QuestionData:
         if self.built_in == "easy-vqa":
             return easy_vqa_images(self.config.network.image_size)
         if (given := self.config.data.images) is not None:
+            for path in given:
+                if not path.exists():
+                    raise DataError("no such file or folder: give the images with --images", path)
             return self.open(given)
         return self.open(list(dict.fromkeys(path.parent for path in self.files(part))))
 
@@ -165,6 +168,7 @@ class QuestionData:
         """SHA-256 of the questions of a part, and of their images."""
         questions, images = self.questions(part), self.images(part)
         if isinstance(images, ImageFolder):
+            check_images(questions, images)
             content = images.fingerprint(each.image for each in questions)
         else:
             content = images.fingerprint()

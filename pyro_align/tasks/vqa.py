@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -315,12 +316,18 @@ class VisualQuestionAnswering(Task):
                 f"the answers to {len(others)} of {len(given)} questions are not in the "
                 f"vocabulary: they count as wrong, and the likelihood is that of the others"
             )
-        words = self.vocabularies[0]
-        unknown = {word for each in given for word in words.unknown(question_words(each.text))}
-        if unknown:
-            listed = ", ".join(sorted(unknown)[:10]) + (", …" if len(unknown) > 10 else "")
-            result.notes.append(f"{len(unknown)} words of questions are unknown: {listed}")
+        if (note := self.unknown_note(given)) is not None:
+            result.notes.append(note)
         return result
+
+    def unknown_note(self, questions: Iterable[Question]) -> str | None:
+        """Return a remark on unknown words of questions; None if there are none."""
+        words = self.vocabularies[0]
+        unknown = {word for each in questions for word in words.unknown(question_words(each.text))}
+        if not unknown:
+            return None
+        listed = ", ".join(sorted(unknown)[:10]) + (", …" if len(unknown) > 10 else "")
+        return f"{len(unknown)} words of questions are unknown: {listed}"
 
     def predict(
         self, model: Any, inputs: Iterable[Question], **options: Any
@@ -342,7 +349,7 @@ class VisualQuestionAnswering(Task):
         Args:
             model: the model, in evaluation mode.
             inputs: the questions, with or without answers.
-            n_best: number of answers to a question.
+            n_best: maximum number of answers to a question.
             top_k: sum over the K most probable regions only; None for all.
             images: files of their images; None for those of the run.
 
@@ -351,7 +358,9 @@ class VisualQuestionAnswering(Task):
         """
         questions = _checked(inputs)
         answers = self.vocabularies[1].answers
-        for batch in self._batches(model, questions, images):
+        # Gold regions are not needed, so they are not checked.
+        bare = [replace(each, regions=frozenset()) for each in questions]
+        for batch in self._batches(model, bare, images):
             own = [questions[index] for index in batch.indices.tolist()]
             yield from predict_answers(model, batch, own, answers, n_best, top_k)
 

@@ -38,7 +38,8 @@ def test_questions_of_a_file_or_of_standard_input_are_answered(run):
 def test_probabilities_and_regions_are_printed(run, tmp_path):
     asked = run.task.test_pairs(3)
     lines = "\n".join(
-        json.dumps({"image": each.image, "question": each.text, "id": "7"}) for each in asked
+        json.dumps({"image": each.image, "question": each.text, "id": number})
+        for number, each in enumerate(asked)
     )
     found = list(run.predict(asked, n_best=2))
     rows = [
@@ -57,7 +58,7 @@ def test_probabilities_and_regions_are_printed(run, tmp_path):
     result = call("predict", run.path, "--n-best", 2, "--json", "--out", out, text=lines)
     assert result.exit_code == 0, result.output
     objects = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [each["id"] for each in objects] == ["7"] * 3
+    assert [each["id"] for each in objects] == ["0", "1", "2"]
     for each, prediction in zip(objects, found, strict=True):
         assert [answer["text"] for answer in each["answers"]] == [
             answer.text for answer in prediction.answers
@@ -128,6 +129,15 @@ def test_bad_questions_are_named(run, text, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert not result.stdout
+
+
+def test_predictions_need_no_gold_region_and_unknown_words_are_told_once(run):
+    image = run.task.test_pairs(1)[0].image
+    rows = [{"image": image, "question": "Zorp colour?", "region": 99}] * 2
+    result = call("predict", run.path, "--n-best", 50, text="\n".join(map(json.dumps, rows)))
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 2 * len(run.task.vocabularies[1].answers)
+    assert result.stderr.count("1 words of questions are unknown: zorp") == 1
 
 
 def test_gradients_are_diagnosed(run):

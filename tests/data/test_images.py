@@ -72,6 +72,16 @@ def test_questions_without_an_image(folder):
         ImageFolder(folder / "nowhere")
 
 
+def test_files_outside_the_folder_are_not_opened(folder):
+    Image.fromarray(PIXELS).save(folder.parent / "out.png")
+    images = ImageFolder(folder / "sub")
+    for name in ("../a.png", "../a", "../../out", str(folder.parent / "out.png")):
+        assert name not in images
+    assert "../sub/grey" in images
+    with pytest.raises(DataError, match=r"out.png: this is a file, but pixels need a folder"):
+        ImageFolder(folder.parent / "out.png")
+
+
 def _truncate(path):
     Image.fromarray(np.tile(PIXELS, (9, 9, 1))).save(path)
     path.write_bytes(path.read_bytes()[:120])
