@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from pyro_align.cli.options import chosen_device
-from pyro_align.cli.progress import is_quiet, load_run, load_text_run, tell
+from pyro_align.cli.progress import is_quiet, load_run, load_text_run, tell, text_task
 from pyro_align.errors import TrainingError, UserError
 from pyro_align.word_alignment import (
     DECODERS,
@@ -162,8 +162,9 @@ def saved(folder: Path, reverse: Path | None, links: Links) -> Align:
         return links.of_words(run)
     if links.language is not None:
         raise click.UsageError("--language is the language of words, not of sentences: remove it")
+    text_task(run, folder)
     backward = None if reverse is None else load_text_run(reverse)[0]
-    return links.of_runs(load_text_run(folder)[0], backward)
+    return links.of_runs(run, backward)
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,19 @@ def load_text_run(path: Path) -> tuple[Run, Translation]:
         UserError: if the run is one of another task.
     """
     run = load_run(path)
-    return run, _checked_task(run, path, "Translation", "parallel text (task 'translation')")
+    return run, text_task(run, path)
+
+
+def text_task(run: Run, path: Path) -> Translation:
+    """Return the task of a run, which must be ``translation``.
+
+    Raises:
+        UserError: if the run is one of another task.
+    """
+    task: Translation = _checked_task(
+        run, path, "Translation", "parallel text (task 'translation')"
+    )
+    return task
 
 
 def load_sentences_run(path: Path) -> tuple[Run, Sentences]:

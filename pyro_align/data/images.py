@@ -44,7 +44,7 @@ class ImageFolder:
 
     def __init__(self, root: Path, size: int | None = None):
         if root.is_file():
-            raise DataError("this is a file, but pixels need a folder of images", root)
+            raise DataError("this is a file: give the folder of the images", root)
         if not root.is_dir():
             raise DataError("no such folder", root)
         self.root = root

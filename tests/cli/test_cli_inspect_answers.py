@@ -75,7 +75,7 @@ def test_bad_input(run, tmp_path):
         ((asked,), "there are no features of image image9-0"),
         ((tmp_path / "broken.jsonl",), "broken.jsonl:1"),
         (("--pictures", tmp_path / "nowhere"), "no such"),
-        (("--pictures", asked), "asked.jsonl: no such folder"),
+        (("--pictures", asked), "asked.jsonl: this is a file: give the folder of the images"),
         (("--pictures", pictures), "cannot be decoded"),
         (("--images", asked), "asked.jsonl"),
         (("--gold", asked), "--gold has no effect on questions about images"),

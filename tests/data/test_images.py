@@ -78,7 +78,7 @@ def test_files_outside_the_folder_are_not_opened(folder):
     for name in ("../a.png", "../a", "../../out", str(folder.parent / "out.png")):
         assert name not in images
     assert "../sub/grey" in images
-    with pytest.raises(DataError, match=r"out.png: this is a file, but pixels need a folder"):
+    with pytest.raises(DataError, match=r"out.png: this is a file: give the folder"):
         ImageFolder(folder.parent / "out.png")
 
 
