@@ -38,6 +38,8 @@ METHODS = {
     "hard, sampled": ("categorical", "prior", "score-function"),
     "variational, enumerated": ("categorical", "amortized", "enumerated"),
     "variational, sampled": ("categorical", "amortized", "score-function"),
+    "variational, enumerated, corrected prior": ("categorical", "corrected-prior", "enumerated"),
+    "variational, sampled, corrected prior": ("categorical", "corrected-prior", "score-function"),
     "RWS": ("categorical", "amortized", "rws"),
     "VIMCO": ("categorical", "amortized", "vimco"),
 }
