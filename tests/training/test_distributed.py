@@ -87,7 +87,7 @@ def test_two_processes_equal_one(one, tmp_path, launcher):
         start_new_session=True,
     )
     try:
-        output, errors = launched.communicate(timeout=120)
+        output, errors = launched.communicate(timeout=300)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(launched.pid, signal.SIGKILL)
