@@ -18,7 +18,8 @@ from pyro_align.errors import UserError
 from pyro_align.evaluation import MAX_LENGTH
 from pyro_align.networks import SequenceToSequence
 from pyro_align.posterior import AlignmentPosterior
-from pyro_align.tasks.task import TRIAL_VOCABULARY, Task
+from pyro_align.tasks.task import TRIAL_VOCABULARY
+from pyro_align.tasks.text_task import TextTask
 
 
 @runtime_checkable
@@ -36,20 +37,7 @@ class SavedVocabulary(Pieces, Protocol):
         """Return a digest of the content."""
 
 
-@runtime_checkable
-class Text(Protocol):
-    """Pairs of source and target in files."""
-
-    paths: Any
-
-    def count(self) -> int:
-        """Return the number of pairs."""
-
-    def fingerprint(self) -> str:
-        """Return a digest of the content."""
-
-
-class SequencePairs(Task):
+class SequencePairs(TextTask):
     """Target sequences given source sequences, with an encoder-decoder network.
 
     The configuration has the table ``network``, a :class:`~pyro_align.networks.NetworkConfig`, and
@@ -61,10 +49,6 @@ class SequencePairs(Task):
 
     vocabulary_suffix: ClassVar[str]
     """Ending of the files of the vocabularies."""
-
-    @abstractmethod
-    def text(self, part: str) -> Any:
-        """Return the ``train``, ``valid`` or ``test`` text; the latter is by default ``valid``."""
 
     @abstractmethod
     def read(self, paths: Sequence[Path | str], languages: Sequence[str] | None = None) -> Any:
@@ -132,27 +116,6 @@ class SequencePairs(Task):
         source, target = map(self.vocabulary_class.load, self._vocabulary_files)
         return source, target
 
-    @property
-    def max_length(self) -> int:
-        """Default maximum length, in tokens, of either side of a pair to evaluate."""
-        return max(MAX_LENGTH, self.config.data.max_length)
-
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """Return number of pairs, digest and files of training and validation text."""
-        texts = {part: self.text(part) for part in ("train", "valid")}
-        return {
-            part: {
-                "pairs": text.count(),
-                "sha256": text.fingerprint(),
-                "files": [path.name for path in text.paths],
-            }
-            for part, text in texts.items()
-        }
-
-    def files(self, part: str) -> list[Path]:
-        """Return the files of a text."""
-        return list(self.text(part).paths)
-
     def digests(self) -> dict[str, str]:
         """Return digests of the vocabularies."""
         files = zip(self._vocabulary_files, self.vocabularies, strict=True)
@@ -176,11 +139,6 @@ class SequencePairs(Task):
         Raises:
             DataError: for text that cannot be read, or a pair that is too long.
         """
-
-    def test_size(self) -> int:
-        """Return the number of pairs of the test text."""
-        count: int = self.text("test").count()
-        return count
 
     def predict(
         self, model: Any, inputs: Iterable[str], *, language: str | None = None, **options: Any

@@ -31,7 +31,6 @@ from pyro_align.data.sentences import Sentence, check_sentences
 from pyro_align.decoding import generate
 from pyro_align.errors import UserError, reject_string
 from pyro_align.evaluation import (
-    MAX_LENGTH,
     Evaluation,
     Reconstruction,
     evaluate_batches,
@@ -39,7 +38,8 @@ from pyro_align.evaluation import (
 )
 from pyro_align.models import SentenceModel
 from pyro_align.networks import LanguageNetwork
-from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo, Task
+from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo
+from pyro_align.tasks.text_task import TextTask
 
 _DEMO_PARTS = {"train": "train", "valid": "val", "test": "test"}
 
@@ -62,7 +62,7 @@ class Encoded(NamedTuple):
     variances: Float[Tensor, "sentence latent"]
 
 
-class Sentences(Task):
+class Sentences(TextTask):
     """Sentences, each generated from a latent variable or without one."""
 
     configuration = "pyro_align.config.sentences:SentencesConfig"
@@ -155,22 +155,6 @@ class Sentences(Task):
             raise UserError(f"sentences without a source are in one file; got {given}")
         return SentenceText(paths[0])
 
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """Return number of sentences, digest and file of training and validation text."""
-        texts = {part: self.text(part) for part in ("train", "valid")}
-        return {
-            part: {
-                "pairs": text.count(),
-                "sha256": text.fingerprint(),
-                "files": [path.name for path in text.paths],
-            }
-            for part, text in texts.items()
-        }
-
-    def files(self, part: str) -> list[Path]:
-        """Return the file of a text."""
-        return list(self.text(part).paths)
-
     def digests(self) -> dict[str, str]:
         """Return the digest of the vocabulary."""
         return {self._vocabulary_file.name: self.vocabulary.fingerprint()}
@@ -186,18 +170,9 @@ class Sentences(Task):
             self.text(part), self.vocabulary, data.max_length, skip_long=data.skip_long
         )
 
-    @property
-    def max_length(self) -> int:
-        """Maximum length in tokens of a sentence to evaluate, encode or generate."""
-        return max(MAX_LENGTH, self.config.data.max_length)
-
     def check_test(self) -> None:
         """Check the test sentences."""
         encode_sentences(self.text("test"), self.vocabulary, self.max_length)
-
-    def test_size(self) -> int:
-        """Return the number of test sentences."""
-        return self.text("test").count()
 
     def evaluate(
         self,
