@@ -197,7 +197,7 @@ def fit(
                     os.environ[_RUN] = str(new.path)
 
             after_first_process(prepare)
-            made.append(Path(os.environ.get(_RUN, folder)))
+            made.append(folder if under_torchrun() else Path(os.environ[_RUN]))
             run = resumed_run(made[0])
         run.fit(echo=tell if is_first_process() else lambda line: None, quiet=is_quiet())
         if is_first_process():

@@ -83,7 +83,11 @@ def run_small(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, found: s
     last = f"import json, sys\nprint(json.dumps([sys.executable, {found}]))"
     notebook.cells.append(nbformat.v4.new_code_cell(last))
     client = nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        coalesce_streams=True,  # a slow machine sends what a cell prints in several parts
     )
     client.execute()
     for cell in notebook.cells:
