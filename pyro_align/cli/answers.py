@@ -25,6 +25,7 @@ OF_SEQUENCES = (
     "no_predict",
     "edits",
     "others",
+    "alignments",
     "average",
 )
 """Parameters of commands that have no effect on questions."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -68,7 +70,18 @@ if TYPE_CHECKING:
     show_default=True,
     help="Maximum line length in tokens.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per question.")
+@click.option(
+    "--alignments",
+    type=OutputFile(),
+    metavar="FILE",
+    help="Write the links between words of lines and predictions to a file in Pharaoh format.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a JSON object per line or question, with links or regions.",
+)
 @ensemble_options
 @images_option
 @language_option
@@ -85,6 +98,7 @@ def predict(
     n_best: int,
     scores: bool,
     max_length: int,
+    alignments: Path | None,
     as_json: bool,
     others: tuple[Path, ...],
     average: str | None,
@@ -102,6 +116,12 @@ def predict(
     With --scores the output has tab-separated columns: score, log probability and text. Lines typed
     at a terminal are read one at a time. `pyro-align translate` is the same command.
 
+    With --alignments the words of each prediction are linked with those of its line, as
+    `pyro-align align RUN` does for the same pair: each with the most probable word given the whole
+    prediction, unless no link is more probable. Words are separated by ASCII white space and
+    numbered from 0; there is a line of links for each prediction. With --json each line is an
+    object with predictions, scores, tokens, words, links, and the probability of each link.
+
     Questions are JSON lines or TSV with the keys or columns image and question. With --scores the
     columns are: probability of the answer, the region that it most probably depends on (from 0),
     the probability of this region given the answer, and the answer. With --json each line is an
@@ -116,6 +136,8 @@ def predict(
     from pyro_align.data import read_lines
 
     language = one_language(languages)
+    if out is not None and alignments is not None and out.absolute() == alignments.absolute():
+        raise UserError(f"--alignments {alignments} is also --out: give another file")
     loaded = load_runs(run, others, average)
     from pyro_align.tasks import VisualQuestionAnswering  # imports torch
 
@@ -125,10 +147,10 @@ def predict(
         predict_answers(loaded, text, out, n_best=n_best, top_k=top_k, images=images, **shown)
         return
     task = pairs_task(loaded, run)
-    if images or as_json:
+    if images:
         raise UserError(
-            f"{run}: --images and --json are for questions about images (task 'vqa'), but this is "
-            f"a run of the task {task.config.task!r}: remove them"
+            f"{run}: --images are for questions about images (task 'vqa'), but this is a run of "
+            f"the task {task.config.task!r}: remove them"
         )
     loaded.to(chosen_device(device))
     lines = read_lines(standard_input() if text is None else text)
@@ -136,6 +158,7 @@ def predict(
     translator = task.translator(
         loaded.model,
         max_source=max_length,
+        link=task.linker(loaded.model, loaded.guide) if as_json or alignments else None,
         beam=beam,
         length_penalty=length_penalty,
         top_k=top_k,
@@ -143,21 +166,21 @@ def predict(
     )
     if is_interactive:
         tell("type a line and press Enter; Ctrl-D ends")
+        found = _one_by_one(task, translator, lines, language)
+    else:
+        found = translator.translate(task.inputs(lines, text, language), text)
     # No progress display if predictions appear on the terminal.
     is_shown = out is None and sys.stdout.isatty()
     unknown = 0
-    with output(out) as file, nullcontext(None) if is_shown else counter("lines") as show_done:
-        if is_interactive:
-            found_lines = _one_by_one(task, translator, lines, language)
-        else:
-            found_lines = translator.translate(task.inputs(lines, text, language), text)
-        for translation in found_lines:
+    with (
+        output(out) as file,
+        nullcontext() if alignments is None else output(alignments) as links_file,
+        nullcontext(None) if is_shown else counter("lines") as show_done,
+    ):
+        write = Predictions(file, links_file, scores=scores, as_json=as_json)
+        for translation in found:
             unknown += translation.unknown
-            if not translation.hypotheses:
-                print(file=file)
-            for found in translation.hypotheses:
-                columns = [f"{found.score:.4f}", f"{found.log_probability:.4f}"] if scores else []
-                print(*columns, found.text, sep="\t", file=file)
+            write(translation)
             if is_interactive:
                 file.flush()
             if show_done is not None:
@@ -172,12 +195,45 @@ def predict(
         tell(f"note: {note}")
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """Writes predictions.
+
+    Attributes:
+        file: file of the predictions.
+        links_file: file of the links, a line for each prediction; None for no links.
+        scores: print score and log probability before each prediction.
+        as_json: print an object per line of text.
+    """
+
+    file: TextIO
+    links_file: TextIO | None
+    scores: bool
+    as_json: bool
+
+    def __call__(self, translation: Translation) -> None:
+        """Write the predictions of one line; an empty line if there are none."""
+        if self.links_file is not None:
+            aligned = [found.alignment for found in translation.hypotheses]
+            for each in aligned or [None]:
+                print(*(f"{s}-{t}" for s, t in each.links) if each else (), file=self.links_file)
+        if self.as_json:
+            print(json.dumps(translation.to_dict(), ensure_ascii=False), file=self.file)
+            return
+        if not translation.hypotheses:
+            print(file=self.file)
+        for found in translation.hypotheses:
+            numbers = (found.score, found.log_probability) if self.scores else ()
+            print(*(f"{each:.4f}" for each in numbers), found.text, sep="\t", file=self.file)
+
+
 def _one_by_one(
     task: SequencePairs, translator: Translator[Any], lines: Iterable[str], language: str | None
 ) -> Iterator[Translation]:
     """Predict lines as they are typed; report a line that is not valid, and go on."""
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         try:
-            yield from translator.translate(task.inputs([line], language=language))
+            (found,) = translator.translate(task.inputs([line], language=language))
+            yield replace(found, line=number)
         except DataError as error:
             click.echo(f"error: {error.message}", err=True)

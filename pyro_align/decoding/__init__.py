@@ -5,7 +5,8 @@ from pyro_align.decoding.beam_search import BeamSearch
 from pyro_align.decoding.ensemble import Ensemble
 from pyro_align.decoding.hypotheses import Hypothesis, length_penalty
 from pyro_align.decoding.language import generate
-from pyro_align.decoding.translator import ScoredText, Translation, Translator
+from pyro_align.decoding.translation import Linker, ScoredText, Translation, WordLinks
+from pyro_align.decoding.translator import Translator
 
 __all__ = [
     "Answer",
@@ -13,9 +14,11 @@ __all__ = [
     "BeamSearch",
     "Ensemble",
     "Hypothesis",
+    "Linker",
     "ScoredText",
     "Translation",
     "Translator",
+    "WordLinks",
     "generate",
     "length_penalty",
     "predict_answers",

@@ -3,53 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from pyro_align.data.batch import UNK
+from pyro_align.data.batch import EOS, UNK
 from pyro_align.data.lengths import batches_by_length
 from pyro_align.decoding.beam_search import BeamSearch
 from pyro_align.decoding.copied import copied_unknown, copies, unknown_symbols
 from pyro_align.decoding.hypotheses import Hypothesis
+from pyro_align.decoding.translation import Linker, ScoredText, Translation
 from pyro_align.errors import ConfigError, DataError, reject_string
-
-
-@dataclass(frozen=True)
-class ScoredText:
-    """One translation of a line.
-
-    Attributes:
-        text: detokenised text.
-        score: the score that translations are ranked by, see :class:`BeamSearch`.
-        log_probability: in nats, including ``EOS``.
-    """
-
-    text: str
-    score: float
-    log_probability: float
-
-
-@dataclass(frozen=True)
-class Translation:
-    """The translations of one line.
-
-    Attributes:
-        line: 1-based line number.
-        hypotheses: translations, best first; none for an empty line.
-        unknown: whether all tokens of the line are unknown, so that the translation is a guess.
-    """
-
-    line: int
-    hypotheses: tuple[ScoredText, ...]
-    unknown: bool
-
-    @property
-    def text(self) -> str:
-        """The best translation; empty for an empty line."""
-        return self.hypotheses[0].text if self.hypotheses else ""
-
 
 Line = TypeVar("Line")
 Line_contra = TypeVar("Line_contra", contravariant=True)
@@ -81,6 +46,9 @@ class TargetVocabulary(Protocol):
             unknown: what the unknown ids stand for, in order; empty if it is not known.
         """
 
+    def pieces(self, ids: Iterable[int], /) -> list[str]:
+        """Return the token of each id as a string."""
+
 
 class Translator(Generic[Line]):
     """Translates a stream of lines.
@@ -98,6 +66,7 @@ class Translator(Generic[Line]):
             is translated alone.
         window: number of lines that are read ahead and sorted by length. It bounds the memory and
             the delay of the first translation.
+        link: links the words of lines and translations; None for translations without links.
 
     Raises:
         ConfigError: if a number is below 1.
@@ -115,6 +84,7 @@ class Translator(Generic[Line]):
         max_source: int = 1000,
         batch_tokens: int = 1024,
         window: int = 4096,
+        link: Linker | None = None,
     ):
         limits = {"max_source": max_source, "batch_tokens": batch_tokens, "window": window}
         for name, value in limits.items():
@@ -126,6 +96,7 @@ class Translator(Generic[Line]):
         self.max_source = max_source
         self.batch_tokens = batch_tokens
         self.window = window
+        self.link = link
         self.copied = 0
         self._copying = [model for model in search.predictor.models if copies(model)]
 
@@ -185,19 +156,25 @@ class Translator(Generic[Line]):
     def _texts(
         self, lines: list[Line], sources: list[list[int]], results: list[list[Hypothesis]]
     ) -> list[tuple[ScoredText, ...]]:
-        """Decode the hypotheses of each line."""
+        """Decode the hypotheses of each line, and link their words."""
         copied = self._copied(lines, sources, results)
-        return [
-            tuple(
+        texts = [
+            [
                 ScoredText(
                     self.target_vocabulary.decode(found.tokens, copied.get((row, rank), ())),
                     found.score,
                     found.log_probability,
+                    tuple(self.target_vocabulary.pieces(i for i in found.tokens if i != EOS)),
                 )
                 for rank, found in enumerate(hypotheses)
-            )
+            ]
             for row, hypotheses in enumerate(results)
         ]
+        if self.link is None:
+            return [tuple(each) for each in texts]
+        pairs = zip(lines, texts, strict=True)
+        linked = iter(self.link([(line, one.text) for line, each in pairs for one in each]))
+        return [tuple(replace(one, alignment=next(linked)) for one in each) for each in texts]
 
     def _copied(
         self, lines: list[Line], sources: list[list[int]], results: list[list[Hypothesis]]

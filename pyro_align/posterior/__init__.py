@@ -18,7 +18,7 @@ from pyro_align.posterior.compare import compare
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.sentence import SentencePosterior, Words
 from pyro_align.posterior.side_by_side import SideBySide, side_by_side
-from pyro_align.posterior.words import WordAlignment, merge_pieces
+from pyro_align.posterior.words import WordAlignment, mean_alignment, merge_pieces
 
 __all__ = [
     "AlignmentPosterior",
@@ -33,6 +33,7 @@ __all__ = [
     "best_links",
     "check_sides",
     "compare",
+    "mean_alignment",
     "merge_pieces",
     "posterior_of",
     "posterior_of_answers",

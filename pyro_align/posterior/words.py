@@ -58,3 +58,11 @@ def merge_pieces(
     pieces = rows.bincount(minlength=target_words + 1).clamp_min(1)
     mean = total / pieces.unsqueeze(1)
     return WordAlignment(weights=mean[1:, 1:], null=mean[1:, 0])
+
+
+def mean_alignment(alignments: Sequence[WordAlignment]) -> WordAlignment:
+    """Average alignment probabilities of one sentence pair, such as those of several models."""
+    return WordAlignment(
+        weights=torch.stack([one.weights for one in alignments]).mean(0),
+        null=torch.stack([one.null for one in alignments]).mean(0),
+    )

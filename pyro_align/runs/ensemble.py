@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pyro_align.decoding import Ensemble
+from pyro_align.decoding import Ensemble, Translation
 from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.evaluation import Confusions, Evaluation
 from pyro_align.guides import NoGuide
@@ -74,6 +74,10 @@ class RunEnsemble:
         return self.task.predict(self.model, lines, **options)
 
     translate = predict
+
+    def translations(self, lines: Iterable[str], **options: Any) -> Iterator[Translation]:
+        """Predict with scores, tokens and word links; see :meth:`Run.translations`."""
+        return self.task.translations(self.model, self.guide, lines, **options)
 
     def evaluate(self, *args: Any, device: Any = "cpu", **options: Any) -> Evaluation:
         """Compute the perplexity of the ensemble, and evaluate its predictions.

@@ -13,6 +13,7 @@ from pyro_align import training  # Lightning is imported with `fit` and `check_m
 from pyro_align.config import Component, Config
 from pyro_align.config.components import chosen, reject_ineffective_settings
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
+from pyro_align.decoding import Translation
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.evaluation import Confusions, Evaluation
 from pyro_align.inference import Objective
@@ -326,6 +327,17 @@ class Run(RunDisplay):
         return self.task.predict(self.model, lines, **options)
 
     translate = predict
+
+    def translations(self, lines: Iterable[str], **options: Any) -> Iterator[Translation]:
+        """Predict as :meth:`predict`, with scores, tokens and, if requested, word links.
+
+        Options are those of ``translations`` of the task, such as
+        :meth:`~pyro_align.tasks.Translation.translations`: ``alignments=True`` for word links.
+
+        Raises:
+            UserError: if the run does not predict sequences.
+        """
+        return self.task.translations(self.model, self.guide, lines, **options)
 
     def to(self, device: torch.device | str) -> None:
         """Move model and guide to a device."""

@@ -13,7 +13,7 @@ from pyro_align.data import IndexedCorpus, LinkFile
 from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
-from pyro_align.decoding import BeamSearch, Translator
+from pyro_align.decoding import BeamSearch, Linker, Translation, Translator
 from pyro_align.errors import UserError
 from pyro_align.evaluation import MAX_LENGTH
 from pyro_align.networks import SequenceToSequence
@@ -67,7 +67,13 @@ class SequencePairs(TextTask):
         return self.vocabularies[0]
 
     def translator(
-        self, model: Any, *, max_source: int = MAX_LENGTH, window: int = 4096, **options: Any
+        self,
+        model: Any,
+        *,
+        max_source: int = MAX_LENGTH,
+        window: int = 4096,
+        link: Linker | None = None,
+        **options: Any,
     ) -> Translator[Any]:
         """Return a translator with beam search, which reads :meth:`inputs`.
 
@@ -75,10 +81,31 @@ class SequencePairs(TextTask):
             model: the model.
             max_source: maximum number of tokens per input.
             window: number of inputs that are read ahead, see :class:`Translator`.
+            link: links inputs and predictions, see :meth:`linker`; None for no links.
             **options: options of :class:`BeamSearch`, such as ``beam=5``.
         """
-        search, target = BeamSearch(model, **options), self.vocabularies[1]
-        return Translator(search, self.new_encoder(), target, max_source=max_source, window=window)
+        return Translator(
+            BeamSearch(model, **options),
+            self.new_encoder(),
+            self.vocabularies[1],
+            max_source=max_source,
+            window=window,
+            link=link,
+        )
+
+    @abstractmethod
+    def linker(self, model: Any, guide: Any) -> Linker:
+        """Return a function that links the words of inputs and their predictions.
+
+        Links are those of ``pyro-align align`` for the same pair: of each target word the source
+        word that is most probable given the whole pair, if it is more probable than no link. The
+        probabilities are those of the exact posterior, or where a model has none, of the guide or
+        the attention weights; of an ensemble the mean over its models.
+
+        Args:
+            model: the model or :class:`~pyro_align.decoding.Ensemble`, in evaluation mode.
+            guide: the guide.
+        """
 
     @classmethod
     def trial_network(cls, config: Any) -> SequenceToSequence:
@@ -154,9 +181,35 @@ class SequencePairs(TextTask):
         Raises:
             UserError: as for :meth:`inputs`.
         """
-        translator = self.translator(model, **options)
-        lines = self.inputs(inputs, language=language)
-        return (found.text for found in translator.translate(lines))
+        found = self.translations(model, None, inputs, language=language, **options)
+        return (translation.text for translation in found)
+
+    def translations(
+        self,
+        model: Any,
+        guide: Any,
+        inputs: Iterable[str],
+        *,
+        language: str | None = None,
+        alignments: bool = False,
+        **options: Any,
+    ) -> Iterator[Translation]:
+        """Predict the target of each line, with scores, tokens and word links.
+
+        Args:
+            model: the model.
+            guide: the guide; used only for links, see :meth:`linker`.
+            inputs: lines, see :meth:`inputs`.
+            language: likewise.
+            alignments: link the words of lines and predictions.
+            **options: options of :class:`BeamSearch`, such as ``beam=5``.
+
+        Raises:
+            UserError: as for :meth:`inputs`.
+        """
+        link = self.linker(model, guide) if alignments else None
+        translator = self.translator(model, link=link, **options)
+        return translator.translate(self.inputs(inputs, language=language))
 
     def inputs(
         self, lines: Iterable[str], path: Path | None = None, language: str | None = None

@@ -178,6 +178,17 @@ class Task(ABC):
     def predict(self, model: Any, inputs: Iterable[Any], **options: Any) -> Iterator[Any]:
         """Predict the output of each input, in order."""
 
+    def translations(self, *args: Any, **options: Any) -> Any:
+        """Predict sequences, with scores, tokens and word links.
+
+        Raises:
+            UserError: if the task does not predict sequences.
+        """
+        raise UserError(
+            f"translations are predicted sequences, but this is a run of the task "
+            f"{self.config.task!r}: use predict"
+        )
+
     def confusions(self, model: Any, predictions: Any, *args: Any) -> Any:
         """Count the edits of predicted words, with the posterior of their alignments.
 

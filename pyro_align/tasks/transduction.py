@@ -26,7 +26,7 @@ from pyro_align.data import (
 )
 from pyro_align.data.demo.words import LAYOUT, demo_words, write_words
 from pyro_align.data.encoded_forms import FormEncoder, links_of_symbols, unknown_symbols
-from pyro_align.decoding import Translator
+from pyro_align.decoding import Linker, Translator
 from pyro_align.errors import UserError
 from pyro_align.evaluation import (
     Confusions,
@@ -43,6 +43,7 @@ from pyro_align.posterior import (
     posterior_of_corpus,
 )
 from pyro_align.tasks.pairs import SequencePairs
+from pyro_align.tasks.symbol_links import symbol_linker
 from pyro_align.tasks.task import Echo
 
 _WORDS = {"train": "train", "valid": "val", "test": "test"}
@@ -393,6 +394,10 @@ class Transduction(SequencePairs):
             # Tags and EOS are no symbols, and a link to them is none.
             index = [*(-1 for _ in pair.tags), *range(source), -1]
             yield merge_pieces(matrix, [*range(target), -1], index, target, source)
+
+    def linker(self, model: Any, guide: Any) -> Linker:
+        """Return a function that links the symbols of forms and their predictions."""
+        return symbol_linker(self, model, guide)
 
     def new_encoder(self) -> FormEncoder:
         """Return an encoder of pairs of forms, which counts unknown symbols."""

@@ -18,9 +18,11 @@ from pyro_align.data import (
     Vocabulary,
     index_text,
     make_vocabularies,
+    split_words,
 )
 from pyro_align.data.demo import demo_text, write_demo
 from pyro_align.data.lines import check_rereadable
+from pyro_align.decoding import Ensemble, Linker, WordLinks
 from pyro_align.errors import UserError
 from pyro_align.evaluation import (
     Evaluation,
@@ -32,6 +34,7 @@ from pyro_align.evaluation import (
 from pyro_align.posterior import AlignmentPosterior, posterior_of_text
 from pyro_align.tasks.pairs import SequencePairs
 from pyro_align.tasks.task import Echo
+from pyro_align.word_alignment import Aligner, MeanTables, Pair, WordTables
 
 _DEMO_PARTS = {"train": "train", "valid": "val", "test": "test"}
 
@@ -214,6 +217,35 @@ class Translation(SequencePairs):
             hypotheses = [translation.text for translation in found]
             result.translation = translation_scores(hypotheses, [pair.target for pair in pairs])
         return result
+
+    def linker(self, model: Any, guide: Any) -> Linker:
+        """Return a function that links the words of sentences and their translations.
+
+        Words are those of :func:`~pyro_align.data.split_words`.
+        """
+        device = next(model.parameters()).device
+        programs = (
+            [(one, None) for one in model.models]
+            if isinstance(model, Ensemble)
+            else [(model, guide)]
+        )
+        tables = [WordTables(m, g, self.vocabularies, device=device) for m, g in programs]
+        aligner = Aligner(
+            MeanTables(tables), batch_tokens=self.config.training.batch_tokens, max_length=None
+        )
+
+        def link(pairs: Sequence[tuple[str, str]]) -> list[WordLinks]:
+            numbered = (Pair(*pair, line) for line, pair in enumerate(pairs, start=1))
+            return [
+                WordLinks(
+                    tuple(split_words(found.pair.source)),
+                    tuple(split_words(found.pair.target)),
+                    found.links,
+                )
+                for found in aligner.align(numbered)
+            ]
+
+        return link
 
     def posterior(
         self,

@@ -23,7 +23,7 @@ from pyro_align.word_alignment.symmetrise import (
     intersect,
     union,
 )
-from pyro_align.word_alignment.tables import ORIGINS, WordTables
+from pyro_align.word_alignment.tables import ORIGINS, MeanTables, WordTables
 from pyro_align.word_alignment.transductive import align_text
 from pyro_align.word_alignment.writing import Writer, writer
 
@@ -38,6 +38,7 @@ __all__ = [
     "ByLinks",
     "ByProduct",
     "Decoder",
+    "MeanTables",
     "MinimumRisk",
     "Pair",
     "PairText",

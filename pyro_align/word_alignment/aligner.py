@@ -62,7 +62,9 @@ def too_long(
 
 
 def links_of(
-    tables: Sequence[WordAlignment], decode: Decoder, symmetrise: Symmetrisation
+    tables: Sequence[WordAlignment],
+    decode: Decoder,
+    symmetrise: Symmetrisation = SYMMETRISATIONS[SYMMETRISE],
 ) -> dict[Link, float]:
     """Return the links of a sentence pair and their probabilities.
 
@@ -88,7 +90,7 @@ class Aligner:
         symmetrise: combines two directions.
         batch_tokens: maximum number of positions per batch: pairs times the longest side, in
             tokens; a longer pair is computed alone.
-        max_length: maximum number of tokens per side, including ``EOS``.
+        max_length: maximum number of tokens per side, including ``EOS``; None for no limit.
         window: number of pairs that are read ahead and sorted by length. It bounds the memory and
             the delay of the first links.
     """
@@ -101,7 +103,7 @@ class Aligner:
         decode: Decoder | None = None,
         symmetrise: Symmetrisation = SYMMETRISATIONS[SYMMETRISE],
         batch_tokens: int = 2000,
-        max_length: int = 1000,
+        max_length: int | None = 1000,
         window: int = 4096,
     ):
         self.forward = forward
@@ -152,6 +154,6 @@ class Aligner:
             yield links_of(tables, self.decode, self.symmetrise)
 
     def _check(self, encoded: Any, pair: Pair, path: Path | None) -> None:
-        if encoded.width > self.max_length:
+        if self.max_length is not None and encoded.width > self.max_length:
             side = "source" if len(encoded.source) > self.max_length else "target"
             raise too_long(side, encoded.width, self.forward.unit, self.max_length, path, pair.line)

@@ -15,7 +15,7 @@ from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.noise import Noise
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference import PositionScores, score_positions
-from pyro_align.posterior import WordAlignment, merge_pieces
+from pyro_align.posterior import WordAlignment, mean_alignment, merge_pieces
 
 ORIGINS = ("posterior", "guide", "prior")
 """Distributions that alignment probabilities can be taken from, in order of preference."""
@@ -118,6 +118,29 @@ class WordTables:
             f"this model and guide have no {self.origin} to read links from; available: "
             f"{', '.join(there)}"
         )
+
+
+@final
+class MeanTables:
+    """The mean of the word alignment probabilities of several models, such as an ensemble.
+
+    Args:
+        members: the tables of each model, with the same vocabularies.
+    """
+
+    unit = "tokens"
+
+    def __init__(self, members: Sequence[WordTables]):
+        self.members = members
+
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
+        """Encode sentence pairs as tokens."""
+        return self.members[0].encode(pairs)
+
+    def __call__(self, pairs: Sequence[Encoded]) -> list[WordAlignment]:
+        """Compute the mean table of each pair, in one batch."""
+        tables = zip(*(member(pairs) for member in self.members), strict=True)
+        return [mean_alignment(each) for each in tables]
 
 
 def _pieces(

@@ -233,3 +233,16 @@ def test_a_line_typed_wrongly_does_not_end_the_session(monkeypatch, capsys):
     assert shown.out.splitlines() == [inflect("abd", "PL"), inflect("abd", "SG")]
     assert "error: expected tab-separated columns" in shown.err
     assert "got an empty line" in shown.err
+
+
+def test_symbols_of_words_are_linked_as_by_align(tmp_path):
+    rows = words(8, 3)
+    inputs = write(tmp_path / "in.tsv", [(word, tags) for word, _, tags in rows])
+    links = tmp_path / "links"
+    output = call("predict", shared_forms_run(), inputs, "--alignments", links).stdout
+    filled = [
+        (word, text, tags) for (word, _, tags), text in zip(rows, output.splitlines(), strict=True)
+    ]
+    both = write(tmp_path / "both.tsv", filled)
+    assert links.read_text() == call("align", shared_forms_run(), both).stdout
+    assert any(links.read_text().split())
