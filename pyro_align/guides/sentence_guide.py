@@ -12,10 +12,9 @@ from pyro_align.constraints import Layers, Rate, Size
 from pyro_align.data.batch import Batch
 from pyro_align.guides.alignment_guide import AlignmentGuide
 from pyro_align.nn.convolution import ConvolutionalEncoder
-from pyro_align.nn.encoder import Encoder, RecurrentEncoder
+from pyro_align.nn.encoder import Encoder, RecurrentEncoder, TransformerEncoder
 from pyro_align.nn.pooling import pooled
 from pyro_align.nn.recurrence import Cell
-from pyro_align.nn.transformer import TransformerEncoder
 
 
 class SentenceGuide(AlignmentGuide):

@@ -15,7 +15,7 @@ from pyro_align.data.batch import Batch
 from pyro_align.data.sharing import shared
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.nn.transformer import check_heads, sinusoids, transformer_layer
+from pyro_align.nn.transformer import TransformerLayer, check_heads, sinusoids
 
 NEIGHBOURS = 2
 """Number of neighbouring tokens on either side in the input convolution."""
@@ -67,7 +67,7 @@ class TransformerGuide(AlignmentGuide):
             for feature in networks.feature_sizes
         )
         self.dropout = nn.Dropout(rate)
-        self.layers = nn.ModuleList(transformer_layer(size, heads, rate) for _ in range(layers))
+        self.layers = nn.ModuleList(TransformerLayer(size, heads, rate) for _ in range(layers))
         self.norm = nn.LayerNorm(size)
         self.bilinear = nn.Linear(size, size, bias=False)
 
@@ -81,11 +81,12 @@ class TransformerGuide(AlignmentGuide):
         for side, feature, mask in zip(self.sides, features, masks, strict=True):
             embedded = feature * mask.unsqueeze(-1)
             here = side(embedded.transpose(1, 2)).transpose(1, 2)
-            read.append(here + sinusoids(mask.shape[1], self.size).to(embedded))
+            places = torch.arange(mask.shape[1], device=mask.device)
+            read.append(here + sinusoids(places, self.size).to(embedded))
         units = self.dropout(torch.cat(read, dim=1))
-        padding = ~torch.cat([batch.source_mask, batch.target_mask], dim=1)
+        mask = torch.cat([batch.source_mask, batch.target_mask], dim=1)[:, None, None]
         for layer in self.layers:
-            units = layer(units, src_key_padding_mask=padding)
+            units, _ = layer(units, mask)
         sources, targets = self.norm(units).split([mask.shape[1] for mask in masks], 1)
         scores = targets @ self.bilinear(sources).transpose(1, 2) / math.sqrt(self.size)
         return mask_logits(at_least_fp32(scores), batch.source_mask.unsqueeze(1))

@@ -13,15 +13,11 @@ from pyro_align.errors import ConfigError
 from pyro_align.networks.config import NetworkConfig
 from pyro_align.networks.network import AutoregressiveNetwork, States
 from pyro_align.nn import EMISSIONS, SCORERS, CopyEmission, Emission
-from pyro_align.nn.decoder import (
-    Decoder,
-    DecoderState,
-    InputFeedingDecoder,
-    Memory,
-    PlainDecoder,
-)
-from pyro_align.nn.encoder import Encoder, RecurrentEncoder
+from pyro_align.nn.decoder import Decoder, DecoderState, Memory
+from pyro_align.nn.encoder import Encoder, RecurrentEncoder, TransformerEncoder
 from pyro_align.nn.recurrence import Cell
+from pyro_align.nn.recurrent_decoder import InputFeedingDecoder, PlainDecoder
+from pyro_align.nn.transformer_decoder import TransformerDecoder
 
 
 class SequenceToSequence(AutoregressiveNetwork):
@@ -102,25 +98,9 @@ class SequenceToSequence(AutoregressiveNetwork):
         # The order of these lines is that of the random draws.
         target = token_embedding(target_vocabulary, config.embedding)
         source = target if tie == "all" else token_embedding(source_vocabulary, config.embedding)
-        encoder = RecurrentEncoder(
-            config.cell,
-            config.embedding,
-            config.encoder_hidden,
-            config.encoder_layers,
-            config.dropout,
-        )
+        encoder = _encoder(config)
         annotation, hidden = encoder.annotation_size, config.decoder_hidden
-        scorer = SCORERS[config.attention](hidden, annotation, config.attention_hidden)
-        decoder_class: type[Decoder] = InputFeedingDecoder if config.input_feeding else PlainDecoder
-        decoder = decoder_class(
-            config.cell,
-            config.embedding,
-            hidden,
-            config.decoder_layers,
-            annotation,
-            scorer,
-            config.dropout,
-        )
+        decoder = _decoder(config, annotation)
         output = (
             nn.Parameter(torch.randn(target_vocabulary, hidden) * 0.05)
             if tie == "none"
@@ -162,6 +142,7 @@ class SequenceToSequence(AutoregressiveNetwork):
             keys=self.decoder.scorer.keys(annotations),
             values=self.emission.values(self.emission.annotate(read, source)),
             mask=mask,
+            layers=self.decoder.layers_memory(annotations),
         )
 
     def initial(self, memory: Memory) -> DecoderState:
@@ -235,3 +216,33 @@ def token_embedding(vocabulary: int, size: int) -> nn.Embedding:
     with torch.no_grad():
         embedding.weight[PAD].zero_()
     return embedding
+
+
+def _encoder(config: NetworkConfig) -> Encoder:
+    """Create the encoder of a configuration."""
+    sizes = (config.embedding, config.encoder_hidden, config.encoder_layers)
+    if config.encoder_kind == "recurrent":
+        return RecurrentEncoder(config.cell, *sizes, config.dropout)
+    return TransformerEncoder(
+        *sizes,
+        config.heads,
+        config.dropout,
+        feedforward=config.feedforward,
+        positions=config.positions,
+    )
+
+
+def _decoder(config: NetworkConfig, annotation: int) -> Decoder:
+    """Create the decoder of a configuration, for annotations of a size."""
+    hidden = config.decoder_hidden
+    scorer = SCORERS[config.scorer](hidden, annotation, config.attention_hidden)
+    sizes = (config.embedding, hidden, config.decoder_layers, annotation, scorer, config.dropout)
+    if config.decoder_kind == "recurrent":
+        kind = InputFeedingDecoder if config.input_feeding else PlainDecoder
+        return kind(config.cell, *sizes)
+    return TransformerDecoder(
+        *sizes,
+        heads=config.heads,
+        feedforward=config.feedforward,
+        positions=config.positions,
+    )

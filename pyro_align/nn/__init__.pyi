@@ -1,7 +1,7 @@
 from .alignment import Alignment
 from .convolution import ConvolutionalEncoder, DilatedConvolutions
 from .copying import CopyEmission
-from .decoder import Decoder, DecoderState, InputFeedingDecoder, Memory, PlainDecoder
+from .decoder import Decoder, DecoderState, Memory
 from .emissions import (
     EMISSIONS,
     Emission,
@@ -11,17 +11,29 @@ from .emissions import (
     expected,
     pick,
 )
-from .encoder import Encoder, RecurrentEncoder
+from .encoder import Encoder, RecurrentEncoder, TransformerEncoder
 from .image_grid import ImageGrid
 from .jumps import Jumps
-from .language import LanguageDecoder, LanguageState, RecurrentLanguageDecoder
+from .language import (
+    LanguageDecoder,
+    LanguageState,
+    RecurrentLanguageDecoder,
+    TransformerLanguageDecoder,
+)
 from .latent_attention import LatentAttention
 from .questions import QuestionEncoder, RecurrentQuestionEncoder, TransformerQuestionEncoder
 from .recurrence import BidirectionalRecurrence, ForwardRecurrence
+from .recurrent_decoder import (
+    InputFeedingDecoder,
+    PlainDecoder,
+    RecurrentDecoder,
+    RecurrentDecoderState,
+)
 from .regions import RegionContext, RegionEncoder
-from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, Scorer
-from .transformer import TransformerEncoder
-from .window import ConvolutionalLanguageDecoder, TransformerLanguageDecoder, WindowDecoder
+from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, ScaledScorer, Scorer
+from .transformer import Transformer, TransformerLayer
+from .transformer_decoder import TransformerDecoder, TransformerState
+from .window import ConvolutionalLanguageDecoder, WindowDecoder
 
 __all__ = [
     "EMISSIONS",
@@ -50,17 +62,24 @@ __all__ = [
     "PlainDecoder",
     "ProductEmission",
     "QuestionEncoder",
+    "RecurrentDecoder",
+    "RecurrentDecoderState",
     "RecurrentEncoder",
     "RecurrentLanguageDecoder",
     "RecurrentQuestionEncoder",
     "RegionContext",
     "RegionEncoder",
+    "ScaledScorer",
     "Scorer",
     "SoftmaxEmission",
     "TanhEmission",
+    "Transformer",
+    "TransformerDecoder",
     "TransformerEncoder",
     "TransformerLanguageDecoder",
+    "TransformerLayer",
     "TransformerQuestionEncoder",
+    "TransformerState",
     "WindowDecoder",
     "expected",
     "pick",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pyro_align.nn.recurrence import BidirectionalRecurrence, Cell
+from pyro_align.nn.transformer import Positions, Transformer
 
 
 class Encoder(nn.Module, ABC):
@@ -54,3 +56,50 @@ class RecurrentEncoder(Encoder):
         """Compute annotations, zero on padding; ``lengths`` must be on the CPU."""
         outputs: Tensor = self.recurrence(embedded, lengths)
         return outputs
+
+
+class TransformerEncoder(Encoder):
+    """A Transformer encoder (Vaswani et al. 2017, pre-norm).
+
+    Args:
+        embedding: size of an embedding.
+        size: number of units, a multiple of ``2 * heads``.
+        layers: number of layers.
+        heads: number of attention heads.
+        dropout: rate within layers.
+        feedforward: number of units between feed-forward layers; by default ``4 * size``.
+        positions: kind of position embeddings, see :class:`~pyro_align.nn.Transformer`.
+
+    Raises:
+        ConfigError: if ``size`` is not a multiple of ``2 * heads``.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        size: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        *,
+        feedforward: int | None = None,
+        positions: Positions = "sinusoidal",
+    ):
+        super().__init__(size)
+        self.transformer = Transformer(
+            embedding,
+            size,
+            layers,
+            heads,
+            dropout,
+            feedforward=feedforward,
+            positions=positions,
+        )
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+        """Compute annotations, zero on padding; ``lengths`` must be on the CPU."""
+        mask = torch.arange(embedded.shape[1]) < lengths.unsqueeze(1)
+        mask = mask.to(embedded.device, non_blocking=True)
+        units = self.transformer(embedded, mask[:, None, None])
+        annotations: Tensor = units * mask.unsqueeze(-1)
+        return annotations

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pyro_align.nn.recurrence import Cell, ForwardRecurrence, RecurrentState
+from pyro_align.nn.transformer import KeysValues, Transformer
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class LanguageState:
         latent: latent vector of each sentence; of size zero if there is none.
         recurrent: hidden states (and cells, for an LSTM) of every layer; empty if there are none.
         window: inputs of the last positions, for decoders that read them again.
+        past: keys and values of earlier positions for each layer of a Transformer.
     """
 
     latent: Float[Tensor, "row latent"]
     recurrent: RecurrentState = ()
     window: Float[Tensor, "row length input"] | None = None
+    past: tuple[KeysValues, ...] = ()
 
 
 class LanguageDecoder(nn.Module, ABC):
@@ -117,3 +120,43 @@ class RecurrentLanguageDecoder(LanguageDecoder):
         inputs = beside(embedded, state.latent) if self.at_steps else embedded
         hidden, recurrent = self.recurrence(inputs, state.recurrent)
         return hidden, LanguageState(state.latent, recurrent)
+
+
+class TransformerLanguageDecoder(LanguageDecoder):
+    """A causal Transformer with sinusoidal position embeddings; it reads the latent vector at each
+    step.
+
+    Args:
+        embedding: size of a token embedding.
+        hidden: number of units, a multiple of ``2 * heads``.
+        layers: number of layers.
+        heads: number of attention heads.
+        dropout: rate within layers.
+        latent: size of the latent vector; 0 for a language model without one.
+
+    Raises:
+        ConfigError: if ``hidden`` is not a multiple of ``2 * heads``.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        *,
+        latent: int = 0,
+    ):
+        super().__init__(hidden, latent)
+        self.transformer = Transformer(embedding + latent, hidden, layers, heads, dropout)
+
+    def initial(self, latent: Tensor) -> LanguageState:
+        """Return the state before the first token, without earlier positions."""
+        return LanguageState(latent)
+
+    def forward(self, embedded: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
+        """Run all positions at once, each attending to itself and those before."""
+        inputs = beside(embedded, state.latent)
+        hidden, past = self.transformer.after(state.past, inputs)
+        return hidden, LanguageState(state.latent, past=past)

@@ -27,8 +27,8 @@ class LatentAttention(nn.Module):
     Args:
         query: size of a query.
         memory: size of a row of the memory.
-        scorer: ``dot``, ``general`` or ``mlp``, or a :class:`Scorer` of your own.
-        hidden: units of the ``mlp`` scorer; the size of a query by default.
+        scorer: ``dot``, ``general``, ``scaled`` or ``mlp``, or a :class:`Scorer` of your own.
+        hidden: units of the ``mlp`` and ``scaled`` scorers; the size of a query by default.
         heads: number of heads, the latent one included.
 
     Attributes:

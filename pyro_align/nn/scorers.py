@@ -71,6 +71,29 @@ class GeneralScorer(Scorer):
         return _inner_products(hidden, keys)
 
 
+class ScaledScorer(Scorer):
+    """``W h · U m / √d`` with ``d`` features (Vaswani et al. 2017, section 3.2.1): one head.
+
+    For states and annotations of unit variance, such as those of a Transformer, whose products
+    would otherwise grow with their size.
+    """
+
+    def __init__(self, hidden: int, annotation: int, attention_hidden: int):
+        super().__init__()
+        self.query = nn.Linear(hidden, attention_hidden)
+        self.key = nn.Linear(annotation, attention_hidden, bias=False)
+        self.scale = attention_hidden**-0.5
+
+    def keys(self, annotations: Tensor) -> Tensor:
+        """Compute ``U m / √d``."""
+        projected: Tensor = self.key(annotations) * self.scale
+        return projected
+
+    def forward(self, hidden: Tensor, keys: Tensor) -> Tensor:
+        """Compute ``W h · U m / √d``."""
+        return _inner_products(self.query(hidden), keys)
+
+
 class MLPScorer(Scorer):
     """``v · tanh(W h + U m)`` (Bahdanau et al. 2015, appendix A.1.2)."""
 
@@ -92,7 +115,12 @@ class MLPScorer(Scorer):
         return energies.squeeze(-1)
 
 
-SCORERS: dict[str, type[Scorer]] = {"dot": DotScorer, "general": GeneralScorer, "mlp": MLPScorer}
+SCORERS: dict[str, type[Scorer]] = {
+    "dot": DotScorer,
+    "general": GeneralScorer,
+    "scaled": ScaledScorer,
+    "mlp": MLPScorer,
+}
 """Scorers by their name in a configuration."""
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from pyro_align.nn.convolution import DilatedConvolutions
 from pyro_align.nn.language import LanguageDecoder, LanguageState, beside
-from pyro_align.nn.transformer import check_heads, sinusoids, transformer_layer
 
 
 class WindowDecoder(LanguageDecoder):
@@ -79,47 +78,4 @@ class ConvolutionalLanguageDecoder(WindowDecoder):
     def decoded(self, inputs: Tensor) -> Tensor:
         """Run the convolutions."""
         states: Tensor = self.convolutions(inputs)
-        return states
-
-
-class TransformerLanguageDecoder(WindowDecoder):
-    """A causal Transformer with sinusoidal position embeddings.
-
-    Args:
-        embedding: size of a token embedding.
-        hidden: number of units, a multiple of ``2 * heads``.
-        layers: number of layers.
-        heads: number of attention heads.
-        dropout: rate within layers.
-        latent: size of the latent vector; 0 for a language model without one.
-
-    Raises:
-        ConfigError: if ``hidden`` is not a multiple of ``2 * heads``.
-    """
-
-    def __init__(
-        self,
-        embedding: int,
-        hidden: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        *,
-        latent: int = 0,
-    ):
-        check_heads(hidden, heads)
-        super().__init__(embedding, hidden, latent, None)
-        self.layers = nn.ModuleList(
-            transformer_layer(hidden, heads, dropout) for _ in range(layers)
-        )
-        self.norm = nn.LayerNorm(hidden)
-
-    def decoded(self, inputs: Tensor) -> Tensor:
-        """Run the layers, each position attending to itself and those before."""
-        length = inputs.shape[1]
-        later = torch.ones(length, length, dtype=torch.bool, device=inputs.device).triu(1)
-        units = inputs + sinusoids(length, inputs.shape[2]).to(inputs)
-        for layer in self.layers:
-            units = layer(units, src_mask=later)
-        states: Tensor = self.norm(units)
         return states

@@ -16,7 +16,7 @@ from pyro_align.data.noise import Noise
 from pyro_align.decoding import BeamSearch, Linker, Translation, Translator
 from pyro_align.errors import UserError
 from pyro_align.evaluation import MAX_LENGTH
-from pyro_align.networks import SequenceToSequence
+from pyro_align.networks import NetworkConfig, SequenceToSequence
 from pyro_align.posterior import AlignmentPosterior
 from pyro_align.tasks.task import TRIAL_VOCABULARY
 from pyro_align.tasks.text_task import TextTask
@@ -280,16 +280,26 @@ class SequencePairs(TextTask):
     def described(self) -> list[tuple[str, str]]:
         """Return sizes of the network and vocabularies."""
         network = self.config.network
-        layers = "layer" if network.encoder_layers == 1 else "layers"
         source, target = self.vocabularies
         return [
             (
                 "encoder",
-                f"{network.encoder_layers} {layers} of {network.cell.upper()}, "
-                f"{network.encoder_hidden} per direction",
+                _layers(network, network.encoder_kind, network.encoder_layers)
+                + f", {network.encoder_hidden}"
+                + (" per direction" if network.encoder_kind == "recurrent" else ""),
             ),
-            ("decoder", f"{network.decoder_layers} of {network.decoder_hidden}"),
+            (
+                "decoder",
+                _layers(network, network.decoder_kind, network.decoder_layers)
+                + f", {network.decoder_hidden}",
+            ),
             ("embeddings", str(network.embedding)),
-            ("attention", network.attention),
+            ("attention", network.scorer),
             ("vocabularies", f"{len(source)} and {len(target)} pieces"),
         ]
+
+
+def _layers(network: NetworkConfig, kind: str, number: int) -> str:
+    """Describe layers, such as ``2 layers of LSTM``."""
+    name = network.cell.upper() if kind == "recurrent" else "Transformer"
+    return f"{number} {'layer' if number == 1 else 'layers'} of {name}"

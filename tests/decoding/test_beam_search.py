@@ -22,6 +22,11 @@ VARIANTS = {
     "two experts": (CategoricalModel, {"emission": "product", "lexical": True}),
     "soft, two experts": (SoftModel, {"emission": "product"}),
     "soft": (SoftModel, {"input_feeding": True, "cell": "gru"}),
+    "transformer": (
+        CategoricalModel,
+        {"encoder": "transformer", "decoder": "transformer", "decoder_layers": 2, "heads": 2}
+        | {"encoder_hidden": 4, "decoder_hidden": 4, "feedforward": 5},
+    ),
 }
 TOKENS = (1, 4, 5, 6)
 """Tokens that may precede EOS in a vocabulary of 7: all but PAD and BOS."""

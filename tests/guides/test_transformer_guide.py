@@ -82,8 +82,9 @@ def test_steps_are_the_learning_rate_over_the_root_of_the_inputs():
 
     def weights():
         for layer in guide.layers:
-            yield from (layer.self_attn.in_proj_weight, layer.self_attn.out_proj.weight)
-            yield from (layer.linear1.weight, layer.linear2.weight)
+            attention = layer.attention
+            parts = (attention.query, attention.key, attention.value, attention.output)
+            yield from (part.weight for part in (*parts, *layer.feedforward[1:5:3]))
 
     before = [weight.detach().clone() for weight in weights()]
     guide.scores(batch).log_softmax(-1)[..., 0].sum().backward()
