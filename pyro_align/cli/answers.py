@@ -26,6 +26,7 @@ OF_SEQUENCES = (
     "edits",
     "others",
     "alignments",
+    "tags",
     "average",
 )
 """Parameters of commands that have no effect on questions."""

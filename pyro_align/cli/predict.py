@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +34,7 @@ from pyro_align.cli.progress import (
 from pyro_align.errors import DataError, UserError
 
 if TYPE_CHECKING:
-    from pyro_align.decoding import Translation, Translator
-    from pyro_align.tasks import SequencePairs
+    from pyro_align.decoding import Translation
 
 
 @click.command()
@@ -77,6 +76,11 @@ if TYPE_CHECKING:
     help="Write the links between words of lines and predictions to a file in Pharaoh format.",
 )
 @click.option(
+    "--tags",
+    is_flag=True,
+    help="Put tags such as <b> and placeholders such as {0} around the aligned words.",
+)
+@click.option(
     "--json",
     "as_json",
     is_flag=True,
@@ -99,6 +103,7 @@ def predict(
     scores: bool,
     max_length: int,
     alignments: Path | None,
+    tags: bool,
     as_json: bool,
     others: tuple[Path, ...],
     average: str | None,
@@ -121,6 +126,10 @@ def predict(
     prediction, unless no link is more probable. Words are separated by ASCII white space and
     numbered from 0; there is a line of links for each prediction. With --json each line is an
     object with predictions, scores, tokens, words, links, and the probability of each link.
+
+    With --tags lines are translated without tags (pairs such as <b> and </b>, <x id="1"/>, {0}),
+    which are then put around the aligned words. Tags that are not nested properly are an error; in
+    the text &lt; and &amp; stand for < and &, and are written so. Links do not count tags as words.
 
     Questions are JSON lines or TSV with the keys or columns image and question. With --scores the
     columns are: probability of the answer, the region that it most probably depends on (from 0),
@@ -158,17 +167,18 @@ def predict(
     translator = task.translator(
         loaded.model,
         max_source=max_length,
-        link=task.linker(loaded.model, loaded.guide) if as_json or alignments else None,
+        link=task.linker(loaded.model, loaded.guide) if as_json or alignments or tags else None,
         beam=beam,
         length_penalty=length_penalty,
         top_k=top_k,
         n_best=n_best,
     )
+    options: dict[str, Any] = {"language": language, "tags": tags}
     if is_interactive:
         tell("type a line and press Enter; Ctrl-D ends")
-        found = _one_by_one(task, translator, lines, language)
+        found = _one_by_one(lambda line: task.translated(translator, [line], **options), lines)
     else:
-        found = translator.translate(task.inputs(lines, text, language), text)
+        found = task.translated(translator, lines, text, **options)
     # No progress display if predictions appear on the terminal.
     is_shown = out is None and sys.stdout.isatty()
     unknown = 0
@@ -228,12 +238,12 @@ class Predictions:
 
 
 def _one_by_one(
-    task: SequencePairs, translator: Translator[Any], lines: Iterable[str], language: str | None
+    translate: Callable[[str], Iterator[Translation]], lines: Iterable[str]
 ) -> Iterator[Translation]:
     """Predict lines as they are typed; report a line that is not valid, and go on."""
     for number, line in enumerate(lines, start=1):
         try:
-            (found,) = translator.translate(task.inputs([line], language=language))
+            (found,) = translate(line)
             yield replace(found, line=number)
         except DataError as error:
             click.echo(f"error: {error.message}", err=True)

@@ -24,6 +24,7 @@ from .links import (
     format_links,
     parse_links,
 )
+from .markup import Markup
 from .normal_forms import NormalForms
 from .preparation import index_text, make_vocabularies
 from .question_batches import ImageBatch, QuestionBatch, RegionBatch
@@ -65,6 +66,7 @@ __all__ = [
     "IndexedCorpus",
     "Link",
     "LinkFile",
+    "Markup",
     "NormalForms",
     "ParallelText",
     "Question",

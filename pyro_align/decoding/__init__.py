@@ -5,6 +5,7 @@ from pyro_align.decoding.beam_search import BeamSearch
 from pyro_align.decoding.ensemble import Ensemble
 from pyro_align.decoding.hypotheses import Hypothesis, length_penalty
 from pyro_align.decoding.language import generate
+from pyro_align.decoding.tagged import translate_tagged
 from pyro_align.decoding.translation import Linker, ScoredText, Translation, WordLinks
 from pyro_align.decoding.translator import Translator
 
@@ -22,4 +23,5 @@ __all__ = [
     "generate",
     "length_penalty",
     "predict_answers",
+    "translate_tagged",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pyro_align.data.links import Link
@@ -86,12 +86,6 @@ class Translation:
     def alignment(self) -> WordLinks | None:
         """Word links of the best translation; None without one, or if not requested."""
         return self.hypotheses[0].alignment if self.hypotheses else None
-
-    def with_texts(self, rewrite: Callable[[ScoredText], str]) -> Translation:
-        """Return a copy with other texts."""
-        return replace(
-            self, hypotheses=tuple(replace(each, text=rewrite(each)) for each in self.hypotheses)
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -13,7 +13,7 @@ from pyro_align.data import IndexedCorpus, LinkFile
 from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
-from pyro_align.decoding import BeamSearch, Linker, Translation, Translator
+from pyro_align.decoding import BeamSearch, Linker, Translation, Translator, translate_tagged
 from pyro_align.errors import UserError
 from pyro_align.evaluation import MAX_LENGTH
 from pyro_align.networks import NetworkConfig, SequenceToSequence
@@ -192,6 +192,7 @@ class SequencePairs(TextTask):
         *,
         language: str | None = None,
         alignments: bool = False,
+        tags: bool = False,
         **options: Any,
     ) -> Iterator[Translation]:
         """Predict the target of each line, with scores, tokens and word links.
@@ -202,14 +203,43 @@ class SequencePairs(TextTask):
             inputs: lines, see :meth:`inputs`.
             language: likewise.
             alignments: link the words of lines and predictions.
+            tags: translate lines without their tags, and put the tags around the aligned words,
+                see :func:`~pyro_align.decoding.translate_tagged`.
             **options: options of :class:`BeamSearch`, such as ``beam=5``.
 
         Raises:
             UserError: as for :meth:`inputs`.
         """
-        link = self.linker(model, guide) if alignments else None
+        link = self.linker(model, guide) if alignments or tags else None
         translator = self.translator(model, link=link, **options)
-        return translator.translate(self.inputs(inputs, language=language))
+        return self.translated(translator, inputs, language=language, tags=tags)
+
+    def translated(
+        self,
+        translator: Translator[Any],
+        lines: Iterable[str],
+        path: Path | None = None,
+        *,
+        language: str | None = None,
+        tags: bool = False,
+    ) -> Iterator[Translation]:
+        """Predict the target of each line with a translator.
+
+        Args:
+            translator: from :meth:`translator`; with links if ``tags``.
+            lines: lines, see :meth:`inputs`.
+            path: likewise.
+            language: likewise.
+            tags: see :meth:`translations`.
+
+        Raises:
+            UserError: as for :meth:`inputs`, or if the task has no tags.
+        """
+
+        def translate(texts: Iterable[str]) -> Iterator[Translation]:
+            return translator.translate(self.inputs(texts, path, language), path)
+
+        return translate_tagged(translate, lines, path) if tags else translate(lines)
 
     def inputs(
         self, lines: Iterable[str], path: Path | None = None, language: str | None = None

@@ -26,7 +26,7 @@ from pyro_align.data import (
 )
 from pyro_align.data.demo.words import LAYOUT, demo_words, write_words
 from pyro_align.data.encoded_forms import FormEncoder, links_of_symbols, unknown_symbols
-from pyro_align.decoding import Linker, Translator
+from pyro_align.decoding import Linker, Translation, Translator
 from pyro_align.errors import UserError
 from pyro_align.evaluation import (
     Confusions,
@@ -398,6 +398,18 @@ class Transduction(SequencePairs):
     def linker(self, model: Any, guide: Any) -> Linker:
         """Return a function that links the symbols of forms and their predictions."""
         return symbol_linker(self, model, guide)
+
+    def translated(
+        self, *args: Any, language: str | None = None, tags: bool = False
+    ) -> Iterator[Translation]:
+        """Predict the target of each line with a translator.
+
+        Raises:
+            UserError: as for :meth:`inputs`, or if ``tags``.
+        """
+        if tags:
+            raise UserError("words have no tags (--tags, tags=True): remove the option")
+        return super().translated(*args, language=language)
 
     def new_encoder(self) -> FormEncoder:
         """Return an encoder of pairs of forms, which counts unknown symbols."""

@@ -10,7 +10,7 @@ from support import randomise
 
 import pyro_align
 from pyro_align.cli import main
-from pyro_align.data import split_words
+from pyro_align.data import Markup, split_words
 from pyro_align.runs import Run, RunEnsemble
 from pyro_align.training.weights import save_weights
 
@@ -118,3 +118,27 @@ def test_links_go_to_a_file_of_their_own(run, tmp_path):
     assert result.exit_code == 2
     assert "another file" in result.stderr
     assert out.read_text() == "kept"
+
+
+def test_tags_enclose_the_linked_words(run, tmp_path):
+    lines = ["<b>ein hund</b> sieht {0}", "", "kein <i>vogel <x/> ruft</i> &amp; katze", "<br/>"]
+    output = translated(run, "--tags", text="".join(f"{line}\n" for line in lines))
+    loaded = pyro_align.load(run)
+    expected = []
+    for line in lines:
+        markup = Markup.cut(line)
+        (found,) = loaded.translations([markup.text], alignments=True)
+        links = found.alignment.links if found.alignment else ()
+        expected.append(markup.put(found.text, links))
+    assert output.split("\n")[:-1] == expected
+    assert "<b>" in expected[0]
+    assert expected[1:] == ["", expected[2], "<br/>"]
+    assert [each.text for each in loaded.translations(lines, tags=True)] == expected
+
+
+def test_malformed_tags_are_rejected_with_their_line(run, tmp_path):
+    source, out = tmp_path / "in.de", tmp_path / "out.en"
+    source.write_text("ein hund\nein <b>hund\n")
+    result = call("translate", run, source, "--tags", "--out", out)
+    assert (result.exit_code, out.exists()) == (2, False)
+    assert "in.de:2: <b> is not closed" in result.stderr
