@@ -45,6 +45,11 @@ class TrainingConfig(Table):
         description="decay of a moving average of the weights, which is validated and saved in "
         "their place, such as 0.998 for about the last 500 steps; 0: no average",
     )
+    label_smoothing: Rate = Field(
+        0.0,
+        description="probability of a random token in place of each target token; for training "
+        "alone, validation and evaluation are without",
+    )
     kl_schedule: Literal["constant", "linear", "cyclical"] = Field(
         "constant", description="schedule of the KL weight (KL annealing)"
     )

@@ -3,6 +3,7 @@
 from pyro_align.distributions.copy_mixture import CopyMixture, TokenDistribution
 from pyro_align.distributions.divergence import categorical_kl, kl_divergence
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
+from pyro_align.distributions.label_smoothing import LabelSmoothing
 from pyro_align.distributions.log_partition import factor_of
 from pyro_align.distributions.markov_chain import MarkovChain, advance
 from pyro_align.distributions.markov_mixture import ChainPosterior, MarkovMixture
@@ -18,6 +19,7 @@ __all__ = [
     "ChainPosterior",
     "CopyMixture",
     "GumbelSoftmax",
+    "LabelSmoothing",
     "MarkovChain",
     "MarkovMixture",
     "PaddedDirichlet",

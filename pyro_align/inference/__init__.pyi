@@ -12,6 +12,7 @@ from .exact import ExactMarginal
 from .gumbel_softmax import GumbelSoftmaxELBO
 from .importance_weighted import ImportanceWeightedBound
 from .kinds import Latent
+from .label_smoothing import label_smoothing
 from .likelihood import Likelihood
 from .monte_carlo_em import MonteCarloEM
 from .network_baseline import NetworkBaseline
@@ -69,6 +70,7 @@ __all__ = [
     "WakeSleep",
     "alignment_plates",
     "dream",
+    "label_smoothing",
     "position_plate",
     "relaxed",
     "score_batch",

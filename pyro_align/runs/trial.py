@@ -25,7 +25,7 @@ from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
 from pyro_align.data.batch import Batch, SentenceBatch, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
-from pyro_align.inference import Objective, SentenceScores, score_batch
+from pyro_align.inference import Objective, SentenceScores, label_smoothing, score_batch
 from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind, other_sites
 from pyro_align.inference.traces import latent_sites
 from pyro_align.tasks import TRIAL_VOCABULARY, Task
@@ -70,10 +70,12 @@ def try_programs(config: Config) -> None:
         model, guide = programs
         training.check_machine(config.training, model, guide)
         objective = OBJECTIVES.build(config.objective.name, config.objective.options)
-        check_programs(model, guide, objective, batch)
+        check_programs(model, guide, objective, batch, config.training.label_smoothing)
 
 
-def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -> None:
+def check_programs(
+    model: Any, guide: Any, objective: Objective, batch: Batch, smoothing: float = 0.0
+) -> None:
     """Run model, guide and objective on a batch, as training and validation do.
 
     Raises:
@@ -87,7 +89,8 @@ def check_programs(model: Any, guide: Any, objective: Objective, batch: Batch) -
     with _explained(failed, type(guide), type(model)):
         objective(model, guide)  # creates the parameters of a baseline
         objective.step = 0
-        loss = objective.terms(model, guide, batch).loss
+        with label_smoothing(smoothing):
+            loss = objective.terms(model, guide, batch).loss
         if loss.requires_grad:
             loss.backward()
     if not loss.isfinite().all():

@@ -15,7 +15,13 @@ from pyro_align.config import TrainingConfig
 from pyro_align.data.batch import Batch
 from pyro_align.errors import TrainingError
 from pyro_align.evaluation.result import perplexity
-from pyro_align.inference import KL_SCHEDULES, Objective, PositionScores, score_batch
+from pyro_align.inference import (
+    KL_SCHEDULES,
+    Objective,
+    PositionScores,
+    label_smoothing,
+    score_batch,
+)
 from pyro_align.training.optimization import configure
 from pyro_align.training.resumed import adopt
 
@@ -106,12 +112,15 @@ class TrainingModule(LightningModule):
         self.objective.kl_weight = self.kl_weight(self.global_step)
         # Pyro's checks depend only on values and shapes: running them once is enough.
         check = self.global_step == 0
-        with pyro.settings.context(
-            module_local_params=True,
-            validate_distributions_pyro=check,
-            validate_distributions_torch=check,
-            validate_poutine=check,
-            validate_infer=check,
+        with (
+            pyro.settings.context(
+                module_local_params=True,
+                validate_distributions_pyro=check,
+                validate_distributions_torch=check,
+                validate_poutine=check,
+                validate_infer=check,
+            ),
+            label_smoothing(self.settings.label_smoothing),
         ):
             terms = self.objective.terms(self.elbo.model, self.elbo.guide, batch)
         self._batch_idx = batch_idx

@@ -9,6 +9,7 @@ from runs import fitted, shared_corpus, tiny_config
 
 from pyro_align.config.registry import choose
 from pyro_align.data import ParallelText
+from pyro_align.distributions import LabelSmoothing
 from pyro_align.runs import Run
 
 METHODS = [
@@ -40,6 +41,35 @@ def test_fit_evaluate_translate(model, guide, objective, tmp_path):
         assert math.isfinite(value)
     assert positions.kl >= -1e-6
     assert positions.log_evidence == pytest.approx(positions.elbo + positions.gap, abs=1e-5)
+    assert len(list(run.translate(["ein hund sieht"], beam=2))) == 1
+
+
+def test_a_transformer_is_trained_with_smoothed_labels(tmp_path, monkeypatch):
+    """Of all that is computed only the loss is smoothed."""
+    smoothed = []
+    log_prob = LabelSmoothing.log_prob
+    monkeypatch.setattr(
+        LabelSmoothing,
+        "log_prob",
+        lambda self, *a: smoothed.append(self.rate) or log_prob(self, *a),
+    )
+    config = tiny_config(
+        shared_corpus(),
+        network__kind="transformer",
+        network__encoder_hidden=8,
+        network__decoder_hidden=8,
+        network__heads=2,
+        training__epochs=1,
+        training__max_steps=3,
+        training__label_smoothing=0.2,
+        training__schedule="inverse-square-root",
+        training__warmup_steps=2,
+        model__name="categorical",
+        objective__name="exact",
+    )
+    run = fitted(config, tmp_path / "run")
+    assert smoothed == [0.2] * 4  # a trial and three steps
+    assert "1 layer of Transformer, 8" in dict(run.task.described())["encoder"]
     assert len(list(run.translate(["ein hund sieht"], beam=2))) == 1
 
 
