@@ -11,6 +11,7 @@ import pyro
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 
 from pyro_align.data.batch import BOS, EOS, PAD
@@ -125,8 +126,9 @@ class BeamSearch:
         finished = FinishedHypotheses(
             limits, self.beam, self.n_best, self.length_penalty, like=live.log_probability
         )
-        # Validation would check all weights at every step; one check below is enough.
-        with pyro.validation_enabled(False):
+        # Validation would check all weights at every step; one check below is enough. Weights with
+        # a parametrization are computed once.
+        with pyro.validation_enabled(False), parametrize.cached():
             while len(live.tokens):
                 live = self._step(live, finished)
         if not bool(finished.count.all()):

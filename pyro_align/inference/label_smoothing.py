@@ -39,7 +39,7 @@ def label_smoothing(rate: float) -> AbstractContextManager[Any]:
         if not msg["is_observed"]:
             return
         fn = msg["fn"]
-        if fn.event_shape or not hasattr(fn, "logits"):
+        if fn.event_shape or not hasattr(type(fn), "logits"):  # not computed here
             raise ConfigError(
                 f"label smoothing needs a site 'tokens' with a distribution over a vocabulary, not "
                 f"a {type(fn).__name__}: set training.label_smoothing = 0"

@@ -61,14 +61,12 @@ class Attention(nn.Module):
     Args:
         size: number of units, a multiple of ``2 * heads``.
         heads: number of heads.
-        dropout: rate on the attention weights.
         memory: size of a row of what is attended to; by default that of a query.
     """
 
-    def __init__(self, size: int, heads: int, dropout: float, memory: int | None = None):
+    def __init__(self, size: int, heads: int, memory: int | None = None):
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
         self.query = _linear(size, size)
         self.key = _linear(memory or size, size)
         self.value = _linear(memory or size, size)
@@ -99,8 +97,7 @@ class Attention(nn.Module):
         query = self._by_head(self.query(queries))
         query = query if rotation is None else rotated(query, rotation)
         key, value = keys_values.unbind(1)
-        rate = self.dropout if self.training else 0.0
-        found = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
+        found = scaled_dot_product_attention(query, key, value, attn_mask=mask)
         attended: Tensor = self.output(found.transpose(1, 2).flatten(2))
         return attended
 
@@ -117,7 +114,7 @@ class TransformerLayer(nn.Module):
     Args:
         size: number of units, a multiple of ``2 * heads``.
         heads: number of attention heads.
-        dropout: rate within the layer.
+        dropout: rate on what is added to the units, and between the feed-forward layers.
         feedforward: number of units between the feed-forward layers; by default ``4 * size``.
         memory: size of a row of the memory; None for a layer without one.
     """
@@ -134,11 +131,11 @@ class TransformerLayer(nn.Module):
         super().__init__()
         wide = feedforward or 4 * size
         self.norm = nn.LayerNorm(size)
-        self.attention = Attention(size, heads, dropout)
+        self.attention = Attention(size, heads)
         self.memory_norm = self.memory_attention = None
         if memory is not None:
             self.memory_norm = nn.LayerNorm(size)
-            self.memory_attention = Attention(size, heads, dropout, memory)
+            self.memory_attention = Attention(size, heads, memory)
         self.feedforward = nn.Sequential(
             nn.LayerNorm(size),
             _linear(size, wide),
@@ -266,7 +263,8 @@ class Transformer(nn.Module):
         check_heads(size, heads)
         super().__init__()
         self.is_rotary = positions == "rotary"
-        self.read = nn.Linear(embedding, size)
+        # Normalised, so that position embeddings do not outweigh small embeddings.
+        self.read = nn.Sequential(nn.Linear(embedding, size), nn.LayerNorm(size))
         self.layers = nn.ModuleList(
             TransformerLayer(
                 size,

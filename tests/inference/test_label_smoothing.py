@@ -117,6 +117,16 @@ def test_without_smoothing_nothing_changes_and_scores_are_never_smoothed():
     assert -exact == pytest.approx(evidence)
 
 
+@pytest.mark.parametrize("settings", [{}, {"emission": "product"}])
+def test_no_logits_of_the_vocabulary_are_computed(settings, monkeypatch):
+    """For every alignment they would take most of the time of a training step."""
+    for kind in (VocabularyCategorical, ProductCategorical):
+        monkeypatch.setattr(kind, "logits", property(lambda _: pytest.fail("logits")))
+    model, batch = tiny_model(**settings), random_batch()
+    with label_smoothing(RATE):
+        assert ExactMarginal().loss(model, NoGuide(model), batch) > 0
+
+
 def test_tokens_that_are_not_of_a_vocabulary_are_rejected():
     def model(_):
         pyro.sample("tokens", dist.Normal(0.0, 1.0), obs=torch.tensor(math.pi))
