@@ -158,15 +158,11 @@ WHILE_FITTING: dict[str, list[tuple[Any, ...]]] = {
     "while it trains": [
         (on_call, module.TrainingModule, "training_step", 1),
         (on_call, module.TrainingModule, "training_step", 4),
-        (on_call, module.TrainingModule, "on_before_optimizer_step", 1),
-        (on_call, module.TrainingModule, "training_step", 6),
         (on_call, module.TrainingModule, "on_before_optimizer_step", 4),
     ],
     "while it validates": [
         (on_call, module.TrainingModule, "validation_step", 1),
-        (on_call, module.TrainingModule, "on_validation_epoch_end", 1),
         (on_call, logs.EpochLines, "on_validation_end", 1),
-        (on_call, module.TrainingModule, "on_train_epoch_start", 1),
         (on_call, module.TrainingModule, "on_train_end", 1),
     ],
     "while it writes": [
@@ -182,6 +178,14 @@ WHILE_FITTING: dict[str, list[tuple[Any, ...]]] = {
     ],
 }
 """Kinds of moments: each what arranges for death, and its arguments, counted from a resume on."""
+
+WITH_A_NEW_GUIDE: list[tuple[Any, ...]] = [
+    (on_call, module.TrainingModule, "training_step", 4),
+    (on_call, module.TrainingModule, "validation_step", 1),
+    (on_write, "last.ckpt", 1),
+    (on_rename, "weights.safetensors", "before", 1),
+]
+"""One moment of each kind, for a run that differs from the others in what is trained alone."""
 
 WHILE_MAKING: dict[str, tuple[Any, ...]] = {
     "after the first vocabulary": (on_call, Vocabulary, "save", 2),

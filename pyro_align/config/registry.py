@@ -12,7 +12,8 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pyro_align.config import outline
 from pyro_align.errors import ConfigError, IncompatibleError, nearest
 from pyro_align.inference import kinds
+
+
+@cache
+def _provided(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Entry points of installed packages; cached, as each search reads the metadata of all."""
+    return tuple(entry_points(group=group))
 
 
 class Registry:
@@ -46,7 +53,7 @@ class Registry:
             ConfigError: if two packages provide the same name.
         """
         places = dict(self.builtin)
-        for point in entry_points(group=self.group) if self.group else ():
+        for point in _provided(self.group, tuple(sys.path)) if self.group else ():
             if point.name in places:
                 raise ConfigError(
                     f"{self.kind} {point.name!r} is provided twice: {places[point.name]} and "

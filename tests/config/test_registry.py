@@ -125,7 +125,7 @@ def test_a_constructor_with_other_arguments(tmp_path):
 def test_entry_points(monkeypatch):
     def offered(*names):
         points = [EntryPoint(n, "pyro_align.guides.none:NoGuide", "some.group") for n in names]
-        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+        monkeypatch.setattr(registry, "_provided", lambda group, path: points)
 
     names = Registry(
         "guide", "torch.nn:Module", {"own": "pyro_align.guides:PriorGuide"}, "some.group"

@@ -57,7 +57,7 @@ def test_noise_matches_enumeration_of_all_samples():
         objective.differentiable_loss(model, Fixed(torch.full((1, 1), s))(guide), batch)
         for s in range(3)
     ]
-    found = one(objective, model, guide, batch=batch, repeats=250)
+    found = one(objective, model, guide, batch=batch, repeats=64)
     assert found.target == "ELBO"
     assert found.enumerated
     for name, program in (("guide", guide), ("model", model)):
@@ -68,7 +68,7 @@ def test_noise_matches_enumeration_of_all_samples():
         assert statistics.signal == pytest.approx(mean.norm().item())
         # Six standard errors with 15 degrees of freedom: P < 5·10⁻⁵.
         assert abs(statistics.noise - exact) < 6 * statistics.noise_error
-        assert statistics.noise_error < 0.15 * exact
+        assert statistics.noise_error < 0.3 * exact
         assert statistics.biased is False
 
 
@@ -81,7 +81,7 @@ def test_unbiased_estimators_and_variance_reduction():
         "soft-attention": ScoreFunctionELBO(baseline="soft-attention"),
         "RLOO": ScoreFunctionELBO(baseline="leave-one-out", samples=4),
     }
-    result = diagnose(model, guide, batch, kinds, repeats=48)
+    result = diagnose(model, guide, batch, kinds, repeats=16)
     found = result.objectives
     signal = gradient(EnumeratedELBO().differentiable_loss(model, guide, batch), guide).norm()
     for each in found.values():
@@ -108,10 +108,10 @@ def test_a_bias_is_flagged_with_its_size(kind):
         for each in (EnumeratedELBO(), without)
     )
     expected = (0.5 * (full - likelihood).norm() / full.norm()).item()
-    found = one(objective, model, guide, batch=batch, repeats=64).guide
+    found = one(objective, model, guide, batch=batch, repeats=32).guide
     assert found.biased is True
     assert abs(found.relative_bias - expected) < 6 * found.relative_bias_error + 1e-6
-    assert found.relative_bias_error < 0.2 * expected
+    assert found.relative_bias_error < 0.3 * expected
 
 
 def test_reweighted_wake_sleep_is_compared_with_its_exact_updates():
@@ -214,7 +214,7 @@ def test_gumbel_softmax_is_compared_with_the_bound_of_its_categorical(straight_t
     model = tiny_model()
     guide = tiny_guide(model, GumbelGuide, straight_through=straight_through)
     batch = random_batch((3, 2), (3, 2))
-    found = diagnose(model, guide, batch, repeats=160)
+    found = diagnose(model, guide, batch, repeats=128)
     ((name, it),) = found.objectives.items()
     assert name == "gumbel-softmax"
     reference = EnumeratedELBO().differentiable_loss(model, guide.amortized, batch)
@@ -371,7 +371,7 @@ def test_learnt_baselines_are_fitted_first():
     model, guide = pair()
     batch = random_batch((3, 2), (3, 2))
     none, average, network = (
-        one(ScoreFunctionELBO(baseline=name), model, guide, batch=batch, repeats=32).guide.noise
+        one(ScoreFunctionELBO(baseline=name), model, guide, batch=batch, repeats=16).guide.noise
         for name in ("none", "average", "network")
     )
     assert network < average < none

@@ -136,11 +136,10 @@ def swapped(world, tmp_path_factory):
     return made, whole
 
 
-@pytest.mark.parametrize("moments", kill.WHILE_FITTING)
-def test_a_new_guide_on_a_frozen_model_killed_several_times(swapped, tmp_path, moments):
+def test_a_new_guide_on_a_frozen_model_killed_several_times(swapped, tmp_path):
     made, whole = swapped
     begun = shutil.copytree(made, tmp_path / "run")
-    for moment in kill.WHILE_FITTING[moments]:
+    for moment in kill.WITH_A_NEW_GUIDE:
         assert kill.run(kill.resume, begun, partial(*moment)) == KILLED, moment
     assert kill.run(kill.resume, begun) == 0
     assert_equal_runs(begun, whole)
