@@ -24,7 +24,7 @@ def test_a_recipe_can_be_built(path, monkeypatch, tmp_path):
     guide, objective = choose(config.model.name, *named)
     sizes = ("embedding", "hidden", "encoder_hidden", "decoder_hidden", "region_size", "answer")
     fields = type(config.network).model_fields
-    small = config.changed({f"network.{name}": 4 for name in sizes if name in fields})
+    small = config.changed({f"network.{name}": 8 for name in sizes if name in fields})
     network = TASKS.get(config.task).trial_network(small)
     model = MODELS.build(config.model.name, config.model.options, network)
     built = GUIDES.build(guide, config.guide.options, model)

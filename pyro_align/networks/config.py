@@ -33,8 +33,10 @@ class NetworkConfig(Table):
     positions: Literal["sinusoidal", "rotary"] = Field(
         "rotary", description="position embeddings of a Transformer"
     )
-    input_feeding: bool = Field(
-        False, description="feed the expected context of the last position to a recurrent decoder"
+    input_feeding: bool | Literal["posterior"] = Field(
+        False,
+        description="feed a recurrent decoder the expected context of the last position; "
+        "'posterior': given the token just read",
     )
     attention: Literal["dot", "general", "scaled", "mlp"] | None = Field(
         None, description="attention scorer; default: general, of a Transformer decoder scaled"

@@ -16,7 +16,12 @@ from pyro_align.nn import EMISSIONS, SCORERS, CopyEmission, Emission
 from pyro_align.nn.decoder import Decoder, DecoderState, Memory
 from pyro_align.nn.encoder import Encoder, RecurrentEncoder, TransformerEncoder
 from pyro_align.nn.recurrence import Cell
-from pyro_align.nn.recurrent_decoder import InputFeedingDecoder, PlainDecoder
+from pyro_align.nn.recurrent_decoder import (
+    InputFeedingDecoder,
+    PlainDecoder,
+    PosteriorFeedingDecoder,
+    RecurrentDecoder,
+)
 from pyro_align.nn.transformer_decoder import TransformerDecoder
 
 
@@ -159,7 +164,12 @@ class SequenceToSequence(AutoregressiveNetwork):
             next token; and the decoder state after the last token.
         """
         embedded = self.dropout(self.target_embedding(tokens))
-        hidden, scores, after = self.decoder(embedded, state, memory)
+
+        def likelihood(hidden: Tensor, number: int) -> Tensor:
+            emission = self.emission(hidden.unsqueeze(2), memory.values.unsqueeze(1))
+            return emission.log_prob(tokens[:, number, None, None])
+
+        hidden, scores, after = self.decoder(embedded, state, memory, likelihood)
         positions = torch.arange(state.position, after.position, device=tokens.device)
         return States(memory, self.dropout(hidden), scores, positions.unsqueeze(0), tokens), after
 
@@ -218,6 +228,13 @@ def token_embedding(vocabulary: int, size: int) -> nn.Embedding:
     return embedding
 
 
+_RECURRENT_DECODERS: dict[bool | str, type[RecurrentDecoder]] = {
+    False: PlainDecoder,
+    True: InputFeedingDecoder,
+    "posterior": PosteriorFeedingDecoder,
+}
+
+
 def _encoder(config: NetworkConfig) -> Encoder:
     """Create the encoder of a configuration."""
     sizes = (config.embedding, config.encoder_hidden, config.encoder_layers)
@@ -238,8 +255,7 @@ def _decoder(config: NetworkConfig, annotation: int) -> Decoder:
     scorer = SCORERS[config.scorer](hidden, annotation, config.attention_hidden)
     sizes = (config.embedding, hidden, config.decoder_layers, annotation, scorer, config.dropout)
     if config.decoder_kind == "recurrent":
-        kind = InputFeedingDecoder if config.input_feeding else PlainDecoder
-        return kind(config.cell, *sizes)
+        return _RECURRENT_DECODERS[config.input_feeding](config.cell, *sizes)
     return TransformerDecoder(
         *sizes,
         heads=config.heads,

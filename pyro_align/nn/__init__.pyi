@@ -26,6 +26,8 @@ from .recurrence import BidirectionalRecurrence, ForwardRecurrence
 from .recurrent_decoder import (
     InputFeedingDecoder,
     PlainDecoder,
+    PosteriorFeedingDecoder,
+    PosteriorFeedingState,
     RecurrentDecoder,
     RecurrentDecoderState,
 )
@@ -60,6 +62,8 @@ __all__ = [
     "MLPScorer",
     "Memory",
     "PlainDecoder",
+    "PosteriorFeedingDecoder",
+    "PosteriorFeedingState",
     "ProductEmission",
     "QuestionEncoder",
     "RecurrentDecoder",

@@ -6,6 +6,7 @@ Training runs a decoder over whole target sentences, beam search over targets of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,10 @@ class DecoderState(ABC):
         """Return rows by index; indices may repeat."""
 
 
+Likelihood = Callable[[Float[Tensor, "batch 1 hidden"], int], Float[Tensor, "batch 1 source"]]
+"""Maps a decoder state and an index ``i`` to ``log p(y_i | z = s)`` of the ``i``-th token read."""
+
+
 class Decoder(nn.Module, ABC):
     """Base class of decoders with attention scores.
 
@@ -103,7 +108,16 @@ class Decoder(nn.Module, ABC):
         embedded: Float[Tensor, "batch target embedding"],
         state: Any,
         memory: Memory,
+        likelihood: Likelihood,
     ) -> tuple[
         Float[Tensor, "batch target hidden"], Float[Tensor, "batch target source"], DecoderState
     ]:
-        """Return decoder states, masked attention scores and the state after the last position."""
+        """Return decoder states, masked attention scores and the state after the last position.
+
+        Args:
+            embedded: embeddings of the tokens to read.
+            state: state before them.
+            memory: encoded sources.
+            likelihood: probability of each token to read if it is aligned with each source
+                position, given the decoder state before it.
+        """

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pyro_align.nn.decoder import Decoder, DecoderState, Memory
+from pyro_align.nn.decoder import Decoder, DecoderState, Likelihood, Memory
 from pyro_align.nn.emissions import expected
 from pyro_align.nn.recurrence import Cell, ForwardRecurrence, RecurrentState
 from pyro_align.nn.scorers import Scorer
@@ -31,6 +31,26 @@ class RecurrentDecoderState(DecoderState):
         """Return rows by index; indices may repeat."""
         recurrent = tuple(part[:, index] for part in self.recurrent)
         return RecurrentDecoderState(self.position, recurrent, self.context[index])
+
+
+@dataclass(frozen=True)
+class PosteriorFeedingState(RecurrentDecoderState):
+    """State of a decoder that is fed the context under the posterior.
+
+    Attributes:
+        hidden: decoder state of the last position; None before the first token.
+        scores: attention scores of the last position; None before the first token.
+    """
+
+    hidden: Float[Tensor, "batch 1 hidden"] | None = None
+    scores: Float[Tensor, "batch 1 source"] | None = None
+
+    def select(self, index: Int[Tensor, " row"]) -> PosteriorFeedingState:
+        """Return rows by index; indices may repeat."""
+        hidden, scores = (
+            None if part is None else part[index] for part in (self.hidden, self.scores)
+        )
+        return PosteriorFeedingState(**vars(super().select(index)), hidden=hidden, scores=scores)
 
 
 class RecurrentDecoder(Decoder):
@@ -88,7 +108,7 @@ class PlainDecoder(RecurrentDecoder):
         return 0
 
     def forward(
-        self, embedded: Tensor, state: RecurrentDecoderState, memory: Memory
+        self, embedded: Tensor, state: RecurrentDecoderState, memory: Memory, likelihood: Likelihood
     ) -> tuple[Tensor, Tensor, RecurrentDecoderState]:
         """Run all positions at once."""
         hidden, recurrent = self.recurrence(embedded, state.recurrent)
@@ -109,7 +129,7 @@ class InputFeedingDecoder(RecurrentDecoder):
         return annotation
 
     def forward(
-        self, embedded: Tensor, state: RecurrentDecoderState, memory: Memory
+        self, embedded: Tensor, state: RecurrentDecoderState, memory: Memory, likelihood: Likelihood
     ) -> tuple[Tensor, Tensor, RecurrentDecoderState]:
         """Run position by position, since each needs the context of the previous one."""
         hiddens, all_scores = [], []
@@ -122,4 +142,46 @@ class InputFeedingDecoder(RecurrentDecoder):
             hiddens.append(hidden)
             all_scores.append(scores)
         after = RecurrentDecoderState(state.position + embedded.shape[1], recurrent, context)
+        return torch.cat(hiddens, 1), torch.cat(all_scores, 1), after
+
+
+class PosteriorFeedingDecoder(RecurrentDecoder):
+    """A decoder that is fed the previous context given the token just read.
+
+    Posterior attention (Shankar & Sarawagi 2019): the context is the expectation under
+    ``p(z_{t-1} | y_{t-1}, y_<t-1) ∝ softmax(scores) p(y_{t-1} | z_{t-1})``, so that the decoder
+    reads where the last token came from. It depends on tokens alone, so that alignments stay
+    independent given the target and sums over the alignment of each position exact.
+    """
+
+    def _context_size(self, annotation: int) -> int:
+        return annotation
+
+    def initial(self, memory: Memory) -> PosteriorFeedingState:
+        """Compute the state before the first token; its context is zero."""
+        return PosteriorFeedingState(**vars(super().initial(memory)))
+
+    def forward(
+        self, embedded: Tensor, state: PosteriorFeedingState, memory: Memory, likelihood: Likelihood
+    ) -> tuple[Tensor, Tensor, PosteriorFeedingState]:
+        """Run position by position, since each needs the context of the previous one."""
+        hiddens, all_scores = [], []
+        recurrent, context, hidden, scores = (
+            state.recurrent,
+            state.context,
+            state.hidden,
+            state.scores,
+        )
+        for number, position in enumerate(embedded.split(1, dim=1)):
+            if hidden is not None and scores is not None:
+                joint = scores.log_softmax(-1) + likelihood(hidden, number)
+                context = expected(memory.annotations, joint.softmax(-1)).squeeze(1)
+            step = torch.cat([position, context.unsqueeze(1)], dim=-1)
+            hidden, recurrent = self.recurrence(step, recurrent)
+            scores = self.scores(hidden, memory)
+            hiddens.append(hidden)
+            all_scores.append(scores)
+        after = PosteriorFeedingState(
+            state.position + embedded.shape[1], recurrent, context, hidden, scores
+        )
         return torch.cat(hiddens, 1), torch.cat(all_scores, 1), after

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Int
 from torch import Tensor
 
-from pyro_align.nn.decoder import Decoder, DecoderState, Memory
+from pyro_align.nn.decoder import Decoder, DecoderState, Likelihood, Memory
 from pyro_align.nn.scorers import Scorer
 from pyro_align.nn.transformer import KeysValues, Positions, Transformer
 
@@ -85,7 +85,7 @@ class TransformerDecoder(Decoder):
         return TransformerState(0)
 
     def forward(
-        self, embedded: Tensor, state: TransformerState, memory: Memory
+        self, embedded: Tensor, state: TransformerState, memory: Memory, likelihood: Likelihood
     ) -> tuple[Tensor, Tensor, TransformerState]:
         """Run all positions at once, each attending to itself and those before."""
         hidden, past = self.transformer.after(state.past, embedded, memory.layers, memory.mask)

@@ -21,6 +21,11 @@ class TestCategoricalModelWithInputFeeding(ModelContract):
         return tiny_model(CategoricalModel, input_feeding=True, cell="gru", **settings)
 
 
+class TestCategoricalModelWithPosteriorAttention(ModelContract):
+    def create(self, **settings):
+        return tiny_model(CategoricalModel, input_feeding="posterior", **settings)
+
+
 class TestCategoricalModelOfTwoExperts(ModelContract):
     def create(self, **settings):
         return tiny_model(CategoricalModel, emission="product", lexical=True, **settings)

@@ -73,7 +73,7 @@ def test_more_padding_changes_nothing_for_a_product_emission(kind, lexical):
 
 
 @pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
-@pytest.mark.parametrize("feeding", [False, True])
+@pytest.mark.parametrize("feeding", [False, True, "posterior"])
 def test_a_longer_sentence_in_the_batch_changes_nothing(kind, feeding):
     model = tiny_model(kind, input_feeding=feeding)
     short = random_batch((3, 2), (2, 4))

@@ -7,6 +7,7 @@ import torch
 from support import padded, random_batch, tiny_model, tiny_networks
 
 from pyro_align.data.batch import BOS, PAD, UNK
+from pyro_align.inference import score_positions
 from pyro_align.models import CategoricalModel, SoftModel
 from pyro_align.networks import NetworkConfig, SequenceToSequence
 
@@ -16,7 +17,7 @@ def encode(networks, batch):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("feeding", [False, True])
+@pytest.mark.parametrize("feeding", [False, True, "posterior"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_decoding_step_by_step_equals_teacher_forcing(cell, feeding, layers):
     networks = tiny_networks(
@@ -37,7 +38,7 @@ def test_decoding_step_by_step_equals_teacher_forcing(cell, feeding, layers):
 
 @pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("feeding", [False, True])
+@pytest.mark.parametrize("feeding", [False, True, "posterior"])
 def test_selected_rows_continue_like_their_originals(kind, cell, feeding):
     """Beam search reorders, drops and duplicates hypotheses at every step."""
     model = tiny_model(kind, cell=cell, input_feeding=feeding, decoder_layers=2)
@@ -77,6 +78,23 @@ def test_input_feeding_feeds_the_expected_context():
         weights = states.scores[row, 0].softmax(-1)
         expected = sum(w * m for w, m in zip(weights, memory.annotations[row], strict=True))
         torch.testing.assert_close(state.context[row], expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"emission": "product", "lexical": True}])
+def test_posterior_feeding_feeds_the_context_given_the_token_just_read(settings):
+    model = tiny_model(CategoricalModel, input_feeding="posterior", **settings)
+    networks, batch = model.networks, padded(random_batch(), source=1)
+    posterior = score_positions(model, None, batch).log_posterior.exp()
+    memory = encode(networks, batch)
+    state = networks.initial(memory)
+    for position, tokens in enumerate(batch.target_input.split(1, dim=1)):
+        _, state = networks.decode(tokens, state, memory)
+        if position == 0:
+            assert (state.context == 0).all()
+            continue
+        rows = batch.target_mask[:, position]
+        expected = (posterior[:, position - 1].unsqueeze(1) @ memory.annotations).squeeze(1)
+        torch.testing.assert_close(state.context[rows], expected[rows])
 
 
 def test_initial_state_is_computed_from_the_mean_annotation():
