@@ -50,3 +50,10 @@ def config(folder: Path, **changes: Any) -> Config:
 def vae_run() -> Path:
     """The folder of a fitted run that no test changes."""
     return fitted(config(WORKPLACE / "sentences"), WORKPLACE / "sentences-vae").path
+
+
+@cache
+def language_model_run() -> Path:
+    """The folder of a fitted language model that no test changes."""
+    given = config(WORKPLACE / "sentences", model__name="language-model", training__epochs=1)
+    return fitted(given, WORKPLACE / "language-model").path

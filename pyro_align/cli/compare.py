@@ -66,6 +66,11 @@ COLUMNS = (
     _quantity("symbol_error_rate", narrow="symbol\nerror %"),
     _quantity("mean_edit_distance", narrow="mean\nedits"),
     _quantity("word_accuracy", narrow="word\nacc. %"),
+    _quantity("sentence_nll", narrow="\nNLL"),
+    _quantity("sentence_kl", narrow="\nKL"),
+    _quantity("mutual_information", narrow="mutual\ninfo."),
+    _quantity("active_units", narrow="active\nunits"),
+    _quantity("reconstruction_bleu", narrow="recon.\nBLEU"),
     _quantity("nll", narrow="\nNLL"),
     _quantity("answer_accuracy", narrow="accu-\nracy"),
     _quantity("vqa_accuracy", narrow="VQA\nacc."),
@@ -116,8 +121,10 @@ def compare(runs: tuple[Path, ...], layout: str, sort: Column | None) -> None:
 
     Columns are perplexity, ELBO, KL(guide ‖ prior), gap (KL from the guide to the exact posterior),
     entropy of the prior (all in nats per target token), BLEU, error rates of predicted words,
-    alignment error rates if there were gold links, optimiser steps and time. Results are read from
-    the run folders. Runs without results are skipped with a note.
+    alignment error rates if there were gold links, optimiser steps and time. Of models with latent
+    variables of sentences, or none: negative log likelihood and KL in nats per sentence, mutual
+    information, active units, BLEU of reconstructions. Results are read from the run folders. Runs
+    without results are skipped with a note.
     """
     rows = []
     for path in runs:
@@ -151,6 +158,10 @@ def _row(path: Path) -> Row | None:
     try:
         rates = row.get("alignment", {})
         row |= {f"aer_{kind}": rate["aer"] for kind, rate in rates.items()}
+        if (means := row.get("per_sentence")) is not None:
+            divergences = means["divergences"].values()
+            row["sentence_nll"] = means["nll"]
+            row["sentence_kl"] = sum(divergences) if divergences else None
         for column in COLUMNS:
             if column.digits is not None and (value := row.get(column.name)) is not None:
                 row[column.name] = float(value)
@@ -207,7 +218,8 @@ def _text(row: Row, column: Column) -> str:
 def _as_table(rows: Sequence[Row]) -> None:
     """Print tables that fit 80 columns: numbered runs, and their results.
 
-    Results of runs that predict words or answers are two tables: means per token, and the rest.
+    Results of runs that predict words or answers, or have latent variables of sentences, are two
+    tables: means per token, and the rest.
     """
     from rich.box import SIMPLE
     from rich.table import Table
@@ -217,7 +229,7 @@ def _as_table(rows: Sequence[Row]) -> None:
     columns = _filled(rows)
     names = [column for column in columns if column.digits is None]
     results = columns[len(names) :]
-    starts = ("word_error_rate", "nll")
+    starts = ("word_error_rate", "sentence_nll", "nll")
     first = next((i for i, one in enumerate(results) if one.name in starts), 0)
     for found in filter(None, (names, results[:first], results[first:])):
         is_number = found is not names

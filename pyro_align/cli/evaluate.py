@@ -123,6 +123,9 @@ def evaluate(
         )
     if not isinstance(task, Sentences):
         reject_options("draws", subject=f"a run of the task {task.config.task!r}")
+    elif not loaded.model.latents:
+        model = task.config.model.name
+        reject_options("draws", subject=f"the model {model!r}, whose likelihood is exact")
     if isinstance(task, SequencePairs):
         text = task.read(test, languages or None) if test else task.text("test")
         total = text.count()

@@ -1,5 +1,6 @@
 """Pyro distributions the field lacks."""
 
+from pyro_align.distributions.autoregressive_flow import AutoregressiveFlow, FlowDistribution
 from pyro_align.distributions.copy_mixture import CopyMixture, TokenDistribution
 from pyro_align.distributions.divergence import categorical_kl, kl_divergence
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
@@ -16,8 +17,10 @@ from pyro_align.distributions.von_mises_fisher import SphereUniform, VonMisesFis
 
 __all__ = [
     "MASKED_LOGIT",
+    "AutoregressiveFlow",
     "ChainPosterior",
     "CopyMixture",
+    "FlowDistribution",
     "GumbelSoftmax",
     "LabelSmoothing",
     "MarkovChain",

@@ -9,9 +9,10 @@ import torch
 from pyro.nn import pyro_method
 from torch import nn
 
-from pyro_align.constraints import Layers, Rate, Size
+from pyro_align.constraints import CountOrZero, Layers, Rate, Size
 from pyro_align.data.batch import Batch
-from pyro_align.distributions import at_least_fp32
+from pyro_align.distributions import AutoregressiveFlow, at_least_fp32
+from pyro_align.errors import ConfigError
 from pyro_align.guides.sentence_guide import SentenceGuide
 from pyro_align.nn.recurrence import Cell
 
@@ -19,7 +20,18 @@ from pyro_align.nn.recurrence import Cell
 class GaussianGuide(SentenceGuide):
     """``q(s | y) = N(μ(y), diag σ(y)²)``: the inference network of Kingma & Welling (2014).
 
-    ``μ`` and ``log σ`` are linear in what :class:`SentenceGuide` reads, whose arguments it has.
+    ``μ`` and ``log σ`` are linear in what :class:`SentenceGuide` reads, whose arguments it has. A
+    normalizing flow can transform the Gaussian (Kingma et al. 2016); it reads the same, and its
+    divergence from the prior is estimated from the sample.
+
+    Args:
+        flow: number of layers of an inverse autoregressive flow, see
+            :class:`~pyro_align.distributions.AutoregressiveFlow`; 0 for the Gaussian itself.
+        flow_hidden: number of hidden units of a layer of the flow.
+
+    Raises:
+        ConfigError: for a flow of a latent vector of one dimension, or of more dimensions than
+            hidden units.
     """
 
     latents = {"sentence": "gaussian"}
@@ -36,6 +48,8 @@ class GaussianGuide(SentenceGuide):
         heads: Size = 4,
         dropout: Rate | None = None,
         share_embeddings: bool = False,
+        flow: CountOrZero = 0,
+        flow_hidden: Size = 64,
     ):
         super().__init__(
             model,
@@ -48,12 +62,21 @@ class GaussianGuide(SentenceGuide):
             dropout=dropout,
             share_embeddings=share_embeddings,
         )
-        size = self.model.networks.latent_size
-        self.parameters_of = nn.Linear(self.encoder.annotation_size, 2 * size)
+        size, read = self.model.networks.latent_size, self.encoder.annotation_size
+        self.parameters_of = nn.Linear(read, 2 * size)
+        if flow and not 2 <= size <= flow_hidden:
+            raise ConfigError(
+                f"a flow needs 2 latent dimensions or more, and at least as many hidden units: "
+                f"set guide.flow_hidden, which is {flow_hidden}, or network.latent, which is {size}"
+            )
+        self.flow = AutoregressiveFlow(size, read, flow, flow_hidden) if flow else None
 
     @pyro_method
     def posterior(self, batch: Batch) -> dict[str, Any]:
-        """Return a Normal for each sentence."""
-        parameters = at_least_fp32(self.parameters_of(self.encoded(batch))).unsqueeze(1)
-        mean, log_scale = parameters.chunk(2, -1)
-        return {"sentence": dist.Normal(mean, torch.exp(log_scale)).to_event(1)}
+        """Return a Normal for each sentence, transformed by the flow if there is one."""
+        read = self.encoded(batch).unsqueeze(1)
+        mean, log_scale = at_least_fp32(self.parameters_of(read)).chunk(2, -1)
+        normal = dist.Normal(mean, torch.exp(log_scale)).to_event(1)
+        if self.flow is None:
+            return {"sentence": normal}
+        return {"sentence": self.flow.transform(normal, at_least_fp32(read))}

@@ -27,9 +27,9 @@ def alignment_kind(latents: Mapping[str, Latent]) -> AlignmentKind:
     return latents.get("alignment", "none")
 
 
-OtherSites = Literal["both", "none", "model"]
-"""Where an objective accepts latent sites other than the alignment: the same in model and guide,
-none at all, or in the model alone, on the whole real line."""
+OtherSites = Literal["both", "some", "none", "model"]
+"""Where an objective accepts latent sites other than the alignment: the same in model and guide, if
+any; the same, and at least one; none at all; or in the model alone, on the whole real line."""
 
 
 def go_together(
@@ -52,6 +52,7 @@ def go_together(
     of_model, of_guide = other_sites(model), other_sites(guide)
     accepted = {
         "both": of_model == of_guide,
+        "some": of_model == of_guide and bool(of_model),
         "none": not (of_model or of_guide),
         "model": not of_guide and {*of_model.values()} <= {"gaussian"},
     }

@@ -21,6 +21,7 @@ from pyro_align.inference.enumeration import trace_every_alignment
 from pyro_align.inference.hamiltonian import Move, hamiltonian_step
 from pyro_align.inference.kinds import AlignmentKind
 from pyro_align.inference.objective import Objective, Reference, Terms
+from pyro_align.inference.persistent_chains import PersistentChains
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.sentences import log_likelihood_by_sentence
 from pyro_align.inference.sites import other_latents
@@ -42,10 +43,10 @@ class MonteCarloEM(Objective, Trace_ELBO):
     - M step: the model follows ``∇ log p(y, s | x)``, which by Fisher's identity is the expectation
       of the gradient under the exact posterior of the alignments.
 
-    There is no guide: use :class:`~pyro_align.guides.NoGuide`. Chains start at samples of the
-    prior, and belong to the objective: they are not part of a checkpoint and start again when a fit
-    is resumed. The step size is adapted to an acceptance rate of :data:`TARGET_ACCEPTANCE`. Without
-    such sites the objective is the log evidence.
+    There is no guide: use :class:`~pyro_align.guides.NoGuide`. Chains start at samples of the prior
+    and are part of a checkpoint; with several processes, only those of the first are. The step size
+    is adapted to an acceptance rate of :data:`TARGET_ACCEPTANCE`. Without such sites the objective
+    is the log evidence.
 
     The value of the loss is ``−log p(y, s | x)`` at the current state of the chains, which is no
     bound. ``kl_weight`` must be 1.
@@ -55,8 +56,7 @@ class MonteCarloEM(Objective, Trace_ELBO):
         moves: proposals before every step of the model.
 
     Attributes:
-        step_size: current step size of the integrator.
-        acceptance: running mean of the acceptance rate.
+        chains: the chains, their step size and acceptance rate.
     """
 
     pairs = frozenset({("none", "none"), ("categorical", "none"), ("markov", "none")})
@@ -70,10 +70,7 @@ class MonteCarloEM(Objective, Trace_ELBO):
         super().__init__()
         self.leapfrog = leapfrog
         self.moves = moves
-        self.step_size = 0.1
-        self.acceptance = TARGET_ACCEPTANCE
-        self._chains: dict[str, Tensor] = {}
-        self._started = torch.zeros(0, dtype=torch.bool)
+        self.chains = PersistentChains(step_size=0.1, acceptance=TARGET_ACCEPTANCE)
 
     def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Terms:
         """Move the chains of a batch, and compute the log joint probability there.
@@ -101,14 +98,15 @@ class MonteCarloEM(Objective, Trace_ELBO):
             with without_dropout(model):  # noise in the energy would be rejected
                 for _ in range(self.moves):
                     values = dict(self.move(model, batch, values).values)
-            self._keep(batch, values)
+            self.chains.keep(batch, values)
         # The moves did not record results with the gradients that the model needs.
         joint = log_joint(model, batch, values).sum()
         return Terms(-joint, joint.detach(), {})
 
     def move(self, model: Any, batch: Batch, values: Mapping[str, Tensor]) -> Move:
         """Move the values of a batch by one step, and adapt the step size."""
-        size = self.step_size * (0.8 + 0.4 * float(torch.rand(())))  # no periodic orbits
+        chains = self.chains
+        size = chains.step_size * (0.8 + 0.4 * float(torch.rand(())))  # no periodic orbits
         with poutine.block():
             found = hamiltonian_step(
                 lambda candidates: log_joint(model, batch, candidates),
@@ -117,13 +115,17 @@ class MonteCarloEM(Objective, Trace_ELBO):
                 leapfrog=self.leapfrog,
             )
         rate = float(found.acceptance.mean())
-        self.acceptance += 0.05 * (rate - self.acceptance)
-        self.step_size *= math.exp(ADAPTATION * (rate - TARGET_ACCEPTANCE))
+        chains.acceptance += 0.05 * (rate - chains.acceptance)
+        chains.step_size *= math.exp(ADAPTATION * (rate - TARGET_ACCEPTANCE))
         return found
 
     def figures(self) -> dict[str, float]:
         """The acceptance rate and step size of the chains."""
-        return {"acceptance": self.acceptance, "step_size": self.step_size}
+        return {"acceptance": self.chains.acceptance, "step_size": self.chains.step_size}
+
+    def module(self, model: Any) -> PersistentChains:
+        """Return the chains, which are part of a checkpoint."""
+        return self.chains
 
     def _start(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Return the state of the chains of a batch, or samples of the prior at first."""
@@ -138,29 +140,7 @@ class MonteCarloEM(Objective, Trace_ELBO):
                     f"an unconstrained variable and transform it in the model"
                 )
         values = {name: site["value"].detach() for name, site in sites.items()}
-        rows = batch.indices
-        self._grow(int(rows.max()) + 1, values)
-        started = self._started[rows]
-        return {
-            name: self._chains[name][rows].to(value).where(_column(started, value), value)
-            for name, value in values.items()
-        }
-
-    def _grow(self, count: int, values: Mapping[str, Tensor]) -> None:
-        """Make room for the chains of ``count`` examples."""
-        missing = count - len(self._started)
-        if missing <= 0:
-            return
-        self._started = torch.cat([self._started, self._started.new_zeros(missing)])
-        for name, value in values.items():
-            empty = torch.zeros(missing, *value.shape[1:], dtype=value.dtype)
-            kept = self._chains.get(name)
-            self._chains[name] = empty if kept is None else torch.cat([kept, empty])
-
-    def _keep(self, batch: Batch, values: Mapping[str, Tensor]) -> None:
-        for name, value in values.items():
-            self._chains[name][batch.indices] = value.cpu()
-        self._started[batch.indices] = True
+        return self.chains.continued(batch, values)
 
     def _terms(self, traces: Traces, args: Any, kwargs: Any) -> Terms:
         """Not used: the terms are not computed from traces of a guide."""
@@ -184,10 +164,6 @@ def log_joint(
     # Not shared with other calls: what is computed may depend on the values.
     trace = trace_every_alignment(poutine.condition(model, dict(values)), batch)
     return log_likelihood_by_sentence(Traces(model, None, trace, None, nesting=MAX_PLATE_NESTING))
-
-
-def _column(started: Tensor, value: Tensor) -> Tensor:
-    return started.reshape(-1, *[1] * (value.dim() - 1)).to(value.device)
 
 
 def _is_real(support: Any) -> bool:

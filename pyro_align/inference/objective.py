@@ -106,7 +106,8 @@ class Objective(ELBO, ABC):
 
     other_sites: ClassVar[OtherSites] = "both"
     """Where latent sites other than ``alignment`` are accepted: ``"both"`` in model and guide,
-    ``"model"`` in the model alone, ``"none"`` if they are an error."""
+    ``"some"`` if there must be one in both, ``"model"`` in the model alone, ``"none"`` if they are
+    an error."""
 
     is_pathwise: ClassVar[bool] = True
     """Whether pathwise gradients infer these sites; otherwise :meth:`_terms` does."""
@@ -234,8 +235,10 @@ class Objective(ELBO, ABC):
             or go_together(of_model, of_guide, cls.pairs, cls.other_sites)
         ):
             return
-        others = {} if cls.other_sites == "none" else other_sites(of_model)
-        of_both = others if cls.other_sites == "both" else {}
+        others: Mapping[str, str] = {} if cls.other_sites == "none" else other_sites(of_model)
+        if cls.other_sites == "some" and not others:
+            others = {"sentence": "gaussian"}
+        of_both = {} if cls.other_sites == "model" else others
         fitting = " or ".join(
             f"a model with latents = {_latents(model, others)} and a guide with latents = "
             f"{_latents(guide, of_both)}"
@@ -336,7 +339,7 @@ class Objective(ELBO, ABC):
         return loss.item()
 
 
-def _latents(alignment: AlignmentKind, others: dict[str, Latent]) -> dict[str, str]:
+def _latents(alignment: AlignmentKind, others: Mapping[str, str]) -> dict[str, str]:
     return {**({} if alignment == "none" else {ALIGNMENT: alignment}), **others}
 
 

@@ -33,6 +33,7 @@ class SentenceELBO(Likelihood):
     """
 
     weighs_kl = True
+    other_sites = "some"
 
     def __init__(self, *, free_bits: NonNegative = 0.0, free_bits_per_dimension: NonNegative = 0.0):
         super().__init__()

@@ -15,6 +15,7 @@ from pyro_align.posterior.build import (
     posterior_of_text,
 )
 from pyro_align.posterior.compare import compare
+from pyro_align.posterior.latents import LatentPosterior
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.sentence import SentencePosterior, Words
 from pyro_align.posterior.side_by_side import SideBySide, side_by_side
@@ -23,6 +24,7 @@ from pyro_align.posterior.words import WordAlignment, mean_alignment, merge_piec
 __all__ = [
     "AlignmentPosterior",
     "AnswerPosterior",
+    "LatentPosterior",
     "Picture",
     "QuestionPosterior",
     "RegionImage",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,7 +18,7 @@ from pyro_align.errors import ConfigError, RunError
 from pyro_align.evaluation import Confusions, Evaluation
 from pyro_align.inference import Objective
 from pyro_align.inference.traces import own_parameters
-from pyro_align.posterior import AlignmentPosterior
+from pyro_align.posterior import AlignmentPosterior, LatentPosterior
 from pyro_align.runs.claims import locked, new_folder
 from pyro_align.runs.display import RunDisplay
 from pyro_align.runs.folder import (
@@ -36,6 +36,9 @@ from pyro_align.tasks import Task
 from pyro_align.tasks.task import Echo
 from pyro_align.training import buckets, load_weights
 from pyro_align.training.distributed import is_first_process, processes
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Run(RunDisplay):
@@ -317,6 +320,31 @@ class Run(RunDisplay):
         target sentences, and options.
         """
         return self.task.posterior(self.model, self.guide, *args, **options)
+
+    def latents(self, *args: Any) -> LatentPosterior:
+        """Compute the posterior of the latent variable of each sentence, to tabulate and plot.
+
+        Arguments are those of ``latents`` of the task, such as
+        :meth:`~pyro_align.tasks.Sentences.latents`: sentences, by default the test sentences.
+        """
+        return self.task.latents(self.model, self.guide, *args)
+
+    def interpolation(self, first: str, last: str, steps: int = 8) -> DataFrame:
+        """Return sentences between two sentences, by their distance from the first.
+
+        Args:
+            first: a sentence.
+            last: another sentence.
+            steps: number of sentences to return, including both ends.
+
+        Raises:
+            UserError: see :meth:`~pyro_align.tasks.Sentences.interpolate`.
+        """
+        from pandas import DataFrame
+
+        found = self.task.interpolate(self.model, self.guide, first, last, steps)
+        weights = [number / (steps - 1) for number in range(steps)]
+        return DataFrame({"weight": weights, "sentence": found})
 
     def predict(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
         """Predict the output of each input in order, such as the translation of a line.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Independent, kl_divergence
 
 from pyro_align.config.registry import MODELS
 from pyro_align.config.sentences import SentencesConfig
@@ -38,6 +39,7 @@ from pyro_align.evaluation import (
 )
 from pyro_align.models import SentenceModel
 from pyro_align.networks import LanguageNetwork
+from pyro_align.posterior import LatentPosterior
 from pyro_align.tasks.task import TRIAL_VOCABULARY, Echo
 from pyro_align.tasks.text_task import TextTask
 
@@ -254,10 +256,8 @@ class Sentences(TextTask):
             UserError: if the guide has no latent variable, or ``lines`` is one string.
             DataError: if there are no sentences, or one is empty.
         """
-        reject_string("lines", lines)
         self._check_latent(guide)
-        numbered = (Sentence(line, number) for number, line in enumerate(lines, start=1))
-        texts = [sentence.text for sentence in check_sentences(numbered, path)]
+        texts = self._checked(lines, path)
         return self._encoded(guide, EncodedSentences(self.vocabulary.encode_all(texts)))
 
     def interpolate(
@@ -311,18 +311,50 @@ class Sentences(TextTask):
             steps.append(f"pyro-align encode {name} < {shlex.quote(str(self.files('test')[0]))}")
         return steps
 
+    def latents(
+        self, model: Any, guide: Any, lines: Iterable[str] | None = None
+    ) -> LatentPosterior:
+        """Return the posterior of the latent variable of each sentence, to tabulate and plot.
+
+        Args:
+            model: the model, in evaluation mode.
+            guide: the guide, likewise.
+            lines: sentences; None for the run's test sentences.
+
+        Raises:
+            UserError: if there is no latent variable, or ``lines`` is one string.
+            DataError: if there are no sentences, or one is empty.
+        """
+        self._check_latent(guide)
+        if lines is None:
+            texts = [sentence.text for sentence in self.text("test")]
+        else:
+            texts = self._checked(lines)
+        found = self._of_sentences(
+            guide,
+            EncodedSentences(self.vocabulary.encode_all(texts)),
+            lambda q: (q.mean, q.variance, *_divergences(q, model.prior(len(q.mean)))),
+        )
+        title = f"{self.config.model.name} with {self.config.guide.name}"
+        return LatentPosterior(texts, *(each.double().cpu().numpy() for each in found), title=title)
+
     def _encoded(self, guide: Any, examples: EncodedSentences) -> Encoded:
         """Run the guide on sentences, in their order."""
+        return Encoded(*self._of_sentences(guide, examples, lambda q: (q.mean, q.variance)))
+
+    def _of_sentences(
+        self, guide: Any, examples: EncodedSentences, read: Callable[[Any], tuple[Tensor, ...]]
+    ) -> list[Float[Tensor, "sentence latent"]]:
+        """Read something from the posterior of each sentence, in their order."""
         device = next(guide.parameters()).device
-        order, moments = [], []
+        order, found = [], []
         with torch.no_grad():
             for batch in all_batches(examples, self.config.training.batch_tokens):
                 (posterior,) = guide.posterior(batch.to(device)).values()
                 order.append(batch.indices)
-                moments.append((posterior.mean.squeeze(1), posterior.variance.squeeze(1)))
+                found.append([each.squeeze(1) for each in read(posterior)])
         back = torch.cat(order).argsort().to(device)
-        means, variances = (torch.cat(each)[back] for each in zip(*moments, strict=True))
-        return Encoded(means, variances)
+        return [torch.cat(each)[back] for each in zip(*found, strict=True)]
 
     def _decoded(
         self, model: Any, latent: Float[Tensor, "row latent"], temperature: float = 0.0
@@ -335,12 +367,26 @@ class Sentences(TextTask):
             found += map(self.vocabulary.decode, ids)
         return found
 
+    @staticmethod
+    def _checked(lines: Iterable[str], path: Path | None = None) -> list[str]:
+        """Return sentences as a list, and check that none is empty."""
+        reject_string("lines", lines)
+        numbered = (Sentence(line, number) for number, line in enumerate(lines, start=1))
+        return [sentence.text for sentence in check_sentences(numbered, path)]
+
     def _check_latent(self, guide: Any) -> None:
         if not guide.latents:
             raise UserError(
                 f"{self.folder}: the model {self.config.model.name!r} has no latent variable: use "
                 f"a run of a model with one, such as 'sentence-vae'"
             )
+
+
+def _divergences(q: Any, p: Any) -> tuple[Tensor, ...]:
+    """Return the KL divergence of each dimension; nothing if they are not independent."""
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        return ()
+    return (kl_divergence(q.base_dist, p.base_dist),)
 
 
 _ROWS = 500

@@ -216,6 +216,22 @@ class Task(ABC):
         """
         raise UserError(f"the task {self.config.task!r} has no display of posteriors")
 
+    def latents(self, model: Any, guide: Any, *args: Any) -> Any:
+        """Compute posteriors of latent vectors of sentences.
+
+        Raises:
+            UserError: if the task has no such latent variables.
+        """
+        raise UserError(f"the task {self.config.task!r} has no latent vectors of sentences")
+
+    def interpolate(self, model: Any, guide: Any, *args: Any) -> Any:
+        """Decode points between two latent vectors of sentences.
+
+        Raises:
+            UserError: if the task has no such latent variables.
+        """
+        raise UserError(f"the task {self.config.task!r} has no latent vectors of sentences")
+
     def described(self) -> list[tuple[str, str]]:
         """Return names and values of sizes of network and data, for the display of a run."""
         return []

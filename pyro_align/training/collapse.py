@@ -14,11 +14,15 @@ from torch import Tensor
 from pyro_align.evaluation.quantities import QUANTITIES
 from pyro_align.inference import Objective
 from pyro_align.inference.kinds import other_sites
-from pyro_align.training.module import TrainingModule
+from pyro_align.training.module import SENTENCE_KL, TrainingModule
 
 VANISHED_KL = 0.01
 """Nats per target position. A useful guide has several tenths; 0.01 corresponds to changing a
 probability of one half by 0.07, which is too little for a useful alignment."""
+
+VANISHED_SENTENCE_KL = 0.2
+"""Nats per sentence, of latent variables of a whole sentence. Useful ones have several nats; 0.2 is
+less than a third of a bit about the sentence."""
 
 CERTAIN = 0.1
 """Nats per target position. On average the divergence of the exact posterior from the prior is at
@@ -45,7 +49,8 @@ EPOCHS = 2
 class CollapseWarning(Callback):
     """Warn once, on standard error, that the guide has collapsed, and suggest remedies.
 
-    A guide has collapsed if ``KL(q ‖ p)`` has vanished although the prior is uncertain. If the
+    A guide has collapsed if ``KL(q ‖ p)`` has vanished although the prior is uncertain; for latent
+    variables of sentences, if their divergence per sentence has. If the
     model does not depend on the guide, because it is frozen or the objective trains it without, a
     guide at the exact posterior is correct, even if the posterior equals the prior. The guide's
     training has stalled if its gradient has vanished although it is not at the exact posterior.
@@ -98,11 +103,18 @@ class CollapseWarning(Callback):
         gap = of["valid/log_evidence"] - of["valid/elbo"]
         guides, models = squares.sqrt().tolist()
         has_to_learn = gap > TIGHT
+        entropy = of["valid/prior_entropy"]
+        if (of_sentence := of.get(SENTENCE_KL)) is not None:
+            has_vanished = of_sentence < VANISHED_SENTENCE_KL
+            kl = f"{QUANTITIES['sentence_kl'].label} is {of_sentence:.1g} nats"
+        else:
+            # The entropy is unknown without alignments or attention.
+            is_uncertain = math.isnan(entropy) or entropy > CERTAIN
+            has_vanished = of["valid/kl"] < VANISHED_KL and is_uncertain
+            known = "" if math.isnan(entropy) else f", the prior's entropy {entropy:.2g}"
+            kl = f"{QUANTITIES['kl'].label} is {of['valid/kl']:.1g} nats per position{known}"
         signs = {
-            "kl": of["valid/kl"] < VANISHED_KL
-            # Unknown without alignments or attention.
-            and (math.isnan(of["valid/prior_entropy"]) or of["valid/prior_entropy"] > CERTAIN)
-            and (has_to_learn or _model_follows(pl_module)),
+            "kl": has_vanished and (has_to_learn or _model_follows(pl_module)),
             "gradient": guides <= VANISHED_GRADIENT * models and has_to_learn,
         }
         for name, seen in signs.items():
@@ -111,11 +123,8 @@ class CollapseWarning(Callback):
         if told and not self._told:
             self._told = True
             if trainer.is_global_zero:
-                entropy = of["valid/prior_entropy"]
-                known = "" if math.isnan(entropy) else f", the prior's entropy {entropy:.2g}"
                 what = {
-                    "kl": f"{QUANTITIES['kl'].label} is {of['valid/kl']:.1g} nats per position"
-                    f"{known}",
+                    "kl": kl,
                     "gradient": f"the guide's gradient has norm {guides:.1g}, the model's "
                     f"{models:.1g}",
                 }

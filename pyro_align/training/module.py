@@ -22,6 +22,7 @@ from pyro_align.inference import (
     label_smoothing,
     score_batch,
 )
+from pyro_align.inference.traces import ALIGNMENT
 from pyro_align.training.optimization import configure
 from pyro_align.training.resumed import adopt
 
@@ -29,6 +30,10 @@ CRITERION = "valid/criterion"
 """Validation metric for the best weights, the plateau schedule and early stopping; smaller is
 better. It is the negative log evidence in nats per token or, if the model is frozen and that cannot
 change, the negative ELBO."""
+
+SENTENCE_KL = "valid/sentence_kl"
+"""Validation metric: divergence of the latent variables of a sentence, in nats per sentence. Only
+of models that have such variables."""
 
 _REMEDY = "reduce training.learning_rate or training.clip"
 
@@ -235,9 +240,10 @@ class TrainingModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Reset the validation sums."""
-        self._valid = torch.zeros(5, dtype=torch.float64)
+        self._valid = torch.zeros(7, dtype=torch.float64)
         # Otherwise the observation may be a vector, whose log density can be any number.
         self._by_position = True
+        self._measures_sentences = False
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulate log evidence, ELBO, KL divergence and entropy of the prior.
@@ -253,7 +259,14 @@ class TrainingModule(LightningModule):
         entropy = torch.tensor(math.nan) if entropy is None else entropy
         self._by_position = isinstance(scores, PositionScores)
         sums = [float(value.double().sum()) for value in (scores.log_evidence, elbo, kl, entropy)]
-        self._valid += torch.tensor([*sums, batch.num_targets], dtype=torch.float64)
+        of_sentences = [
+            float(value.double().sum())
+            for name, value in (getattr(scores, "divergences", None) or {}).items()
+            if name != ALIGNMENT
+        ]
+        self._measures_sentences = bool(of_sentences)
+        counts = [batch.num_targets, sum(of_sentences), len(batch)]
+        self._valid += torch.tensor([*sums, *counts], dtype=torch.float64)
 
     def on_validation_epoch_end(self) -> None:
         """Log per-token means over the validation text."""
@@ -261,7 +274,7 @@ class TrainingModule(LightningModule):
         if self.trainer.world_size > 1:
             sums = sums.to(self.device)
             torch.distributed.all_reduce(sums)
-        evidence, elbo, kl, entropy, tokens = sums.tolist()
+        evidence, elbo, kl, entropy, tokens, kl_of_sentences, sentences = sums.tolist()
         watched = elbo if self.settings.freeze_model else evidence
         if math.isnan(watched):
             raise TrainingError(
@@ -281,6 +294,7 @@ class TrainingModule(LightningModule):
                 "valid/kl": kl / tokens,
                 "valid/prior_entropy": entropy / tokens,
                 CRITERION: -watched / tokens,
+                **({SENTENCE_KL: kl_of_sentences / sentences} if self._measures_sentences else {}),
             },
             sync_dist=self.trainer.world_size > 1,
         )

@@ -1,13 +1,15 @@
 """Commands of runs of sentences without a source."""
 
+import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from runs import shared_run
-from tasks_of_sentences import LINES, vae_run, write
+from tasks_of_sentences import LINES, language_model_run, vae_run, write
 
 from pyro_align.cli import main
 
@@ -65,6 +67,29 @@ def test_evaluate(tmp_path):
     assert "exact_match" not in without
 
 
+def test_compare_shows_what_is_measured_of_sentences(tmp_path):
+    folders, facts = [], []
+    for run in (vae_run(), language_model_run()):
+        folder = shutil.copytree(run, tmp_path / run.name)
+        folders.append(folder)
+        found = succeeded("evaluate", folder, "--no-predict", "--json", "-q")
+        (folder / "results.json").write_text(found)
+        facts.append(json.loads(found))
+    rows = list(csv.DictReader(succeeded("compare", *folders, "--format", "csv").splitlines()))
+    for row, fact in zip(rows, facts, strict=True):
+        assert float(row["sentence_nll"]) == fact["per_sentence"]["nll"]
+    assert float(rows[0]["sentence_kl"]) == fact_kl(facts[0])
+    for name in ("mutual_information", "active_units"):
+        assert float(rows[0][name]) == facts[0][name]
+        assert not rows[1][name]
+    assert not rows[1]["sentence_kl"]
+
+
+def fact_kl(facts):
+    (value,) = facts["per_sentence"]["divergences"].values()
+    return value
+
+
 def test_fit_ends_with_a_table_and_samples(tmp_path):
     text = write(tmp_path / "t.txt")
     small = [
@@ -89,10 +114,11 @@ def test_fit_ends_with_a_table_and_samples(tmp_path):
         (("predict", "RUN"), "this command needs pairs of sequences"),
         (("evaluate", "RUN", "--test", "a", "b"), "sentences without a source are in one file"),
         (("evaluate", "RUN", "--gold", "a"), "--gold"),
+        (("evaluate", "LM", "--draws", "2"), "--draws has no effect on the model 'language-model'"),
     ],
 )
 def test_errors(arguments, message):
-    places = {"RUN": vae_run(), "TRANSLATION": shared_run()}
+    places = {"RUN": vae_run(), "LM": language_model_run(), "TRANSLATION": shared_run()}
     result = call(*(places.get(each, each) for each in arguments), input=io.BytesIO(b"\n"))
     assert result.exit_code == 2
     assert message in result.stderr

@@ -84,6 +84,11 @@ def test_csv_has_all_digits(folders):
         "symbol_error_rate": "",
         "mean_edit_distance": "",
         "word_accuracy": "",
+        "sentence_nll": "",
+        "sentence_kl": "",
+        "mutual_information": "",
+        "active_units": "",
+        "reconstruction_bleu": "",
         "nll": "",
         "answer_accuracy": "",
         "vqa_accuracy": "",
@@ -256,4 +261,4 @@ def test_a_fitted_run(tmp_path):
 
 
 def test_column_names_are_unique():
-    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 23
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS) == 28

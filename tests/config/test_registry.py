@@ -156,6 +156,10 @@ def test_chosen_components_are_compatible():
         (("soft", "none", "enumerated"), "EnumeratedELBO needs a model with latents"),
         (("categorical", "gumbel", "exact"), "ExactMarginal needs.*GumbelGuide"),
         (("categorical", "none", "score-function"), "ScoreFunctionELBO needs"),
+        (
+            ("language-model", "none", "elbo"),
+            r"SentenceELBO needs a model with latents = {'sentence': 'gaussian'}",
+        ),
     ],
 )
 def test_incompatible_components(names, match):
@@ -195,12 +199,12 @@ def test_kinds_of_the_objectives():
 
 
 @pytest.mark.parametrize(
-    ("model", "guide"),
+    ("model", "guide", "objective"),
     [
-        ("language-model", "none"),
-        ("sentence-vae", "gaussian"),
-        ("spherical-vae", "von-mises-fisher"),
+        ("language-model", "none", "likelihood"),
+        ("sentence-vae", "gaussian", "elbo"),
+        ("spherical-vae", "von-mises-fisher", "elbo"),
     ],
 )
-def test_a_latent_variable_of_the_sentence_has_a_guide(model, guide):
-    assert choose(model, None, None) == (guide, "likelihood")
+def test_a_latent_variable_of_the_sentence_has_a_guide_and_a_bound(model, guide, objective):
+    assert choose(model, None, None) == (guide, objective)

@@ -345,7 +345,7 @@ def test_chains_have_the_posterior_as_their_distribution():
     torch.manual_seed(0)
     for _ in range(4):
         objective.terms(model, NoGuide(model), batch)
-    codes = objective._chains["code"].reshape(len(BATCH), 500, -1)
+    codes = objective.chains.get_extra_state()["values"]["code"].reshape(len(BATCH), 500, -1)
     posterior = model.posterior(BATCH.vectors)
     expected = posterior.loc.detach()
     variance = posterior.covariance_matrix.detach().diagonal(dim1=-2, dim2=-1).expand(4, 2)
@@ -354,8 +354,8 @@ def test_chains_have_the_posterior_as_their_distribution():
     assert ((codes.mean(1) - expected).abs() < 5 * error).all()
     spread = codes.var(1)
     assert ((spread - variance).abs() < 5 * variance * math.sqrt(2 / 499)).all()
-    assert 0.5 < objective.acceptance <= 1
-    assert objective.figures()["acceptance"] == objective.acceptance
+    assert 0.5 < objective.chains.acceptance <= 1
+    assert objective.figures()["acceptance"] == objective.chains.acceptance
 
 
 def test_the_maximum_likelihood_solution_of_probabilistic_pca():

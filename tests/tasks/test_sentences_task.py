@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from runs import fitted, silent
+from runs import fitted, shared_run, silent
 from tasks_of_sentences import LINES, config, vae_run, write
 
 from pyro_align.config import Config
@@ -208,3 +208,28 @@ def test_active_units_of_a_run(run):
     means = run.task.encode(run.guide, LINES[3:]).means.numpy()
     expected = int((np.var(means, axis=0, ddof=1) > 0.01).sum())
     assert run.evaluate(draws=2, reconstruct=False).latents.active_units == expected
+
+
+def test_latents_are_encodings_with_divergences(run):
+    found = run.latents(LINES[:4])
+    encoded = run.task.encode(run.guide, LINES[:4])
+    np.testing.assert_allclose(found.means, encoded.means)
+    np.testing.assert_allclose(found.variances, encoded.variances)
+    kl = 0.5 * (found.means**2 + found.variances - 1 - np.log(found.variances))
+    np.testing.assert_allclose(found.divergences, kl, rtol=1e-4, atol=1e-5)
+    assert found.sentences == tuple(LINES[:4])
+    assert run.latents().sentences == tuple(LINES[3:])
+
+
+def test_an_interpolation_is_a_table(run):
+    table = run.interpolation(LINES[0], LINES[5], 3)
+    assert table["weight"].tolist() == [0, 0.5, 1]
+    found = run.task.interpolate(run.model, run.guide, LINES[0], LINES[5], 3)
+    assert table["sentence"].tolist() == found
+
+
+def test_latents_of_other_tasks_are_refused():
+    other = Run.load(shared_run())
+    for call in (other.latents, lambda: other.interpolation("a", "b")):
+        with pytest.raises(UserError, match="has no latent vectors of sentences"):
+            call()

@@ -98,6 +98,8 @@ class World:
             "valid/kl": found["kl"],
             "valid/prior_entropy": found["prior_entropy"],
         }
+        if "sentence_kl" in found:
+            metrics["valid/sentence_kl"] = found["sentence_kl"]
         callback.on_validation_end(Found(metrics, step), self.task)
 
     def epochs(self, number, callback=None, norms=GRADIENTS, step=1000, **found):
@@ -118,6 +120,8 @@ CASES = {
     "a collapse": ({}, {}, GRADIENTS, True),
     "a collapse with an exact posterior equal to the prior": ({}, {"gap": 0.0}, GRADIENTS, True),
     "a guide that differs from the prior": ({}, HEALTHY, GRADIENTS, False),
+    "a collapse of sentences": ({}, {**HEALTHY, "sentence_kl": 0.1}, GRADIENTS, True),
+    "sentences whose latent variable is used": ({}, {"sentence_kl": 0.5}, GRADIENTS, False),
     "a prior that is certain": ({}, {"prior_entropy": 0.05}, GRADIENTS, False),
     "a frozen model": ({"training__freeze_model": True}, {}, GRADIENTS, True),
     "a frozen model whose posterior is its prior": (
@@ -216,6 +220,9 @@ def test_text_of_the_warning(capsys):
     World().epochs(2)
     (line,) = warnings(capsys)
     assert "KL(guide ‖ prior) is 0.001 nats per position, the prior's entropy 2," in line
+    World().epochs(2, sentence_kl=0.003)
+    (line,) = warnings(capsys)
+    assert "KL(guide ‖ prior) of a sentence is 0.003 nats, for 2 epochs" in line
     World().epochs(2, norms=(1e-6, 3.0), **HEALTHY)
     (line,) = warnings(capsys)
     assert "the guide's gradient has norm 1e-06, the model's 3" in line
