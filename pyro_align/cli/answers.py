@@ -27,6 +27,13 @@ OF_SEQUENCES = (
     "others",
     "alignments",
     "tags",
+    "sample",
+    "mbr",
+    "temperature",
+    "top_p",
+    "seed",
+    "min_output",
+    "max_output",
     "average",
 )
 """Parameters of commands that have no effect on questions."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyro_align.cli.answers import predict_answers, reject_options
+from pyro_align.cli.arriving import arriving
 from pyro_align.cli.options import (
+    SEED,
     beam_option,
     chosen_device,
     device_option,
@@ -23,6 +25,7 @@ from pyro_align.cli.options import (
 )
 from pyro_align.cli.output import output, standard_input
 from pyro_align.cli.paths import InputPath, OutputFile
+from pyro_align.cli.predictions import Predictions
 from pyro_align.cli.progress import (
     counter,
     load_runs,
@@ -86,6 +89,46 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print a JSON object per line or question, with links or regions.",
 )
+@click.option(
+    "--sample",
+    is_flag=True,
+    help="Draw --n-best samples instead of searching for the most probable predictions.",
+)
+@click.option(
+    "--mbr",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Draw N samples, and choose those with the highest expected chrF (minimum Bayes risk).",
+)
+@click.option(
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    help="With --sample or --mbr: exponent 1/T of the probabilities of tokens.",
+)
+@click.option(
+    "--top-p",
+    default=1.0,
+    show_default=True,
+    help="With --sample or --mbr: draw from the most probable tokens with this probability.",
+)
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="With --sample or --mbr: random seed."
+)
+@click.option(
+    "--min-output",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Minimum length of a prediction in tokens, including its end.",
+)
+@click.option(
+    "--max-output",
+    type=click.IntRange(min=1),
+    help="Maximum length of a prediction in tokens, including its end; by default twice the length "
+    "of the line and 10 more.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Number of threads of PyTorch.")
 @ensemble_options
 @images_option
 @language_option
@@ -105,11 +148,15 @@ def predict(
     alignments: Path | None,
     tags: bool,
     as_json: bool,
+    min_output: int,
+    max_output: int | None,
+    threads: int | None,
     others: tuple[Path, ...],
     average: str | None,
     images: tuple[Path, ...],
     languages: tuple[str, ...],
     device: str,
+    **sampling: Any,
 ) -> None:
     """Predict the target of each line of TEXT (a file or standard input): translate a sentence,
     transduce a word, or answer a question.
@@ -118,8 +165,10 @@ def predict(
     files, with or without the target, so that test files can be given.
 
     With --n-best N every line gives at most N lines, best first, or a single empty one.
-    With --scores the output has tab-separated columns: score, log probability and text. Lines typed
-    at a terminal are read one at a time. `pyro-align translate` is the same command.
+    With --scores the output has tab-separated columns: score, log probability and text. Lines that
+    have arrived at standard input are predicted together, without waiting for more, so that another
+    program can send a line, wait for the answer and send the next. `pyro-align translate` is the
+    same command.
 
     With --alignments the words of each prediction are linked with those of its line, as
     `pyro-align align RUN` does for the same pair: each with the most probable word given the whole
@@ -141,20 +190,26 @@ def predict(
     \b
         pyro-align predict runs/a --with runs/b --with runs/c words.txt
     """
-    from pyro_align.cli.answers import predict_answers
     from pyro_align.data import read_lines
 
     language = one_language(languages)
     if out is not None and alignments is not None and out.absolute() == alignments.absolute():
         raise UserError(f"--alignments {alignments} is also --out: give another file")
     loaded = load_runs(run, others, average)
-    from pyro_align.tasks import VisualQuestionAnswering  # imports torch
+    if threads is not None:
+        import torch
 
-    if isinstance(loaded.task, VisualQuestionAnswering):
-        loaded.to(chosen_device(device))
-        shown: dict[str, Any] = {"scores": scores, "as_json": as_json}
-        predict_answers(loaded, text, out, n_best=n_best, top_k=top_k, images=images, **shown)
-        return
+        torch.set_num_threads(threads)
+    from pyro_align.tasks import SequencePairs  # imports torch
+
+    if not isinstance(loaded.task, SequencePairs):
+        from pyro_align.tasks import VisualQuestionAnswering  # imports pandas
+
+        if isinstance(loaded.task, VisualQuestionAnswering):
+            loaded.to(chosen_device(device))
+            shown: dict[str, Any] = {"scores": scores, "as_json": as_json}
+            predict_answers(loaded, text, out, n_best=n_best, top_k=top_k, images=images, **shown)
+            return
     task = pairs_task(loaded, run)
     if images:
         raise UserError(
@@ -162,16 +217,19 @@ def predict(
             f"the task {task.config.task!r}: remove them"
         )
     loaded.to(chosen_device(device))
-    lines = read_lines(standard_input() if text is None else text)
     is_interactive = text is None and sys.stdin.isatty()
+    pipe = arriving(standard_input()) if text is None else None
+    lines = read_lines(text or pipe or standard_input())
     translator = task.translator(
         loaded.model,
         max_source=max_length,
         link=task.linker(loaded.model, loaded.guide) if as_json or alignments or tags else None,
-        beam=beam,
-        length_penalty=length_penalty,
+        ready=None if pipe is None else pipe.ready,
         top_k=top_k,
         n_best=n_best,
+        min_length=min_output,
+        max_length=max_output,
+        **_search(sampling, beam=beam, length_penalty=length_penalty),
     )
     options: dict[str, Any] = {"language": language, "tags": tags}
     if is_interactive:
@@ -187,12 +245,10 @@ def predict(
         nullcontext() if alignments is None else output(alignments) as links_file,
         nullcontext(None) if is_shown else counter("lines") as show_done,
     ):
-        write = Predictions(file, links_file, scores=scores, as_json=as_json)
+        write = Predictions(file, links_file, scores, as_json, flush=text is None)
         for translation in found:
             unknown += translation.unknown
             write(translation)
-            if is_interactive:
-                file.flush()
             if show_done is not None:
                 show_done(translation.line)
     if unknown:
@@ -205,36 +261,14 @@ def predict(
         tell(f"note: {note}")
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """Writes predictions.
-
-    Attributes:
-        file: file of the predictions.
-        links_file: file of the links, a line for each prediction; None for no links.
-        scores: print score and log probability before each prediction.
-        as_json: print an object per line of text.
-    """
-
-    file: TextIO
-    links_file: TextIO | None
-    scores: bool
-    as_json: bool
-
-    def __call__(self, translation: Translation) -> None:
-        """Write the predictions of one line; an empty line if there are none."""
-        if self.links_file is not None:
-            aligned = [found.alignment for found in translation.hypotheses]
-            for each in aligned or [None]:
-                print(*(f"{s}-{t}" for s, t in each.links) if each else (), file=self.links_file)
-        if self.as_json:
-            print(json.dumps(translation.to_dict(), ensure_ascii=False), file=self.file)
-            return
-        if not translation.hypotheses:
-            print(file=self.file)
-        for found in translation.hypotheses:
-            numbers = (found.score, found.log_probability) if self.scores else ()
-            print(*(f"{each:.4f}" for each in numbers), found.text, sep="\t", file=self.file)
+def _search(sampling: dict[str, Any], **beam: Any) -> dict[str, Any]:
+    """Return the options of sampling or of beam search; reject those that have no effect."""
+    draws = {name: sampling.pop(name) for name in ("temperature", "top_p", "seed")}
+    if sampling["sample"] or sampling["mbr"]:
+        reject_options(*beam, subject="samples (--sample, --mbr)")
+        return sampling | draws
+    reject_options(*draws, subject="beam search, without --sample or --mbr")
+    return beam
 
 
 def _one_by_one(

@@ -5,6 +5,9 @@ from pyro_align.decoding.beam_search import BeamSearch
 from pyro_align.decoding.ensemble import Ensemble
 from pyro_align.decoding.hypotheses import Hypothesis, length_penalty
 from pyro_align.decoding.language import generate
+from pyro_align.decoding.risk import MinimumBayesRisk
+from pyro_align.decoding.sampler import Sampler
+from pyro_align.decoding.search import Search
 from pyro_align.decoding.tagged import translate_tagged
 from pyro_align.decoding.translation import Linker, ScoredText, Translation, WordLinks
 from pyro_align.decoding.translator import Translator
@@ -16,7 +19,10 @@ __all__ = [
     "Ensemble",
     "Hypothesis",
     "Linker",
+    "MinimumBayesRisk",
+    "Sampler",
     "ScoredText",
+    "Search",
     "Translation",
     "Translator",
     "WordLinks",

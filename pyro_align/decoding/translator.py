@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from pyro_align.data.batch import EOS, UNK
 from pyro_align.data.lengths import batches_by_length
-from pyro_align.decoding.beam_search import BeamSearch
 from pyro_align.decoding.copied import copied_unknown, copies, unknown_symbols
 from pyro_align.decoding.hypotheses import Hypothesis
+from pyro_align.decoding.search import Search
 from pyro_align.decoding.translation import Linker, ScoredText, Translation
 from pyro_align.errors import ConfigError, DataError, reject_string
 
@@ -58,7 +58,7 @@ class Translator(Generic[Line]):
     of the line that it is aligned to.
 
     Args:
-        search: the beam search, with the model.
+        search: the search, with the model.
         source_vocabulary: vocabulary of the lines.
         target_vocabulary: vocabulary of the translations.
         max_source: maximum number of tokens per line, including ``EOS``.
@@ -66,6 +66,10 @@ class Translator(Generic[Line]):
             is translated alone.
         window: number of lines that are read ahead and sorted by length. It bounds the memory and
             the delay of the first translation.
+        ready: says whether another line can be read without waiting for it; a window ends where
+            none can, so that its lines are translated at once. None to wait for all lines.
+        choose: ranks the translations of a line, see :class:`MinimumBayesRisk`; None for all as
+            they were found.
         link: links the words of lines and translations; None for translations without links.
 
     Raises:
@@ -77,13 +81,15 @@ class Translator(Generic[Line]):
 
     def __init__(
         self,
-        search: BeamSearch,
+        search: Search,
         source_vocabulary: SourceVocabulary[Line],
         target_vocabulary: TargetVocabulary,
         *,
         max_source: int = 1000,
         batch_tokens: int = 1024,
         window: int = 4096,
+        ready: Callable[[], bool] | None = None,
+        choose: Callable[[Sequence[ScoredText]], Sequence[ScoredText]] | None = None,
         link: Linker | None = None,
     ):
         limits = {"max_source": max_source, "batch_tokens": batch_tokens, "window": window}
@@ -96,6 +102,8 @@ class Translator(Generic[Line]):
         self.max_source = max_source
         self.batch_tokens = batch_tokens
         self.window = window
+        self.ready = ready
+        self.choose = choose
         self.link = link
         self.copied = 0
         self._copying = [model for model in search.predictor.models if copies(model)]
@@ -119,9 +127,15 @@ class Translator(Generic[Line]):
 
     def _translate_stream(self, stream: Iterator[Line], path: Path | None) -> Iterator[Translation]:
         first = 1
-        while window := list(islice(stream, self.window)):
+        while window := list(self._next_window(stream)):
             yield from self._translate_window(window, first, path)
             first += len(window)
+
+    def _next_window(self, stream: Iterator[Line]) -> Iterator[Line]:
+        for line in islice(stream, self.window):
+            yield line
+            if self.ready is not None and not self.ready():
+                return
 
     def _translate_window(
         self, lines: list[Line], first: int, path: Path | None
@@ -170,6 +184,8 @@ class Translator(Generic[Line]):
             ]
             for row, hypotheses in enumerate(results)
         ]
+        if self.choose is not None:
+            texts = [[*self.choose(each)] for each in texts]
         if self.link is None:
             return [tuple(each) for each in texts]
         pairs = zip(lines, texts, strict=True)

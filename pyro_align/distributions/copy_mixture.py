@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.product_categorical import ProductCategorical
+from pyro_align.distributions.shapes import broadcast_shapes
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 _SINGLE = torch.Size()
@@ -48,7 +49,7 @@ class CopyMixture(TorchDistribution):
         self.generated = generated
         self.gate = at_least_fp32(gate)
         self.copied = at_least_fp32(copied)
-        shape = torch.broadcast_shapes(generated.batch_shape, gate.shape, copied.shape[:-1])
+        shape = broadcast_shapes(generated.batch_shape, gate.shape, copied.shape[:-1])
         super().__init__(shape, validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
@@ -82,7 +83,7 @@ class CopyMixture(TorchDistribution):
         """Compute the log probability of the tokens ``value``, broadcast to the batch shape."""
         if self._validate_args:
             self._validate_sample(value)
-        shape = torch.broadcast_shapes(value.shape, self.copied.shape[:-1])
+        shape = broadcast_shapes(value.shape, self.copied.shape[:-1])
         copied = self.copied.expand(*shape, -1)
         copied = copied.gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         return torch.logaddexp(

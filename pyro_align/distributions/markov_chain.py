@@ -15,6 +15,7 @@ from torch.distributions.kl import register_kl
 from pyro_align.distributions.divergence import categorical_kl
 from pyro_align.distributions.masked import MASKED_LOGIT
 from pyro_align.distributions.precision import at_least_fp32
+from pyro_align.distributions.shapes import broadcast_shapes
 
 MAX_SUPPORT = 1 << 16
 """Maximum number of paths that :meth:`MarkovChain.enumerate_support` returns."""
@@ -99,7 +100,7 @@ class MarkovChain(TorchDistribution):
         """Compute ``log p(z_t | z_{t−1})`` of each step of paths; zero on padding."""
         if self._validate_args:
             self._validate_sample(value)
-        shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
+        shape = broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
         # Draws last, so that they do not repeat the transitions.
         paths = value.expand(shape).reshape(-1, *self.batch_shape, shape[-1]).movedim(0, -1)
         pairs = paths[..., :-1, :] * self._positions + paths[..., 1:, :]

@@ -13,6 +13,7 @@ from torch.distributions import constraints
 from torch.nn.functional import pad
 
 from pyro_align.distributions.log_partition import mixed_log_probs, pair_log_probs
+from pyro_align.distributions.shapes import broadcast_shapes
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 _SINGLE = torch.Size()
@@ -62,7 +63,7 @@ class ProductCategorical(TorchDistribution):
         self.right = right[(None,) * (dim - right.dim())]
         self.weight = weight
         self.bias = bias
-        shape = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1])
+        shape = broadcast_shapes(left.shape[:-1], right.shape[:-1])
         super().__init__(shape, validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
@@ -166,7 +167,7 @@ class _Pairing:
         lefts, rights, values = (
             (1,) * (dim - len(shape)) + tuple(shape) for shape in (left[:-1], right[:-1], value)
         )
-        self.shape = torch.broadcast_shapes(lefts, rights, values)
+        self.shape = broadcast_shapes(lefts, rights, values)
         each = range(dim)
         self._rights = [i for i in each if lefts[i] == values[i] == 1 < rights[i]]
         self._lefts = [i for i in each if rights[i] == 1 < max(lefts[i], values[i])]

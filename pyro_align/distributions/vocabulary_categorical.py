@@ -16,6 +16,7 @@ from torch.nn.functional import linear
 
 from pyro_align.distributions import chunks
 from pyro_align.distributions.precision import at_least_fp32
+from pyro_align.distributions.shapes import broadcast_shapes
 
 _SINGLE = torch.Size()
 
@@ -80,7 +81,7 @@ class VocabularyCategorical(TorchDistribution):
         """Compute the log probability of the tokens ``value``, broadcast to the batch shape."""
         if self._validate_args:
             self._validate_sample(value)
-        shape = torch.broadcast_shapes(value.shape, self.batch_shape)
+        shape = broadcast_shapes(value.shape, self.batch_shape)
         features = self.features.expand(shape + self.features.shape[-1:])
         inputs = (
             features.reshape(-1, features.shape[-1]),
@@ -100,7 +101,7 @@ class VocabularyCategorical(TorchDistribution):
         Args:
             log_weights: ``log w``, of the batch shape.
         """
-        shape = torch.broadcast_shapes(log_weights.shape, self.batch_shape)
+        shape = broadcast_shapes(log_weights.shape, self.batch_shape)
         weights = log_weights.expand(shape).reshape(-1, 1, shape[-1]).exp()
         features = self.features.expand(*shape, -1).reshape(*weights[:, 0].shape, -1)
         rows = max(1, chunks.chunk_rows(len(self.bias), self.bias.device) // shape[-1])

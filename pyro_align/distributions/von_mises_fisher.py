@@ -16,6 +16,8 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import constraints, register_kl
 from torch.nn.functional import normalize
 
+from pyro_align.distributions.shapes import broadcast_shapes
+
 _SINGLE = torch.Size()
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(128)
@@ -51,7 +53,7 @@ class SphereUniform(TorchDistribution):
         """Return minus the logarithm of the area of the sphere."""
         if self._validate_args:
             self._validate_sample(value)
-        shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        shape = broadcast_shapes(value.shape[:-1], self.batch_shape)
         return self.like.new_full(shape, log_density_of_uniform(self.event_shape[0]))
 
 
@@ -88,7 +90,7 @@ class VonMisesFisher(TorchDistribution):
     ):
         if direction.shape[-1] < 3:
             raise ValueError(f"needs 3 dimensions or more, got {direction.shape[-1]}")
-        batch = torch.broadcast_shapes(direction.shape[:-1], concentration.shape)
+        batch = broadcast_shapes(direction.shape[:-1], concentration.shape)
         self.direction = direction.expand((*batch, -1))
         self.concentration = concentration.expand(batch)
         super().__init__(batch, direction.shape[-1:], validate_args=validate_args)
@@ -155,7 +157,7 @@ def log_density_of_uniform(size: int) -> float:
 @register_kl(VonMisesFisher, SphereUniform)
 def _kl(q: VonMisesFisher, p: SphereUniform) -> Float[Tensor, "*batch"]:
     """``κ E[μ · x] + log C(κ) + log area`` (Xu & Durrett 2018; Davidson et al. 2018)."""
-    shape = torch.broadcast_shapes(q.batch_shape, p.batch_shape)
+    shape = broadcast_shapes(q.batch_shape, p.batch_shape)
     bound = q.concentration * q.resultant + q.log_normaliser
     return (bound - log_density_of_uniform(q.event_shape[0])).expand(shape)
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
-
 from pyro_align.errors import reject_string
 
 
@@ -42,6 +39,9 @@ def translation_scores(hypotheses: Sequence[str], references: Sequence[str]) -> 
             f"{len(hypotheses)} translations and {len(references)} references: scoring needs one "
             "reference per translation, and at least one"
         )
+    from sacrebleu.metrics.bleu import BLEU  # slow to import
+    from sacrebleu.metrics.chrf import CHRF
+
     # force: no warning about text that looks tokenised.
     bleu, chrf = BLEU(force=True), CHRF()
     return TranslationScores(

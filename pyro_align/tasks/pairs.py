@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -13,7 +13,16 @@ from pyro_align.data import IndexedCorpus, LinkFile
 from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
-from pyro_align.decoding import BeamSearch, Linker, Translation, Translator, translate_tagged
+from pyro_align.decoding import (
+    BeamSearch,
+    Linker,
+    MinimumBayesRisk,
+    Sampler,
+    Search,
+    Translation,
+    Translator,
+    translate_tagged,
+)
 from pyro_align.errors import UserError
 from pyro_align.evaluation import MAX_LENGTH
 from pyro_align.networks import NetworkConfig, SequenceToSequence
@@ -72,24 +81,42 @@ class SequencePairs(TextTask):
         *,
         max_source: int = MAX_LENGTH,
         window: int = 4096,
+        ready: Callable[[], bool] | None = None,
         link: Linker | None = None,
+        n_best: int = 1,
+        sample: bool = False,
+        mbr: int | None = None,
         **options: Any,
     ) -> Translator[Any]:
-        """Return a translator with beam search, which reads :meth:`inputs`.
+        """Return a translator which reads :meth:`inputs`, by default with beam search.
 
         Args:
             model: the model.
             max_source: maximum number of tokens per input.
             window: number of inputs that are read ahead, see :class:`Translator`.
+            ready: whether another input can be read without waiting for it, likewise.
             link: links inputs and predictions, see :meth:`linker`; None for no links.
-            **options: options of :class:`BeamSearch`, such as ``beam=5``.
+            n_best: number of predictions per input.
+            sample: draw ``n_best`` samples, see :class:`~pyro_align.decoding.Sampler`.
+            mbr: draw this number of samples and choose the ``n_best`` with
+                :class:`~pyro_align.decoding.MinimumBayesRisk`.
+            **options: options of :class:`BeamSearch`, such as ``beam=5``, or of the sampler.
         """
+        if mbr is not None and mbr < n_best:
+            raise UserError(f"{n_best} predictions cannot be chosen among {mbr} samples")
+        search: Search = (
+            Sampler(model, samples=mbr or n_best, **options)
+            if sample or mbr
+            else BeamSearch(model, n_best=n_best, **options)
+        )
         return Translator(
-            BeamSearch(model, **options),
+            search,
             self.new_encoder(),
             self.vocabularies[1],
             max_source=max_source,
             window=window,
+            ready=ready,
+            choose=MinimumBayesRisk(n_best) if mbr else None,
             link=link,
         )
 
@@ -176,7 +203,7 @@ class SequencePairs(TextTask):
             model: the model.
             inputs: lines, see :meth:`inputs`.
             language: likewise.
-            **options: options of :class:`BeamSearch`, such as ``beam=5``.
+            **options: options of :meth:`translator`, such as ``beam=5``.
 
         Raises:
             UserError: as for :meth:`inputs`.
@@ -205,7 +232,7 @@ class SequencePairs(TextTask):
             alignments: link the words of lines and predictions.
             tags: translate lines without their tags, and put the tags around the aligned words,
                 see :func:`~pyro_align.decoding.translate_tagged`.
-            **options: options of :class:`BeamSearch`, such as ``beam=5``.
+            **options: options of :meth:`translator`, such as ``beam=5``.
 
         Raises:
             UserError: as for :meth:`inputs`.

@@ -106,7 +106,6 @@ def test_options_without_effect_are_rejected(run, arguments, message, tmp_path, 
 
 def test_options_of_questions_are_rejected_for_words(tmp_path):
     for arguments in (
-        ("predict", "--json"),
         ("predict", "--images", "x"),
         ("evaluate", "--images", "x"),
     ):

@@ -1,6 +1,9 @@
 """Predictions with links, JSON and other ways to choose them."""
 
 import json
+import os
+import sys
+from subprocess import PIPE, Popen
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from support import randomise
 
 import pyro_align
 from pyro_align.cli import main
+from pyro_align.cli.arriving import ArrivingLines
 from pyro_align.data import Markup, split_words
 from pyro_align.runs import Run, RunEnsemble
 from pyro_align.training.weights import save_weights
@@ -43,6 +47,10 @@ def run(request, tmp_path_factory):
     return run.path
 
 
+of_one_model = pytest.mark.parametrize("run", ["categorical"], indirect=True)
+"""For tests of what does not depend on the model."""
+
+
 def test_links_are_those_of_forced_decoding(run, tmp_path):
     links = tmp_path / "links"
     output = translated(run, "--alignments", links)
@@ -59,6 +67,7 @@ def test_links_are_those_of_forced_decoding(run, tmp_path):
         assert all(t < len(split_words(target)) for _, t in ends)
 
 
+@of_one_model
 def test_each_of_the_n_best_has_a_line_of_links(run, tmp_path):
     links = tmp_path / "links"
     output = translated(run, "--alignments", links, "--n-best", 3)
@@ -111,6 +120,7 @@ def test_links_of_an_ensemble_are_those_of_the_mean(run):
             assert one.alignment.links == pytest.approx(other.alignment.links)
 
 
+@of_one_model
 def test_links_go_to_a_file_of_their_own(run, tmp_path):
     out = tmp_path / "out"
     out.write_text("kept")
@@ -136,9 +146,92 @@ def test_tags_enclose_the_linked_words(run, tmp_path):
     assert [each.text for each in loaded.translations(lines, tags=True)] == expected
 
 
+@of_one_model
 def test_malformed_tags_are_rejected_with_their_line(run, tmp_path):
     source, out = tmp_path / "in.de", tmp_path / "out.en"
     source.write_text("ein hund\nein <b>hund\n")
     result = call("translate", run, source, "--tags", "--out", out)
     assert (result.exit_code, out.exists()) == (2, False)
     assert "in.de:2: <b> is not closed" in result.stderr
+
+
+@of_one_model
+def test_samples_and_minimum_bayes_risk(run):
+    loaded = pyro_align.load(run)
+    flags = ["--temperature", 0.8, "--top-p", 0.9, "--seed", 5, "--min-output", 3]
+    options = {"temperature": 0.8, "top_p": 0.9, "seed": 5, "min_length": 3}
+
+    def expected(**further):
+        found = loaded.translations(LINES, **options, **further)
+        return [text for each in found for text in [h.text for h in each.hypotheses] or [""]]
+
+    drawn = translated(run, "--sample", "--n-best", 2, *flags).split("\n")[:-1]
+    assert drawn == expected(sample=True, n_best=2)
+    assert len(drawn) == 3 * 2 + 2
+    chosen = translated(run, "--mbr", 6, *flags).split("\n")[:-1]
+    assert chosen == expected(mbr=6)
+    samples = loaded.translations(LINES, **options, sample=True, n_best=6)
+    for text, each in zip(chosen, samples, strict=True):
+        assert text in ([h.text for h in each.hypotheses] or [""])
+
+
+@of_one_model
+@pytest.mark.parametrize(
+    ("flags", "match"),
+    [
+        (["--temperature", 2], "--temperature has no effect on beam search"),
+        (["--sample", "--beam", 2], "--beam has no effect on samples"),
+        (["--mbr", 3, "--length-penalty", 2], "--length-penalty has no effect on samples"),
+        (["--mbr", 2, "--n-best", 3], "3 predictions cannot be chosen among 2 samples"),
+        (["--sample", "--temperature", 0], "above 0"),
+        (["--max-output", 2, "--min-output", 3], "minimum length"),
+    ],
+)
+def test_options_without_effect_or_out_of_range_are_rejected(run, flags, match):
+    result = call("translate", run, *flags, text=TEXT)
+    assert (result.exit_code, match in result.stderr) == (2, True), result.output
+
+
+def converse(run, lines):
+    """Translate in another process, which gets each line after the answer to the last one."""
+    command = ["translate", str(run), "--threads", "1"]
+    with Popen(
+        [sys.executable, "-c", "from pyro_align.cli import main; main()", *command],
+        stdin=PIPE,
+        stdout=PIPE,
+        encoding="utf-8",
+    ) as process:
+        for line in lines:
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            # Several lines that are sent together are answered together.
+            for _ in line.split("\n"):
+                yield process.stdout.readline().removesuffix("\n")
+        process.stdin.close()
+        assert process.stdout.read() == ""
+    assert process.returncode == 0
+
+
+@of_one_model
+def test_a_line_is_answered_before_the_next_is_sent(run):
+    lines = [*LINES, "\n".join(LINES)]
+    assert list(converse(run, lines)) == translated(run, text=TEXT * 2).split("\n")[:-1]
+
+
+def test_lines_that_have_arrived_are_read_together():
+    read, write = os.pipe()
+    with os.fdopen(read, "rb", buffering=0) as raw, ArrivingLines(raw) as stream:
+        os.write(write, b"a\nb\nc")
+        windows = []
+        assert next(stream) == b"a\n"
+        windows.append(stream.ready())
+        assert next(stream) == b"b\n"
+        windows.append(stream.ready())  # "c" has no end yet
+        os.write(write, b"\n")
+        assert stream.ready()
+        assert next(stream) == b"c\n"
+        windows.append(stream.ready())
+        os.close(write)
+        assert stream.ready()  # the end
+        assert list(stream) == []
+        assert windows == [True, False, False]

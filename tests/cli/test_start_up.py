@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from runs import shared_run
 
 import pyro_align
 from pyro_align.config import outline
@@ -103,6 +104,27 @@ def test_a_run_is_loaded_without_lightning():
     modules = done.stdout.split()
     assert "torch" in modules
     assert {"lightning", "pandas", "matplotlib"} & {*modules} == set()
+
+
+def test_a_translation_imports_only_what_it_needs():
+    program = """
+import sys
+from click.testing import CliRunner
+from pyro_align.cli import main
+
+result = CliRunner().invoke(main, ["predict", sys.argv[1]], input="ein hund")
+assert result.exit_code == 0, result.output
+print(*sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, shared_run()],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    heavy = {"lightning", "pandas", "matplotlib", "sacrebleu", "sympy", "torch._dynamo"}
+    assert heavy & {*done.stdout.split()} == set()
 
 
 LAZY = sorted(stub.parent.name for stub in Path(pyro_align.__file__).parent.glob("*/__init__.pyi"))
