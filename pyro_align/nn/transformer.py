@@ -114,7 +114,7 @@ class TransformerLayer(nn.Module):
     Args:
         size: number of units, a multiple of ``2 * heads``.
         heads: number of attention heads.
-        dropout: rate on what is added to the units, and between the feed-forward layers.
+        dropout: rate on what is added to the units.
         feedforward: number of units between the feed-forward layers; by default ``4 * size``.
         memory: size of a row of the memory; None for a layer without one.
     """
@@ -137,11 +137,7 @@ class TransformerLayer(nn.Module):
             self.memory_norm = nn.LayerNorm(size)
             self.memory_attention = Attention(size, heads, memory)
         self.feedforward = nn.Sequential(
-            nn.LayerNorm(size),
-            _linear(size, wide),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            _linear(wide, size),
+            nn.LayerNorm(size), _linear(size, wide), nn.ReLU(), _linear(wide, size)
         )
         self.dropout = nn.Dropout(dropout)
 
