@@ -162,7 +162,8 @@ class ModelPredictor(Predictor[Prefixes]):
         """Encode the sources."""
         memory = self.networks.encode(source, mask, lengths)
         factors = self.networks.emission.factors(memory.values)
-        return Prefixes(self.networks.initial(memory), memory, replace(memory, factors=factors))
+        read_by_emission = replace(memory, factors=factors, layers=())
+        return Prefixes(self.networks.initial(memory), memory, read_by_emission)
 
     def step(
         self, state: Prefixes, rows: Rows, tokens: Tensor, top_k: int | None
