@@ -15,7 +15,8 @@ from pyro_align.data.batch import Batch
 from pyro_align.data.sharing import shared
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.guides.alignment_guide import AlignmentGuide
-from pyro_align.nn.transformer import TransformerLayer, check_heads, sinusoids
+from pyro_align.nn.positions import sinusoids
+from pyro_align.nn.transformer_layer import TransformerLayer, check_heads
 
 NEIGHBOURS = 2
 """Number of neighbouring tokens on either side in the input convolution."""
@@ -29,7 +30,7 @@ class TransformerGuide(AlignmentGuide):
     and its neighbours, one convolution per side, plus sinusoidal position embeddings.
 
     The weights of the layers have an equalised learning rate, see
-    :class:`~pyro_align.nn.transformer.Equalised`: without it
+    :class:`~pyro_align.nn.transformer_layer.Equalised`: without it
     and without a learning-rate warm-up, the learning rates of recurrent networks make training
     diverge within a few steps. Without the convolution the guide would depend on words and absolute
     positions only, until its layers have learnt to attend to nearby tokens.

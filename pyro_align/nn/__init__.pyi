@@ -33,8 +33,9 @@ from .recurrent_decoder import (
 )
 from .regions import RegionContext, RegionEncoder
 from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, ScaledScorer, Scorer
-from .transformer import Transformer, TransformerLayer
+from .transformer import Transformer
 from .transformer_decoder import TransformerDecoder, TransformerState
+from .transformer_layer import TransformerLayer
 from .window import ConvolutionalLanguageDecoder, WindowDecoder
 
 __all__ = [

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pyro_align.distributions import at_least_fp32, mask_logits
 from pyro_align.nn.scorers import Scorer
-from pyro_align.nn.transformer import KeysValues
+from pyro_align.nn.transformer_layer import KeysValues
 
 
 @dataclass(frozen=True)

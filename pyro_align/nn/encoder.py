@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from pyro_align.nn.positions import Positions
 from pyro_align.nn.recurrence import BidirectionalRecurrence, Cell
-from pyro_align.nn.transformer import Positions, Transformer
+from pyro_align.nn.transformer import Transformer
 
 
 class Encoder(nn.Module, ABC):

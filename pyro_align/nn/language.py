@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pyro_align.nn.recurrence import Cell, ForwardRecurrence, RecurrentState
-from pyro_align.nn.transformer import KeysValues, Transformer
+from pyro_align.nn.transformer import Transformer
+from pyro_align.nn.transformer_layer import KeysValues
 
 
 @dataclass(frozen=True)

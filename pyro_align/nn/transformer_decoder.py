@@ -8,8 +8,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pyro_align.nn.decoder import Decoder, DecoderState, Likelihood, Memory
+from pyro_align.nn.positions import Positions
 from pyro_align.nn.scorers import Scorer
-from pyro_align.nn.transformer import KeysValues, Positions, Transformer
+from pyro_align.nn.transformer import Transformer
+from pyro_align.nn.transformer_layer import KeysValues
 
 
 @dataclass(frozen=True)

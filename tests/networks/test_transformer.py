@@ -15,7 +15,7 @@ from pyro_align.data.batch import BOS
 from pyro_align.guides import NoGuide
 from pyro_align.models import CategoricalModel, DirichletModel, MarkovModel, SoftModel
 from pyro_align.networks import NetworkConfig
-from pyro_align.nn.transformer import rotated, rotation
+from pyro_align.nn.positions import rotated, rotation
 from pyro_align.testing import ModelContract
 
 SIZES = {"encoder_hidden": 4, "decoder_hidden": 8, "heads": 2, "feedforward": 6}
