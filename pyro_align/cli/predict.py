@@ -245,7 +245,7 @@ def predict(
         nullcontext() if alignments is None else output(alignments) as links_file,
         nullcontext(None) if is_shown else counter("lines") as show_done,
     ):
-        write = Predictions(file, links_file, scores, as_json, flush=text is None)
+        write = Predictions(file, links_file, scores, as_json, at_once=text is None)
         for translation in found:
             unknown += translation.unknown
             write(translation)

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from pyro_align.cli.output import flush
+
 if TYPE_CHECKING:
     from pyro_align.decoding import Translation
 
@@ -19,14 +21,14 @@ class Predictions:
         links_file: file of the links, a line for each prediction; None for no links.
         scores: print score and log probability before each prediction.
         as_json: print an object per line of text.
-        flush: flush the file after every line of text.
+        at_once: flush standard output after every line of text.
     """
 
     file: TextIO
     links_file: TextIO | None
     scores: bool
     as_json: bool
-    flush: bool
+    at_once: bool
 
     def __call__(self, translation: Translation) -> None:
         """Write the predictions of one line; an empty line if there are none."""
@@ -38,8 +40,8 @@ class Predictions:
             print(json.dumps(translation.to_dict(), ensure_ascii=False), file=self.file)
         else:
             self._write_columns(translation)
-        if self.flush:
-            self.file.flush()
+        if self.at_once:
+            flush()
 
     def _write_columns(self, translation: Translation) -> None:
         if not translation.hypotheses:
