@@ -42,7 +42,7 @@ from pyro_align.inference.traces import (
 )
 
 DRAWS = 20
-"""Default number of samples per sentence, as in the validation of a fit."""
+"""Default number of samples per sentence."""
 
 CHUNK = 4096
 """Maximum number of target positions of the samples that are evaluated at once."""

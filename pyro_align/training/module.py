@@ -35,6 +35,10 @@ SENTENCE_KL = "valid/sentence_kl"
 """Validation metric: divergence of the latent variables of a sentence, in nats per sentence. Only
 of models that have such variables."""
 
+DRAWS = 5
+"""Importance samples per sentence in a validation, if there is something to sample. More would make
+it take longer than the training, and hardly change which weights are the best."""
+
 _REMEDY = "reduce training.learning_rate or training.clip"
 
 
@@ -252,7 +256,7 @@ class TrainingModule(LightningModule):
         :func:`~pyro_align.inference.score_sentences`.
         """
         with pyro.settings.context(module_local_params=True):
-            scores = score_batch(self.elbo.model, self.elbo.guide, batch)
+            scores = score_batch(self.elbo.model, self.elbo.guide, batch, draws=DRAWS)
         elbo = scores.log_evidence if scores.elbo is None else scores.elbo
         kl = torch.zeros(()) if scores.kl is None else scores.kl
         entropy = scores.prior_entropy
