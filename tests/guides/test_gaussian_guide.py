@@ -92,8 +92,8 @@ def test_log_evidence_with_a_flow_is_that_of_the_model():
     flow, plain = (
         score_sentences(model, each, BATCH, draws=3000).log_evidence for each in (guide, gaussian)
     )
-    # The standard error of each estimate is below 0.02.
-    torch.testing.assert_close(flow, plain, atol=0.15, rtol=0)
+    # The standard error of each estimate is below 0.04.
+    torch.testing.assert_close(flow, plain, atol=0.25, rtol=0)
 
 
 def test_latents_are_scored_with_a_flow():
