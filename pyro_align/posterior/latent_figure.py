@@ -47,14 +47,13 @@ def scatter(
     if values is None:
         ax.scatter(*coordinates.T, color="C0", **dots)
     elif all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
-        points = ax.scatter(*coordinates.T, c=np.asarray(values, float), cmap="viridis", **dots)
+        across, up = coordinates.T
+        points = ax.scatter(across, up, c=np.asarray(values, float), cmap="viridis", **dots)
         figure.colorbar(points, label=name)
     else:
         _with_legend(ax, coordinates, [str(value) for value in values], name, dots)
-    for number, (set_label, share) in enumerate(
-        zip((ax.set_xlabel, ax.set_ylabel), shares, strict=True), start=1
-    ):
-        set_label(f"principal axis {number} ({share:.0%} of the variance)")
+    ax.set_xlabel(f"principal axis 1 ({shares[0]:.0%} of the variance)")
+    ax.set_ylabel(f"principal axis 2 ({shares[1]:.0%} of the variance)")
     _finish(ax, title)
     return figure
 

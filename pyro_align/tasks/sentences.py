@@ -336,7 +336,8 @@ class Sentences(TextTask):
             lambda q: (q.mean, q.variance, *_divergences(q, model.prior(len(q.mean)))),
         )
         title = f"{self.config.model.name} with {self.config.guide.name}"
-        return LatentPosterior(texts, *(each.double().cpu().numpy() for each in found), title=title)
+        means, variances, *rest = (each.double().cpu().numpy() for each in found)
+        return LatentPosterior(texts, means, variances, rest[0] if rest else None, title)
 
     def _encoded(self, guide: Any, examples: EncodedSentences) -> Encoded:
         """Run the guide on sentences, in their order."""
