@@ -52,7 +52,7 @@ def align_text(
             pairs, settings, Path(scratch), directions=directions, echo=echo, path=text.path
         )
         if save is not None:
-            hmm.save_aligner(save, fitted.models, fitted.classes, settings)
+            hmm.save_aligner(save, fitted.models, fitted.types, settings)
         number = 0
         for pair in text:
             if pair.is_empty:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyro_align.word_alignment.hmm.classes import Classes
 
 import pyro_align
 from pyro_align.data import Vocabulary, split_words
 from pyro_align.word_alignment import Pair
-from pyro_align.word_alignment.hmm.classes import Classes
 
 SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2003\u2028\u2029\u202f\u3000\u200b"
 

@@ -10,15 +10,17 @@ import torch
 
 from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
+from pyro_align.word_alignment.hmm.affixes import pair_codes
 from pyro_align.word_alignment.hmm.agreement import project
-from pyro_align.word_alignment.hmm.classes import Classes
-from pyro_align.word_alignment.hmm.lexicon import Lexicon, pair_codes
+from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, unpadded
 from pyro_align.word_alignment.hmm.observed import observe
 from pyro_align.word_alignment.hmm.passes import renew
 from pyro_align.word_alignment.hmm.settings import Settings
+from pyro_align.word_alignment.hmm.spelling import Spelling
 from pyro_align.word_alignment.hmm.store import PosteriorStore
-from pyro_align.word_alignment.hmm.text import ClassText
+from pyro_align.word_alignment.hmm.text import TypeText
+from pyro_align.word_alignment.hmm.types import Types
 
 Echo = Callable[[str], None]
 
@@ -32,20 +34,20 @@ class FittedText:
 
     Attributes:
         models: source to target, then target to source if there are two directions.
-        classes: of source and target words.
+        types: of source and target words.
         settings: settings of the fit.
     """
 
     def __init__(
         self,
         models: list[HiddenMarkovModel],
-        classes: tuple[Classes, Classes],
+        types: tuple[Types, Types],
         settings: Settings,
-        text: ClassText,
+        text: TypeText,
         store: PosteriorStore,
     ):
         self.models = models
-        self.classes = classes
+        self.types = types
         self.settings = settings
         self._text = text
         self._store = store
@@ -98,11 +100,11 @@ def fit(
     Raises:
         DataError: if there are no pairs.
     """
-    classes = Classes(settings.prefix), Classes(settings.prefix)
-    text = ClassText(pairs, classes, scratch)
+    types = Types(), Types()
+    text = TypeText(pairs, types, scratch)
     if not len(text):
         raise DataError("no sentence pair has words on both sides", path)
-    models = _models(text, classes, settings, directions)
+    models = _models(text, types, settings, directions)
     shapes = [text.shape(number) for number in range(text.batches)]
     store = PosteriorStore(scratch / "posteriors", shapes, directions)
     passes = settings.independent + settings.markov
@@ -116,15 +118,15 @@ def fit(
         if directions == 2 and settings.regularise:
             found = project(observed, found, settings.projection)
         store.write(batch, [each.states for each in found])
-    return FittedText(models, classes, settings, text, store)
+    return FittedText(models, types, settings, text, store)
 
 
 def _models(
-    text: ClassText, classes: tuple[Classes, Classes], settings: Settings, directions: int
+    text: TypeText, types: tuple[Types, Types], settings: Settings, directions: int
 ) -> list[HiddenMarkovModel]:
     models = []
     for turn in range(directions):
-        source, target = reversed(classes) if turn else classes
+        source, target = reversed(types) if turn else types
         keys, found = torch.empty(0, dtype=torch.int64), []
         frequency = torch.zeros(len(target))
         for batch in range(text.batches):
@@ -135,13 +137,11 @@ def _models(
             if sum(map(len, found)) > max(MERGED, len(keys)):
                 keys, found = torch.cat([keys, *found]).unique(), []
             frequency += torch.bincount(words.target[words.target_mask], minlength=len(target))
+        keys = torch.cat([keys, *found]).unique()
+        spelling = Spelling(source.names, target.names, settings.related)
         lexicon = Lexicon(
-            source,
-            target,
-            torch.cat([keys, *found]).unique(),
-            frequency,
-            sparsity=settings.sparsity,
-            spelling=settings.spelling,
+            source, target, keys, frequency, spelling, settings, torch.zeros(len(keys))
         )
+        lexicon.relate(torch.ones_like(keys, dtype=torch.bool))
         models.append(HiddenMarkovModel(lexicon, settings.max_jump, settings.null))
     return models

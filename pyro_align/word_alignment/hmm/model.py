@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import final
 
 import numpy as np
 import pyro
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from pyro.distributions import Categorical, TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints
 
 from pyro_align.distributions import MarkovMixture
 from pyro_align.posterior import WordAlignment
-from pyro_align.word_alignment.hmm.classes import NULL
 from pyro_align.word_alignment.hmm.fertility import Fertility
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
+from pyro_align.word_alignment.hmm.translations import Translations
+from pyro_align.word_alignment.hmm.types import NULL
 
 Ids = Sequence[int] | NDArray[np.int32]
 """Ids of the words of a sentence."""
@@ -27,7 +26,7 @@ Ids = Sequence[int] | NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Words:
-    """Sentence pairs as ids of word classes, padded with 0.
+    """Sentence pairs as ids of words, padded with 0.
 
     Attributes:
         source: ids of source words.
@@ -73,48 +72,6 @@ def unpadded(states: Float[Tensor, "t one_more"], source: int, target: int) -> W
         target: number of target words.
     """
     return WordAlignment(weights=states[:target, 1 : 1 + source], null=states[:target, 0])
-
-
-@final
-class Translations(TorchDistribution):
-    """Distributions of target words, for each target position and source word.
-
-    Args:
-        lexicon: translation probabilities of word classes.
-        source: source words, padded.
-        length: number of target positions.
-    """
-
-    arg_constraints: ClassVar[dict[str, Any]] = {}
-
-    def __init__(
-        self,
-        lexicon: Lexicon,
-        source: Int[Tensor, "b s"],
-        length: int,
-    ):
-        self.lexicon = lexicon
-        self.source = source
-        batch, width = source.shape
-        super().__init__(torch.Size((batch, length, 1 + width)), validate_args=False)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """Ids of target word classes."""
-        return constraints.integer_interval(1, self.lexicon.width - 1)
-
-    def log_prob(self, value: Int[Tensor, "b t 1"]) -> Float[Tensor, "b t one_more"]:
-        """Return log probabilities of one word per position, given null and each source word."""
-        return self.lexicon.log_probs(self.source, value.squeeze(-1))
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Int[Tensor, "..."]:  # noqa: B008
-        """Sample a word from each distribution."""
-        from_null = torch.zeros_like(self.source[:, :1])
-        table = self.lexicon.table(torch.cat([from_null, self.source], dim=1))
-        drawn = Categorical(table).expand(
-            (self.batch_shape[1], self.batch_shape[0], self.batch_shape[2])
-        )
-        return drawn.sample(sample_shape).transpose(-3, -2)
 
 
 @final

@@ -13,6 +13,9 @@ from torch import Tensor
 from pyro_align.distributions import ChainPosterior, MarkovMixture
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, Words
 
+STEPS = 2
+"""Number of mean-field steps for the fertility of new text."""
+
 
 @final
 @dataclass(frozen=True)
@@ -74,3 +77,20 @@ def observe(
         bonus = None if prior is None or links is None else prior.scores(links)
         result.append(Observed(each, places, model.target(each), scores, bonus))
     return result
+
+
+def infer(model: HiddenMarkovModel, words: Words) -> ChainPosterior:
+    """Compute the posterior of the chains of new text, with all that the model has learnt.
+
+    The fertility prior depends on the posterior; it is inferred by :data:`STEPS` steps of mean
+    field that start without it.
+    """
+    places = model.lexicon.places(words.source, words.target)
+    scores = model.lexicon.log_probs(words.source, words.target)
+    observed = Observed(words, places, model.target(words), scores)
+    found = observed.posterior()
+    if model.fertility is not None:
+        for _ in range(STEPS):
+            bonus = model.fertility.scores(found.states[..., 1:])
+            found = replace(observed, bonus=bonus).posterior()
+    return found

@@ -17,12 +17,12 @@ from pyro_align.word_alignment.hmm.model import HiddenMarkovModel
 from pyro_align.word_alignment.hmm.observed import Observed, observe
 from pyro_align.word_alignment.hmm.settings import Settings
 from pyro_align.word_alignment.hmm.store import PosteriorStore
-from pyro_align.word_alignment.hmm.text import ClassText
+from pyro_align.word_alignment.hmm.text import TypeText
 
 
 def renew(
     models: Sequence[HiddenMarkovModel],
-    text: ClassText,
+    text: TypeText,
     store: PosteriorStore,
     settings: Settings,
     number: int,
@@ -53,6 +53,9 @@ def renew(
             tally.add(seen, each, counted)
     for tally in tallies:
         tally.learn(jumps=markov, fertility=settings.fertility)
+    if number + 1 == settings.independent:
+        for model in models:
+            model.lexicon.learn_spelling()
     return [
         math.exp(-tally.log_prob / size) for tally, size in zip(tallies, text.words, strict=False)
     ]

@@ -6,32 +6,38 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
+from jaxtyping import Int
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
+from torch.nn.functional import pad
 
 from pyro_align.errors import OutputError, RunError
 from pyro_align.files import atomic_write
 from pyro_align.posterior import WordAlignment
 from pyro_align.training.weights import tensor_digest
-from pyro_align.word_alignment.hmm.classes import Classes
+from pyro_align.word_alignment.hmm.fertility import Fertility
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, Words, unpadded
+from pyro_align.word_alignment.hmm.observed import infer
 from pyro_align.word_alignment.hmm.settings import Settings
+from pyro_align.word_alignment.hmm.spelling import Spelling
+from pyro_align.word_alignment.hmm.types import Types
 
 FILE = "aligner.safetensors"
-"""File name of an aligner in its folder; the header contains settings and classes."""
+"""File name of an aligner in its folder; the header contains settings, words and characters."""
 
-_TENSORS = ("keys", "counts", "totals", "prior_total", "frequency")
+_TENSORS = ("keys", "counts", "prior", "frequency")
 
 
 def save_aligner(
     folder: Path,
     models: Sequence[HiddenMarkovModel],
-    classes: tuple[Classes, Classes],
+    types: tuple[Types, Types],
     settings: Settings,
 ) -> None:
     """Write an aligner to a folder, which is created if it does not exist.
@@ -42,11 +48,16 @@ def save_aligner(
     tensors: dict[str, torch.Tensor] = {}
     for number, model in enumerate(models):
         parts = {name: getattr(model.lexicon, name) for name in _TENSORS}
+        characters = model.lexicon.spelling.characters
         parts |= {"jumps": model.jumps, "starts": model.starts}
+        parts |= {"characters": characters.counts, "of_characters": characters.frequency}
+        if model.fertility is not None:
+            parts["fertility"] = torch.tensor([model.fertility.none, model.fertility.more])
         tensors |= {f"{number}.{name}": tensor for name, tensor in parts.items()}
     notes = {
         "settings": settings.model_dump_json(),
-        "classes": json.dumps([each.names for each in classes]),
+        "types": json.dumps([each.names for each in types]),
+        "alphabets": json.dumps(models[0].lexicon.spelling.alphabets),
     }
     notes["sha256"] = tensor_digest(tensors, notes)
     try:
@@ -72,10 +83,12 @@ def load_aligner(folder: Path) -> list[SavedTables]:
         if notes.pop("sha256", None) != tensor_digest(tensors, notes):
             raise ValueError("its digest does not match its content")
         settings = Settings.model_validate_json(notes["settings"])
-        source, target = (Classes(settings.prefix, each) for each in json.loads(notes["classes"]))
+        source, target = (Types(each) for each in json.loads(notes["types"]))
+        mine, others = json.loads(notes["alphabets"])
         sides = ((source, target), (target, source))
+        alphabets = ((mine, others), (others, mine))
         return [
-            SavedTables(_part(tensors, number), sides[number], settings)
+            SavedTables(_part(tensors, number), sides[number], alphabets[number], settings)
             for number in range(2)
             if f"{number}.keys" in tensors
         ]
@@ -86,12 +99,17 @@ def load_aligner(folder: Path) -> list[SavedTables]:
 
 
 def _part(tensors: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-    return {name: tensors[f"{number}.{name}"] for name in (*_TENSORS, "jumps", "starts")}
+    begin = f"{number}."
+    return {
+        name.removeprefix(begin): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(begin)
+    }
 
 
 @dataclass(frozen=True)
 class EncodedWords:
-    """A sentence pair as ids of word classes, with a model of the words of its window.
+    """A sentence pair as ids of words, with a model of the words of its window.
 
     Attributes:
         source: ids of source words.
@@ -113,45 +131,76 @@ class EncodedWords:
 class SavedTables:
     """Word alignment probabilities of new text under a saved aligner, without further fitting.
 
-    For words that were not in the fitted text only the spelling is used.
+    Words that were not in the fitted text are aligned by their prefixes and their spelling.
 
     Args:
         tensors: saved tensors of one direction.
-        classes: of source and target of this direction.
+        types: source and target words of this direction.
+        alphabets: source and target characters of this direction.
         settings: settings of the fit.
     """
 
     unit = "words"
 
     def __init__(
-        self, tensors: dict[str, Any], classes: tuple[Classes, Classes], settings: Settings
+        self,
+        tensors: dict[str, torch.Tensor],
+        types: tuple[Types, Types],
+        alphabets: tuple[list[str], list[str]],
+        settings: Settings,
     ):
         self._tensors = tensors
-        self._classes = classes
+        self._types = types
+        self._alphabets = alphabets
         self._settings = settings
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[EncodedWords]:
-        """Encode sentence pairs, with a lexicon of their words."""
-        source, target = (each.copy() for each in self._classes)
+        """Encode sentence pairs, with a model that has their words."""
+        source, target = (each.copy() for each in self._types)
         ids = [(source.add(one), target.add(other)) for one, other in pairs]
         found = {one * len(target) + other for pair in ids for one in pair[0] for other in pair[1]}
+        model = HiddenMarkovModel(
+            self._lexicon(source, target, torch.tensor(sorted(found), dtype=torch.int64)),
+            self._settings.max_jump,
+            self._settings.null,
+        )
+        model.jumps, model.starts = self._tensors["jumps"], self._tensors["starts"]
+        if "fertility" in self._tensors:
+            none, more = self._tensors["fertility"].tolist()
+            model.fertility = Fertility(none, more, self._settings.fertility)
+        return [EncodedWords(one, other, model) for one, other in ids]
+
+    def _lexicon(self, source: Types, target: Types, found: Int[Tensor, " n"]) -> Lexicon:
+        """Return the saved lexicon with further words and co-occurring pairs of words."""
+        width, saved = len(self._types[1]), self._tensors
+        old = saved["keys"].div(width, rounding_mode="floor") * len(target) + saved["keys"] % width
+        keys = torch.cat([old, found]).unique()
+        places = torch.searchsorted(keys, old)
+        spelling = Spelling(
+            source.names,
+            target.names,
+            self._settings.related,
+            alphabets=self._alphabets,
+            frequency=saved["of_characters"],
+            counts=saved["characters"],
+        )
         lexicon = Lexicon(
             source,
             target,
-            torch.tensor(sorted(found), dtype=torch.int64),
-            torch.zeros(len(target)),
-            sparsity=self._settings.sparsity,
-            spelling=self._settings.spelling,
+            keys,
+            pad(saved["frequency"], (0, len(target) - width)),
+            spelling,
+            self._settings,
+            torch.zeros(len(keys)).index_copy_(0, places, saved["prior"]),
         )
-        lexicon.take_over(**{name: self._tensors[name] for name in _TENSORS})
-        model = HiddenMarkovModel(lexicon, self._settings.max_jump, self._settings.null)
-        model.jumps, model.starts = self._tensors["jumps"], self._tensors["starts"]
-        return [EncodedWords(one, other, model) for one, other in ids]
+        lexicon.relate(torch.ones(len(keys), dtype=torch.bool).index_fill_(0, places, False))
+        lexicon.learn(torch.zeros(len(keys)).index_copy_(0, places, saved["counts"]))
+        return lexicon
 
     def __call__(self, pairs: Sequence[EncodedWords]) -> list[WordAlignment]:
         """Compute the table of each pair in one batch; all pairs must be of the same window."""
         words = Words.from_ids([pair.source for pair in pairs], [pair.target for pair in pairs])
-        states = pairs[0].model.target(words).posterior(words.target).states
+        states = infer(pairs[0].model, words).states
         return [
             unpadded(table, len(pair.source), len(pair.target))
             for table, pair in zip(states, pairs, strict=True)

@@ -1,4 +1,4 @@
-"""`ClassText`: a text as ids of word classes, in batches of sentences of similar length."""
+"""`TypeText`: a text as ids of words, in batches of sentences of similar length."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from pyro_align.word_alignment.hmm.classes import Classes
 from pyro_align.word_alignment.hmm.model import Words
+from pyro_align.word_alignment.hmm.types import Types
 
 CELLS = 100_000
 """Maximum number of word pairs per batch, including padding."""
 
 
 @final
-class ClassText:
+class TypeText:
     """Sentence pairs as ids, using 4 bytes per word on disk and 28 bytes per pair in memory.
 
     Args:
         pairs: sentence pairs with words on both sides; iterated once.
-        classes: of source and target words; new classes are added.
+        types: of source and target words; new words are added.
         scratch: folder for the ids.
 
     Attributes:
@@ -32,15 +32,13 @@ class ClassText:
         batches: number of batches.
     """
 
-    def __init__(
-        self, pairs: Iterable[tuple[str, str]], classes: tuple[Classes, Classes], scratch: Path
-    ):
+    def __init__(self, pairs: Iterable[tuple[str, str]], types: tuple[Types, Types], scratch: Path):
         paths = scratch / "source", scratch / "target"
         lengths = array("i"), array("i")
         with paths[0].open("wb") as source_file, paths[1].open("wb") as target_file:
             for pair in pairs:
                 for sentence, side, file, length in zip(
-                    pair, classes, (source_file, target_file), lengths, strict=True
+                    pair, types, (source_file, target_file), lengths, strict=True
                 ):
                     ids = array("i", side.add(sentence))
                     ids.tofile(file)

@@ -11,8 +11,22 @@ from runs import silent
 from pyro_align.errors import DataError
 from pyro_align.word_alignment.hmm import Settings, fit
 
-PAIRS = [("a b", "x y"), ("b c", "y z"), ("a", "x"), ("c b a", "z y"), ("b", "y w y")]
-SETTINGS = Settings(sparsity=0.1, spelling=0.0, null=0.2, max_jump=1, jump_prior=0.5)
+PAIRS = [
+    ("ad bd", "xf yf"),
+    ("bd ae", "yf xg"),
+    ("ad", "xf"),
+    ("ae bd ad", "xg yf"),
+    ("bd", "yf yg yf"),
+]
+SETTINGS = Settings(
+    affixes=(1, -1),
+    concentration=2.0,
+    sparsity=0.1,
+    spelling=0.0,
+    null=0.2,
+    max_jump=1,
+    jump_prior=0.5,
+)
 
 
 class Written:
@@ -64,10 +78,25 @@ class Written:
             total = sum(self.frequency.values()) + len(self.words)
             return (self.frequency[target[t]] + 1) / total
         own = self.own[number][t, s]
-        of_pair = self.counts[source[s], target[t]] - own
-        of_word = sum(self.counts[source[s], word] for word in self.words) - own
-        alpha = SETTINGS.sparsity
-        return (max(of_pair, 0) + alpha) / (max(of_word, 0) + alpha * len(self.words))
+        one, other = source[s], target[t]
+        base = 0.0
+        for place in (0, -1):  # the first and the last of two characters
+            alike = [(e, f) for e, f in self.counts if e[place] == one[place]]
+            of_word = sum(self.counts[pair] for pair in alike) - own
+            of_pair = sum(self.counts[e, f] for e, f in alike if f[place] == other[place]) - own
+            affixes = len({word[place] for word in self.words})
+            within = sum(self.frequency[f] + 1 for f in self.words if f[place] == other[place])
+            base += (
+                (max(of_pair, 0) + SETTINGS.sparsity)
+                / (max(of_word, 0) + SETTINGS.sparsity * affixes)
+                * (self.frequency[other] + 1)
+                / within
+                / len(SETTINGS.affixes)
+            )
+        of_pair = self.counts[one, other] - own
+        of_word = sum(self.counts[one, word] for word in self.words) - own
+        beta = SETTINGS.concentration
+        return (max(of_pair, 0) + beta * base) / (max(of_word, 0) + beta)
 
     def posterior(self, number):
         """Return link probabilities, and expected jumps and starts."""

@@ -3,14 +3,22 @@ import torch
 from runs import silent
 
 from pyro_align.errors import OutputError, RunError
-from pyro_align.word_alignment.hmm import FILE, Settings, Words, fit, load_aligner, save_aligner
+from pyro_align.word_alignment.hmm import (
+    FILE,
+    Settings,
+    Words,
+    fit,
+    infer,
+    load_aligner,
+    save_aligner,
+)
 
 PAIRS = [("a b", "x y"), ("b c", "y z"), ("a", "x"), ("c b a", "z y"), ("b Bank", "y bank")]
 
 
 def kept(folder, scratch, **options):
     fitted = fit(PAIRS, Settings(), scratch, echo=silent, **options)
-    save_aligner(folder, fitted.models, fitted.classes, fitted.settings)
+    save_aligner(folder, fitted.models, fitted.types, fitted.settings)
     return fitted
 
 
@@ -23,10 +31,10 @@ def test_a_saved_aligner_equals_the_fitted_models(tmp_path):
         pairs = [pair[::-1] if direction else pair for pair in PAIRS]
         encoded = tables.encode(pairs)
         for pair, table in zip(pairs, tables(encoded), strict=True):
-            sides = fitted.classes[::-1] if direction else fitted.classes
+            sides = fitted.types[::-1] if direction else fitted.types
             source, target = (c.copy().add(side) for c, side in zip(sides, pair, strict=True))
             words = Words.from_ids([source], [target])
-            states = model.target(words).posterior(words.target).states[0]
+            states = infer(model, words).states[0]
             torch.testing.assert_close(table.weights, states[:, 1:])
             torch.testing.assert_close(table.null, states[:, 0])
 
@@ -37,7 +45,7 @@ def test_new_words_are_aligned_by_spelling(tmp_path):
     pair = ("a Wien c b", "wien x y z")
     (table,) = forward(forward.encode([pair]))
     assert table.weights[0].argmax() == 1
-    assert table.weights[0, 1] > 0.9
+    assert table.weights[0, 1] > 0.8
     assert forward.encode([pair])[0].width == 4
     (turned,) = reverse(reverse.encode([pair[::-1]]))
     assert turned.weights[1].argmax() == 0
@@ -54,14 +62,14 @@ def test_files_that_are_not_aligners_are_rejected(tmp_path):
     kept(tmp_path / "aligner", tmp_path)
     path = tmp_path / "aligner" / FILE
     content = path.read_bytes()
-    for broken in (b"", content[:50], content[:-50], content.replace(b"prefix", b"suffix")):
+    for broken in (b"", content[:50], content[:-50], content.replace(b"affixes", b"affixed")):
         path.write_bytes(broken)
         with pytest.raises(RunError, match="not a saved aligner, or is damaged"):
             load_aligner(tmp_path / "aligner")
     (tmp_path / "file").write_text("")
     fitted = fit(PAIRS, Settings(), tmp_path, echo=silent)
     with pytest.raises(OutputError, match="cannot be created: Not a directory"):
-        save_aligner(tmp_path / "file" / "x", fitted.models, fitted.classes, fitted.settings)
+        save_aligner(tmp_path / "file" / "x", fitted.models, fitted.types, fitted.settings)
 
 
 def test_changed_bytes_of_an_aligner_are_detected(tmp_path):
