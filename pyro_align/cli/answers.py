@@ -19,6 +19,7 @@ OF_SEQUENCES = (
     "beam",
     "length_penalty",
     "max_length",
+    "samples",
     "languages",
     "gold",
     "gold_format",

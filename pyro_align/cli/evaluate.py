@@ -57,9 +57,8 @@ from pyro_align.errors import UserError
 @click.option(
     "--draws",
     type=click.IntRange(min=1),
-    default=500,
-    show_default=True,
-    help="Importance samples per sentence, for sentences with a latent variable.",
+    help="Importance samples per sentence, for models with a latent variable of the sentence; by "
+    "default 500, and 100 for pairs of sentences.",
 )
 @ensemble_options
 @images_option
@@ -77,7 +76,7 @@ def evaluate(
     edits: int | None,
     as_json: bool,
     beam: int,
-    draws: int,
+    draws: int | None,
     others: tuple[Path, ...],
     average: str | None,
     images: tuple[Path, ...],
@@ -102,6 +101,7 @@ def evaluate(
     """
     from pyro_align.cli.answers import OF_SEQUENCES, reject_options
     from pyro_align.cli.tables import show_edits, show_evaluation
+    from pyro_align.inference.kinds import other_sites
 
     if edits is not None and no_predict:
         raise click.UsageError("--edits needs predictions: remove --no-predict")
@@ -109,6 +109,7 @@ def evaluate(
     from pyro_align.tasks import (  # imports torch
         Sentences,
         SequencePairs,
+        Translation,
         VisualQuestionAnswering,
     )
 
@@ -121,17 +122,19 @@ def evaluate(
             f"{run}: --images are those of questions (task 'vqa'), but this is a run of the task "
             f"{task.config.task!r}: remove the option"
         )
-    if not isinstance(task, Sentences):
+    if not isinstance(task, Sentences | Translation):
         reject_options("draws", subject=f"a run of the task {task.config.task!r}")
-    elif not loaded.model.latents:
+    elif not other_sites(loaded.model.latents):
         model = task.config.model.name
         reject_options("draws", subject=f"the model {model!r}, whose likelihood is exact")
+    samples = {} if draws is None else {"draws": draws}
     if isinstance(task, SequencePairs):
         text = task.read(test, languages or None) if test else task.text("test")
         total = text.count()
         links = task.gold_of(gold, gold_format, total, own=not test)
         arguments = [text] if links is None else [text, links]
         options = {"translate": not no_predict, "beam": beam, "max_length": max_length}
+        options |= samples
         title = f"{title} on {' '.join(path.name for path in text.paths)}"
     elif isinstance(task, VisualQuestionAnswering):
         reject_options(*OF_SEQUENCES)
@@ -144,7 +147,7 @@ def evaluate(
         sentences = task.read(test) if test else task.text("test")
         total = sentences.count()
         arguments = [sentences]
-        options = {"reconstruct": not no_predict, "draws": draws}
+        options = {"reconstruct": not no_predict, **samples}
         title = f"{title} on {sentences.paths[0].name}"
     elif test or gold is not None or edits is not None:
         raise UserError(

@@ -73,6 +73,12 @@ if TYPE_CHECKING:
     help="Maximum line length in tokens.",
 )
 @click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    help="Translate given N samples of the latent variable of a sentence instead of the mean of "
+    "its prior, and rank the translations by their likelihood.",
+)
+@click.option(
     "--alignments",
     type=OutputFile(),
     metavar="FILE",
@@ -147,6 +153,7 @@ def predict(
     max_length: int,
     alignments: Path | None,
     tags: bool,
+    samples: int | None,
     as_json: bool,
     min_output: int,
     max_output: int | None,
@@ -179,6 +186,9 @@ def predict(
     With --tags lines are translated without tags (pairs such as <b> and </b>, <x id="1"/>, {0}),
     which are then put around the aligned words. Tags that are not nested properly are an error; in
     the text &lt; and &amp; stand for < and &, and are written so. Links do not count tags as words.
+
+    If the model has a latent variable of the sentence, `--samples N --n-best N` gives translations
+    that differ more than those of one beam.
 
     Questions are JSON lines or TSV with the keys or columns image and question. With --scores the
     columns are: probability of the answer, the region that it most probably depends on (from 0),
@@ -227,6 +237,8 @@ def predict(
         ready=None if pipe is None else pipe.ready,
         top_k=top_k,
         n_best=n_best,
+        guide=loaded.guide,
+        samples=samples,
         min_length=min_output,
         max_length=max_output,
         **_search(sampling, beam=beam, length_penalty=length_penalty),

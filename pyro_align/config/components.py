@@ -114,6 +114,16 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
             yield "training.lagging needs a single training process: set training.devices = 1"
     if is_prior and config.objective.options.get("free_bits", 0) != 0:
         yield f"objective.free_bits has no effect {_OF_THE_PRIOR}: set objective.free_bits = 0"
+    if not other_sites(getattr(model, "latents", {})):
+        for name in ("free_bits", "free_bits_per_dimension"):
+            if config.objective.options.get(name, 0) != 0 and issubclass(
+                objective, OBJECTIVES.get("exact")
+            ):
+                yield (
+                    f"objective.{name} has no effect with objective {config.objective.name!r} and "
+                    f"model {config.model.name!r}, which has no latent variable of the sentence: "
+                    f"remove the setting"
+                )
     if issubclass(guide, GUIDES.get("exact")) and "baseline" in config.objective.options:
         yield (
             "objective.baseline has no effect with guide 'exact', which has no parameters and so "

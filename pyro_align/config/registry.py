@@ -148,6 +148,8 @@ MODELS = Registry(
         "categorical": "pyro_align.models.categorical:CategoricalModel",
         "markov": "pyro_align.models.markov:MarkovModel",
         "dirichlet": "pyro_align.models.dirichlet:DirichletModel",
+        "variational": "pyro_align.models.variational:VariationalModel",
+        "variational-soft": "pyro_align.models.variational_soft:VariationalSoftModel",
         "language-model": "pyro_align.models.language_model:LanguageModel",
         "sentence-vae": "pyro_align.models.sentence_vae:SentenceVAE",
         "spherical-vae": "pyro_align.models.spherical_vae:SphericalVAE",

@@ -6,6 +6,7 @@ from pyro_align.decoding.ensemble import Ensemble
 from pyro_align.decoding.hypotheses import Hypothesis, length_penalty
 from pyro_align.decoding.language import generate
 from pyro_align.decoding.risk import MinimumBayesRisk
+from pyro_align.decoding.sampled_search import SampledSearch
 from pyro_align.decoding.sampler import Sampler
 from pyro_align.decoding.search import Search
 from pyro_align.decoding.tagged import translate_tagged
@@ -20,6 +21,7 @@ __all__ = [
     "Hypothesis",
     "Linker",
     "MinimumBayesRisk",
+    "SampledSearch",
     "Sampler",
     "ScoredText",
     "Search",

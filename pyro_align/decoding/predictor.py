@@ -158,9 +158,13 @@ class ModelPredictor(Predictor[Prefixes]):
         """The model."""
         return [self.model]
 
+    def encode(self, source: Tensor, mask: Tensor, lengths: Tensor) -> Memory:
+        """Encode the sources, as the model does."""
+        return self.model.encode(source, mask, lengths)
+
     def start(self, source: Tensor, mask: Tensor, lengths: Tensor) -> Prefixes:
         """Encode the sources."""
-        memory = self.networks.encode(source, mask, lengths)
+        memory = self.encode(source, mask, lengths)
         factors = self.networks.emission.factors(memory.values)
         read_by_emission = replace(memory, factors=factors, layers=())
         return Prefixes(self.networks.initial(memory), memory, read_by_emission)

@@ -2,6 +2,7 @@
 
 from pyro_align.distributions.autoregressive_flow import AutoregressiveFlow, FlowDistribution
 from pyro_align.distributions.copy_mixture import CopyMixture, TokenDistribution
+from pyro_align.distributions.diagonal_normal import diagonal_normal
 from pyro_align.distributions.divergence import categorical_kl, kl_divergence
 from pyro_align.distributions.gumbel_softmax import GumbelSoftmax, StraightThroughGumbelSoftmax
 from pyro_align.distributions.label_smoothing import LabelSmoothing
@@ -36,6 +37,7 @@ __all__ = [
     "at_least_fp32",
     "categorical_kl",
     "concentrations",
+    "diagonal_normal",
     "factor_of",
     "kl_divergence",
     "mask_logits",

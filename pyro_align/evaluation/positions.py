@@ -33,6 +33,7 @@ def evaluate_positions(
     max_length: int,
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] = lambda done: None,
+    draws: int = DRAWS,
 ) -> Evaluation:
     """Compute likelihood, posterior and, with gold links, alignment error on sentence pairs.
 
@@ -46,6 +47,7 @@ def evaluate_positions(
         max_length: maximum length of either side of a pair, in tokens.
         device: device of model and guide.
         progress: called with the number of pairs done.
+        draws: samples per sentence, if there are latent sites besides the alignment.
 
     Raises:
         DataError: if text or gold links are invalid.
@@ -53,7 +55,9 @@ def evaluate_positions(
     pairs, links, corpus = check_text(text, vocabularies, gold, max_length)
     counted = LinkErrors(links, lambda index, row: _links(row, pairs[index], vocabularies))
     batches = all_batches(corpus, batch_tokens)
-    result = evaluate_batches(model, guide, batches, device=device, progress=progress, each=counted)
+    result = evaluate_batches(
+        model, guide, batches, device=device, progress=progress, each=counted, draws=draws
+    )
     result.error_rates = counted.rates
     return result
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import pyro.distributions as dist
-import torch
 from pyro.nn import pyro_method
 from torch import nn
 
 from pyro_align.constraints import CountOrZero, Layers, Rate, Size
 from pyro_align.data.batch import Batch
-from pyro_align.distributions import AutoregressiveFlow, at_least_fp32
+from pyro_align.distributions import AutoregressiveFlow, at_least_fp32, diagonal_normal
 from pyro_align.errors import ConfigError
 from pyro_align.guides.sentence_guide import SentenceGuide
 from pyro_align.nn.recurrence import Cell
@@ -19,6 +17,8 @@ from pyro_align.nn.recurrence import Cell
 
 class GaussianGuide(SentenceGuide):
     """``q(s | y) = N(μ(y), diag σ(y)²)``: the inference network of Kingma & Welling (2014).
+
+    With a source it is ``q(s | x, y)`` (Zhang et al. 2016).
 
     ``μ`` and ``log σ`` are linear in what :class:`SentenceGuide` reads, whose arguments it has. A
     normalizing flow can transform the Gaussian (Kingma et al. 2016); it reads the same, and its
@@ -62,12 +62,13 @@ class GaussianGuide(SentenceGuide):
             dropout=dropout,
             share_embeddings=share_embeddings,
         )
-        size, read = self.model.networks.latent_size, self.encoder.annotation_size
+        size, read = self.model.latent_size, self.encoded_size
         self.parameters_of = nn.Linear(read, 2 * size)
         if flow and not 2 <= size <= flow_hidden:
             raise ConfigError(
                 f"a flow needs 2 latent dimensions or more, and at least as many hidden units: "
-                f"set guide.flow_hidden, which is {flow_hidden}, or network.latent, which is {size}"
+                f"set guide.flow_hidden, which is {flow_hidden}, or the size of the latent "
+                f"variable, which is {size}"
             )
         self.flow = AutoregressiveFlow(size, read, flow, flow_hidden) if flow else None
 
@@ -75,8 +76,7 @@ class GaussianGuide(SentenceGuide):
     def posterior(self, batch: Batch) -> dict[str, Any]:
         """Return a Normal for each sentence, transformed by the flow if there is one."""
         read = self.encoded(batch).unsqueeze(1)
-        mean, log_scale = at_least_fp32(self.parameters_of(read)).chunk(2, -1)
-        normal = dist.Normal(mean, torch.exp(log_scale)).to_event(1)
+        normal = diagonal_normal(self.parameters_of(read))
         if self.flow is None:
             return {"sentence": normal}
         return {"sentence": self.flow.transform(normal, at_least_fp32(read))}

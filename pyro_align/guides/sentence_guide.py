@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from pyro.nn import pyro_method
 from torch import Tensor, nn
@@ -20,12 +21,14 @@ from pyro_align.nn.recurrence import Cell
 class SentenceGuide(AlignmentGuide):
     """Base class of approximate posteriors ``q(s | y)`` of a latent variable of the sentence.
 
-    An encoder reads the sentence, and the parameters of ``q`` are computed from the maximum over
-    its positions. The maximum keeps sentences further apart than the last state of a recurrent
-    network, which makes a collapse less likely (Long et al. 2019).
+    An encoder reads the target sentence, and the parameters of ``q`` are computed from the maximum
+    over its positions. The maximum keeps sentences further apart than the last state of a recurrent
+    network, which makes a collapse less likely (Long et al. 2019). If there is a source, ``q(s | x,
+    y)`` also reads what the model's prior does, the mean annotation (Zhang et al. 2016).
 
     Args:
-        model: a :class:`~pyro_align.models.SentenceModel` with a site ``sentence``.
+        model: a model with a site ``sentence``, such as
+            :class:`~pyro_align.models.SentenceModel`.
         encoder: ``recurrent``, ``convolutional`` or ``transformer``.
         cell: cell of a recurrent encoder.
         hidden: number of units of each direction of a recurrent encoder, half the number of others.
@@ -52,9 +55,9 @@ class SentenceGuide(AlignmentGuide):
         super().__init__(model)
         networks = self.model.networks
         rate = networks.dropout_rate if dropout is None else dropout
-        self.own_features = None if share_embeddings else networks.new_features()
+        self.own_features = None if share_embeddings else networks.new_target_features()
         self.dropout = nn.Dropout(rate)
-        embedding = networks.embedding.embedding_dim
+        embedding = networks.target_embedding.embedding_dim
         self.encoder: Encoder
         if encoder == "convolutional":
             self.encoder = ConvolutionalEncoder(embedding, 2 * hidden, layers, kernel, rate)
@@ -63,12 +66,14 @@ class SentenceGuide(AlignmentGuide):
         else:
             self.encoder = RecurrentEncoder(cell, embedding, hidden, layers, rate)
 
+        self.encoded_size = self.encoder.annotation_size + self.model.context_size
+
     @pyro_method
-    def encoded(self, batch: Batch) -> Float[Tensor, "batch annotation"]:
-        """Return a vector of each sentence."""
+    def encoded(self, batch: Batch) -> Float[Tensor, "batch encoded"]:
+        """Return a vector of each sentence, or of each pair."""
         if self.own_features is None:
-            embedded = self.model.features(batch)
+            *_, embedded = self.model.features(batch)
         else:
             embedded = self.own_features(batch.target)
         annotations = self.encoder(self.dropout(embedded), batch.target_lengths)
-        return pooled(annotations, batch.target_mask)
+        return torch.cat([pooled(annotations, batch.target_mask), self.model.context(batch)], 1)

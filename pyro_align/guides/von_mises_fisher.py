@@ -54,8 +54,8 @@ class VonMisesFisherGuide(SentenceGuide):
             share_embeddings=share_embeddings,
         )
         self.concentration = concentration
-        read = self.encoder.annotation_size
-        self.direction = nn.Linear(read, self.model.networks.latent_size)
+        read = self.encoded_size
+        self.direction = nn.Linear(read, self.model.latent_size)
         self.spread = None if concentration else nn.Linear(read, 1)
 
     @pyro_method

@@ -11,7 +11,8 @@ from pyro_align.inference.chains import divergence, posterior_of, prior_of, stay
 from pyro_align.inference.enumeration import joint_of, log_likelihood, observed_terms
 from pyro_align.inference.gradients import gradient_alone
 from pyro_align.inference.kinds import AlignmentKind
-from pyro_align.inference.objective import Objective, Reference, Terms
+from pyro_align.inference.objective import Reference, Terms
+from pyro_align.inference.sentence_free_bits import SentenceFreeBits
 from pyro_align.inference.sites import other_latents
 from pyro_align.inference.traces import (
     ALIGNMENT,
@@ -22,7 +23,7 @@ from pyro_align.inference.traces import (
 )
 
 
-class ExactMarginal(Objective, TraceEnum_ELBO):
+class ExactMarginal(SentenceFreeBits, TraceEnum_ELBO):
     """``Σ_t log Σ_s p(z_t = s) p(y_t | z_t = s)`` (Deng et al. 2018, equation 1).
 
     If the guide has no site ``alignment``, the model's alignments are enumerated in parallel, with
@@ -39,7 +40,8 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
 
     With another latent site ``s`` the bound is ``E_q(s)[log p(y | x, s)] − KL(q(s) ‖ p(s))``. A
     guide with an alignment then gets the gradient of the evidence lower bound, and the model that
-    of the tighter bound without the guide's alignment.
+    of the tighter bound without the guide's alignment. The divergence of ``s`` may have free bits,
+    see :class:`SentenceFreeBits`, which has the arguments.
     """
 
     pairs = frozenset(
@@ -53,9 +55,6 @@ class ExactMarginal(Objective, TraceEnum_ELBO):
     strategy = "marginalisation"
     weighs_kl = False
     trains_model_by_guide = False
-
-    def __init__(self) -> None:
-        super().__init__()
 
     def _handled(self, model: Any, guide: Any) -> tuple[Any, Any]:
         """Enumerate the alignments of both programs."""

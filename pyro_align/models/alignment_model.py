@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any, final
 
 import pyro.distributions as dist
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pyro.nn import pyro_method
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from pyro_align.inference.dreams import Dream
 from pyro_align.inference.program import Program
 from pyro_align.models.ancestral import sample_targets
 from pyro_align.networks import Network, States
-from pyro_align.nn import expected
+from pyro_align.nn import Memory, expected
 
 
 class AlignmentModel(Program):
@@ -41,10 +41,13 @@ class AlignmentModel(Program):
         """Reject an override of :meth:`states`, which beam search would not call.
 
         Raises:
-            TypeError: if the subclass overrides it.
+            TypeError: if the subclass overrides it, but not :meth:`encode`.
         """
         super().__init_subclass__(**kwargs)
-        if cls.states is not AlignmentModel.states:
+        if (
+            cls.states is not AlignmentModel.states
+            and cls.encode is AlignmentModel.encode  # what beam search calls in its place
+        ):
             raise TypeError(
                 f"{cls.__name__} overrides states(batch), which beam search does not call: "
                 f"override prior(states) to change the distribution of alignments, or pass other "
@@ -67,13 +70,27 @@ class AlignmentModel(Program):
                 renormalised; None for all.
         """
 
-    @final
     @shared
     @pyro_method
     def states(self, batch: Batch) -> States:
         """Compute decoder states and attention scores under teacher forcing."""
         states: States = self.networks(batch)
         return states
+
+    def encode(
+        self,
+        source: Int[Tensor, "batch source"],
+        mask: Bool[Tensor, "batch source"],
+        lengths: Int[Tensor, " batch"],
+    ) -> Memory:
+        """Encode sources for a decoder that runs step by step; ``lengths`` must be on the CPU.
+
+        A model that overrides it must override :meth:`states` too, so that beam search and teacher
+        forcing agree.
+        """
+        networks: Any = self.networks
+        memory: Memory = networks.encode(source, mask, lengths)
+        return memory
 
     @final
     @shared

@@ -15,13 +15,14 @@ from pyro_align.data.noise import Noise
 from pyro_align.distributions import at_least_fp32
 from pyro_align.errors import IncompatibleError
 from pyro_align.networks import AutoregressiveNetwork, LanguageNetwork
+from pyro_align.nn import Memory
 
 LONGEST = 2
 """Maximum length of a sampled target, relative to the longest target of the batch."""
 
 
 @torch.no_grad()
-def sample_targets(model: Any, batch: Batch) -> Batch:
+def sample_targets(model: Any, batch: Batch, memory: Memory | None = None) -> Batch:
     """Sample ``y ~ p(y | x)`` for every source of a batch, with alignments summed out.
 
     Tokens are sampled one after the other, each given those before, until ``EOS``. A target that
@@ -31,6 +32,7 @@ def sample_targets(model: Any, batch: Batch) -> Batch:
     Args:
         model: an :class:`~pyro_align.models.AlignmentModel`.
         batch: a batch; all but its targets is kept.
+        memory: the encoded sources; None for those of the model.
 
     Raises:
         IncompatibleError: if the network does not decode step by step and the batch has several
@@ -47,7 +49,8 @@ def sample_targets(model: Any, batch: Batch) -> Batch:
         )
     networks = model.networks
     source: Any = batch
-    memory = networks.encode(source.source, source.source_mask, source.source_lengths)
+    if memory is None:
+        memory = model.encode(source.source, source.source_mask, source.source_lengths)
     state, past = networks.initial(memory), None
 
     def next_token(tokens: Tensor) -> Tensor:

@@ -28,9 +28,13 @@ class CategoricalModel(AlignmentModel):
         """Sites: ``alignment``, ``tokens``."""
         states = self.states(batch)
         with alignment_plates(batch):
-            alignment = pyro.sample("alignment", self.prior(states))
-            emission = self.emission(states, alignment)
-            return pyro.sample("tokens", emission, obs=batch.target)
+            return self.tokens(batch, states)
+
+    def tokens(self, batch: Batch, states: States) -> Tensor:
+        """Sample the alignments, and observe the tokens, within :func:`alignment_plates`."""
+        alignment = pyro.sample("alignment", self.prior(states))
+        emission = self.emission(states, alignment)
+        return pyro.sample("tokens", emission, obs=batch.target)
 
     @pyro_method
     def emission(

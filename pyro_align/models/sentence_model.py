@@ -55,7 +55,20 @@ class SentenceModel(Program):
         return {}
 
     @pyro_method
-    def features(self, batch: Batch) -> Float[Tensor, "batch target embedding"]:
+    def features(self, batch: Batch) -> tuple[Float[Tensor, "batch target embedding"]]:
         """Compute features of the tokens, as inputs of guides."""
-        features: Tensor = self.networks.features(batch)
+        features: tuple[Tensor] = self.networks.features(batch)
         return features
+
+    @property
+    def latent_size(self) -> int:
+        """Size of the latent variable; 0 without one."""
+        return self.networks.latent_size
+
+    context_size = 0
+    """Size of :meth:`context`."""
+
+    @pyro_method
+    def context(self, batch: Batch) -> Float[Tensor, "batch nothing"]:
+        """Return what a guide reads besides the sentence: nothing, there is no source."""
+        return self.networks.bias.new_zeros(len(batch), 0)

@@ -24,7 +24,11 @@ class SoftModel(AlignmentModel):
         """Sites: ``tokens``."""
         states = self.states(batch)
         with alignment_plates(batch):
-            return pyro.sample("tokens", self.expected_emission(states), obs=batch.target)
+            return self.tokens(batch, states)
+
+    def tokens(self, batch: Batch, states: States) -> Tensor:
+        """Observe the tokens, within :func:`alignment_plates`."""
+        return pyro.sample("tokens", self.expected_emission(states), obs=batch.target)
 
     def next_token(self, states: States, top_k: int | None = None) -> Tensor:
         """Compute the log probabilities given the expected context."""

@@ -78,12 +78,16 @@ class LanguageNetwork(nn.Module):
             word_dropout=config.word_dropout,
         )
 
-    def features(self, batch: Batch) -> Float[Tensor, "batch target embedding"]:
-        """Return embeddings of the tokens, for guides."""
-        embedded: Tensor = self.embedding(batch.target)
-        return embedded
+    @property
+    def target_embedding(self) -> nn.Embedding:
+        """The embedding of the tokens."""
+        return self.embedding
 
-    def new_features(self) -> nn.Embedding:
+    def features(self, batch: Batch) -> tuple[Float[Tensor, "batch target embedding"]]:
+        """Return embeddings of the tokens, for guides."""
+        return (self.embedding(batch.target),)
+
+    def new_target_features(self) -> nn.Embedding:
         """Create an embedding of the same size with separate weights, for guides."""
         return token_embedding(self.embedding.num_embeddings, self.embedding.embedding_dim)
 

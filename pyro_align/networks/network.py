@@ -18,6 +18,8 @@ from pyro_align.nn.recurrence import Cell
 class States:
     """Decoder states and attention scores, shared by model, guide and baseline.
 
+    Several draws of a latent variable that the decoder reads are dimensions on the left.
+
     Attributes:
         memory: encoded sources.
         hidden: decoder states ``h_t``, the queries of the attention, which depend on ``y_<t``.
@@ -29,10 +31,10 @@ class States:
     """
 
     memory: Memory
-    hidden: Float[Tensor, "batch target hidden"]
-    scores: Float[Tensor, "batch target source"]
+    hidden: Float[Tensor, "*draws batch target hidden"]
+    scores: Float[Tensor, "*draws batch target source"]
     positions: Int[Tensor, "#batch #target"]
-    inputs: Int[Tensor, "batch target"]
+    inputs: Int[Tensor, "*draws batch target"]
     log_weights: Float[Tensor, "batch target source"] | None = None
 
     def select(self, index: Int[Tensor, " row"]) -> States:
@@ -116,3 +118,13 @@ class AutoregressiveNetwork(Network):
             The states, of which position ``t`` depends on ``tokens[:, : t + 1]`` and predicts the
             next token; and the decoder state after the last token.
         """
+
+    def follow(self, batch: Any, memory: Memory) -> States:
+        """Compute states and scores of every target position under teacher forcing.
+
+        Args:
+            batch: the batch, of which only the targets are read.
+            memory: its encoded sources.
+        """
+        states, _ = self.decode(batch.target_input, self.initial(memory), memory)
+        return states

@@ -164,6 +164,8 @@ class SequenceToSequence(AutoregressiveNetwork):
             next token; and the decoder state after the last token.
         """
         embedded = self.dropout(self.target_embedding(tokens))
+        if memory.added is not None:
+            embedded = embedded + memory.added.unsqueeze(1)
 
         def likelihood(hidden: Tensor, number: int) -> Tensor:
             emission = self.emission(hidden.unsqueeze(2), memory.values.unsqueeze(1))
@@ -183,13 +185,21 @@ class SequenceToSequence(AutoregressiveNetwork):
         """Create a module that computes features of the same sizes with separate weights."""
         return TokenFeatures(self.source_embedding, self.target_embedding)
 
+    def new_target_features(self) -> nn.Embedding:
+        """Create an embedding of target tokens of the same size with separate weights."""
+        return token_embedding(*self.target_embedding.weight.shape)
+
     def forward(self, batch: TextBatch) -> States:
-        """Compute states and scores for every target position under teacher forcing.
+        """Compute states and scores for every target position under teacher forcing."""
+        memory = self.encode(batch.source, batch.source_mask, batch.source_lengths)
+        return self.follow(batch, memory)
+
+    def follow(self, batch: TextBatch, memory: Memory) -> States:
+        """Compute states and scores, given the encoded sources.
 
         In training mode ``word_dropout`` replaces decoder inputs by the unknown token (Bowman et
         al. 2016), so that the decoder relies more on the source.
         """
-        memory = self.encode(batch.source, batch.source_mask, batch.source_lengths)
         tokens = batch.target_input
         if self.training and self.word_dropout > 0:
             hidden = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout

@@ -29,6 +29,8 @@ class Memory:
         mask: true on real positions.
         factors: factors of the emission, if precomputed for beam search.
         layers: keys and values for each layer of a decoder with soft attention.
+        added: a vector that the decoder adds to each of its inputs, such as a latent variable of
+            the sentence in the size of an embedding; None for none.
     """
 
     annotations: Float[Tensor, "batch source annotation"]
@@ -37,6 +39,7 @@ class Memory:
     mask: Bool[Tensor, "batch source"]
     factors: Float[Tensor, "batch source vocabulary"] | None = None
     layers: tuple[KeysValues, ...] = ()
+    added: Float[Tensor, "batch embedding"] | None = None
 
     def select(self, index: Int[Tensor, " row"]) -> Memory:
         """Return rows by index; indices may repeat."""
@@ -47,6 +50,7 @@ class Memory:
             self.mask[index],
             None if self.factors is None else self.factors[index],
             tuple(each[index] for each in self.layers),
+            None if self.added is None else self.added[index],
         )
 
 

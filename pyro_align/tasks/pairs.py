@@ -17,6 +17,7 @@ from pyro_align.decoding import (
     BeamSearch,
     Linker,
     MinimumBayesRisk,
+    SampledSearch,
     Sampler,
     Search,
     Translation,
@@ -79,6 +80,8 @@ class SequencePairs(TextTask):
         self,
         model: Any,
         *,
+        guide: Any = None,
+        samples: int | None = None,
         max_source: int = MAX_LENGTH,
         window: int = 4096,
         ready: Callable[[], bool] | None = None,
@@ -92,6 +95,9 @@ class SequencePairs(TextTask):
 
         Args:
             model: the model.
+            guide: the guide, see ``samples``.
+            samples: translate given this many samples of the latent variable of the sentence, and
+                rank what is found, see :class:`SampledSearch`; None for the mean of its prior.
             max_source: maximum number of tokens per input.
             window: number of inputs that are read ahead, see :class:`Translator`.
             ready: whether another input can be read without waiting for it, likewise.
@@ -104,11 +110,18 @@ class SequencePairs(TextTask):
         """
         if mbr is not None and mbr < n_best:
             raise UserError(f"{n_best} predictions cannot be chosen among {mbr} samples")
-        search: Search = (
-            Sampler(model, samples=mbr or n_best, **options)
-            if sample or mbr
-            else BeamSearch(model, n_best=n_best, **options)
-        )
+        search: Search
+        if samples is not None:
+            if sample or mbr:
+                raise UserError(
+                    "samples of the latent variable of the sentence (--samples) cannot be combined "
+                    "with samples of the words (--sample, --mbr): give one of them"
+                )
+            search = SampledSearch(model, guide, samples=samples, n_best=n_best, **options)
+        elif sample or mbr:
+            search = Sampler(model, samples=mbr or n_best, **options)
+        else:
+            search = BeamSearch(model, n_best=n_best, **options)
         return Translator(
             search,
             self.new_encoder(),

@@ -36,6 +36,10 @@ from pyro_align.tasks.pairs import SequencePairs
 from pyro_align.tasks.task import Echo
 from pyro_align.word_alignment import Aligner, MeanTables, Pair, WordTables
 
+DRAWS = 100
+"""Default number of importance samples per pair, if the model has a latent variable of the
+sentence."""
+
 _DEMO_PARTS = {"train": "train", "valid": "val", "test": "test"}
 
 
@@ -176,6 +180,7 @@ class Translation(SequencePairs):
         translate: bool = True,
         beam: int = 5,
         max_length: int | None = None,
+        draws: int = DRAWS,
         device: torch.device | str = "cpu",
         progress: Callable[[int], None] = lambda done: None,
     ) -> Evaluation:
@@ -189,6 +194,7 @@ class Translation(SequencePairs):
             translate: also translate the source side and score it against the target side.
             beam: width of the beam search.
             max_length: maximum length of either side, in tokens; None for :attr:`max_length`.
+            draws: importance samples per pair, if the model has a latent variable of the sentence.
             device: device to compute on.
             progress: called with the number of pairs evaluated so far.
 
@@ -209,6 +215,7 @@ class Translation(SequencePairs):
             max_length=longest,
             device=device,
             progress=progress,
+            draws=draws,
         )
         if translate:
             pairs = list(text)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyro
 import torch
+from pyro import poutine
 from pyro.infer import (
     SVI,
     Trace_ELBO,
@@ -16,19 +17,22 @@ from pyro.infer import (
     TraceMeanField_ELBO,
     config_enumerate,
 )
+from torch import Tensor
 
 from pyro_align.data.batch import Batch
 from pyro_align.distributions import MarkovChain
 from pyro_align.inference import relaxed
 from pyro_align.inference.kinds import alignment_kind
 from pyro_align.inference.plates import MAX_PLATE_NESTING
+from pyro_align.inference.traces import ALIGNMENT
 from pyro_align.testing.gradients import collected_gradient
 
 
 def check_plates(site: Any, batch: Batch) -> None:
     """Assert that a site lies in the plates ``sentences`` and ``positions`` and masks padding.
 
-    A Markov chain is one event of a sentence and lies in ``sentences`` alone.
+    A latent variable of a whole sentence lies in ``sentences`` alone, as does a Markov chain, which
+    is one event of a sentence.
     """
     frames = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
     (sentences, positions), chain = batch.target.shape, site["fn"]
@@ -37,6 +41,10 @@ def check_plates(site: Any, batch: Batch) -> None:
         assert (chain.batch_shape, chain.event_shape) == ((sentences, 1), (positions,))
         assert chain.mask is not None
         assert torch.equal(chain.mask, batch.target_mask.unsqueeze(1))
+        return
+    if site["name"] not in (ALIGNMENT, "tokens"):
+        assert frames == {"sentences": (-2, sentences)}
+        assert site["fn"].batch_shape == (sentences, 1)
         return
     assert frames == {"sentences": (-2, sentences), "positions": (-1, positions)}
     assert site["fn"].batch_shape == batch.target.shape
@@ -59,11 +67,33 @@ def check_weights(value: Any, batch: Batch) -> None:
 
 
 def alignment_weights(site: Any) -> Any:
-    """Return the probability, or expected weight, of every source position at a site."""
+    """Return the probability, or expected weight, of every source position at a site.
+
+    Of a latent variable of a whole sentence, its mean.
+    """
     fn = site["fn"]
     if isinstance(fn, MarkovChain):
         return MarkovChain(fn.initial, fn.transition).marginals.squeeze(1)
     return fn.probs if hasattr(fn, "probs") else fn.mean
+
+
+class Given:
+    """A model whose latent variables of whole sentences have fixed values.
+
+    Args:
+        model: the model.
+        values: value of each of these sites.
+    """
+
+    def __init__(self, model: Any, values: Mapping[str, Tensor]):
+        # Hidden, so that their probability does not count.
+        fixed = poutine.condition(model, dict(values))
+        self.model = poutine.block(fixed, hide=[*values])
+        self.latents = {name: kind for name, kind in model.latents.items() if name not in values}
+
+    def __call__(self, batch: Batch) -> Any:
+        """Run the model."""
+        return self.model(batch)
 
 
 def enumerated(model: Any, guide: Any) -> tuple[Any, Any]:
@@ -90,7 +120,7 @@ def stock(model: Any, guide: Any) -> Iterator[tuple[Any, Any, Any]]:
     if kinds[1] == "relaxed":
         yield Trace_ELBO(max_plate_nesting=nesting), fitting(model, guide), guide
         return
-    has_latent = bool(model.latents)
+    has_latent = kinds[0] != "none"
     exact = TraceEnum_ELBO(max_plate_nesting=nesting, strict_enumeration_warning=has_latent)
     yield exact, *enumerated(model, guide)
     # Sampling ELBOs need a guide with the model's latent sites.

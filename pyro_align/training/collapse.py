@@ -139,12 +139,14 @@ class CollapseWarning(Callback):
 def remedies(module: TrainingModule) -> list[str]:
     """Remedies for a collapse that are not yet in use, each with its setting."""
     objective: Objective = module.objective
-    if not objective.trains_model_by_guide:
+    others = _other_sites(module)
+    if not (objective.trains_model_by_guide or others):
         return ["a larger learning rate (training.learning_rate)"]
     found = []
-    if module.settings.kl_schedule == "constant" and objective.weighs_kl:
+    weighs = objective.weighs_kl or (others and objective.weighs_other_sites)
+    if module.settings.kl_schedule == "constant" and weighs:
         found.append("KL annealing (training.kl_schedule=linear)")
-    if not module.settings.lagging and other_sites(getattr(module.elbo.model, "latents", {})):
+    if not module.settings.lagging and others:
         found.append("lagging inference (training.lagging=true)")
     if _model_follows(module):
         found.append("word dropout in the decoder (network.word_dropout=0.2)")
@@ -154,7 +156,13 @@ def remedies(module: TrainingModule) -> list[str]:
 
 def _model_follows(module: TrainingModule) -> bool:
     """Whether the gradient of the model depends on the guide."""
-    return module.objective.trains_model_by_guide and not module.settings.freeze_model
+    follows = module.objective.trains_model_by_guide or _other_sites(module)
+    return follows and not module.settings.freeze_model
+
+
+def _other_sites(module: TrainingModule) -> bool:
+    """Whether the model has latent sites besides the alignment."""
+    return bool(other_sites(getattr(module.elbo.model, "latents", {})))
 
 
 def _squared_norm(parameters: Sequence[Tensor], device: torch.device) -> Tensor:
