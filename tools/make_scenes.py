@@ -2,9 +2,14 @@
 
     python tools/make_scenes.py
 
-A scene has 3 to 8 objects. The features of an object are integers: a code of each attribute, a code
+A scene has 4 to 9 objects. The features of an object are integers: a code of each attribute, a code
 of its shape and colour together, and noise. Arithmetic is exact, so the files are the same on every
 machine. Each part has its own scenes.
+
+Most questions refer to one object by its attributes or by its place. As people do, others refer to
+one of several objects that fit equally well: "what colour is the cube?" where a cube is red and
+another one blue. Their answer is that of an object drawn at random, so that its distribution given
+the question is a mixture over regions, and only the answer tells which region is meant.
 """
 
 from __future__ import annotations
@@ -23,8 +28,8 @@ import numpy as np
 from pyro_align.data.demo.scenes import COLOURS, PARTS, SHAPES, SIZES, WIDTH, SceneObject
 
 SEED: Final = 1
-IMAGES: Final = {"train": 1000, "valid": 100, "test": 100}
-QUESTIONS: Final = 5
+IMAGES: Final = {"train": 1000, "valid": 50, "test": 100}
+QUESTIONS: Final = 10
 """Number of questions about an image."""
 FEATURES: Final = 24
 """Number of features of a region."""
@@ -49,18 +54,18 @@ Description = dict[str, str]
 
 @dataclass(frozen=True)
 class MadeQuestion:
-    """A question about a scene; ``region`` is the object that the answer is read off, if one is."""
+    """A question about a scene; ``regions`` are the objects that the answer can be read off."""
 
     text: str
     answer: str
     kind: str
-    region: int | None = None
+    regions: tuple[int, ...] = ()
 
 
 def make_scene(random: Random) -> tuple[SceneObject, ...]:
     """Draw objects at places that do not touch."""
     objects: list[SceneObject] = []
-    count = random.choice(range(3, 9))
+    count = random.choice(range(4, 10))
     while len(objects) < count:
         drawn = {name: random.choice(values) for name, values in _VALUES.items()}
         extent = _EXTENTS[drawn["size"]]
@@ -93,48 +98,57 @@ def noun(description: Description, plural: bool = False) -> str:
     return " ".join([*words, description.get("shape", "thing") + "s" * plural])
 
 
-def _describe(random: Random, thing: SceneObject, without: str = "", most: int = 3) -> Description:
-    """Draw a description that an object matches."""
-    names = [name for name in _VALUES if name != without]
-    count = random.choice(range(1, min(most, len(names)) + 1))
-    chosen = random.sample(names, count)
+def _describe(random: Random, thing: SceneObject, names: list[str], most: int = 3) -> Description:
+    """Draw a description, by some of the named attributes, that an object matches."""
+    chosen = random.sample(names, random.choice(range(1, min(most, len(names)) + 1)))
     return {name: getattr(thing, name) for name in _VALUES if name in chosen}
 
 
-def by_attributes(random: Random, scene: tuple[SceneObject, ...]) -> MadeQuestion | None:
-    """Ask for an attribute of the only object with some others."""
-    asked = random.choice(("colour", "colour", "colour", "shape", "shape", "size"))
-    number = random.choice(range(len(scene)))
-    description = _describe(random, scene[number], without=asked)
-    if matches(scene, description) != [number]:
-        return None
-    text = f"what {asked} is the {noun(description)}?"
-    return MadeQuestion(text, getattr(scene[number], asked), "attribute", number)
+def _asked(random: Random) -> tuple[tuple[str, ...], str, list[str]]:
+    """Draw attributes to ask for; return them, a question, and the attributes to refer by."""
+    asked = random.choice((("colour", "shape"), ("colour",), ("colour",), ("shape",), ("size",)))
+    what = "what" if len(asked) > 1 else f"what {asked[0]}"
+    return asked, what, [name for name in _VALUES if name not in asked]
+
+
+def _answer(thing: SceneObject, asked: tuple[str, ...]) -> str:
+    return " ".join(getattr(thing, name) for name in asked)
+
+
+def by_attributes(random: Random, scene: tuple[SceneObject, ...]) -> MadeQuestion:
+    """Ask for attributes of an object with others, which others may have as well."""
+    asked, what, names = _asked(random)
+    thing = random.choice(scene)
+    description = _describe(random, thing, names)
+    answer, found = _answer(thing, asked), matches(scene, description)
+    regions = tuple(each for each in found if _answer(scene[each], asked) == answer)
+    kind = "attribute" if len(regions) == len(found) else "several"
+    return MadeQuestion(f"{what} is the {noun(description)}?", answer, kind, regions)
 
 
 def by_relation(random: Random, scene: tuple[SceneObject, ...]) -> MadeQuestion | None:
-    """Ask for an attribute of the one of several similar objects that is left of another one.
+    """Ask for attributes of the one of several similar objects that is left of another one.
 
-    The similar objects differ in the attribute.
+    The similar objects differ in the attributes.
     """
-    asked = random.choice(("colour", "colour", "colour", "shape", "shape", "size"))
+    asked, what, names = _asked(random)
     number, anchor = random.sample(range(len(scene)), 2)
-    description = _describe(random, scene[number], without=asked, most=1)
-    whose = _describe(random, scene[anchor])
+    description = _describe(random, scene[number], names, most=1)
+    whose = _describe(random, scene[anchor], list(_VALUES))
     relation = random.choice(tuple(_RELATIONS))
     places = [_place(scene[anchor], other, relation) for other in scene]
     others = [each for each in matches(scene, description) if each not in (anchor, number)]
-    value = getattr(scene[number], asked)
+    answer = _answer(scene[number], asked)
     if (
         matches(scene, whose) != [anchor]
         or places[number] < _CLEAR
         or not others
         or any(places[other] > -_CLEAR for other in others)
-        or any(getattr(scene[other], asked) == value for other in others)
+        or any(_answer(scene[other], asked) == answer for other in others)
     ):
         return None
-    text = f"what {asked} is the {noun(description)} {relation} the {noun(whose)}?"
-    return MadeQuestion(text, value, "relation", number)
+    text = f"{what} is the {noun(description)} {relation} the {noun(whose)}?"
+    return MadeQuestion(text, answer, "relation", (number,))
 
 
 def _place(anchor: SceneObject, other: SceneObject, relation: str) -> float:
@@ -146,7 +160,7 @@ def _place(anchor: SceneObject, other: SceneObject, relation: str) -> float:
 
 def existence(random: Random, scene: tuple[SceneObject, ...]) -> MadeQuestion | None:
     """Ask whether there is an object; if not, there is one that differs in one attribute."""
-    description = _describe(random, random.choice(scene))
+    description = _describe(random, random.choice(scene), list(_VALUES))
     if len(description) == 1:
         return None
     answer = random.choice(("yes", "no"))
@@ -166,12 +180,12 @@ def number_of(random: Random, scene: tuple[SceneObject, ...]) -> MadeQuestion | 
     thing = SceneObject(
         **{name: random.choice(values) for name, values in _VALUES.items()}, box=(0,) * 4
     )
-    description = _describe(random, thing, most=2)
+    description = _describe(random, thing, list(_VALUES), most=2)
     text = f"how many {noun(description, plural=True)} are there?"
     return MadeQuestion(text, str(len(matches(scene, description))), "count")
 
 
-_KINDS: Final = [by_attributes] * 9 + [by_relation] * 7 + [existence] * 3 + [number_of]
+_KINDS: Final = [*[by_attributes] * 10, *[by_relation] * 7, *[existence] * 2, number_of]
 
 
 def make_questions(random: Random, scene: tuple[SceneObject, ...]) -> list[MadeQuestion] | None:
@@ -231,7 +245,7 @@ def make() -> dict[str, bytes]:
             for question in questions:
                 row = {"image": image, "question": question.text, "answer": question.answer}
                 row |= {"type": question.kind}
-                row |= {} if question.region is None else {"region": question.region}
+                row |= {"region": question.regions} if question.regions else {}
                 files[part] += json.dumps(row) + "\n"
             objects = [(each.shape, each.colour, each.size, each.box) for each in scene]
             files["scenes"] += json.dumps({"image": image, "objects": objects}) + "\n"

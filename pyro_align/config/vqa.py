@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -43,6 +44,17 @@ class QuestionsConfig(Table):
     min_words: Count = Field(
         1, description="how often a word must occur in training questions; rarer ones are unknown"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gold_regions_are_in_the_files(cls, values: Any) -> Any:
+        """Reject ``gold``, a file of links in other tasks."""
+        if isinstance(values, Mapping) and "gold" in values:
+            raise ValueError(
+                "gold links are of words; a gold region is given with its question, as 'region': "
+                "remove --gold"
+            )
+        return values
 
     @model_validator(mode="after")
     def _check(self) -> QuestionsConfig:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ _ENDINGS = ("", ".png", ".jpg", ".jpeg")
 _COCO = re.compile(r"(?:COCO_[a-z0-9]+_)?(\d+)\.(?:jpg|jpeg|png)")
 _SAMPLE = 64
 """Number of images whose content is part of a fingerprint."""
+KEPT_BYTES = 512 * 2**20
+"""Decoded images are kept in memory up to this size, so that they are not decoded every epoch."""
 
 
 @final
@@ -32,7 +34,8 @@ class ImageFolder:
 
     The ending ``.png``, ``.jpg`` or ``.jpeg`` can be left out. The numeric ids of VQA 2.0 stand for
     file names like ``COCO_val2014_000000000042.jpg``. A path may be absolute, if it is in the
-    folder: no other files are opened.
+    folder: no other files are opened. Images that are resized are kept in memory once they are
+    decoded, up to :data:`KEPT_BYTES`; the others are decoded each time.
 
     Args:
         root: the folder.
@@ -49,18 +52,30 @@ class ImageFolder:
             raise DataError("no such folder", root)
         self.root = root
         self.size = size
+        self._kept: dict[str, Tensor] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}}
 
     def __contains__(self, image: object) -> bool:
         return isinstance(image, str) and self._find(image) is not None
 
     def __getitem__(self, image: str) -> UInt8[Tensor, "3 height width"]:
-        """Decode an image: red, green and blue from 0 to 255.
+        """Return an image: red, green and blue from 0 to 255.
 
         Transparent images are put on white.
 
         Raises:
             DataError: if there is no such image, or it cannot be decoded.
         """
+        if (kept := self._kept.get(image)) is not None:
+            return kept
+        pixels = self._decode(image)
+        if self.size is not None and (len(self._kept) + 1) * pixels.nbytes <= KEPT_BYTES:
+            self._kept[image] = pixels
+        return pixels
+
+    def _decode(self, image: str) -> UInt8[Tensor, "3 height width"]:
         path = self.path(image)
         try:
             # Pillow warns of an image with very many pixels before it refuses even more.

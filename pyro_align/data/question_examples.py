@@ -21,6 +21,7 @@ from pyro_align.data.question_batches import ImageBatch, QuestionBatch, RegionBa
 from pyro_align.data.questions import Question
 from pyro_align.data.regions import RegionStore
 from pyro_align.data.symbols import SymbolVocabulary
+from pyro_align.errors import DataError
 
 
 class QuestionExamples(ABC):
@@ -61,7 +62,7 @@ class QuestionExamples(ABC):
         rows = np.asarray(indices, np.int32)
         question, question_lengths = padded_ids([self._encoded[row] for row in rows])
         ones = torch.ones(len(rows), dtype=torch.long)
-        kind, source_lengths, source = self._read([self.questions[row].image for row in rows])
+        kind, source_lengths, source = self._read([self.questions[row] for row in rows])
         return kind(
             question=question,
             question_lengths=question_lengths,
@@ -76,7 +77,7 @@ class QuestionExamples(ABC):
         )
 
     @abstractmethod
-    def _read(self, images: Sequence[str]) -> tuple[type[Any], Tensor, dict[str, Tensor]]:
+    def _read(self, questions: Sequence[Question]) -> tuple[type[Any], Tensor, dict[str, Tensor]]:
         """Return the class of the batch, the numbers of regions, and what is read of the images."""
 
 
@@ -101,7 +102,8 @@ class RegionExamples(QuestionExamples):
         super().__init__(questions, words, answers)
         self.store = store
 
-    def _read(self, images: Sequence[str]) -> tuple[type[Any], Tensor, dict[str, Tensor]]:
+    def _read(self, questions: Sequence[Question]) -> tuple[type[Any], Tensor, dict[str, Tensor]]:
+        images = [each.image for each in questions]
         found = {image: self.store[image] for image in dict.fromkeys(images)}
         features = [torch.as_tensor(found[image].features) for image in images]
         lengths = torch.tensor([len(each) for each in features])
@@ -141,9 +143,12 @@ class ImageExamples(QuestionExamples):
         self.images = images
         self.cells = cells
 
-    def _read(self, images: Sequence[str]) -> tuple[type[Any], Tensor, dict[str, Tensor]]:
-        distinct = list(dict.fromkeys(images))
-        places = {image: place for place, image in enumerate(distinct)}
-        pixels = torch.stack([self.images[image] for image in distinct]).float() / 255
-        whole = pixels[torch.tensor([places[image] for image in images])]
-        return ImageBatch, torch.full((len(images),), self.cells), {"images": whole}
+    def _read(self, questions: Sequence[Question]) -> tuple[type[Any], Tensor, dict[str, Tensor]]:
+        images = torch.stack([self._pixels(each) for each in questions]).float() / 255
+        return ImageBatch, torch.full((len(questions),), self.cells), {"images": images}
+
+    def _pixels(self, question: Question) -> Tensor:
+        try:
+            return self.images[question.image]
+        except DataError as error:
+            raise DataError(f"{question.place}: {error}") from error

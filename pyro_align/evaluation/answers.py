@@ -17,7 +17,7 @@ from pyro_align.data.batching import all_batches
 from pyro_align.data.question_examples import QuestionExamples
 from pyro_align.data.questions import Question
 from pyro_align.evaluation.positions import evaluate_batches
-from pyro_align.evaluation.quantities import QUANTITIES
+from pyro_align.evaluation.quantities import QUANTITIES, named
 from pyro_align.evaluation.result import Evaluation, Measure
 from pyro_align.evaluation.vqa_scores import vqa_accuracy
 from pyro_align.inference import PositionScores
@@ -186,9 +186,7 @@ class AnswerEvaluation(Evaluation):
         note = ", ".join(filter(None, (QUANTITIES["nll"].unit, summed)))
         found = [_measure("nll", -self.positions.log_evidence, note)]
         found += [
-            row._replace(
-                note=row.note.replace("target token", "question").replace("token", "question")
-            )
+            row._replace(note=named(row.note, "question"))
             for row in self.positions.measures()
             if row.name != QUANTITIES["log_evidence"].label
         ]

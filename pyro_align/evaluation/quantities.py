@@ -5,6 +5,7 @@ Imports nothing but the standard library: the command line reads the table befor
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 NATS = "nats per target token"
@@ -314,6 +315,11 @@ _TABLE = (
 
 QUANTITIES = {quantity.name: quantity for quantity in _TABLE}
 """All quantities by name."""
+
+
+def named(text: str, target: str) -> str:
+    """Put the name of a target position, such as ``question``, into a label or unit."""
+    return re.sub(r"(?:target )?token", target, text)
 
 
 def aer_label(kind: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_align.config import Component, Config
 from pyro_align.errors import RunError
-from pyro_align.evaluation.quantities import QUANTITIES, aer_label
+from pyro_align.evaluation.quantities import QUANTITIES, aer_label, named
 from pyro_align.runs.folder import read_facts
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class RunDisplay:
             for split, style in (("train", "-"), ("valid", "o-")):
                 rows = history.dropna(subset=f"{split}/{metric}")
                 ax.plot(rows["step"], rows[f"{split}/{metric}"], style, ms=4, label=split)
-            label = QUANTITIES[metric].label_with_unit
+            label = named(QUANTITIES[metric].label_with_unit, self.task.target)
             ax.set(xlabel=QUANTITIES["step"].label, ylabel=label, yscale=scale)
             ax.spines[["top", "right"]].set_visible(False)
         axes[0].legend(frameon=False)
@@ -158,7 +158,9 @@ def results(run: RunDisplay) -> list[tuple[str, str]]:
     found = read_facts(path)
     rows = [
         (
-            run.task.unit if name == "sentences" else quantity.label_with_unit,
+            run.task.unit
+            if name == "sentences"
+            else named(quantity.label_with_unit, run.task.target),
             f"{found[name]:.{quantity.digits}f}",
         )
         for name, quantity in ((name, QUANTITIES[name]) for name in _RESULTS)

@@ -390,6 +390,7 @@ class Run(RunDisplay):
             folder=self.path,
             notes=self._notes(),
             quiet=quiet,
+            target=self.task.target,
         )
 
     def _is_finished(self) -> bool:

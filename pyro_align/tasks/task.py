@@ -50,6 +50,9 @@ class Task(ABC):
     unit: ClassVar[str] = "examples"
     """Plural of what an example is called, for messages."""
 
+    target: ClassVar[str] = "target token"
+    """What a target position is called, for units such as nats per target token."""
+
     def __init__(self, config: Any, folder: Path):
         self.config = config
         self.folder = folder

@@ -55,6 +55,7 @@ class VisualQuestionAnswering(Task):
     configuration = "pyro_align.config.vqa:AnsweringConfig"
     recipe = "scenes"
     unit = "questions"
+    target = "question"
 
     config: AnsweringConfig
 

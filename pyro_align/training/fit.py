@@ -60,6 +60,7 @@ def fit(
     folder: Path,
     notes: Mapping[str, str] | None = None,
     quiet: bool = False,
+    target: str = "target token",
 ) -> float:
     """Train model and guide, continuing from the checkpoint in ``folder`` if there is one.
 
@@ -73,6 +74,7 @@ def fit(
         folder: folder for ``weights.safetensors``, ``metrics.csv`` and ``checkpoints/``.
         notes: metadata saved with the best weights.
         quiet: disable the progress bar and the line per epoch.
+        target: what a target position is called in the line per epoch.
 
     Returns:
         Seconds of training and validation, including those before a resume.
@@ -94,7 +96,7 @@ def fit(
         saved = SafeCheckpointIO().load_checkpoint(resume)
         refuse_changes(config, saved, folder)
         step = saved["global_step"]
-    progress = _progress(quiet)
+    progress = _progress(quiet, target)
     with _quiet(), _interruptible(folder), open_loggers(config, folder, step) as loggers:
         trainer = Trainer(
             accelerator="cuda" if _uses_cuda(training) else "cpu",
@@ -217,11 +219,11 @@ def _occasional(training: TrainingConfig, inferred: Sequence[Tensor]) -> list[Ca
     return callbacks
 
 
-def _progress(quiet: bool) -> list[Callback]:
+def _progress(quiet: bool, target: str) -> list[Callback]:
     """Callbacks that show progress: a line per epoch, and a progress bar on a terminal."""
     if quiet:
         return []
-    return [EpochLines(), *([FitProgress()] if sys.stderr.isatty() or in_notebook() else [])]
+    return [EpochLines(target), *([FitProgress()] if sys.stderr.isatty() or in_notebook() else [])]
 
 
 def is_finished(config: Config, folder: Path) -> bool:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from pyro_align.evaluation.quantities import QUANTITIES
+from pyro_align.evaluation.quantities import QUANTITIES, named
 from pyro_align.files import atomic_write
 from pyro_align.training.module import TrainingModule
 
@@ -124,9 +124,14 @@ def in_notebook() -> bool:
 
 
 class EpochLines(Callback):
-    """Print one line per epoch on standard error, or on standard output in a notebook."""
+    """Print one line per epoch on standard error, or on standard output in a notebook.
 
-    def __init__(self) -> None:
+    Args:
+        target: what a target position is called.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._speed = named(QUANTITIES["tokens_per_second"].unit, target.removeprefix("target "))
         self._began = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -146,7 +151,7 @@ class EpochLines(Callback):
             assert isinstance(pl_module, TrainingModule)
             trained, speed = pl_module.epoch_figures()
             parts.append(f"train {perplexity.heading} {trained:8.3f}")
-            parts.append(f"{speed:7.0f} {QUANTITIES['tokens_per_second'].unit}")
+            parts.append(f"{speed:7.0f} {self._speed}")
         stream = sys.stdout if in_notebook() else sys.stderr
         print("  ".join(parts), file=stream, flush=True)
 

@@ -253,7 +253,7 @@ def test_answering_questions(tmp_path, monkeypatch):
         " len({tuple(each['log_evidence']) for each in frames.values()}) == 1]",
     )
     shown, kinds, questions, guides, least, information, answers, gold, expected, same = found
-    assert (shown, kinds, questions) == (10, ["prior", "guide", "posterior"], 500)
+    assert (shown, kinds, questions) == (10, ["prior", "guide", "posterior"], 1000)
     assert guides == ["prior", "corrected-prior", "amortized"]
     assert least >= -1e-5
     assert information == sorted(information, reverse=True)

@@ -58,14 +58,14 @@ def test_package_files_match_the_generator(files):
 
 def test_sizes(questions, drawn):
     assert {part: len(rows) for part, rows in questions.items()} == {
-        "train": 5000,
+        "train": 10_000,
         "valid": 500,
-        "test": 500,
+        "test": 1000,
     }
-    assert Counter(map(len, drawn.values())).keys() == set(range(3, 9))
+    assert Counter(map(len, drawn.values())).keys() == set(range(4, 10))
     kinds = Counter(row["type"] for row in questions["train"])
-    assert kinds.keys() == {"attribute", "relation", "yes/no", "count"}
-    assert min(kinds.values()) > 150
+    assert kinds.keys() == {"attribute", "several", "relation", "yes/no", "count"}
+    assert min(kinds.values()) > 400
     answers = Counter(row["answer"] for row in questions["train"] if row["type"] == "yes/no")
     assert 0.4 < answers["yes"] / answers.total() < 0.6
     # The answers of validation and test are known.
@@ -85,7 +85,7 @@ def test_objects_do_not_touch(drawn):
 
 NOUN = r"(?:(small|large) )?(?:(red|yellow|green|blue|purple|grey) )?(cube|sphere|cylinder|thing)s?"
 REFERRING = re.compile(
-    rf"what (\w+) is the {NOUN}(?: (left of|right of|above|below) the {NOUN})?\?"
+    rf"what(?: (\w+))? is the {NOUN}(?: (left of|right of|above|below) the {NOUN})?\?"
 )
 EXISTENCE = re.compile(rf"is there an? {NOUN}\?")
 COUNT = re.compile(rf"how many {NOUN} are there\?")
@@ -114,14 +114,19 @@ def test_questions_are_true(questions, drawn):
             found = REFERRING.fullmatch(row["question"])
             asked, size, colour, shape, relation, *anchor = found.groups()
             numbers = those(things, size, colour, shape)
-            assert (relation is None) == (row["type"] == "attribute")
+            assert (relation is not None) == (row["type"] == "relation")
             if relation:
                 (place,) = those(things, *anchor)
                 numbers = [each for each in numbers if each != place]
                 assert len(numbers) > 1  # otherwise the relation is not needed
                 numbers = [each for each in numbers if lies(things[each], things[place], relation)]
-            assert numbers == [row["region"]]
-            assert row["answer"] == things[row["region"]][asked]
+                assert len(numbers) == 1
+            names = ("colour", "shape") if asked is None else (asked,)
+            answers = {each: " ".join(things[each][name] for name in names) for each in numbers}
+            fitting = [each for each, answer in answers.items() if answer == row["answer"]]
+            assert fitting
+            assert fitting == row["region"]
+            assert (row["type"] == "several") == (len(fitting) < len(numbers))
 
 
 def lies(one, other, relation):

@@ -8,7 +8,7 @@ import numpy as np
 from pandas import DataFrame
 
 from pyro_align.errors import RunError
-from pyro_align.evaluation.quantities import QUANTITIES
+from pyro_align.evaluation.quantities import QUANTITIES, named
 from pyro_align.runs.display import CURVES
 from pyro_align.runs.report.charts import Axis, Series, chart
 from pyro_align.runs.run import Run
@@ -25,7 +25,8 @@ def training(run: Run) -> list[str]:
     charts = []
     for name, scale in CURVES.items():
         logarithmic = scale == "log"
-        label = QUANTITIES[name].label_with_unit + (", logarithmic" if logarithmic else "")
+        label = named(QUANTITIES[name].label_with_unit, run.task.target)
+        label += ", logarithmic" if logarithmic else ""
         lines = list(_lines(history, name, logarithmic))
         if lines:
             points = [point for line in lines for point in line.points]
