@@ -8,7 +8,7 @@ import pytest
 
 from pyro_align.cli.compare import COLUMNS
 from pyro_align.evaluation import FormRates, PositionMeans
-from pyro_align.evaluation.quantities import QUANTITIES
+from pyro_align.evaluation.quantities import QUANTITIES, named
 from pyro_align.evaluation.result import MEANS
 from pyro_align.posterior.sentence import ENTROPIES, SUMS
 from pyro_align.training.logs import COLUMNS as LOGGED
@@ -52,3 +52,7 @@ def test_labels_with_units():
     assert QUANTITIES["perplexity"].label_with_unit == "perplexity per target token"
     assert QUANTITIES["elbo"].label_with_unit == "ELBO, nats per target token"
     assert QUANTITIES["bleu"].label_with_unit == "BLEU"
+    assert named("ELBO, nats per target token", "question") == "ELBO, nats per question"
+    assert named("tokens/s", "question") == "questions/s"
+    for label in ("ELBO, nats per target token", "BLEU"):
+        assert named(label, "target token") == label
