@@ -128,6 +128,22 @@ class Side:
         found, _, _ = search(self.model, batch, 2 * longest + 10, self.given["beam"], 1.0)
         return time.perf_counter() - began, float((found != PAD).sum())
 
+    def force(self, number: int) -> tuple[float, float]:
+        """Run beam search with translations as long as the longest source; see `search.py`.
+
+        Returns:
+            Seconds of this process and number of tokens.
+        """
+        sources = self.given["test"][number]
+        length = max(map(len, sources))
+        self.model.eval()
+        began = time.process_time()
+        batch = batch_of(sources, None)
+        batch.sort_by_src_length()
+        beam = self.given["beam"]
+        search(self.model, batch, length, beam, 1.0, min_output_length=length)
+        return time.process_time() - began, float(length * len(sources))
+
 
 def main() -> None:
     """Answer commands line by line."""

@@ -7,17 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import pyro
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from pyro_align.data.batch import BOS, EOS
 from pyro_align.decoding.ensemble import Ensemble
 from pyro_align.decoding.hypotheses import Hypothesis
 from pyro_align.decoding.predictor import Rows
-from pyro_align.decoding.search import Search, not_finite
+from pyro_align.decoding.search import Search, fast_steps, not_finite
 from pyro_align.errors import ConfigError
 from pyro_align.models import AlignmentModel
 
@@ -90,7 +88,7 @@ class Sampler(Search):
         rows = _rows(torch.arange(len(sources), device=device))
         live = torch.arange(count, device=device)
         row, last = sentence, torch.full((len(sources), 1), BOS, device=device)
-        with pyro.validation_enabled(False), parametrize.cached():
+        with fast_steps():
             for place in range(longest):
                 found, state = self.predictor.step(state, rows, last, self.top_k)
                 self._restrict(found, place + 1, limits[rows.sentence])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import pyro
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 
 from pyro_align.data.batch import BOS, EOS, PAD
@@ -118,6 +121,21 @@ class Search(ABC):
         if bool(closing.any()):
             log_probs[:, :EOS].masked_fill_(closing.unsqueeze(1), -torch.inf)
             log_probs[:, EOS + 1 :].masked_fill_(closing.unsqueeze(1), -torch.inf)
+
+
+@contextmanager
+def fast_steps() -> Iterator[None]:
+    """Avoid work that Pyro and PyTorch would repeat in every step of a search.
+
+    Values are not validated: a search checks the result instead. Pyro's parameter store is not
+    updated, and weights with a parametrization are computed once.
+    """
+    with (
+        pyro.validation_enabled(False),
+        pyro.settings.context(module_local_params=True),
+        parametrize.cached(),
+    ):
+        yield
 
 
 def not_finite() -> RunError:

@@ -289,3 +289,17 @@ def test_a_diverged_model_is_rejected():
 def test_options_out_of_range_are_rejected(options):
     with pytest.raises(ConfigError):
         BeamSearch(tiny_model(), **options)
+
+
+@pytest.mark.parametrize("columns", [7, 64, 1280, 4001])
+def test_the_largest_values_are_those_of_topk(columns):
+    values = torch.randn(50, columns, generator=torch.Generator().manual_seed(columns))
+    values[:, :2] = -torch.inf
+    values[1] = values[1].round()  # ties
+    values[2, 3:] = -torch.inf
+    for count in (1, 5, min(columns, 20)):
+        expected = values.topk(count, dim=1)
+        best, places = beam_search.largest(values, count)
+        assert torch.equal(best, expected.values)
+        assert torch.equal(values.gather(1, places), best)
+        assert all(len({*row}) == count for row in places.tolist())

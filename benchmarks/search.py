@@ -1,0 +1,142 @@
+"""Beam search against JoeyNMT at equal output lengths.
+
+    PYRO_ALIGN_DATA=… python benchmarks/search.py --save
+
+Networks with the sizes of the recipe `multi30k-de-en` and untrained weights translate random
+sentences. Every translation is forced to the length of the longest source of its batch, in both
+toolkits, so that the same number of tokens is scored. Measured is the CPU time of one thread, so
+that other processes matter little; the toolkits take turns. JoeyNMT runs in a separate environment,
+which is created in a temporary folder unless given with --python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyro
+import torch
+from common import machine, markdown, save
+from peers import OURS, RECIPE, THEIRS, Theirs, environment
+
+from pyro_align.config import Config
+from pyro_align.config.registry import MODELS
+from pyro_align.data.batch import EOS
+from pyro_align.decoding import BeamSearch
+from pyro_align.networks import SequenceToSequence
+
+VOCABULARY = 4000
+
+
+def sentences(count: int, tokens: int = 1024) -> list[list[list[int]]]:
+    """Return batches of random ids, longest first, with about the lengths of captions."""
+    draw = random.Random(0)
+    lengths = (max(4, min(40, round(draw.gauss(15, 5)))) for _ in range(count))
+    batches: list[list[list[int]]] = [[]]
+    for length in sorted(lengths, reverse=True):
+        if batches[-1] and len(batches[-1][0]) * (len(batches[-1]) + 1) > tokens:
+            batches.append([])
+        ids = [draw.randrange(EOS + 1, VOCABULARY) for _ in range(length - 1)]
+        batches[-1].append([*ids, EOS])
+    return batches
+
+
+class Ours:
+    """A model of this package with random weights."""
+
+    def __init__(self, name: str, given: dict[str, Any]):
+        model, _, emission, lexical = OURS[name]
+        changes = [f'network.emission="{emission}"', f"network.lexical={lexical}"]
+        config: Any = Config.load(RECIPE, changes)
+        network = SequenceToSequence.from_config(config.network, VOCABULARY, VOCABULARY)
+        self.model = MODELS.build(model, {}, network).eval()
+        self.given = given
+
+    def force(self, number: int) -> tuple[float, float]:
+        """Run beam search; return seconds of this process and number of tokens."""
+        sources = self.given["test"][number]
+        length = max(map(len, sources))
+        search = BeamSearch(
+            self.model, beam=self.given["beam"], min_length=length, max_length=length
+        )
+        began = time.process_time()
+        found = search.search(sources)
+        seconds = time.process_time() - began
+        return seconds, float(sum(len(best.tokens) for best, *_ in found))
+
+
+class Forced(Theirs):
+    """JoeyNMT, run in a separate process."""
+
+    def force(self, number: int) -> tuple[float, float]:
+        """See :meth:`Ours.force`."""
+        seconds, tokens = self.ask(["force", number])
+        return seconds, tokens
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sentences", type=int, default=150)
+    parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--python", type=Path, help="Python of an environment with JoeyNMT")
+    parser.add_argument("--save", action="store_true", help="write results/search.md")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config: Any = Config.load(RECIPE)
+    network = config.network
+    given = {
+        "embedding": network.embedding,
+        "encoder_hidden": network.encoder_hidden,
+        "decoder_hidden": network.decoder_hidden,
+        "layers": network.encoder_layers,
+        "dropout": network.dropout,
+        "vocabularies": [VOCABULARY, VOCABULARY],
+        "learning_rate": 1e-3,
+        "clip": 1.0,
+        "beam": options.beam,
+        "test": sentences(options.sentences),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "given.json").write_text(json.dumps(given))
+        python = options.python or environment(folder / "joeynmt")
+        sides: dict[str, Any] = {name: Ours(name, given) for name in OURS}
+        sides[THEIRS] = Forced(python, folder / "given.json", False, sys.stderr)
+        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        for turn in range(options.rounds + 1):
+            for name, side in sides.items():
+                found = [side.force(number) for number in range(len(given["test"]))]
+                tokens = sum(each for _, each in found)
+                if turn:  # the first warms up
+                    seconds[name].append(sum(each for each, _ in found))
+    best, middle = (
+        {name: f(spent) for name, spent in seconds.items()} for f in (min, statistics.median)
+    )
+    rows = [
+        {
+            "side": name,
+            "tokens per CPU second": f"{tokens / best[name]:,.0f}",
+            "to JoeyNMT's": f"{best[THEIRS] / best[name]:.2f}x",
+            "median of the rounds": f"{middle[THEIRS] / middle[name]:.2f}x",
+        }
+        for name in sides
+    ]
+    report = f"{markdown(pd.DataFrame(rows))}\n\n{machine('one thread per toolkit')}"
+    print(report)
+    if options.save:
+        save("search", "Beam search at equal output lengths, against JoeyNMT 2.3.0", report)
+
+
+if __name__ == "__main__":
+    pyro.enable_validation(False)
+    main()
