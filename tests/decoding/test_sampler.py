@@ -10,9 +10,16 @@ from pyro_align.data.batch import BOS, EOS, PAD, TextBatch
 from pyro_align.decoding import BeamSearch, Ensemble, MinimumBayesRisk, Sampler, ScoredText
 from pyro_align.errors import ConfigError
 from pyro_align.inference import score_positions
-from pyro_align.models import CategoricalModel, SoftModel
+from pyro_align.models import CategoricalModel, MarkovModel, SoftModel
 
 SOURCES = [[5, 4, 6, EOS], [6, EOS], [4, 4, 5, 5, 6, EOS], [EOS]]
+TRANSFORMER = {
+    "encoder": "transformer",
+    "decoder": "transformer",
+    "heads": 2,
+    "encoder_hidden": 4,
+    "decoder_hidden": 8,
+}
 LIMITS = {"max_length_ratio": 0.0, "max_length_offset": 3}
 
 
@@ -83,7 +90,16 @@ def test_samples_are_distributed_as_by_enumeration(model, temperature, top_p):
         assert chisquare(seen, wanted).pvalue > 1e-6
 
 
-def test_log_probabilities_are_those_of_the_model(model):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (CategoricalModel, {"input_feeding": True}),
+        (MarkovModel, {}),
+        (CategoricalModel, TRANSFORMER),
+    ],
+)
+def test_log_probabilities_are_those_of_the_model(kind, options):
+    model = varied(kind, **options)
     for source, drawn in zip(
         SOURCES, Sampler(model, samples=3, temperature=0.7).search(SOURCES), strict=True
     ):
