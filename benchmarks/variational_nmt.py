@@ -9,7 +9,7 @@ likelihood of the test captions is exact without the latent variable, and with i
 importance weighting, an upper bound in expectation; translations are those of the prior's mean,
 with beam 5.
 
-A run that is in the folder `--out` is not fitted again.
+What is in the folder `--out` is neither fitted nor evaluated again.
 """
 
 from __future__ import annotations
@@ -52,15 +52,18 @@ def row(method: str, seed: int, out: Path, draws: int) -> dict[str, object]:
     """Fit a run, unless it exists, and evaluate it."""
     folder = out / f"{method}-{seed}"
     model, guide, *settings = METHODS[method]
-    if not (folder / "results.json").exists():
+    evaluation = folder / f"evaluation-{draws}.json"
+    if not (evaluation.exists() or (folder / "results.json").exists()):
         given = [f"seed={seed}", *SETTINGS, *settings]
         pyro_align(
             *("fit", "--config", str(RECIPE), "--overwrite", "--device", "cpu", "--quiet"),
             *("--model", model, "--guide", guide, "--objective", "exact", "--out", str(folder)),
             *(word for setting in given for word in ("--set", setting)),
         )
-    chosen = ("--draws", str(draws)) if guide == "gaussian" else ()
-    found = json.loads(pyro_align("evaluate", str(folder), "--json", "--quiet", *chosen))
+    if not evaluation.exists():
+        chosen = ("--draws", str(draws)) if guide == "gaussian" else ()
+        evaluation.write_text(pyro_align("evaluate", str(folder), "--json", "--quiet", *chosen))
+    found = json.loads(evaluation.read_text())
     means = found.get("per_sentence")
     nll = -found["log_evidence"] * found["tokens"] / found["sentences"]
     seconds = pd.read_csv(folder / "metrics.csv")["train/seconds"].max()

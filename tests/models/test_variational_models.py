@@ -44,6 +44,12 @@ class TestVariationalModelOfTwoExperts(TestVariationalModel):
         return variational(emission="product", lexical=True, input_feeding=True, **settings)
 
 
+class TestVariationalModelOfATransformer(TestVariationalModel):
+    def create(self, **settings):
+        sizes = {"embedding": 8, "encoder_hidden": 4, "decoder_hidden": 8, "heads": 2}
+        return variational(encoder="transformer", decoder="transformer", **sizes, **settings)
+
+
 class TestVariationalSoftModel(TestVariationalModel):
     def create(self, **settings):
         return variational(VariationalSoftModel, **settings)
