@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -61,6 +62,8 @@ class SentenceLatentModel(AlignmentModel):
         self.context_size = networks.annotation_size
         self.prior_of = nn.Linear(networks.annotation_size, 2 * latent)
         self.input_of = nn.Linear(latent, networks.feature_sizes[1], bias=False)
+        # What is added is at first no larger than an embedding: larger noise slows training.
+        nn.init.normal_(self.input_of.weight, std=0.05 / math.sqrt(latent))
 
     def forward(self, batch: Batch) -> Tensor:
         """Sites: ``sentence``, and those of :meth:`tokens`."""
