@@ -105,8 +105,11 @@ def _describe(random: Random, thing: SceneObject, names: list[str], most: int = 
 
 
 def _asked(random: Random) -> tuple[tuple[str, ...], str, list[str]]:
-    """Draw attributes to ask for; return them, a question, and the attributes to refer by."""
-    asked = random.choice((("colour", "shape"), ("colour",), ("colour",), ("shape",), ("size",)))
+    """Draw attributes to ask for; return them, a question, and the attributes to refer by.
+
+    Objects are referred to by their size, but it is not asked for: half of them have it.
+    """
+    asked = random.choice((("colour", "shape"), ("colour",), ("shape",)))
     what = "what" if len(asked) > 1 else f"what {asked[0]}"
     return asked, what, [name for name in _VALUES if name not in asked]
 

@@ -38,9 +38,10 @@ class AnsweringInputs(nn.Module):
         words: maps word ids to vectors.
         question: encodes questions.
         regions: encodes regions from features and boxes.
+        context: maps encoded regions and the question to annotations.
         answers: maps answers to vectors.
         pixels: computes features and boxes of regions from images; None if a batch has them.
-        dropout: rate on word embeddings and on encoded questions and regions.
+        dropout: rate on word embeddings, encoded questions and regions, and annotations.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class AnsweringInputs(nn.Module):
         words: nn.Embedding,
         question: QuestionEncoder,
         regions: RegionEncoder,
+        context: RegionContext,
         answers: nn.Embedding,
         *,
         pixels: ImageGrid | None = None,
@@ -57,6 +59,7 @@ class AnsweringInputs(nn.Module):
         self.words = words
         self.question = question
         self.regions = regions
+        self.context = context
         self.answers = answers
         self.pixels = pixels
         self.dropout = nn.Dropout(dropout)
@@ -70,22 +73,24 @@ class AnsweringInputs(nn.Module):
     @shared
     def encode_regions(
         self, batch: RegionBatch | ImageBatch
-    ) -> tuple[Float[Tensor, "batch source region"], Float[Tensor, "batch source 4"]]:
-        """Encode the regions of a batch, each by itself; return them with their boxes."""
+    ) -> tuple[Float[Tensor, "batch source region"], Float[Tensor, "batch source region"]]:
+        """Encode the regions of a batch, each by itself; return them and their annotations."""
         if isinstance(batch, RegionBatch):
             features, boxes = batch.regions, batch.boxes
         else:
             assert self.pixels is not None
             features, boxes = self.pixels(batch.images)
         encoded = self.dropout(self.regions(features, boxes))
-        return encoded * batch.source_mask.unsqueeze(-1), boxes
+        regions = encoded * batch.source_mask.unsqueeze(-1)
+        question = self.encode_question(batch)
+        return regions, self.dropout(self.context(regions, boxes, question, batch.source_mask))
 
     def forward(
         self, batch: RegionBatch | ImageBatch
     ) -> tuple[Float[Tensor, "batch source f"], Float[Tensor, "batch 1 g"]]:
-        """Return encoded regions; and the encoded question with the embedding of the answer."""
+        """Return what guides read, see :meth:`QuestionAnswering.features`."""
         question = self.encode_question(batch).unsqueeze(1)
-        regions, _ = self.encode_regions(batch)
+        regions = torch.cat(self.encode_regions(batch), -1)
         return regions, torch.cat([question, self.answers(batch.target)], -1)
 
 
@@ -100,17 +105,15 @@ class QuestionAnswering(Network):
 
     Args:
         inputs: encodes questions and regions.
-        context: maps encoded regions and the question to annotations.
         scorer: maps the question and the annotations to attention scores.
         emission: maps the question and a region to a distribution of answers.
-        dropout: rate on annotations; also the default of guides.
+        dropout: default rate of guides.
         cell: recurrent cell of guides.
     """
 
     def __init__(
         self,
         inputs: AnsweringInputs,
-        context: RegionContext,
         scorer: Scorer,
         emission: Emission,
         *,
@@ -119,14 +122,12 @@ class QuestionAnswering(Network):
     ):
         super().__init__()
         self.inputs = inputs
-        self.context = context
         self.scorer = scorer
         self.emission = emission
-        self.dropout = nn.Dropout(dropout)
         self.hidden_size = inputs.question.hidden
         self.annotation_size = inputs.regions.size
         answer = self.hidden_size + inputs.answers.embedding_dim
-        self.feature_sizes = inputs.regions.size, answer
+        self.feature_sizes = 2 * inputs.regions.size, answer
         self.dropout_rate = dropout
         self.cell = cell
 
@@ -156,13 +157,13 @@ class QuestionAnswering(Network):
             token_embedding(words, config.embedding),
             _question_encoder(config),
             RegionEncoder(feature, size),
+            RegionContext(size, hidden, config.glimpses),
             table,
             pixels=pixels,
             dropout=rate,
         )
         return cls(
             inputs,
-            RegionContext(size, hidden, config.glimpses),
             SCORERS[config.attention](hidden, size, config.attention_hidden),
             EMISSIONS[config.emission](2 * size, hidden, table.weight),
             dropout=rate,
@@ -172,7 +173,11 @@ class QuestionAnswering(Network):
     def features(
         self, batch: RegionBatch | ImageBatch
     ) -> tuple[Float[Tensor, "batch source f"], Float[Tensor, "batch 1 g"]]:
-        """Return encoded regions; and the encoded question with the embedding of the answer."""
+        """Return regions with their annotations, and the question with the answer's embedding.
+
+        Without the annotations a guide could not tell regions apart by their relations to others,
+        and the prior, which follows the guide in variational training, would not learn to.
+        """
         features: tuple[Tensor, Tensor] = self.inputs(batch)
         return features
 
@@ -183,8 +188,7 @@ class QuestionAnswering(Network):
     def forward(self, batch: RegionBatch | ImageBatch) -> States:
         """Compute the query, the memory and the scores of the one target position."""
         question = self.inputs.encode_question(batch)
-        regions, boxes = self.inputs.encode_regions(batch)
-        annotations = self.dropout(self.context(regions, boxes, question, batch.source_mask))
+        regions, annotations = self.inputs.encode_regions(batch)
         keys = self.scorer.keys(annotations)
         values = self.emission.values(torch.cat([regions, annotations], -1))
         hidden = question.unsqueeze(1)

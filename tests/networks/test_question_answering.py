@@ -254,7 +254,7 @@ def test_everything_by_hand():
         ).sqrt()
         centre, extent = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
         place = torch.cat([boxes, centre, extent, extent.prod(-1, keepdim=True)], -1)
-        encoder, context = net.inputs.regions, net.context
+        encoder, context = net.inputs.regions, net.inputs.context
         local = torch.tanh(encoder.features(normed) + encoder.geometry(place))
         read = []
         glimpses = context.glimpses
