@@ -5,9 +5,9 @@
 English with Italian and with Dutch, lowercased. Aligners are fitted to the text of train, dev and
 test (no links), optionally with extra text, and scored on the manual links of dev and test:
 micro-averaged AER, all links sure, both directions symmetrised by grow-diag-final-and unless stated
-otherwise. Japanese–English (KFTT) and Romanian–English (NAACL 2003) are the text of a test set alone.
-A *frozen* aligner was fitted only to the train text (and the extra text); dev and test
-are new text for it. Defaults were chosen on the two dev sets. eflomal is random, so it is run with
+otherwise. Japanese–English (KFTT) and Romanian–English (NAACL 2003) are the text of a test set
+alone. A *frozen* aligner was fitted only to the train text (and the extra text); dev and test are
+new text for it. Defaults were chosen on the two dev sets. eflomal is random, so it is run with
 three seeds and the mean is reported; the others are deterministic.
 
 Every aligner is a process with one thread. CPU seconds are those of the process, including start

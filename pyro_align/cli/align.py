@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -26,7 +26,7 @@ from pyro_align.cli.progress import counter, quiet_option, status, tell, trust_o
 
 if TYPE_CHECKING:
     from pyro_align.cli.aligners import SavedAligner
-    from pyro_align.word_alignment import PairText
+    from pyro_align.word_alignment import AlignedPair, PairText, Writer
 
 TRAINING = ("one_direction", "fast", "neural", "epochs", "seed", "config", "settings", "save")
 """Parameters that require --train."""
@@ -91,6 +91,12 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
 @click.option(
     "--format", "form", type=click.Choice(LINK_FORMATS), default="pharaoh", show_default=True
 )
+@click.option(
+    "--scores",
+    type=OutputFile(),
+    metavar="FILE",
+    help="With a word aligner: write a score per sentence pair, to filter text; higher is better.",
+)
 @click.option("--probabilities", is_flag=True, help="Write the probability of each link.")
 @click.option(
     "--out",
@@ -130,6 +136,7 @@ def align(
     decode: str,
     threshold: float | None,
     form: str,
+    scores: Path | None,
     probabilities: bool,
     out_name: str | None,
     shards: Path | None,
@@ -165,7 +172,8 @@ def align(
         jsonl    {"source": …, "target": …, "links": [[0, 0], [2, 1]], …}
 
     Every line of text gives one line of links, empty if a side is empty; naacl gives one line per
-    link.
+    link. The score of a pair (--scores) is by how much each sentence makes the words of the other
+    more probable, in nats per word; -inf if a side is empty.
 
     \b
         pyro-align align runs/a in.de in.en > links
@@ -207,12 +215,12 @@ def align(
     if train:
         text = _text(arguments)
         with trained(links, **training) as align_text, output(out) as file:
-            _write(map(write, align_text(text)), file)
+            _write(align_text(text), write, file, scores)
         return
     align_text = saved(Path(arguments[0]), reverse, links)
     text = _text(arguments[1:] or ("-",))
     with output(out) as file:
-        _write(map(write, align_text(text)), file)
+        _write(align_text(text), write, file, scores)
 
 
 def _out(ctx: click.Context, name: str | None, *, is_folder: bool) -> Path | None:
@@ -225,11 +233,20 @@ def _out(ctx: click.Context, name: str | None, *, is_folder: bool) -> Path | Non
     return path
 
 
-def _write(lines: Iterable[str], file: TextIO) -> None:
-    """Write the links of each sentence pair, and show how many are done."""
-    with counter("aligning pairs") as show_done:
-        for done, line in enumerate(lines, start=1):
-            file.write(line)
+def _write(
+    aligned: Iterable[AlignedPair], write: Writer, file: TextIO, scores: Path | None
+) -> None:
+    """Write the links (and scores) of each sentence pair, and show how many are done."""
+    from pyro_align.word_alignment import score_line
+
+    with (
+        counter("aligning pairs") as show_done,
+        nullcontext() if scores is None else output(scores) as score_file,
+    ):
+        for done, pair in enumerate(aligned, start=1):
+            if score_file is not None:
+                score_file.write(score_line(pair))
+            file.write(write(pair))
             show_done(done)
 
 
@@ -296,6 +313,8 @@ def _check(
             raise click.UsageError("give a RUN to align the text with, or use --train")
     if shards is not None and (out is None or len(arguments) > 1):
         raise click.UsageError("--shards DIR needs an output folder: give --out DIR")
+    if ctx.params["scores"] is not None and (shards is not None or ctx.params["neural"]):
+        raise click.UsageError("--scores cannot be used with --shards or --neural")
     if ctx.params["ray"] is not None and shards is None:
         raise click.UsageError("--ray requires --shards")
     if ctx.params["workers"] is not None and ctx.params["ray"] is None:

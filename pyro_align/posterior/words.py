@@ -20,10 +20,13 @@ class WordAlignment:
     Attributes:
         weights: probability that a target word aligns to a source word.
         null: probability that a target word aligns to no word: the weight of the source ``EOS``.
+        gain: log probability of the target words given the source words, minus that without source
+            words, in nats per target word; None if the model does not compute it.
     """
 
     weights: Float[Tensor, "target_word source_word"]
     null: Float[Tensor, " target_word"]
+    gain: float | None = None
 
 
 def merge_pieces(

@@ -1,6 +1,13 @@
 """Word alignment of sentence pairs: decoding, symmetrisation, output formats, sharded input."""
 
-from pyro_align.word_alignment.aligner import SYMMETRISE, AlignedPair, Aligner, Tables, links_of
+from pyro_align.word_alignment.aligner import (
+    SYMMETRISE,
+    AlignedPair,
+    Aligner,
+    Tables,
+    links_of,
+    score_of,
+)
 from pyro_align.word_alignment.cluster import align_shards_on_ray
 from pyro_align.word_alignment.decoding import (
     DECODERS,
@@ -25,7 +32,7 @@ from pyro_align.word_alignment.symmetrise import (
 )
 from pyro_align.word_alignment.tables import ORIGINS, MeanTables, WordTables
 from pyro_align.word_alignment.transductive import align_text
-from pyro_align.word_alignment.writing import Writer, writer
+from pyro_align.word_alignment.writing import Writer, score_line, writer
 
 __all__ = [
     "DECODERS",
@@ -57,6 +64,8 @@ __all__ = [
     "grow_diag_final_and",
     "intersect",
     "links_of",
+    "score_line",
+    "score_of",
     "union",
     "writer",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol, final
 
 from pyro_align.data import Link
@@ -27,10 +28,13 @@ class AlignedPair:
     Attributes:
         pair: the sentences.
         links: links (source, target) between words from 0, in order, with their probabilities.
+        score: how well the sentences fit each other, see :func:`score_of`; None without tables that
+            have a gain.
     """
 
     pair: Pair
     links: dict[Link, float]
+    score: float | None = None
 
 
 class Tables(Protocol):
@@ -77,6 +81,19 @@ def links_of(
     if len(tables) == 2:
         return symmetrise(tables[0], tables[1], decode)
     return with_probabilities(decode(tables[0]), tables[0].weights.T.tolist())
+
+
+def score_of(tables: Sequence[WordAlignment]) -> float | None:
+    """Return a score of a sentence pair, to filter parallel text; higher is better.
+
+    It is the mean gain of the directions: by how much each sentence makes the words of the other
+    more probable, in nats per word. It is below 0 for a pair that is worse than no translation.
+
+    Args:
+        tables: one table per direction.
+    """
+    gains = [each.gain for each in tables if each.gain is not None]
+    return fmean(gains) if gains else None
 
 
 @final
@@ -136,7 +153,7 @@ class Aligner:
             self._check(pieces, pairs[place], path)
         turned = [(target, source) for source, target in sentences]
         reverse = [] if self.reverse is None else self.reverse.encode(turned)
-        found: dict[int, dict[Link, float]] = {}
+        found: dict[int, tuple[dict[Link, float], float | None]] = {}
         widths = [pieces.width for pieces in encoded]
         for batch in batches_by_length(widths, self.batch_tokens):
             links = self._align_batch(
@@ -144,14 +161,16 @@ class Aligner:
             )
             found.update(zip((places[i] for i in batch), links, strict=True))
         for place, pair in enumerate(pairs):
-            yield AlignedPair(pair, found.get(place, {}))
+            yield AlignedPair(pair, *found.get(place, ({}, None)))
 
-    def _align_batch(self, encoded: list[Any], turned: list[Any]) -> Iterator[dict[Link, float]]:
+    def _align_batch(
+        self, encoded: list[Any], turned: list[Any]
+    ) -> Iterator[tuple[dict[Link, float], float | None]]:
         directions = [self.forward(encoded)]
         if self.reverse is not None:
             directions.append(self.reverse(turned))
         for tables in zip(*directions, strict=True):
-            yield links_of(tables, self.decode, self.symmetrise)
+            yield links_of(tables, self.decode, self.symmetrise), score_of(tables)
 
     def _check(self, encoded: Any, pair: Pair, path: Path | None) -> None:
         if self.max_length is not None and encoded.width > self.max_length:

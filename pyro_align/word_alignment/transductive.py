@@ -9,7 +9,7 @@ from pathlib import Path
 from pyro_align.data import split_words
 from pyro_align.errors import RunError
 from pyro_align.word_alignment import hmm
-from pyro_align.word_alignment.aligner import AlignedPair, links_of, too_long
+from pyro_align.word_alignment.aligner import AlignedPair, links_of, score_of, too_long
 from pyro_align.word_alignment.decoding import Decoder
 from pyro_align.word_alignment.pairs import PairText, Side
 from pyro_align.word_alignment.symmetrise import Symmetrisation
@@ -58,7 +58,8 @@ def align_text(
             if pair.is_empty:
                 yield AlignedPair(pair, {})
             else:
-                yield AlignedPair(pair, links_of(fitted[number], decode, symmetrise))
+                tables = fitted[number]
+                yield AlignedPair(pair, links_of(tables, decode, symmetrise), score_of(tables))
                 number += 1
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from pyro_align.errors import ConfigError
+from pyro_align.errors import ConfigError, IncompatibleError
 from pyro_align.word_alignment.aligner import AlignedPair
 
 Writer = Callable[[AlignedPair], str]
@@ -52,6 +52,22 @@ def jsonl(aligned: AlignedPair) -> str:
         "probabilities": [round(probability, 4) for probability in aligned.links.values()],
     }
     return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def score_line(aligned: AlignedPair) -> str:
+    """Format the score of a sentence pair as a line; ``-inf`` if a side is empty.
+
+    Raises:
+        IncompatibleError: if the model has no scores.
+    """
+    if aligned.pair.is_empty:
+        return "-inf\n"
+    if aligned.score is None:
+        raise IncompatibleError(
+            "only word aligners (align --train, and those saved by --save) score sentence pairs: "
+            "remove --scores"
+        )
+    return f"{aligned.score:.4f}\n"
 
 
 _WRITERS: dict[tuple[str, bool], Writer] = {

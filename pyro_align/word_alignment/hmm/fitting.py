@@ -45,12 +45,14 @@ class FittedText:
         settings: Settings,
         text: TypeText,
         store: PosteriorStore,
+        gains: list[list[list[float]]],
     ):
         self.models = models
         self.types = types
         self.settings = settings
         self._text = text
         self._store = store
+        self._gains = gains
 
     def __len__(self) -> int:
         return len(self._text)
@@ -59,9 +61,9 @@ class FittedText:
         """Return the alignment of a sentence pair (numbered from 0) in each direction."""
         batch, row, source, target = self._text.place(pair)
         sizes = (source, target), (target, source)
+        found = self._store.read_row(batch, row), sizes, self._gains[batch]
         return [
-            unpadded(states, *size)
-            for states, size in zip(self._store.read_row(batch, row), sizes, strict=False)
+            unpadded(states, *size, gains[row]) for states, size, gains in zip(*found, strict=False)
         ]
 
 
@@ -112,13 +114,15 @@ def fit(
         perplexities = renew(models, text, store, settings, number)
         figures = " and ".join(f"{figure:.2f}" for figure in perplexities)
         echo(f"pass {number + 1} of {passes}: perplexity {figures}")
+    gains = []
     for batch in range(text.batches):
         observed = observe(models, text.batch(batch), store.read(batch) if passes else None)
         found = [each.posterior() for each in observed]
         if directions == 2 and settings.regularise:
             found = project(observed, found, settings.projection)
         store.write(batch, [each.states for each in found])
-    return FittedText(models, types, settings, text, store)
+        gains.append([seen.gain(each).tolist() for seen, each in zip(observed, found, strict=True)])
+    return FittedText(models, types, settings, text, store, gains)
 
 
 def _models(

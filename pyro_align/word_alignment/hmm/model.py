@@ -63,15 +63,20 @@ def _padded(rows: Sequence[Ids]) -> Int[Tensor, "b n"]:
     return torch.from_numpy(padded)
 
 
-def unpadded(states: Float[Tensor, "t one_more"], source: int, target: int) -> WordAlignment:
+def unpadded(
+    states: Float[Tensor, "t one_more"], source: int, target: int, gain: float
+) -> WordAlignment:
     """Convert state probabilities to a table without padding.
 
     Args:
         states: probabilities of the null word (first) and each source word.
         source: number of source words.
         target: number of target words.
+        gain: see :class:`~pyro_align.posterior.WordAlignment`.
     """
-    return WordAlignment(weights=states[:target, 1 : 1 + source], null=states[:target, 0])
+    return WordAlignment(
+        weights=states[:target, 1 : 1 + source], null=states[:target, 0], gain=gain
+    )
 
 
 @final

@@ -55,6 +55,18 @@ class Observed:
         expected = (found.states[..., 1:] * total).sum((-2, -1))
         return replace(found, log_prob=found.log_prob - expected)
 
+    def gain(self, found: ChainPosterior) -> Float[Tensor, " b"]:
+        """Return what the source words add to the log probability of the target words.
+
+        In nats per target word, compared to drawing all of them from the null word.
+
+        Args:
+            found: the posterior of the chains.
+        """
+        here = self.words.target_mask
+        alone = self.scores[..., 0].masked_fill(~here, 0.0).sum(-1)
+        return (found.log_prob - alone) / here.sum(-1)
+
 
 def observe(
     models: Sequence[HiddenMarkovModel], words: Words, own: Sequence[Tensor] | None
@@ -79,7 +91,7 @@ def observe(
     return result
 
 
-def infer(model: HiddenMarkovModel, words: Words) -> ChainPosterior:
+def infer(model: HiddenMarkovModel, words: Words) -> tuple[Observed, ChainPosterior]:
     """Compute the posterior of the chains of new text, with all that the model has learnt.
 
     The fertility prior depends on the posterior; it is inferred by :data:`STEPS` steps of mean
@@ -93,4 +105,4 @@ def infer(model: HiddenMarkovModel, words: Words) -> ChainPosterior:
         for _ in range(STEPS):
             bonus = model.fertility.scores(found.states[..., 1:])
             found = replace(observed, bonus=bonus).posterior()
-    return found
+    return observed, found

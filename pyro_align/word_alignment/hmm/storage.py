@@ -200,8 +200,10 @@ class SavedTables:
     def __call__(self, pairs: Sequence[EncodedWords]) -> list[WordAlignment]:
         """Compute the table of each pair in one batch; all pairs must be of the same window."""
         words = Words.from_ids([pair.source for pair in pairs], [pair.target for pair in pairs])
-        states = infer(pairs[0].model, words).states
+        observed, found = infer(pairs[0].model, words)
         return [
-            unpadded(table, len(pair.source), len(pair.target))
-            for table, pair in zip(states, pairs, strict=True)
+            unpadded(table, len(pair.source), len(pair.target), gain)
+            for table, pair, gain in zip(
+                found.states, pairs, observed.gain(found).tolist(), strict=True
+            )
         ]

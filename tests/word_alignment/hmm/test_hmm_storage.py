@@ -34,7 +34,7 @@ def test_a_saved_aligner_equals_the_fitted_models(tmp_path):
             sides = fitted.types[::-1] if direction else fitted.types
             source, target = (c.copy().add(side) for c, side in zip(sides, pair, strict=True))
             words = Words.from_ids([source], [target])
-            states = infer(model, words).states[0]
+            states = infer(model, words)[1].states[0]
             torch.testing.assert_close(table.weights, states[:, 1:])
             torch.testing.assert_close(table.null, states[:, 0])
 
