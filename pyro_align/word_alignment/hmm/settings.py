@@ -76,10 +76,10 @@ class Settings(BaseModel):
     fertility: Annotated[float, Field(ge=0)] = 0.5
     regularise: bool = False
     projection: Projection = Projection()
-    independent: Passes = 1
-    markov: Passes = 5
+    independent: Passes = 2
+    markov: Passes = 3
 
     @classmethod
     def fast(cls) -> Self:
         """Return settings with fewer passes, at some loss of quality."""
-        return cls(markov=2)
+        return cls(independent=1, markov=2)
