@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from pyro_align.data import split_words
 from pyro_align.errors import ConfigError, UserError, nearest
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class LatentPosterior:
         return pd.DataFrame(
             {
                 "sentence": self.sentences,
-                "words": [len(sentence.split()) for sentence in self.sentences],
+                "words": [len(split_words(sentence)) for sentence in self.sentences],
                 "axis_1": coordinates[:, 0],
                 "axis_2": coordinates[:, 1],
                 "kl": kl,

@@ -106,8 +106,8 @@ def test_quiet_reaches_training(tmp_path, capsys):
 
 def test_a_bar_is_shown_on_a_terminal_unless_quiet(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert _progress(True) == []
-    assert any(isinstance(each, FitProgress) for each in _progress(False))
+    assert _progress(True, "token") == []
+    assert any(isinstance(each, FitProgress) for each in _progress(False, "token"))
 
 
 def test_the_bar_counts_epochs_from_one(monkeypatch):

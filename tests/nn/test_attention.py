@@ -15,6 +15,15 @@ def by_hand(name, scorer, h, m):
     """Score of one annotation for one state, by the formula."""
     if name == "dot":
         return sum(a * b for a, b in zip(h, m, strict=True))
+    if name == "scaled":
+        query, bias = scorer.query.weight.tolist(), scorer.query.bias.tolist()
+        key = scorer.key.weight.tolist()
+        products = [
+            (bias[unit] + sum(query[unit][i] * h[i] for i in range(HIDDEN)))
+            * sum(key[unit][j] * m[j] for j in range(ANNOTATION))
+            for unit in range(ATTENTION)
+        ]
+        return sum(products) / ATTENTION**0.5
     if name == "general":
         matrix = scorer.projection.weight.tolist()
         return sum(h[i] * matrix[i][j] * m[j] for i in range(HIDDEN) for j in range(ANNOTATION))
@@ -42,7 +51,7 @@ def test_scores_match_the_formula(name):
     torch.testing.assert_close(scores, torch.tensor(expected, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("name", ["general", "mlp"])
+@pytest.mark.parametrize("name", ["general", "mlp", "scaled"])
 def test_states_and_annotations_may_differ_in_size(name):
     scorer = SCORERS[name](HIDDEN, ANNOTATION + 3, ATTENTION)
     keys = scorer.keys(torch.randn(2, 5, ANNOTATION + 3))

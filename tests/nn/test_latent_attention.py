@@ -384,7 +384,7 @@ def test_a_scorer_may_be_passed_in(given):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scorer": "cosine"}, "unknown scorer 'cosine'.*dot, general, mlp"),
+        ({"scorer": "cosine"}, "unknown scorer 'cosine'.*dot, general, scaled, mlp"),
         ({"scorer": "dot"}, r"4 features\).*\(5\)"),
         ({"heads": 0}, "heads = 0.*1 to the query size"),
         ({"heads": 5}, r"heads = 5.*\(4\)"),

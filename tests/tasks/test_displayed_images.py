@@ -18,6 +18,12 @@ def run():
     return pyro_align.load(shared_answering_run())
 
 
+def overlap(box, other):
+    """Whether two boxes overlap, so that one object may hide another."""
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    return bool((low < high).all())
+
+
 def test_scenes_are_drawn_and_their_regions_have_names(tmp_path):
     folder = tmp_path / "data"
     write_scenes(folder)
@@ -29,14 +35,24 @@ def test_scenes_are_drawn_and_their_regions_have_names(tmp_path):
         assert found.boxes == pytest.approx(store[image].relative_boxes)
         pixels = found.picture.pixels()
         height, width = pixels.shape[:2]
-        for name, box in zip(found.names, found.boxes, strict=True):
+        free = [
+            (name, box)
+            for name, box in zip(found.names, found.boxes, strict=True)
+            if sum(overlap(box, other) for other in found.boxes) == 1  # with itself
+        ]
+        assert len(free) > 1
+        for name, box in free:
             _, colour, shape = name.split()
             assert shape in ("cube", "sphere", "cylinder")
-            # The nearest of the colours, at the lower middle of the object, which is in the light.
+            # The nearest of the colours in shade and in light, at the lower middle of the object.
             x, y = box[0] + 0.4 * (box[2] - box[0]), box[1] + 0.6 * (box[3] - box[1])
             pixel = 255 * pixels[int(y * height), int(x * width)]
             shades = {
-                each: min(np.abs(np.array(rgb) * light - pixel).sum() for light in (0.8, 0.9, 1.0))
+                each: min(
+                    np.abs(np.array(rgb) + share * (end - np.array(rgb)) - pixel).sum()
+                    for end in (0, 255)
+                    for share in (0.0, 0.1, 0.2)
+                )
                 for each, rgb in COLOURS.items()
             }
             assert min(shades, key=shades.get) == colour, (image, name)

@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_at_the_start(made, monkeypatch):
     ],
 )
 def test_a_validation_without_finite_perplexity(made, monkeypatch, factor, match):
-    def spoiled(model, guide, batch):
+    def spoiled(model, guide, batch, **options):
         found = score_positions(model, guide, batch)
         evidence = found.log_evidence.where(~batch.target_mask, found.log_evidence * factor)
         object.__setattr__(found, "log_evidence", evidence)
