@@ -46,6 +46,12 @@ _RUN = "PYRO_ALIGN_RUN"
     type=InputPath(),
     help="Gold links of the test text; the file extension gives the format.",
 )
+@click.option(
+    "--links",
+    type=InputPath(),
+    help="Word links of the training text, to guide its alignments; the file extension gives the "
+    "format.",
+)
 @images_option
 @click.option(
     "--config",
@@ -114,6 +120,7 @@ def fit(
     valid: tuple[Path, ...],
     test: tuple[Path, ...],
     gold: Path | None,
+    links: Path | None,
     images: tuple[Path, ...],
     config: Path | None,
     settings: tuple[str, ...],
@@ -149,6 +156,7 @@ def fit(
         "data.valid": [str(path.absolute()) for path in valid] or None,
         "data.test": [str(path.absolute()) for path in test] or None,
         "data.gold": gold and str(gold.absolute()),
+        "data.links": links and str(links.absolute()),
         "data.images": [str(path.absolute()) for path in images] or None,
         "training.epochs": epochs,
         "training.accelerator": device,

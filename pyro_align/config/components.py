@@ -129,6 +129,16 @@ def _ineffective(config: Config, start: Config | None) -> Iterator[str]:
             "objective.baseline has no effect with guide 'exact', which has no parameters and so "
             "no score-function gradient: remove the setting, or use another guide"
         )
+    of_bound = "alignment" in getattr(guide, "latents", {}) or issubclass(
+        objective, OBJECTIVES.get("top-k")
+    )
+    links = getattr(getattr(config, "data", None), "links", None)
+    if links and training.link_weight == 1 and of_bound:
+        yield (
+            f"training.link_weight = 1 excludes all alignments but the links, which guide "
+            f"{config.guide.name!r} and objective {config.objective.name!r} cannot do: set "
+            f"training.link_weight below 1, such as 0.9, or use objective 'exact' with guide 'none'"
+        )
     if training.warmup_steps and training.schedule == "plateau":
         yield (
             "training.warmup_steps has no effect with training.schedule = 'plateau', which starts "

@@ -50,6 +50,13 @@ class TrainingConfig(Table):
         description="probability of a random token in place of each target token; for training "
         "alone, validation and evaluation are without",
     )
+    link_weight: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="with data.links: weight of the likelihood restricted to linked positions; the "
+        "rest is that of all positions",
+    )
     kl_schedule: Literal["constant", "linear", "cyclical"] = Field(
         "constant", description="schedule of the KL weight (KL annealing)"
     )

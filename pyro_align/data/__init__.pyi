@@ -15,6 +15,7 @@ from .forms import (
 from .images import ImageFolder, check_images
 from .index import IndexedCorpus
 from .lines import read_lines
+from .linked import LinkedCorpus
 from .links import (
     FORMATS,
     GoldLinks,
@@ -22,6 +23,7 @@ from .links import (
     LinkFile,
     check_links,
     format_links,
+    links_of_pieces,
     parse_links,
 )
 from .markup import Markup
@@ -66,6 +68,7 @@ __all__ = [
     "IndexedCorpus",
     "Link",
     "LinkFile",
+    "LinkedCorpus",
     "Markup",
     "NormalForms",
     "ParallelText",
@@ -95,6 +98,7 @@ __all__ = [
     "encode_sentences",
     "format_links",
     "index_text",
+    "links_of_pieces",
     "make_vocabularies",
     "open_regions",
     "parse_forms",

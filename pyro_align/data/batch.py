@@ -37,6 +37,8 @@ class Batch:
         target_lengths: numbers of target positions, on the CPU.
         indices: 0-based position of each row in its corpus; always on the CPU.
         noise: seed of the dropout applied to this batch, see :class:`Noise`.
+        links: True where a source position is linked to a target position, in training with
+            :func:`~pyro_align.inference.guided_alignment`; None without links.
         computed: cache of results shared by model and guide; None if nothing is shared. See
             :meth:`sharing`.
     """
@@ -51,6 +53,7 @@ class Batch:
     target_lengths: Int[Tensor, " batch"]
     indices: Int[Tensor, " batch"]
     noise: Noise = field(default_factory=Noise.new, repr=False, compare=False)
+    links: Bool[Tensor, "batch target source"] | None = None
     computed: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -90,6 +90,33 @@ def format_links(links: Iterable[Link] | GoldLinks) -> str:
         f"{source}{'-' if (source, target) in links.sure else '?'}{target}"
         for source, target in sorted(links.possible)
     )
+
+
+def links_of_pieces(
+    links: Iterable[Link], source_index: Sequence[int], target_index: Sequence[int]
+) -> frozenset[Link]:
+    """Return links between pieces of words: all pieces of a word with all pieces of its partner.
+
+    Args:
+        links: links between words.
+        source_index: 0-based word of each source piece; −1 for ``EOS``.
+        target_index: likewise of the target.
+    """
+    sources, targets = _places(source_index), _places(target_index)
+    return frozenset(
+        (source, target)
+        for source_word, target_word in links
+        for source in sources.get(source_word, ())
+        for target in targets.get(target_word, ())
+    )
+
+
+def _places(index: Sequence[int]) -> dict[int, list[int]]:
+    """Return the pieces of each word."""
+    places: dict[int, list[int]] = {}
+    for piece, word in enumerate(index):
+        places.setdefault(word, []).append(piece)
+    return places
 
 
 def check_links(

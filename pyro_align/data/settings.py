@@ -24,6 +24,11 @@ class DataConfig(Table):
     gold: ExpandedPath | None = Field(
         None, description="gold links of the test text; the file extension gives the format"
     )
+    links: ExpandedPath | None = Field(
+        None,
+        description="word links of the training text, which guide its alignments; the file "
+        "extension gives the format",
+    )
     max_length: int = Field(
         256, gt=1, le=2**20, description="maximum length of a side, in tokens with EOS"
     )

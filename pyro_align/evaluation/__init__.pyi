@@ -5,7 +5,7 @@ from .forms import FormRates, FormScores
 from .latents import LatentScores, Reconstruction, active_units, mutual_information, score_latents
 from .positions import evaluate_batches, evaluate_positions
 from .result import Evaluation, Measure, PositionMeans, SentenceMeans
-from .text import MAX_LENGTH, SentencePairs, check_text
+from .text import MAX_LENGTH, SentencePairs, check_text, links_of_text
 from .transduction import evaluate_forms, find_confusions, score_predictions
 from .translation import TranslationScores, translation_scores
 from .vqa_scores import normalise_answer, vqa_accuracy
@@ -36,6 +36,7 @@ __all__ = [
     "evaluate_positions",
     "find_confusions",
     "find_edits",
+    "links_of_text",
     "mutual_information",
     "normalise_answer",
     "score_latents",

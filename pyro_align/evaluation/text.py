@@ -54,7 +54,8 @@ class SentencePairs(NamedTuple):
         if gold is not None:
             # Read all, because only then it is known whether positions count from 0 or 1.
             links = list(LinkFile(gold, sentences=text.count()))[:most]
-        return cls([p.source for p in pairs], [p.target for p in pairs], _gold(pairs, text, links))
+        checked = links_of_text(pairs, text, links)
+        return cls([p.source for p in pairs], [p.target for p in pairs], checked)
 
 
 def check_text(
@@ -69,13 +70,22 @@ def check_text(
         DataError: if text or gold links are invalid.
     """
     pairs = list(text)
-    return pairs, _gold(pairs, text, gold), _encoded(pairs, text, vocabularies, max_length)
+    return pairs, links_of_text(pairs, text, gold), _encoded(pairs, text, vocabularies, max_length)
 
 
-def _gold(
+def links_of_text(
     pairs: list[SentencePair], text: ParallelText, gold: Iterable[GoldLinks] | None
 ) -> list[GoldLinks] | None:
-    """Return validated gold links of each pair; those of the text itself if none are given."""
+    """Return validated links of each pair; those of the text itself, if any, if none are given.
+
+    Args:
+        pairs: sentence pairs of a text.
+        text: the text.
+        gold: links between the words of each pair.
+
+    Raises:
+        DataError: if the number of links differs from that of pairs, or a link is out of range.
+    """
     if gold is None:
         return _own_links(pairs, text)
     path = gold.path if isinstance(gold, LinkFile) else Path("gold links")

@@ -9,6 +9,7 @@ from .dirichlet import RelaxedELBO
 from .dreams import Dream, dream
 from .enumerated import EnumeratedELBO
 from .exact import ExactMarginal
+from .guided_alignment import guided_alignment
 from .gumbel_softmax import GumbelSoftmaxELBO
 from .importance_weighted import ImportanceWeightedBound
 from .kinds import Latent
@@ -70,6 +71,7 @@ __all__ = [
     "WakeSleep",
     "alignment_plates",
     "dream",
+    "guided_alignment",
     "label_smoothing",
     "position_plate",
     "relaxed",

@@ -96,7 +96,8 @@ class WakeSleep(Objective, Trace_ELBO):
         )
         if ALIGNMENT not in latent_sites(guide_trace):
             return loss
-        with torch.no_grad():
+        # Handlers around the objective, such as guided alignment, are for the data only.
+        with torch.no_grad(), poutine.block():
             model_trace = trace_every_alignment(model, rows)
         asleep = Traces(model, guide, model_trace, guide_trace, nesting=MAX_PLATE_NESTING)
         likelihood, _ = log_likelihood(asleep, type(self).__name__)

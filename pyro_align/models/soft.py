@@ -28,7 +28,10 @@ class SoftModel(AlignmentModel):
 
     def tokens(self, batch: Batch, states: States) -> Tensor:
         """Observe the tokens, within :func:`alignment_plates`."""
-        return pyro.sample("tokens", self.expected_emission(states), obs=batch.target)
+        # Handlers, such as guided_alignment, find the attention weights in infer.
+        infer = {"attention": self.prior(states)}
+        emission = self.expected_emission(states)
+        return pyro.sample("tokens", emission, obs=batch.target, infer=infer)
 
     def next_token(self, states: States, top_k: int | None = None) -> Tensor:
         """Compute the log probabilities given the expected context."""

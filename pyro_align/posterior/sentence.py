@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyro_align.data.links import GoldLinks, Link
+from pyro_align.data.links import GoldLinks, Link, links_of_pieces
 from pyro_align.errors import ConfigError, UserError, nearest
 from pyro_align.posterior.links import best_links, threshold_links
 from pyro_align.posterior.words import WordAlignment, merge_pieces
@@ -56,16 +55,11 @@ class Words:
         """Return gold links between tokens: all pieces of a word with all pieces of its partner."""
         if self.gold is None:
             return None
-        return GoldLinks(self._spread(self.gold.sure), self._spread(self.gold.possible))
-
-    def _spread(self, links: Iterable[Link]) -> frozenset[Link]:
-        wanted = set(links)
-        return frozenset(
-            (source, target)
-            for source, source_word in enumerate(self.source_index)
-            for target, target_word in enumerate(self.target_index)
-            if (source_word, target_word) in wanted
+        sure, possible = (
+            links_of_pieces(links, self.source_index, self.target_index)
+            for links in (self.gold.sure, self.gold.possible)
         )
+        return GoldLinks(sure, possible)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,12 +20,18 @@ from pyro import poutine
 from torch import Tensor
 
 from pyro_align import training  # Lightning is imported with `check_machine`
-from pyro_align.config import Config
+from pyro_align.config import Config, TrainingConfig
 from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
 from pyro_align.data.batch import Batch, SentenceBatch, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
-from pyro_align.inference import Objective, SentenceScores, label_smoothing, score_batch
+from pyro_align.inference import (
+    Objective,
+    SentenceScores,
+    guided_alignment,
+    label_smoothing,
+    score_batch,
+)
 from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind, other_sites
 from pyro_align.inference.traces import latent_sites
 from pyro_align.tasks import TRIAL_VOCABULARY, Task
@@ -70,11 +76,11 @@ def try_programs(config: Config) -> None:
         model, guide = programs
         training.check_machine(config.training, model, guide)
         objective = OBJECTIVES.build(config.objective.name, config.objective.options)
-        check_programs(model, guide, objective, batch, config.training.label_smoothing)
+        check_programs(model, guide, objective, batch, config.training)
 
 
 def check_programs(
-    model: Any, guide: Any, objective: Objective, batch: Batch, smoothing: float = 0.0
+    model: Any, guide: Any, objective: Objective, batch: Batch, settings: TrainingConfig
 ) -> None:
     """Run model, guide and objective on a batch, as training and validation do.
 
@@ -89,7 +95,10 @@ def check_programs(
     with _explained(failed, type(guide), type(model)):
         objective(model, guide)  # creates the parameters of a baseline
         objective.step = 0
-        with label_smoothing(smoothing):
+        with (
+            label_smoothing(settings.label_smoothing),
+            guided_alignment(batch.links, settings.link_weight),
+        ):
             loss = objective.terms(model, guide, batch).loss
         if loss.requires_grad:
             loss.backward()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,18 @@ from pyro_align.config.translation import TranslationConfig
 from pyro_align.data import (
     GoldLinks,
     IndexedCorpus,
+    Link,
+    LinkedCorpus,
     LinkFile,
     ParallelText,
     Vocabulary,
     index_text,
+    links_of_pieces,
     make_vocabularies,
+    read_lines,
     split_words,
 )
+from pyro_align.data.batch import TextBatch
 from pyro_align.data.demo import demo_text, write_demo
 from pyro_align.data.lines import check_rereadable
 from pyro_align.decoding import Ensemble, Linker, WordLinks
@@ -29,6 +36,7 @@ from pyro_align.evaluation import (
     SentencePairs,
     check_text,
     evaluate_positions,
+    links_of_text,
     translation_scores,
 )
 from pyro_align.posterior import AlignmentPosterior, posterior_of_text
@@ -61,6 +69,11 @@ class Translation(SequencePairs):
         """Yield a message for every setting of data, vocabulary or network without effect."""
         data, vocabulary = config.data, config.vocabulary
         if data.train is None:
+            if data.links is not None:
+                yield (
+                    "data.links has no effect with the built-in corpus: give the text that the "
+                    "links belong to with --train and --valid"
+                )
             for name in ("test", "gold"):
                 if getattr(data, name) is not None:
                     yield (
@@ -85,12 +98,18 @@ class Translation(SequencePairs):
     def derived(
         cls, config: TranslationConfig, old: TranslationConfig, changes: Mapping[str, Any]
     ) -> TranslationConfig:
-        """Remove gold links if they belong to the text of the previous run."""
+        """Remove links that belong to the text of the previous run."""
         data = config.data
-        same_text = (data.test or data.valid) == (old.data.test or old.data.valid)
-        if "data.gold" in changes or same_text:
-            return config
-        return config.model_copy(update={"data": data.model_copy(update={"gold": None})})
+        same_text = {
+            "gold": (data.test or data.valid) == (old.data.test or old.data.valid),
+            "links": data.train == old.data.train,
+        }
+        removed = {
+            name: None
+            for name, same in same_text.items()
+            if not same and f"data.{name}" not in changes
+        }
+        return config.model_copy(update={"data": data.model_copy(update=removed)})
 
     def prepare(self, echo: Echo) -> None:
         """Write the built-in corpus, if it is used, and the vocabularies."""
@@ -124,9 +143,52 @@ class Translation(SequencePairs):
         data = self.config.data
         return self.folder / "data" / "test.links" if data.train is None else data.gold
 
-    def examples(self, part: str) -> IndexedCorpus:
-        """Return the text as ids, from the cache or newly indexed."""
-        return index_text(self.text(part), self.vocabularies, self.config.data)
+    @classmethod
+    def trial_batch(cls, config: TranslationConfig) -> TextBatch:
+        """Return two pairs, with a link of each target position if there is a file of links."""
+        batch = super().trial_batch(config)
+        if config.data.links is None:
+            return batch
+        links = torch.zeros(*batch.target.shape, batch.source.shape[1], dtype=torch.bool)
+        links[..., 0] = True
+        return replace(batch, links=links)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Return facts about the texts; the digest of the training text is also of its links."""
+        found, links = super().facts(), self.config.data.links
+        if links is not None:
+            check_rereadable(links)
+            digest = hashlib.sha256(found["train"]["sha256"].encode())
+            for line in read_lines(links):
+                digest.update(f"{line}\n".encode())
+            found["train"] |= {"sha256": digest.hexdigest(), "links": links.name}
+        return found
+
+    def files(self, part: str) -> list[Path]:
+        """Return the files of a text and of its links."""
+        links = self.config.data.links
+        return [*super().files(part), *([links] if links and part == "train" else [])]
+
+    def examples(self, part: str) -> IndexedCorpus | LinkedCorpus:
+        """Return the text as ids, from the cache or newly indexed; for training with links."""
+        text, links = self.text(part), self.config.data.links
+        corpus = index_text(text, self.vocabularies, self.config.data)
+        if links is None or part != "train":
+            return corpus
+        return LinkedCorpus(corpus, self._token_links(text, links, set(corpus.lines.tolist())))
+
+    def _token_links(
+        self, text: ParallelText, path: Path, lines: set[int]
+    ) -> Iterator[frozenset[Link]]:
+        """Yield the links between the tokens of each pair of ``text`` in one of ``lines``."""
+        source, target = self.vocabularies
+        pairs = list(text)
+        found = links_of_text(pairs, text, LinkFile(path, sentences=len(pairs)))
+        assert found is not None
+        for pair, links in zip(pairs, found, strict=True):
+            if pair.line in lines:
+                index = source.words(pair.source)[1], target.words(pair.target)[1]
+                yield links_of_pieces(links.possible, *index)
 
     def encoded(self, paths: Sequence[Path | str]) -> IndexedCorpus:
         """Return the text of files as ids."""

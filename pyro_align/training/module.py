@@ -19,6 +19,7 @@ from pyro_align.inference import (
     KL_SCHEDULES,
     Objective,
     PositionScores,
+    guided_alignment,
     label_smoothing,
     score_batch,
 )
@@ -130,6 +131,7 @@ class TrainingModule(LightningModule):
                 validate_infer=check,
             ),
             label_smoothing(self.settings.label_smoothing),
+            guided_alignment(batch.links, self.settings.link_weight),
         ):
             terms = self.objective.terms(self.elbo.model, self.elbo.guide, batch)
         self._batch_idx = batch_idx
