@@ -2,7 +2,7 @@
 
 from pyro_align.decoding.answers import Answer, AnswerPrediction, predict_answers
 from pyro_align.decoding.beam_search import BeamSearch
-from pyro_align.decoding.ensemble import Ensemble
+from pyro_align.decoding.ensemble import Ensemble, members_of
 from pyro_align.decoding.hypotheses import Hypothesis, length_penalty
 from pyro_align.decoding.language import generate
 from pyro_align.decoding.risk import MinimumBayesRisk
@@ -30,6 +30,7 @@ __all__ = [
     "WordLinks",
     "generate",
     "length_penalty",
+    "members_of",
     "predict_answers",
     "translate_tagged",
 ]

@@ -73,6 +73,13 @@ class Ensemble(Program):
         return _MEANS[self.average](torch.stack(list(log_probs)))
 
 
+def members_of(model: Any, guide: Any) -> list[tuple[Any, Any]]:
+    """Return models with their guides: those of an ensemble, which have none, or the given ones."""
+    if isinstance(model, Ensemble):
+        return [(each, None) for each in model.models]
+    return [(model, guide)]
+
+
 def _linear(log_probs: Tensor) -> Tensor:
     return log_probs.logsumexp(0) - math.log(len(log_probs))
 

@@ -83,12 +83,12 @@ class SentenceLatentModel(AlignmentModel):
     @pyro_method
     def context(self, batch: Batch) -> Float[Tensor, "batch annotation"]:
         """Return the mean source annotation, which the prior reads, and guides too."""
-        return _mean(self.memory(batch))
+        return self.memory(batch).mean()
 
     @pyro_method
     def sentence_prior(self, memory: Memory) -> Any:
         """Return ``p(s | x)`` of every encoded source, of batch shape ``(sentences, 1)``."""
-        return diagonal_normal(self.prior_of(_mean(memory)).unsqueeze(1))
+        return diagonal_normal(self.prior_of(memory.mean()).unsqueeze(1))
 
     @pyro_method
     def states_given(self, batch: Batch, latent: Float[Tensor, "*draws batch 1 latent"]) -> States:
@@ -144,8 +144,3 @@ class SentenceLatentModel(AlignmentModel):
     def given(self, memory: Memory, latent: Float[Tensor, "row latent"]) -> Memory:
         """Return the memory with ``s``, as the decoder reads it."""
         return replace(memory, added=self.input_of(latent.to(self.input_of.weight.dtype)))
-
-
-def _mean(memory: Memory) -> Float[Tensor, "batch annotation"]:
-    mask = memory.mask.unsqueeze(-1)
-    return (memory.annotations * mask).sum(1) / mask.sum(1)

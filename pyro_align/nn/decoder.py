@@ -41,6 +41,10 @@ class Memory:
     layers: tuple[KeysValues, ...] = ()
     added: Float[Tensor, "batch embedding"] | None = None
 
+    def mean(self) -> Float[Tensor, "batch annotation"]:
+        """Return the mean annotation of each sentence, without padding."""
+        return self.annotations.sum(1) / self.mask.sum(1, keepdim=True)
+
     def select(self, index: Int[Tensor, " row"]) -> Memory:
         """Return rows by index; indices may repeat."""
         return Memory(

@@ -91,8 +91,7 @@ class RecurrentDecoder(Decoder):
 
     def initial(self, memory: Memory) -> RecurrentDecoderState:
         """Compute the state before the first token from the mean annotation."""
-        count = memory.mask.sum(1, keepdim=True)
-        mean = memory.annotations.sum(1) / count
+        mean = memory.mean()
         layers = torch.tanh(self.bridge(mean)).unflatten(1, (self.layers, self.hidden))
         return RecurrentDecoderState(
             0,

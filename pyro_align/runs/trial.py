@@ -28,8 +28,6 @@ from pyro_align.errors import ConfigError, UserError
 from pyro_align.inference import (
     Objective,
     SentenceScores,
-    guided_alignment,
-    label_smoothing,
     score_batch,
 )
 from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind, other_sites
@@ -95,10 +93,7 @@ def check_programs(
     with _explained(failed, type(guide), type(model)):
         objective(model, guide)  # creates the parameters of a baseline
         objective.step = 0
-        with (
-            label_smoothing(settings.label_smoothing),
-            guided_alignment(batch.links, settings.link_weight),
-        ):
+        with training.as_in_training(batch, settings):
             loss = objective.terms(model, guide, batch).loss
         if loss.requires_grad:
             loss.backward()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyro_align.data import FormPair
-from pyro_align.decoding import Ensemble, Linker, WordLinks
+from pyro_align.decoding import Linker, WordLinks, members_of
 from pyro_align.posterior import mean_alignment
 from pyro_align.word_alignment import Argmax, links_of
 
@@ -20,14 +20,12 @@ def symbol_linker(task: Any, model: Any, guide: Any) -> Linker:
         model: the model or ensemble.
         guide: the guide.
     """
-    programs = (
-        [(one, None) for one in model.models] if isinstance(model, Ensemble) else [(model, guide)]
-    )
+    members = members_of(model, guide)
     source, target = (vocabulary.split for vocabulary in task.vocabularies)
 
     def link(pairs: Sequence[tuple[FormPair, str]]) -> list[WordLinks]:
         filled = [replace(pair, target=text, links=None) for pair, text in pairs]
-        tables = (task.link_tables(*each, filled) for each in programs)
+        tables = (task.link_tables(*each, filled) for each in members)
         return [
             WordLinks(
                 tuple(source(pair.source)),

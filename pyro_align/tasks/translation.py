@@ -29,7 +29,7 @@ from pyro_align.data import (
 from pyro_align.data.batch import TextBatch
 from pyro_align.data.demo import demo_text, write_demo
 from pyro_align.data.lines import check_rereadable
-from pyro_align.decoding import Ensemble, Linker, WordLinks
+from pyro_align.decoding import Linker, WordLinks, members_of
 from pyro_align.errors import UserError
 from pyro_align.evaluation import (
     Evaluation,
@@ -293,12 +293,8 @@ class Translation(SequencePairs):
         Words are those of :func:`~pyro_align.data.split_words`.
         """
         device = next(model.parameters()).device
-        programs = (
-            [(one, None) for one in model.models]
-            if isinstance(model, Ensemble)
-            else [(model, guide)]
-        )
-        tables = [WordTables(m, g, self.vocabularies, device=device) for m, g in programs]
+        members = members_of(model, guide)
+        tables = [WordTables(*each, self.vocabularies, device=device) for each in members]
         aligner = Aligner(
             MeanTables(tables), batch_tokens=self.config.training.batch_tokens, max_length=None
         )

@@ -19,11 +19,10 @@ from pyro_align.inference import (
     KL_SCHEDULES,
     Objective,
     PositionScores,
-    guided_alignment,
-    label_smoothing,
     score_batch,
 )
 from pyro_align.inference.traces import ALIGNMENT
+from pyro_align.training.handlers import as_in_training
 from pyro_align.training.optimization import configure
 from pyro_align.training.resumed import adopt
 
@@ -130,8 +129,7 @@ class TrainingModule(LightningModule):
                 validate_poutine=check,
                 validate_infer=check,
             ),
-            label_smoothing(self.settings.label_smoothing),
-            guided_alignment(batch.links, self.settings.link_weight),
+            as_in_training(batch, self.settings),
         ):
             terms = self.objective.terms(self.elbo.model, self.elbo.guide, batch)
         self._batch_idx = batch_idx
