@@ -49,8 +49,8 @@ _RUN = "PYRO_ALIGN_RUN"
 @click.option(
     "--links",
     type=InputPath(),
-    help="Word links of the training text, to guide its alignments; the file extension gives the "
-    "format.",
+    help="Word links of the training text, to guide its alignments: a line per sentence pair, such "
+    "as 0-0 1-2 (Pharaoh format); another file extension gives another format.",
 )
 @images_option
 @click.option(

@@ -26,8 +26,9 @@ class DataConfig(Table):
     )
     links: ExpandedPath | None = Field(
         None,
-        description="word links of the training text, which guide its alignments; the file "
-        "extension gives the format",
+        description="word links of the training text, which guide its alignments: a line per "
+        "sentence pair, such as 0-0 1-2 (Pharaoh format); another file extension gives another "
+        "format",
     )
     max_length: int = Field(
         256, gt=1, le=2**20, description="maximum length of a side, in tokens with EOS"

@@ -92,7 +92,7 @@ def links_of_text(
     links = list(gold)
     if len(links) != len(pairs):
         raise DataError(
-            f"{len(links)} lines of gold links for {len(pairs)} sentence pairs: there must be one "
+            f"{len(links)} lines of links for {len(pairs)} sentence pairs: there must be one "
             f"line per pair",
             path,
         )

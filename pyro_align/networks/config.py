@@ -35,8 +35,8 @@ class NetworkConfig(Table):
     )
     input_feeding: bool | Literal["posterior"] = Field(
         False,
-        description="feed a recurrent decoder the expected context of the last position; "
-        "'posterior': given the token just read",
+        description="feed the decoder the expected context of the last position, if it is "
+        "recurrent; 'posterior': given the token just read, any decoder",
     )
     attention: Literal["dot", "general", "scaled", "mlp"] | None = Field(
         None, description="attention scorer; default: general, of a Transformer decoder scaled"
@@ -89,9 +89,9 @@ class NetworkConfig(Table):
                     f"network.{name} of a Transformer must be a multiple of twice network.heads, "
                     f"got {size} and {self.heads} heads"
                 )
-        if self.input_feeding and self.decoder_kind == "transformer":
+        if self.input_feeding is True and self.decoder_kind == "transformer":
             raise ValueError(
-                "network.input_feeding has no effect on a Transformer decoder: set it to false, or "
-                "network.decoder = 'recurrent'"
+                "network.input_feeding = true needs a recurrent decoder: set it to 'posterior' or "
+                "false, or network.decoder = 'recurrent'"
             )
         return self

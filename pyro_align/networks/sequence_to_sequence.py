@@ -22,7 +22,10 @@ from pyro_align.nn.recurrent_decoder import (
     PosteriorFeedingDecoder,
     RecurrentDecoder,
 )
-from pyro_align.nn.transformer_decoder import TransformerDecoder
+from pyro_align.nn.transformer_decoder import (
+    PosteriorFeedingTransformerDecoder,
+    TransformerDecoder,
+)
 
 
 class SequenceToSequence(AutoregressiveNetwork):
@@ -266,7 +269,8 @@ def _decoder(config: NetworkConfig, annotation: int) -> Decoder:
     sizes = (config.embedding, hidden, config.decoder_layers, annotation, scorer, config.dropout)
     if config.decoder_kind == "recurrent":
         return _RECURRENT_DECODERS[config.input_feeding](config.cell, *sizes)
-    return TransformerDecoder(
+    kind = PosteriorFeedingTransformerDecoder if config.input_feeding else TransformerDecoder
+    return kind(
         *sizes,
         heads=config.heads,
         feedforward=config.feedforward,

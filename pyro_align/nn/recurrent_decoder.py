@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pyro_align.nn.decoder import Decoder, DecoderState, Likelihood, Memory
 from pyro_align.nn.emissions import expected
+from pyro_align.nn.last_position import LastPosition
 from pyro_align.nn.recurrence import Cell, ForwardRecurrence, RecurrentState
 from pyro_align.nn.scorers import Scorer
 
@@ -38,19 +39,15 @@ class PosteriorFeedingState(RecurrentDecoderState):
     """State of a decoder that is fed the context under the posterior.
 
     Attributes:
-        hidden: decoder state of the last position; None before the first token.
-        scores: attention scores of the last position; None before the first token.
+        last: the last position; None before the first token.
     """
 
-    hidden: Float[Tensor, "batch 1 hidden"] | None = None
-    scores: Float[Tensor, "batch 1 source"] | None = None
+    last: LastPosition | None = None
 
     def select(self, index: Int[Tensor, " row"]) -> PosteriorFeedingState:
         """Return rows by index; indices may repeat."""
-        hidden, scores = (
-            None if part is None else part[index] for part in (self.hidden, self.scores)
-        )
-        return PosteriorFeedingState(**vars(super().select(index)), hidden=hidden, scores=scores)
+        last = None if self.last is None else self.last.select(index)
+        return PosteriorFeedingState(**vars(super().select(index)), last=last)
 
 
 class RecurrentDecoder(Decoder):
@@ -165,22 +162,15 @@ class PosteriorFeedingDecoder(RecurrentDecoder):
     ) -> tuple[Tensor, Tensor, PosteriorFeedingState]:
         """Run position by position, since each needs the context of the previous one."""
         hiddens, all_scores = [], []
-        recurrent, context, hidden, scores = (
-            state.recurrent,
-            state.context,
-            state.hidden,
-            state.scores,
-        )
+        recurrent, context, last = state.recurrent, state.context, state.last
         for number, position in enumerate(embedded.split(1, dim=1)):
-            if hidden is not None and scores is not None:
-                joint = scores.log_softmax(-1) + likelihood(hidden, number)
-                context = expected(memory.annotations, joint.softmax(-1)).squeeze(1)
+            if last is not None:
+                context = last.context(memory, likelihood, number).squeeze(1)
             step = torch.cat([position, context.unsqueeze(1)], dim=-1)
             hidden, recurrent = self.recurrence(step, recurrent)
             scores = self.scores(hidden, memory)
+            last = LastPosition(hidden, scores)
             hiddens.append(hidden)
             all_scores.append(scores)
-        after = PosteriorFeedingState(
-            state.position + embedded.shape[1], recurrent, context, hidden, scores
-        )
+        after = PosteriorFeedingState(state.position + embedded.shape[1], recurrent, context, last)
         return torch.cat(hiddens, 1), torch.cat(all_scores, 1), after

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pyro_align.nn.positions import Positions, rotation, sinusoids
+from pyro_align.nn.positions import Positions, Rotation, rotation, sinusoids
 from pyro_align.nn.transformer_layer import (
     KeysValues,
     TransformerLayer,
@@ -84,7 +84,12 @@ class Transformer(nn.Module):
             embedded: embeddings.
             mask: true where a position may attend to another; None for all.
         """
-        return self._run(embedded, mask)[0]
+        positions = torch.arange(embedded.shape[1], device=embedded.device)
+        units, turned = self._units(embedded, positions), self._rotation(positions)
+        for layer in self.layers:
+            units, _ = layer(units, mask, rotation=turned)
+        normed: Tensor = self.norm(units)
+        return normed
 
     def after(
         self,
@@ -105,31 +110,63 @@ class Transformer(nn.Module):
             The normalised units of the last layer at these positions; and keys and values of all
             positions so far.
         """
+        units, kept = self.below(past, embedded, memories, memory_mask)
+        hidden, last = self.top(past[-1] if past else None, units)
+        return hidden, (*kept, last)
+
+    def below(
+        self,
+        past: tuple[KeysValues, ...],
+        embedded: Float[Tensor, "batch position embedding"],
+        memories: tuple[KeysValues, ...] = (),
+        memory_mask: Bool[Tensor, "batch source"] | None = None,
+    ) -> tuple[Float[Tensor, "batch position size"], tuple[KeysValues, ...]]:
+        """Run all layers but the last; see :meth:`after`.
+
+        Returns:
+            The units that the last layer reads; and keys and values of all positions so far, for
+            each layer but the last.
+        """
         start, length = past[0].shape[-2] if past else 0, embedded.shape[1]
+        positions = torch.arange(start, start + length, device=embedded.device)
+        units, turned = self._units(embedded, positions), self._rotation(positions)
         mask = None if length == 1 else causal_mask(length, start + length, embedded.device)
         if memory_mask is not None:
             memory_mask = memory_mask[:, None, None]
-        return self._run(embedded, mask, start, past, memories, memory_mask)
-
-    def _run(
-        self,
-        embedded: Tensor,
-        mask: Tensor | None,
-        start: int = 0,
-        past: tuple[KeysValues, ...] = (),
-        memories: tuple[KeysValues, ...] = (),
-        memory_mask: Tensor | None = None,
-    ) -> tuple[Tensor, tuple[KeysValues, ...]]:
-        positions = torch.arange(start, start + embedded.shape[1], device=embedded.device)
-        units, turned = self.read(embedded), None
-        if self.is_rotary:
-            turned = rotation(positions, self.head_size)
-        else:
-            units = units + sinusoids(positions, units.shape[-1]).to(units)
         kept = []
-        for layer, before, memory in zip_longest(self.layers, past, memories):
+        lower = list(self.layers)[:-1]
+        for layer, before, memory in zip_longest(lower, past[: len(lower)], memories):
             units, keys_values = layer(
                 units, mask, rotation=turned, past=before, memory=memory, memory_mask=memory_mask
             )
             kept.append(keys_values)
-        return self.norm(units), tuple(kept)
+        return units, tuple(kept)
+
+    def top(
+        self, past: KeysValues | None, units: Float[Tensor, "batch position size"]
+    ) -> tuple[Float[Tensor, "batch position size"], KeysValues]:
+        """Run the last layer, each position attending to itself and those before.
+
+        Args:
+            past: its keys and values of the positions so far; None at the start.
+            units: from :meth:`below`.
+
+        Returns:
+            The normalised units; and keys and values of all positions so far.
+        """
+        start, length = 0 if past is None else past.shape[-2], units.shape[1]
+        positions = torch.arange(start, start + length, device=units.device)
+        mask = None if length == 1 else causal_mask(length, start + length, units.device)
+        turned = self._rotation(positions)
+        units, keys_values = self.layers[-1](units, mask, rotation=turned, past=past)
+        return self.norm(units), keys_values
+
+    def _units(self, embedded: Tensor, positions: Tensor) -> Tensor:
+        """Compute what the first layer reads."""
+        units: Tensor = self.read(embedded)
+        if self.is_rotary:
+            return units
+        return units + sinusoids(positions, units.shape[-1]).to(units)
+
+    def _rotation(self, positions: Tensor) -> Rotation | None:
+        return rotation(positions, self.head_size) if self.is_rotary else None

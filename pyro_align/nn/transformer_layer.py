@@ -41,7 +41,7 @@ class Equalised(nn.Module):
         return weight * self.scale
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
+def equalised_linear(inputs: int, outputs: int) -> nn.Linear:
     """Create a linear layer with :class:`Equalised` weights."""
     layer = nn.Linear(inputs, outputs)
     register_parametrization(layer, "weight", Equalised(inputs))
@@ -60,10 +60,10 @@ class Attention(nn.Module):
     def __init__(self, size: int, heads: int, memory: int | None = None):
         super().__init__()
         self.heads = heads
-        self.query = _linear(size, size)
-        self.key = _linear(memory or size, size)
-        self.value = _linear(memory or size, size)
-        self.output = _linear(size, size)
+        self.query = equalised_linear(size, size)
+        self.key = equalised_linear(memory or size, size)
+        self.value = equalised_linear(memory or size, size)
+        self.output = equalised_linear(size, size)
 
     def keys_values(
         self, memory: Float[Tensor, "batch source memory"], rotation: Rotation | None = None
@@ -130,7 +130,10 @@ class TransformerLayer(nn.Module):
             self.memory_norm = nn.LayerNorm(size)
             self.memory_attention = Attention(size, heads, memory)
         self.feedforward = nn.Sequential(
-            nn.LayerNorm(size), _linear(size, wide), nn.ReLU(), _linear(wide, size)
+            nn.LayerNorm(size),
+            equalised_linear(size, wide),
+            nn.ReLU(),
+            equalised_linear(wide, size),
         )
         self.dropout = nn.Dropout(dropout)
 

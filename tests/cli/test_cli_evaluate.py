@@ -118,7 +118,7 @@ def test_bad_input(tmp_path, gold):
     long = write_text(tmp_path, "long", [("ein " * 10_000, "a")])
     refused("long.de:1: a sentence of", run, "--test", *long)
     gold.write_text("0-0\n")
-    refused("1 lines of gold links for 6", run, "--test", source, target, "--gold", gold)
+    refused("1 lines of links for 6", run, "--test", source, target, "--gold", gold)
     gold.write_text("0-0\n" * 5 + "0=0\n")
     refused("gold.links:6: '0=0' is not a link", run, "--test", source, target, "--gold", gold)
     refused("no such file", run, "--gold", tmp_path / "missing")

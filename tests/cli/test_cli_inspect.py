@@ -82,7 +82,7 @@ def test_bad_input(tmp_path, gold):
     long.write_text(f"{'ein ' * 10_000}\ta\n")
     refused("long.tsv:1: a sentence of", run, long)
     gold.write_text("0-0\n")
-    refused("1 lines of gold links for 6", run, *text, "--gold", gold)
+    refused("1 lines of links for 6", run, *text, "--gold", gold)
     gold.write_text("0-0\n" * 5 + "9-9\n")
     refused("9-9 points outside", run, *text, "--gold", gold)
     damaged = copied(tmp_path)

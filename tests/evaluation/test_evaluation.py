@@ -235,7 +235,7 @@ def test_gold_links_that_count_from_one(tmp_path, run):
     with pytest.raises(DataError, match=r"gold:2: link 2-2 points outside.* from 1, use --x talp"):
         check_text(text, vocabularies, LinkFile(gold, "pharaoh", option="--x"), 100)
     three = ParallelText.open(write_text(tmp_path, "three", [("ein hund", "a dog")] * 3))
-    with pytest.raises(DataError, match=r"gold: 2 lines of gold links for 3 sentence pairs"):
+    with pytest.raises(DataError, match=r"gold: 2 lines of links for 3 sentence pairs"):
         check_text(three, vocabularies, LinkFile(gold, "pharaoh"), 100)
 
 
@@ -270,7 +270,7 @@ def test_long_text(tmp_path, run):
 
 def test_gold_links_that_do_not_match_are_rejected(run, text):
     vocabularies = (run.source_vocabulary, run.target_vocabulary)
-    with pytest.raises(DataError, match="1 lines of gold links for 6 sentence pairs"):
+    with pytest.raises(DataError, match="1 lines of links for 6 sentence pairs"):
         check_text(text, vocabularies, [parse_links("0-0")], 100)
     links = [parse_links("0-0")] * 5 + [parse_links("50-0")]
     with pytest.raises(DataError, match="link 50-0 points outside"):

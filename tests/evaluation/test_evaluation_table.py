@@ -105,7 +105,7 @@ def test_pairs_of_another_text(tmp_path, run):
     assert posterior.title == "mine"
     assert posterior[0].words.gold == links[0]
     gold.write_text("0-0\n", encoding="utf-8")
-    with pytest.raises(DataError, match="1 lines of gold links for 4 sentence pairs"):
+    with pytest.raises(DataError, match="1 lines of links for 4 sentence pairs"):
         run.test_pairs(text=text, gold=gold)
 
 

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pyro_align.data.batch import BOS
 from pyro_align.guides import NoGuide
+from pyro_align.inference import score_positions
 from pyro_align.models import CategoricalModel, DirichletModel, MarkovModel, SoftModel
 from pyro_align.networks import NetworkConfig
 from pyro_align.nn.positions import rotated, rotation
@@ -25,6 +26,8 @@ PARTS = {
     "one layer": {"kind": "transformer"},
     "encoder": {"encoder": "transformer", "input_feeding": True, "cell": "gru"},
     "decoder": {"decoder": "transformer", "decoder_layers": 2, "attention": "mlp"},
+    "posterior": {"kind": "transformer", "decoder_layers": 2, "input_feeding": "posterior"},
+    "posterior, one layer": {"decoder": "transformer", "input_feeding": "posterior"},
 }
 
 
@@ -102,6 +105,42 @@ def test_padding_changes_neither_value_nor_gradient(part, kind):
     torch.testing.assert_close(gradient(evidence(made, wide), made), narrow)
 
 
+@pytest.mark.parametrize("part", ["posterior", "posterior, one layer"])
+def test_the_last_layer_reads_the_context_given_the_token_just_read(part):
+    made, batch, read = model(part), padded(random_batch(), source=1), []
+    made.networks.decoder.context.register_forward_pre_hook(lambda _, given: read.append(*given))
+    posterior = score_positions(made, None, batch).log_posterior.exp()
+    expected = posterior @ memory_of(made.networks, batch).annotations
+    assert len(read) == batch.target.shape[1] - 1
+    for position, context in enumerate(read):
+        rows = batch.target_mask[:, position]
+        torch.testing.assert_close(context[rows, 0], expected[rows, position])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_states_depend_on_the_past_only(part):
+    made, batch = networks(part), random_batch((3, 4), (4, 4))
+    before = made(batch)
+    batch.target[:, 2] = torch.tensor([5, 6]) + (batch.target[:, 2] == torch.tensor([5, 6])).long()
+    after = made(batch)
+    assert torch.equal(after.hidden[:, :3], before.hidden[:, :3])
+    assert torch.equal(after.scores[:, :3], before.scores[:, :3])
+    assert (after.hidden[:, 3] != before.hidden[:, 3]).all()
+
+
+def test_with_posterior_attention_the_source_reaches_a_single_layer():
+    """Through the alignments of earlier tokens alone: the first state does not depend on it."""
+    made, batch = networks("posterior, one layer"), random_batch((4, 3), (3, 4))
+    changed = type(batch)(**{**vars(batch), "source": random_batch((4, 3), (3, 4), seed=1).source})
+    same = [
+        (left == right).all()
+        for left, right in zip(
+            made(batch).hidden.unbind(1), made(changed).hidden.unbind(1), strict=True
+        )
+    ]
+    assert same == [True, False, False, False]
+
+
 def test_a_step_costs_as_much_more_as_the_prefix_is_longer():
     made = networks("both, rotary").eval()
     batch = random_batch((4,), (1,))
@@ -164,7 +203,7 @@ def test_dropout_only_in_training_mode():
     [
         ({"kind": "transformer", "encoder_hidden": 12}, "encoder_hidden .* twice network.heads"),
         ({"decoder": "transformer", "heads": 3}, "decoder_hidden .* got 256 and 3 heads"),
-        ({"kind": "transformer", "input_feeding": True}, "input_feeding has no effect"),
+        ({"kind": "transformer", "input_feeding": True}, "input_feeding = true needs a recurrent"),
         ({"kind": "convolutional"}, "kind"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_fit_with_links(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("links", "message"),
     [
-        ("0-0\n", "train.links: 1 lines of gold links for 20 sentence pairs"),
+        ("0-0\n", "train.links: 1 lines of links for 20 sentence pairs"),
         ("0-0\n" * 3 + "0-99\n" + "0-0\n" * 16, "train.links:4: link 0-99 points outside"),
         ("0-0\n" * 19 + "0=0\n", "train.links:20: '0=0' is not a link"),
     ],

@@ -200,7 +200,7 @@ def test_long_lines_can_be_skipped(tmp_path):
 
 def test_gold_links_are_checked_before_training(tmp_path):
     gold = tmp_path / "gold"
-    for text, match in (("0-0\n", "1 lines of gold links for 6"), ("0-99\n" * 6, "outside")):
+    for text, match in (("0-0\n", "1 lines of links for 6"), ("0-99\n" * 6, "outside")):
         gold.write_text(text)
         with pytest.raises(DataError, match=match):
             Run.create(tiny_config(shared_corpus(), data__gold=gold), tmp_path / "run", echo=silent)
