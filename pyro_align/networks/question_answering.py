@@ -12,6 +12,7 @@ from pyro_align.data.batch import BOS
 from pyro_align.data.question_batches import ImageBatch, QuestionBatch, RegionBatch
 from pyro_align.data.sharing import shared
 from pyro_align.distributions import mask_logits
+from pyro_align.errors import ConfigError
 from pyro_align.networks.answering_config import AnsweringNetworkConfig
 from pyro_align.networks.network import Network, States
 from pyro_align.networks.sequence_to_sequence import token_embedding
@@ -41,7 +42,7 @@ class AnsweringInputs(nn.Module):
         context: maps encoded regions and the question to annotations.
         answers: maps answers to vectors.
         pixels: computes features and boxes of regions from images; None if a batch has them.
-        dropout: rate on word embeddings, encoded questions and regions, and annotations.
+        dropout: rate on word embeddings, encoded questions and regions.
     """
 
     def __init__(
@@ -73,25 +74,25 @@ class AnsweringInputs(nn.Module):
     @shared
     def encode_regions(
         self, batch: RegionBatch | ImageBatch
-    ) -> tuple[Float[Tensor, "batch source region"], Float[Tensor, "batch source region"]]:
-        """Encode the regions of a batch, each by itself; return them and their annotations."""
+    ) -> Float[Tensor, "batch source annotation"]:
+        """Return the annotations of a batch: its regions, by themselves and in context."""
         if isinstance(batch, RegionBatch):
             features, boxes = batch.regions, batch.boxes
         else:
             assert self.pixels is not None
             features, boxes = self.pixels(batch.images)
-        encoded = self.dropout(self.regions(features, boxes))
-        regions = encoded * batch.source_mask.unsqueeze(-1)
-        question = self.encode_question(batch)
-        return regions, self.dropout(self.context(regions, boxes, question, batch.source_mask))
+        regions = self.dropout(self.regions(features, boxes))
+        annotations: Tensor = self.context(
+            regions, boxes, self.encode_question(batch), batch.source_mask
+        )
+        return annotations
 
     def forward(
         self, batch: RegionBatch | ImageBatch
     ) -> tuple[Float[Tensor, "batch source f"], Float[Tensor, "batch 1 g"]]:
         """Return what guides read, see :meth:`QuestionAnswering.features`."""
         question = self.encode_question(batch).unsqueeze(1)
-        regions = torch.cat(self.encode_regions(batch), -1)
-        return regions, torch.cat([question, self.answers(batch.target)], -1)
+        return self.encode_regions(batch), torch.cat([question, self.answers(batch.target)], -1)
 
 
 class QuestionAnswering(Network):
@@ -99,9 +100,6 @@ class QuestionAnswering(Network):
 
     There is one target position, whose vocabulary is the answers. The parts are passed in, and may
     share parameters; :meth:`from_config` creates those that a configuration describes.
-
-    The emission reads a region by itself as well as its annotation, in which the question and other
-    regions are mixed.
 
     Args:
         inputs: encodes questions and regions.
@@ -125,9 +123,9 @@ class QuestionAnswering(Network):
         self.scorer = scorer
         self.emission = emission
         self.hidden_size = inputs.question.hidden
-        self.annotation_size = inputs.regions.size
+        self.annotation_size = inputs.context.annotation_size
         answer = self.hidden_size + inputs.answers.embedding_dim
-        self.feature_sizes = 2 * inputs.regions.size, answer
+        self.feature_sizes = self.annotation_size, answer
         self.dropout_rate = dropout
         self.cell = cell
 
@@ -149,6 +147,12 @@ class QuestionAnswering(Network):
         rate, size, hidden = config.dropout, config.region_size, config.hidden
         pixels = None
         if config.regions == "pixels":
+            if config.cells < 2:
+                raise ConfigError(
+                    f"network.grid_layers = {config.grid_layers} leaves one cell of an image of "
+                    f"network.image_size = {config.image_size} pixels; set fewer layers or a "
+                    f"larger image"
+                )
             feature = config.grid_channels
             pixels = ImageGrid(feature, config.grid_layers)
         table = nn.Embedding(answers, config.answer)
@@ -157,15 +161,16 @@ class QuestionAnswering(Network):
             token_embedding(words, config.embedding),
             _question_encoder(config),
             RegionEncoder(feature, size),
-            RegionContext(size, hidden, config.glimpses),
+            RegionContext(size, hidden, config.glimpses, rate),
             table,
             pixels=pixels,
             dropout=rate,
         )
+        annotation = inputs.context.annotation_size
         return cls(
             inputs,
-            SCORERS[config.attention](hidden, size, config.attention_hidden),
-            EMISSIONS[config.emission](2 * size, hidden, table.weight),
+            SCORERS[config.attention](hidden, annotation, config.attention_hidden),
+            EMISSIONS[config.emission](annotation, hidden, table.weight),
             dropout=rate,
             cell="gru" if config.question == "transformer" else config.question,
         )
@@ -173,10 +178,10 @@ class QuestionAnswering(Network):
     def features(
         self, batch: RegionBatch | ImageBatch
     ) -> tuple[Float[Tensor, "batch source f"], Float[Tensor, "batch 1 g"]]:
-        """Return regions with their annotations, and the question with the answer's embedding.
+        """Return annotations, and the question with the answer's embedding.
 
-        Without the annotations a guide could not tell regions apart by their relations to others,
-        and the prior, which follows the guide in variational training, would not learn to.
+        From regions alone a guide could not tell them apart by their relations to others, and the
+        prior, which follows the guide in variational training, would not learn to.
         """
         features: tuple[Tensor, Tensor] = self.inputs(batch)
         return features
@@ -188,9 +193,9 @@ class QuestionAnswering(Network):
     def forward(self, batch: RegionBatch | ImageBatch) -> States:
         """Compute the query, the memory and the scores of the one target position."""
         question = self.inputs.encode_question(batch)
-        regions, annotations = self.inputs.encode_regions(batch)
+        annotations = self.inputs.encode_regions(batch)
         keys = self.scorer.keys(annotations)
-        values = self.emission.values(torch.cat([regions, annotations], -1))
+        values = self.emission.values(annotations)
         hidden = question.unsqueeze(1)
         scores = mask_logits(self.scorer(hidden, keys), batch.source_mask.unsqueeze(1))
         return States(

@@ -12,7 +12,7 @@ from .emissions import (
     pick,
 )
 from .encoder import Encoder, RecurrentEncoder, TransformerEncoder
-from .image_grid import ImageGrid
+from .image_grid import ImageGrid, cell_boxes
 from .jumps import Jumps
 from .language import (
     LanguageDecoder,
@@ -86,6 +86,7 @@ __all__ = [
     "TransformerQuestionEncoder",
     "TransformerState",
     "WindowDecoder",
+    "cell_boxes",
     "expected",
     "pick",
 ]

@@ -53,11 +53,11 @@ def geometry(boxes: Float[Tensor, "*shape 4"]) -> Float[Tensor, "*shape 9"]:
 
 
 class RegionContext(nn.Module):
-    """Annotations: each region in the context of the question and of the other regions.
+    """Annotations: each region beside what the question and the other regions make of it.
 
     The question selects what is read of a region by a Hadamard product (Kim et al. 2017)::
 
-        m_s = tanh(W r_s + V [g_s − ḡ_k, a_ks, n_k]_k) ∘ tanh(U q)
+        m_s = [r_s; tanh(W r_s + V [g_s − ḡ_k, a_ks, n_k]_k) ∘ tanh(U q)]
 
     A glimpse ``k`` is a soft set of regions that the question names, such as the sphere in "the
     cube left of the sphere": ``a_ks = σ(u_k(q) · w(r_s) + b)`` says how much a region belongs to
@@ -65,16 +65,19 @@ class RegionContext(nn.Module):
     and numbers of objects, are read from them.
 
     Args:
-        size: size of an encoded region, and of an annotation.
+        size: size of an encoded region; an annotation is twice as large.
         question: size of an encoded question.
         glimpses: number of glimpses; 0 for none.
+        dropout: rate on the second half of annotations.
     """
 
-    def __init__(self, size: int, question: int, glimpses: int):
+    def __init__(self, size: int, question: int, glimpses: int, dropout: float = 0.0):
         super().__init__()
+        self.annotation_size = 2 * size
         self.question = nn.Linear(question, size)
         self.region = nn.Linear(size, size)
         self.glimpses = Glimpses(size, question, glimpses) if glimpses else None
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -82,13 +85,14 @@ class RegionContext(nn.Module):
         boxes: Float[Tensor, "batch source 4"],
         question: Float[Tensor, "batch question"],
         mask: Bool[Tensor, "batch source"],
-    ) -> Float[Tensor, "batch source size"]:
+    ) -> Float[Tensor, "batch source annotation"]:
         """Compute annotations, which do not depend on padding and are zero there."""
         units = self.region(regions)
         if self.glimpses is not None:
             units = units + self.glimpses(regions, boxes, question, mask)
         gate = torch.tanh(self.question(question)).unsqueeze(1)
-        return torch.tanh(units) * gate * mask.unsqueeze(-1)
+        context = self.dropout(torch.tanh(units) * gate)
+        return torch.cat([regions, context], -1) * mask.unsqueeze(-1)
 
 
 class Glimpses(nn.Module):

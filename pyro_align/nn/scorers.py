@@ -41,8 +41,9 @@ class DotScorer(Scorer):
         if hidden != annotation:
             raise ConfigError(
                 f"attention 'dot' needs queries ({hidden} features) as large as rows of the memory "
-                f"({annotation}): in a configuration set network.decoder_hidden to twice "
-                f"network.encoder_hidden, or use 'general' or 'mlp'"
+                f"({annotation}): set network.decoder_hidden to twice network.encoder_hidden (for "
+                f"questions, network.hidden to twice network.region_size), or use 'general' or "
+                f"'mlp'"
             )
 
     def keys(self, annotations: Tensor) -> Tensor:

@@ -225,7 +225,7 @@ class Task(ABC):
         Raises:
             UserError: if the task has no such latent variables.
         """
-        raise UserError(f"the task {self.config.task!r} has no latent vectors of sentences")
+        raise self._no_latents()
 
     def interpolate(self, model: Any, guide: Any, *args: Any) -> Any:
         """Decode points between two latent vectors of sentences.
@@ -233,7 +233,10 @@ class Task(ABC):
         Raises:
             UserError: if the task has no such latent variables.
         """
-        raise UserError(f"the task {self.config.task!r} has no latent vectors of sentences")
+        raise self._no_latents()
+
+    def _no_latents(self) -> UserError:
+        return UserError(f"the task {self.config.task!r} has no latent vectors of sentences")
 
     def described(self) -> list[tuple[str, str]]:
         """Return names and values of sizes of network and data, for the display of a run."""

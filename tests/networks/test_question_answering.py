@@ -135,7 +135,8 @@ class TestProductEmissionOfQuestions(TestCategoricalModelOfQuestions):
 
 class TestTransformerOfQuestions(TestCategoricalModelOfQuestions):
     def create(self, *, seed=0, **settings):
-        return super().create(seed=seed, question="transformer", attention="dot", **settings)
+        parts = {"question": "transformer", "attention": "dot", "region_size": 2}
+        return super().create(seed=seed, **parts, **settings)
 
 
 class TestPixels(TestCategoricalModelOfQuestions):
@@ -272,11 +273,12 @@ def test_everything_by_hand():
             -1,
         )
         gate = torch.tanh(context.question(query))
-        annotations = torch.tanh(context.region(local) + glimpses.output(compared)) * gate
+        in_context = torch.tanh(context.region(local) + glimpses.output(compared)) * gate
+        annotations = torch.cat([local, in_context], -1)
         torch.testing.assert_close(states.memory.annotations[row, :length], annotations)
         expected = net.scorer.projection(annotations) @ query
         torch.testing.assert_close(states.scores[row, 0, :length], expected)
-        values = net.emission.context(torch.cat([local, annotations], -1))
+        values = net.emission.context(annotations)
         torch.testing.assert_close(states.memory.values[row, :length], values)
 
 
@@ -345,7 +347,7 @@ def test_simplex_over_one_region_is_a_point():
     torch.testing.assert_close(score_positions(DirichletModel(net), None, one).log_evidence, soft)
 
 
-@pytest.mark.parametrize(("size", "layers"), [(8, 2), (9, 2), (7, 3), (1, 1)])
+@pytest.mark.parametrize(("size", "layers"), [(8, 2), (9, 2), (9, 3), (3, 1)])
 def test_cells_of_a_grid(size, layers):
     config = AnsweringNetworkConfig(**{**SMALL, "image_size": size, "grid_layers": layers})
     features, boxes = ImageGrid(4, layers)(torch.rand(2, 3, size, size))
@@ -361,14 +363,14 @@ def test_a_cell_sees_its_place():
     """A change at the right edge of an image does not change the cells at the left."""
     grid = randomise(ImageGrid(4, 2), 0).eval()
     for module in grid.modules():
-        if isinstance(module, torch.nn.GroupNorm):
+        if isinstance(module, torch.nn.InstanceNorm2d):
             module.forward = lambda inputs: inputs  # it sees the whole image
-    images = torch.rand(1, 3, 32, 32, dtype=torch.float64)
+    images = torch.rand(1, 3, 64, 64, dtype=torch.float64)
     changed = images.clone()
-    changed[..., 28:] = 0
-    before, after = grid(images)[0].view(8, 8, 4), grid(changed)[0].view(8, 8, 4)
-    assert torch.equal(before[:, :6], after[:, :6])
-    assert (before[:, 7] != after[:, 7]).any()
+    changed[..., 60:] = 0
+    before, after = grid(images)[0].view(16, 16, 4), grid(changed)[0].view(16, 16, 4)
+    assert torch.equal(before[:, :11], after[:, :11])
+    assert (before[:, 15] != after[:, 15]).any()
 
 
 @pytest.mark.parametrize(
@@ -376,7 +378,8 @@ def test_a_cell_sees_its_place():
     [
         ({"hidden": 5}, "network.hidden must be even, got 5"),
         ({"question": "transformer", "heads": 3}, "network.hidden must be a multiple"),
-        ({"attention": "dot", "region_size": 6}, "'dot' needs queries"),
+        ({"regions": "pixels", "image_size": 4}, "leaves one cell"),
+        ({"attention": "dot", "hidden": 4}, "'dot' needs queries"),
     ],
 )
 def test_sizes_that_do_not_fit_are_rejected(settings, message):
@@ -390,5 +393,5 @@ def test_glimpses_and_regions_can_be_used_alone():
     batch = questions()
     regions = encode(batch.regions.float(), batch.boxes.float())
     found = context(regions, batch.boxes.float(), torch.randn(3, 4), batch.source_mask)
-    assert found.shape == (3, 4, 4)
+    assert found.shape == (3, 4, 8)
     assert partial(RegionContext, 4, 4)(2).glimpses is not None

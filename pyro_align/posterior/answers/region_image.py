@@ -16,6 +16,7 @@ from PIL import Image
 
 from pyro_align.data import Regions
 from pyro_align.errors import UserError
+from pyro_align.nn import cell_boxes
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -125,26 +126,20 @@ class RegionImage:
         """Return a picture whose regions are the cells of a grid, row by row."""
         places = product(range(1, rows + 1), range(1, columns + 1))
         names = [f"row {row}, column {column}" for row, column in places]
+        boxes = cell_boxes(rows, columns).numpy()
         width, height = picture.size
-        return cls(grid_boxes(rows, columns), tuple(names), width, height, Picture.of(picture))
+        return cls(boxes, tuple(names), width, height, Picture.of(picture))
 
     @classmethod
     def without_boxes(cls, names: Sequence[str]) -> RegionImage:
         """Return regions whose places are not known, side by side in rows."""
         columns = int(np.ceil(np.sqrt(len(names))))
         rows = int(np.ceil(len(names) / columns))
-        boxes = grid_boxes(rows, columns)[: len(names)]
+        boxes = cell_boxes(rows, columns).numpy()[: len(names)]
         return cls(boxes, tuple(names), columns, rows)
 
     def __len__(self) -> int:
         return len(self.names)
-
-
-def grid_boxes(rows: int, columns: int) -> Float[ndarray, "region 4"]:
-    """Return the boxes of the cells of a grid, row by row."""
-    top, left = np.divmod(np.arange(rows * columns), columns)
-    edges = np.stack([left, top, left + 1, top + 1], -1)
-    return edges / np.array([columns, rows] * 2, dtype=np.float64)
 
 
 def _encoded(image: PillowImage, form: str) -> bytes:
