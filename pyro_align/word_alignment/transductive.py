@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, islice
 from pathlib import Path
 
-from pyro_align.data import split_words
+from pyro_align.data import Link, split_words
 from pyro_align.errors import RunError
 from pyro_align.word_alignment import hmm
 from pyro_align.word_alignment.aligner import AlignedPair, links_of, score_of, too_long
 from pyro_align.word_alignment.decoding import Decoder
 from pyro_align.word_alignment.pairs import PairText, Side
 from pyro_align.word_alignment.symmetrise import Symmetrisation
+
+WINDOW = 4096
+"""Number of pairs whose links are read from probabilities at once."""
 
 
 def align_text(
@@ -24,6 +28,7 @@ def align_text(
     max_length: int = 1000,
     save: Path | None = None,
     directions: int = 2,
+    processes: int | None = None,
     echo: Callable[[str], None] = print,
 ) -> Iterator[AlignedPair]:
     """Fit hidden Markov aligners to a text and yield its links.
@@ -37,6 +42,8 @@ def align_text(
             of words, memory with the second.
         save: a new folder to save the aligner to, or None.
         directions: 2, or 1 for source to target only.
+        processes: 1 or 2; by default 2 if there are two cores and PyTorch may use two threads. The
+            links are the same.
         echo: called with one line per pass.
 
     Raises:
@@ -45,22 +52,52 @@ def align_text(
     """
     if save is not None and save.exists():
         raise RunError(f"{save} exists: choose another --save")
+    processes = hmm.available_processes() if processes is None else processes
     with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
         text = text.rereadable(Path(scratch))
         pairs = _checked(text, max_length)
         fitted = hmm.fit(
-            pairs, settings, Path(scratch), directions=directions, echo=echo, path=text.path
+            pairs,
+            settings,
+            Path(scratch),
+            directions=directions,
+            processes=processes,
+            echo=echo,
+            path=text.path,
         )
         if save is not None:
             hmm.save_aligner(save, fitted.models, fitted.types, settings)
-        number = 0
-        for pair in text:
-            if pair.is_empty:
-                yield AlignedPair(pair, {})
+        stream, numbers = iter(text), count()
+        while window := list(islice(stream, WINDOW)):
+            places = [None if pair.is_empty else next(numbers) for pair in window]
+            found = _links(fitted, places, decode, symmetrise, processes)
+            for pair, links in zip(window, found, strict=True):
+                yield AlignedPair(pair, *links)
+
+
+def _links(
+    fitted: hmm.FittedText,
+    places: Sequence[int | None],
+    decode: Decoder,
+    symmetrise: Symmetrisation,
+    processes: int,
+) -> list[tuple[dict[Link, float], float | None]]:
+    """Return links and score of pairs by their numbers in the text; None is an empty pair."""
+    middle = len(places) // 2
+    halves = places[:middle], places[middle:]
+
+    def align(half: int) -> list[tuple[dict[Link, float], float | None]]:
+        found: list[tuple[dict[Link, float], float | None]] = []
+        for place in halves[half]:
+            if place is None:
+                found.append(({}, None))
             else:
-                tables = fitted[number]
-                yield AlignedPair(pair, links_of(tables, decode, symmetrise), score_of(tables))
-                number += 1
+                tables = fitted[place]
+                found.append((links_of(tables, decode, symmetrise), score_of(tables)))
+        return found
+
+    first, second = hmm.in_halves(align, processes if len(places) > 1 else 1)
+    return first + second
 
 
 def _checked(text: PairText, max_length: int) -> Iterator[tuple[str, str]]:

@@ -169,3 +169,29 @@ def test_sample_frequencies_match_the_probabilities():
     found = torch.bincount(drawn[:, 0] * WORDS + drawn[:, 1], minlength=WORDS**2) / number
     # Five standard errors of each of 16 frequencies: a false alarm below 1e-5.
     assert ((found - expected).abs() < 5 * (expected * (1 - expected) / number).sqrt()).all()
+
+
+def test_shared_weights_are_normalised_over_the_states_of_each_sequence():
+    initial, transition, table = parts(11)
+    first, moves = initial[0], transition[0]
+    here = torch.tensor([[True] * 3, [True, True, False]])
+    value = torch.tensor([[0, 1, 2, 3], [3, 1, 0, 2]])
+    components = dist.Categorical(logits=table).expand((2, 4, 1 + STATES))
+    found = MarkovMixture(first, moves, NULL, components, None, here).posterior(value)
+    alone = [
+        mixture(
+            *(each.log_softmax(-1)[None] for each in (first[:n], moves[:n, :n])),
+            table[row : row + 1, :, : 1 + n],
+            4,
+        ).posterior(value[row : row + 1])
+        for row, n in enumerate((3, 2))
+    ]
+    for row, (n, each) in enumerate(zip((3, 2), alone, strict=True)):
+        torch.testing.assert_close(found.log_prob[row], each.log_prob[0])
+        torch.testing.assert_close(found.states[row, :, : 1 + n], each.states[0])
+    assert not found.states[1, :, 3].any()
+    moved, starts = alone[0].moves[0].clone(), alone[0].first[0].clone()
+    moved[:2, :2] += alone[1].moves[0]
+    starts[:2] += alone[1].first[0]
+    torch.testing.assert_close(found.moves, moved)
+    torch.testing.assert_close(found.first, starts)

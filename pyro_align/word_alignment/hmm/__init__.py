@@ -7,6 +7,7 @@ from pyro_align.word_alignment.hmm.fitting import FittedText, fit
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, Words
 from pyro_align.word_alignment.hmm.observed import Observed, infer, observe
+from pyro_align.word_alignment.hmm.processes import available_processes, in_halves, one_thread
 from pyro_align.word_alignment.hmm.settings import Projection, Settings
 from pyro_align.word_alignment.hmm.spelling import Characters, Spelling
 from pyro_align.word_alignment.hmm.storage import FILE, SavedTables, load_aligner, save_aligner
@@ -31,10 +32,13 @@ __all__ = [
     "TypeText",
     "Types",
     "Words",
+    "available_processes",
     "fit",
+    "in_halves",
     "infer",
     "load_aligner",
     "observe",
+    "one_thread",
     "product",
     "project",
     "save_aligner",

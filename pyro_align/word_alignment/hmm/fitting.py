@@ -16,11 +16,16 @@ from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, unpadded
 from pyro_align.word_alignment.hmm.observed import observe
 from pyro_align.word_alignment.hmm.passes import renew
+from pyro_align.word_alignment.hmm.processes import (
+    available_processes,
+    in_halves,
+    one_thread,
+)
 from pyro_align.word_alignment.hmm.settings import Settings
 from pyro_align.word_alignment.hmm.spelling import Spelling
-from pyro_align.word_alignment.hmm.store import PosteriorStore
+from pyro_align.word_alignment.hmm.store import PlaceStore, PosteriorStore
 from pyro_align.word_alignment.hmm.text import TypeText
-from pyro_align.word_alignment.hmm.types import Types
+from pyro_align.word_alignment.hmm.types import NULL, Types
 
 Echo = Callable[[str], None]
 
@@ -73,6 +78,7 @@ def fit(
     scratch: Path,
     *,
     directions: int = 2,
+    processes: int | None = None,
     echo: Echo = print,
     path: Path | None = None,
 ) -> FittedText:
@@ -92,60 +98,92 @@ def fit(
     Args:
         pairs: sentence pairs with words on both sides; read once.
         settings: sizes, priors and numbers of passes.
-        scratch: folder for temporary files: 4 bytes per word of the text, and posteriors with about
-            4 bytes per pair of words of each sentence pair. Memory holds one batch and the
+        scratch: folder for temporary files: 4 bytes per word of the text, and about 8 bytes per
+            pair of words of each sentence pair. Memory holds one batch of each process and the
             lexicons, whose size is the number of co-occurring word pairs.
         directions: 2, or 1 for source to target only, without agreement.
+        processes: 1 or 2; default :func:`~.processes.available_processes`. The results are the
+            same.
         echo: called with one line per pass.
         path: source of the pairs, named in errors.
 
     Raises:
         DataError: if there are no pairs.
     """
+    processes = available_processes() if processes is None else processes
     types = Types(), Types()
     text = TypeText(pairs, types, scratch)
     if not len(text):
         raise DataError("no sentence pair has words on both sides", path)
-    models = _models(text, types, settings, directions)
     shapes = [text.shape(number) for number in range(text.batches)]
-    store = PosteriorStore(scratch / "posteriors", shapes, directions)
-    passes = settings.independent + settings.markov
-    for number in range(passes):
-        perplexities = renew(models, text, store, settings, number)
-        figures = " and ".join(f"{figure:.2f}" for figure in perplexities)
-        echo(f"pass {number + 1} of {passes}: perplexity {figures}")
-    gains = []
-    for batch in range(text.batches):
-        observed = observe(models, text.batch(batch), store.read(batch) if passes else None)
-        found = [each.posterior() for each in observed]
-        if directions == 2 and settings.regularise:
-            found = project(observed, found, settings.projection)
-        store.write(batch, [each.states for each in found])
-        gains.append([seen.gain(each).tolist() for seen, each in zip(observed, found, strict=True)])
+    with one_thread():
+        places = PlaceStore(scratch / "places", shapes)
+        models = _models(text, places, types, settings, directions, processes)
+        store = PosteriorStore(scratch / "posteriors", shapes, directions)
+        passes = settings.independent + settings.markov
+        for number in range(passes):
+            perplexities = renew(models, text, places, store, settings, number, processes)
+            figures = " and ".join(f"{figure:.2f}" for figure in perplexities)
+            echo(f"pass {number + 1} of {passes}: perplexity {figures}")
+
+        def align(half: int) -> list[list[list[float]]]:
+            gains = []
+            for batch in range(half, text.batches, 2):
+                own = store.read(batch) if passes else None
+                observed = observe(models, text.batch(batch), places.read(batch), own)
+                found = [each.posterior() for each in observed]
+                if directions == 2 and settings.regularise:
+                    found = project(observed, found, settings.projection)
+                store.write(batch, [each.states for each in found])
+                both = zip(observed, found, strict=True)
+                gains.append([seen.gain(each).tolist() for seen, each in both])
+            return gains
+
+        even, odd = in_halves(align, processes)
+    gains = [(even, odd)[batch % 2][batch // 2] for batch in range(text.batches)]
     return FittedText(models, types, settings, text, store, gains)
 
 
 def _models(
-    text: TypeText, types: tuple[Types, Types], settings: Settings, directions: int
+    text: TypeText,
+    places: PlaceStore,
+    types: tuple[Types, Types],
+    settings: Settings,
+    directions: int,
+    processes: int,
 ) -> list[HiddenMarkovModel]:
+    """Create the models, and store where their lexicons have the pairs of words of the text."""
+    source, target = types
+    keys, found = torch.empty(0, dtype=torch.int64), []
+    frequency = [torch.zeros(len(side)) for side in types]
+    for batch in range(text.batches):
+        words = text.batch(batch)
+        codes = pair_codes(words.source, words.target, len(target))
+        there = words.source_mask.unsqueeze(1) & words.target_mask.unsqueeze(2)
+        found.append(codes[there].unique())
+        if sum(map(len, found)) > max(MERGED, len(keys)):
+            keys, found = torch.cat([keys, *found]).unique(), []
+        for side, ids in zip(frequency, (words.source, words.target), strict=True):
+            side += torch.bincount(ids[ids != NULL], minlength=len(side))
+    keys = torch.cat([keys, *found]).unique()
+    for batch in range(text.batches):
+        words = text.batch(batch)
+        codes = pair_codes(words.source, words.target, len(target))
+        places.write(batch, torch.searchsorted(keys, codes).clamp_max_(len(keys) - 1))
+    turned = keys % len(target) * len(source) + keys.div(len(target), rounding_mode="floor")
     models = []
     for turn in range(directions):
-        source, target = reversed(types) if turn else types
-        keys, found = torch.empty(0, dtype=torch.int64), []
-        frequency = torch.zeros(len(target))
-        for batch in range(text.batches):
-            words = text.batch(batch).turned() if turn else text.batch(batch)
-            codes = pair_codes(words.source, words.target, len(target))
-            there = words.source_mask.unsqueeze(1) & words.target_mask.unsqueeze(2)
-            found.append(codes[there].unique())
-            if sum(map(len, found)) > max(MERGED, len(keys)):
-                keys, found = torch.cat([keys, *found]).unique(), []
-            frequency += torch.bincount(words.target[words.target_mask], minlength=len(target))
-        keys = torch.cat([keys, *found]).unique()
-        spelling = Spelling(source.names, target.names, settings.related)
+        one, other = reversed(types) if turn else types
+        spelling = Spelling(one.names, other.names, settings.related)
         lexicon = Lexicon(
-            source, target, keys, frequency, spelling, settings, torch.zeros(len(keys))
+            one,
+            other,
+            turned if turn else keys,
+            frequency[1 - turn],
+            spelling,
+            settings,
+            torch.zeros(len(keys)),
         )
-        lexicon.relate(torch.ones_like(keys, dtype=torch.bool))
+        lexicon.relate(processes=processes)
         models.append(HiddenMarkovModel(lexicon, settings.max_jump, settings.null))
     return models

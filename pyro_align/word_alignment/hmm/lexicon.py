@@ -8,10 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pyro_align.word_alignment.hmm.affixes import AffixTable, look_up, pair_codes
+from pyro_align.word_alignment.hmm.affixes import AffixTable, pair_codes
+from pyro_align.word_alignment.hmm.processes import in_halves
 from pyro_align.word_alignment.hmm.settings import Settings
 from pyro_align.word_alignment.hmm.spelling import Spelling
 from pyro_align.word_alignment.hmm.types import NULL, Types
+
+BLOCK = 1 << 18
+"""Number of pairs whose probabilities are computed at once."""
 
 
 @final
@@ -40,7 +44,7 @@ class Lexicon:
     Args:
         source: source words.
         target: target words.
-        keys: sorted codes of co-occurring pairs, see
+        keys: codes of co-occurring pairs in any order, see
             :func:`~pyro_align.word_alignment.hmm.affixes.pair_codes`.
         frequency: frequency of each target word.
         spelling: of the words.
@@ -60,6 +64,7 @@ class Lexicon:
     ):
         self.width = len(target)
         self.keys = keys
+        self._sorted, self._order = keys.sort()
         self.frequency = frequency
         self.spelling = spelling
         self.concentration = settings.concentration
@@ -79,23 +84,29 @@ class Lexicon:
         self.prior = prior
         self.learn(torch.zeros(len(keys)))
 
-    def relate(self, pairs: Bool[Tensor, " n"]) -> None:
+    def relate(self, pairs: Bool[Tensor, " n"] | None = None, processes: int = 1) -> None:
         """Set the pseudo-counts of stored pairs by their spelling.
 
         Args:
-            pairs: which of the stored pairs.
+            pairs: which of the stored pairs; None for all.
+            processes: 1 or 2.
         """
         if self._strength:
-            source, target = (each[pairs] for each in self.pairs)
-            self.prior[pairs] = self._strength * self.spelling.related(source, target)
+            source, target = self.pairs if pairs is None else (each[pairs] for each in self.pairs)
+            sides = source.tensor_split(2), target.tensor_split(2)
+            found = in_halves(
+                lambda half: self.spelling.related(sides[0][half], sides[1][half]), processes
+            )
+            related = self._strength * torch.cat(found)
+            self.prior[slice(None) if pairs is None else pairs] = related
             self.learn(self.counts)
 
     def places(
         self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
     ) -> Int[Tensor, "*b t s"]:
         """Return the indices at which pairs are stored; arbitrary for pairs that are not stored."""
-        places = torch.searchsorted(self.keys, pair_codes(source, target, self.width))
-        return places.clamp_max_(len(self.keys) - 1)
+        places = torch.searchsorted(self._sorted, pair_codes(source, target, self.width))
+        return self._order[places.clamp_max_(len(self.keys) - 1)]
 
     def learn(self, counts: Float[Tensor, " n"]) -> None:
         """Set the expected link counts, one per stored pair."""
@@ -109,45 +120,79 @@ class Lexicon:
         self._totals = torch.stack(
             [total + self.concentration, *(each.by_source for each in self._affixes)], dim=-1
         )
+        parts = (each.split(BLOCK) for each in (*self.pairs, self._stored))
+        self._of_pairs = torch.cat([self._log_probs(*part) for part in zip(*parts, strict=True)])
 
-    def learn_spelling(self) -> None:
-        """Learn the correspondence of characters from the expected link counts."""
+    def learn_spelling(self, processes: int = 1) -> None:
+        """Learn the correspondence of characters from the expected link counts.
+
+        Args:
+            processes: 1 or 2.
+        """
         if self._strength:
             self.spelling.learn(*self.pairs, self.counts)
-            self.relate(torch.ones_like(self.keys, dtype=torch.bool))
+            self.relate(processes=processes)
 
     def log_probs(
-        self,
-        source: Int[Tensor, "*b s"],
-        target: Int[Tensor, "*b t"],
-        own: Float[Tensor, "*b t s"] | None = None,
-        places: Int[Tensor, "*b t s"] | None = None,
+        self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
     ) -> Float[Tensor, "*b t one_more"]:
         """Return log probabilities of target words given the null word (first) and source words.
 
         Args:
             source: ids of source words, 0 for padding.
             target: ids of target words, 0 for padding.
-            own: expected link counts of these same words, to subtract from the counts.
-            places: result of :meth:`places`, if all pairs are stored; faster.
         """
-        pairs = self._look_up(source, target) if places is None else self._stored[places]
-        words = self._totals[source].unsqueeze(-3)
+        places = self.places(source, target)
+        there = self.keys[places] == pair_codes(source, target, self.width)
+        word = torch.where(there, self._stored[places, 0], 0.0)
+        stored = [word, *(each.of(source, target) for each in self._affixes)]
+        pairs = source.unsqueeze(-2), target.unsqueeze(-1)
+        return self._with_null(target, self._log_probs(*pairs, torch.stack(stored, dim=-1)))
+
+    def log_probs_of_stored(
+        self,
+        target: Int[Tensor, "*b t"],
+        places: Int[Tensor, "*b t s"],
+        own: Float[Tensor, "*b t s"] | None = None,
+    ) -> Float[Tensor, "*b t one_more"]:
+        """Return log probabilities as :meth:`log_probs` does, of pairs that are all stored.
+
+        Args:
+            target: ids of target words, 0 for padding.
+            places: result of :meth:`places`.
+            own: expected link counts of these same words, to subtract from the counts.
+        """
+        word = self._of_pairs[places]
         if own is not None:
-            pairs = (pairs - own.unsqueeze(-1)).clamp_min_(0.0)
-            words = (words - own.unsqueeze(-1)).clamp_min_(1e-9)
-        within = self._within[target].unsqueeze(-2)
-        affix = (pairs[..., 1:] / words[..., 1:]).mul_(within).sum(-1)
-        word = ((pairs[..., 0] + affix) / words[..., 0]).clamp_min_(1e-30).log_()
+            mine = own.reshape(-1)
+            cells = mine.nonzero().squeeze(-1)
+            stored = places.reshape(-1)[cells]
+            source_of, target_of = (each[stored] for each in self.pairs)
+            word.view(-1)[cells] = self._log_probs(
+                source_of, target_of, self._stored[stored], mine[cells].unsqueeze(-1)
+            )
+        return self._with_null(target, word)
+
+    def _log_probs(
+        self,
+        source: Int[Tensor, "*b"],
+        target: Int[Tensor, "*b"],
+        stored: Float[Tensor, "*b columns"],
+        own: Float[Tensor, "*b 1"] | None = None,
+    ) -> Float[Tensor, "*b"]:
+        """Return log probabilities of pairs with these counts, apart from their own."""
+        words = self._totals[source]
+        if own is not None:
+            stored = (stored - own).clamp_min_(0.0)
+            words = (words - own).clamp_min_(1e-9)
+        affix = (stored[..., 1:] / words[..., 1:]).mul_(self._within[target]).sum(-1)
+        return affix.add_(stored[..., 0]).div_(words[..., 0]).clamp_min_(1e-30).log_()
+
+    def _with_null(
+        self, target: Int[Tensor, "*b t"], word: Float[Tensor, "*b t s"]
+    ) -> Float[Tensor, "*b t one_more"]:
         null = self._unigram[target].clamp_min(1e-30).log()
         return torch.cat([null.unsqueeze(-1), word], dim=-1)
-
-    def _look_up(
-        self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
-    ) -> Float[Tensor, "*b t s columns"]:
-        codes = pair_codes(source, target, self.width)
-        word = look_up(self.keys, self._stored[:, 0], codes)
-        return torch.stack([word, *(each.of(source, target) for each in self._affixes)], dim=-1)
 
     def table(self, source: Int[Tensor, "*b"]) -> Float[Tensor, "*b v"]:
         """Return probabilities of all target words given source words; for id 0, the null word."""

@@ -116,15 +116,14 @@ class HiddenMarkovModel:
 
     def target(self, words: Words) -> MarkovMixture:
         """Return the distribution of the target words given the source words and their number."""
-        here = words.source_mask
-        initial = self.starts[self.distances(here.shape[1])[0]] * here
-        transition = self.jumps[self.widths(here.shape[1])] * here.unsqueeze(1)
+        width = words.source.shape[1]
         return MarkovMixture(
-            _normalised(initial),
-            _normalised(transition),
+            self.starts[self.distances(width)].log(),
+            self.jumps[self.widths(width)].log(),
             self.null,
             Translations(self.lexicon, words.source, words.target.shape[1]),
             words.target_mask,
+            words.source_mask,
             validate_args=False,
         )
 
@@ -134,12 +133,6 @@ class HiddenMarkovModel:
         jump = position - position.unsqueeze(1)
         return jump.clamp(-self.max_jump, self.max_jump) + self.max_jump
 
-    def distances(self, length: int) -> Int[Tensor, "1 s"]:
+    def distances(self, length: int) -> Int[Tensor, " s"]:
         """Return the index of the start weight of each position."""
-        return torch.arange(length).clamp_max(self.max_jump).unsqueeze(0)
-
-
-def _normalised(weights: Float[Tensor, "*b s"]) -> Float[Tensor, "*b s"]:
-    """Normalise weights and return their logarithms; uniform if all are zero (padding)."""
-    total = weights.sum(-1, keepdim=True)
-    return torch.where(total > 0, weights / total, 1.0 / weights.shape[-1]).log()
+        return torch.arange(length).clamp_max(self.max_jump)

@@ -24,14 +24,12 @@ class Observed:
 
     Attributes:
         words: the sentence pairs.
-        places: indices of the word pairs in the lexicon.
         chain: the Markov chain over source positions.
         scores: log probabilities of target words given the null word (first) and source words.
         bonus: contribution of the fertility prior to the scores of links, if any.
     """
 
     words: Words
-    places: Int[Tensor, "b t s"]
     chain: MarkovMixture
     scores: Float[Tensor, "b t one_more"]
     bonus: Float[Tensor, "b t s"] | None = None
@@ -69,25 +67,28 @@ class Observed:
 
 
 def observe(
-    models: Sequence[HiddenMarkovModel], words: Words, own: Sequence[Tensor] | None
+    models: Sequence[HiddenMarkovModel],
+    words: Words,
+    places: Int[Tensor, "b t s"],
+    own: Sequence[Tensor] | None,
 ) -> list[Observed]:
     """Prepare a batch in each direction, using the counts of all *other* words.
 
     Args:
         models: source to target, then target to source if there are two.
         words: the sentence pairs.
+        places: indices of their pairs of words, at which all lexicons store them.
         own: state probabilities of these same words in each direction, to subtract from the counts
             of the models; None before the first pass.
     """
     result = []
     for direction, model in enumerate(models):
-        each = words.turned() if direction else words
+        each, stored = (words.turned(), places.mT.contiguous()) if direction else (words, places)
         links = None if own is None else own[direction][..., 1:]
-        places = model.lexicon.places(each.source, each.target)
-        scores = model.lexicon.log_probs(each.source, each.target, links, places)
+        scores = model.lexicon.log_probs_of_stored(each.target, stored, links)
         prior = None if links is None else model.fertility
         bonus = None if prior is None or links is None else prior.scores(links)
-        result.append(Observed(each, places, model.target(each), scores, bonus))
+        result.append(Observed(each, model.target(each), scores, bonus))
     return result
 
 
@@ -97,9 +98,8 @@ def infer(model: HiddenMarkovModel, words: Words) -> tuple[Observed, ChainPoster
     The fertility prior depends on the posterior; it is inferred by :data:`STEPS` steps of mean
     field that start without it.
     """
-    places = model.lexicon.places(words.source, words.target)
     scores = model.lexicon.log_probs(words.source, words.target)
-    observed = Observed(words, places, model.target(words), scores)
+    observed = Observed(words, model.target(words), scores)
     found = observed.posterior()
     if model.fertility is not None:
         for _ in range(STEPS):

@@ -134,14 +134,13 @@ class Spelling:
         self._words = []
         for words, known in zip((source, target), alphabets, strict=True):
             ids = {character: number for number, character in enumerate(known, start=1)}
-            rows = torch.zeros(1 + len(words), LENGTH, dtype=torch.int64)
-            for row, word in enumerate(words, start=1):
+            rows = [[0] * LENGTH]
+            for word in words:
                 cut = (word + END)[:LENGTH]
-                rows[row, : len(cut)] = torch.tensor(
-                    [ids.setdefault(character, len(ids) + 1) for character in cut]
-                )
+                row = [ids.setdefault(character, len(ids) + 1) for character in cut]
+                rows.append(row + [0] * (LENGTH - len(row)))
             self.alphabets.append(list(ids))
-            self._words.append(rows)
+            self._words.append(torch.tensor(rows))
         self._lengths = [(rows > 0).sum(1) for rows in self._words]
         shape = [len(alphabet) for alphabet in self.alphabets]
         if frequency is None:

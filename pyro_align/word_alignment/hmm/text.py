@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pyro_align.word_alignment.hmm.model import Words
-from pyro_align.word_alignment.hmm.types import Types
+from pyro_align.word_alignment.hmm.types import NULL, Types
 
 CELLS = 100_000
 """Maximum number of word pairs per batch, including padding."""
@@ -47,7 +48,8 @@ class TypeText:
         self._ends = [np.append(0, side.cumsum(dtype=np.int64)) for side in sides]
         self.words = [int(end[-1]) for end in reversed(self._ends)]
         # An empty file cannot be memory-mapped.
-        self._ids = [np.memmap(path, np.int32, "r") for path in paths] if len(source) else []
+        mapped = [np.memmap(path, np.int32, "r") for path in paths] if len(source) else []
+        self._ids = [np.asarray(each) for each in mapped]  # faster to index
         self._order = np.lexsort((source, target))
         self._bounds, widest = [0], 0
         sizes = zip(source[self._order].tolist(), target[self._order].tolist(), strict=True)
@@ -84,12 +86,14 @@ class TypeText:
     def batch(self, number: int) -> Words:
         """Return a batch by its number."""
         pairs = self._pairs(number)
-        return Words.from_ids(
-            *(
-                [ids[end[pair] : end[pair + 1]] for pair in pairs]
-                for ids, end in zip(self._ids, self._ends, strict=True)
-            )
-        )
+        sides = []
+        for ids, end in zip(self._ids, self._ends, strict=True):
+            begin, length = end[pairs], end[pairs + 1] - end[pairs]
+            offset = np.arange(length.max())
+            here = offset < length[:, None]
+            padded = np.where(here, ids[np.where(here, begin[:, None] + offset, 0)], NULL)
+            sides.append(torch.from_numpy(padded.astype(np.int64)))
+        return Words(*sides)
 
     def _pairs(self, number: int) -> NDArray[np.int64]:
         """Return the numbers of the sentence pairs of a batch."""

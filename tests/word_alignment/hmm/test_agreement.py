@@ -30,7 +30,7 @@ class Chains:
         words = Words(torch.ones(1, states).long(), torch.ones(1, positions).long())
         components = torch.distributions.Categorical(logits=scores[..., None].expand(-1, -1, -1, 2))
         chain = MarkovMixture(initial, transition, NULL, components)
-        self.observed = Observed(words, torch.zeros(1, positions, states).long(), chain, scores)
+        self.observed = Observed(words, chain, scores)
         logs, links = [], []
         each = list(itertools.product((True, False), range(states)))
         for path in itertools.product(each, repeat=positions):

@@ -234,3 +234,16 @@ def test_progress_is_reported_and_a_text_without_pairs_is_rejected(tmp_path):
     assert all(line.startswith(f"pass {n} of 3: perplexity ") for n, line in enumerate(told, 1))
     with pytest.raises(DataError, match=r"in\.txt: no sentence pair has words"):
         fit([], Settings(), tmp_path, echo=silent, path=tmp_path / "in.txt")
+
+
+def test_links_are_the_same_with_two_processes(tmp_path):
+    one, two = (
+        fit(PAIRS * 3, Settings(), tmp_path / str(n), processes=n, echo=silent)
+        for n in (1, 2)
+        if not (tmp_path / str(n)).mkdir()
+    )
+    for number in range(len(one)):
+        for mine, other in zip(one[number], two[number], strict=True):
+            assert torch.equal(mine.weights, other.weights)
+            assert torch.equal(mine.null, other.null)
+            assert mine.gain == other.gain
