@@ -48,7 +48,7 @@ def main() -> None:
             for files in (config.data.train, config.data.valid)
         )
         given = {
-            **shared_settings(config, vocabularies),
+            **shared_settings(config, [len(each) for each in vocabularies]),
             "every": options.every,
             "train": ids_of(train, config, options.steps),
             "valid": ids_of(valid, config, len(valid)),

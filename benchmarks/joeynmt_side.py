@@ -35,31 +35,57 @@ def vocabulary(size: int) -> Vocabulary:
 
 
 def model_of(given: dict[str, Any], input_feeding: bool) -> Any:
-    """Soft attention of Luong et al. 2015, with tied target embedding and output layer."""
-    layers = {"rnn_type": "lstm", "type": "recurrent", "dropout": given["dropout"]}
-    embeddings = {"embedding_dim": given["embedding"], "dropout": given["dropout"]}
+    """A recurrent model with the attention of Luong et al. 2015, or a pre-norm Transformer.
+
+    The output layer is tied to the target embedding, of a Transformer also to the source embedding.
+    """
+    part = _transformer if given["kind"] == "transformer" else _recurrent
     config = {
         "tied_softmax": True,
+        "tied_embeddings": given["kind"] == "transformer",
         "initializer": "xavier_uniform",
-        "encoder": {
-            **layers,
-            "hidden_size": given["encoder_hidden"],
-            "num_layers": given["layers"],
-            "embeddings": embeddings,
-        },
+        "encoder": part(given, given["encoder_hidden"]),
         "decoder": {
-            **layers,
-            "hidden_size": given["decoder_hidden"],
-            "num_layers": given["layers"],
-            "embeddings": embeddings,
+            **part(given, given["decoder_hidden"]),
             "attention": "luong",
             "hidden_dropout": given["dropout"],
             "input_feeding": input_feeding,
         },
     }
-    model = build_model(config, *map(vocabulary, given["vocabularies"]))
-    model.loss_function = ("crossentropy", 0.0)
+    vocabularies = [vocabulary(size) for size in given["vocabularies"]]
+    if given["kind"] == "transformer":
+        vocabularies[1] = vocabularies[0]
+    model = build_model(config, *vocabularies)
+    model.loss_function = ("crossentropy", given["smoothing"])
     return model
+
+
+def _recurrent(given: dict[str, Any], hidden: int) -> dict[str, Any]:
+    return {
+        "rnn_type": "lstm",
+        "type": "recurrent",
+        "dropout": given["dropout"],
+        "hidden_size": hidden,
+        "num_layers": given["layers"],
+        "embeddings": {"embedding_dim": given["embedding"], "dropout": given["dropout"]},
+    }
+
+
+def _transformer(given: dict[str, Any], hidden: int) -> dict[str, Any]:
+    return {
+        "type": "transformer",
+        "dropout": given["dropout"],
+        "hidden_size": hidden,
+        "ff_size": given["feedforward"],
+        "num_layers": given["layers"],
+        "num_heads": given["heads"],
+        "layer_norm": "pre",
+        "embeddings": {
+            "embedding_dim": given["embedding"],
+            "dropout": given["dropout"],
+            "scale": True,
+        },
+    }
 
 
 def batch_of(sources: list[list[int]], targets: list[list[int]] | None) -> Batch:
@@ -93,7 +119,10 @@ class Side:
         torch.manual_seed(0)
         self.given = given
         self.model = model_of(given, input_feeding)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), given["learning_rate"])
+        rate = given["learning_rate"]
+        if given["kind"] == "transformer":  # what the equalised weights of pyro-align change by
+            rate /= given["encoder_hidden"] ** 0.5
+        self.optimizer = torch.optim.Adam(self.model.parameters(), rate)
         self.manager = SimpleNamespace(
             model=self.model,
             args=SimpleNamespace(normalization="tokens", batch_multiplier=1),
@@ -103,11 +132,11 @@ class Side:
         )
 
     def train(self, numbers: list[int]) -> tuple[float, float]:
-        """Train on batches; return seconds and mean loss per token."""
+        """Train on batches; return seconds of this process and mean loss per token."""
         batches = [batch_of(*self.given["train"][number]) for number in numbers]
-        began = time.perf_counter()
+        began = time.process_time()
         losses = [self.step(batch) for batch in batches]
-        return time.perf_counter() - began, sum(losses) / len(losses)
+        return time.process_time() - began, sum(losses) / len(losses)
 
     def step(self, batch: Batch) -> float:
         """A step, as in the loop of ``TrainManager.train_and_validate``."""
@@ -118,15 +147,15 @@ class Side:
         return float(loss)
 
     def translate(self, number: int) -> tuple[float, float]:
-        """Run beam search; return seconds and number of tokens."""
+        """Run beam search; return seconds of this process and number of tokens."""
         sources = self.given["test"][number]
         self.model.eval()
-        began = time.perf_counter()
+        began = time.process_time()
         batch = batch_of(sources, None)
         batch.sort_by_src_length()
         longest = max(map(len, sources))
         found, _, _ = search(self.model, batch, 2 * longest + 10, self.given["beam"], 1.0)
-        return time.perf_counter() - began, float((found != PAD).sum())
+        return time.process_time() - began, float((found != PAD).sum())
 
     def force(self, number: int) -> tuple[float, float]:
         """Run beam search with translations as long as the longest source; see `search.py`.

@@ -128,26 +128,20 @@ def step_times(rounds: int) -> dict[str, float]:
     import torch
 
     from pyro_align.config import Config
-    from pyro_align.data import BatchLoader, ParallelText, index_text
+    from pyro_align.data import BatchLoader
     from pyro_align.runs import Run
     from pyro_align.training import buckets
 
     torch.set_num_threads(1)
     pyro.enable_validation(False)
     with tempfile.TemporaryDirectory() as scratch, pyro.settings.context(module_local_params=True):
-        config = Config.load(RECIPE, settings("soft attention", []))
-        base = Run.create(config, Path(scratch) / "run", echo=lambda line: None)
-        vocabularies = (base.source_vocabulary, base.target_vocabulary)
         parts = {}
-        for method in METHODS:
-            run = Run(
-                base.path,
-                Config.load(RECIPE, settings(method, [])),
-                vocabularies,
-            )
+        for number, method in enumerate(METHODS):
+            config = Config.load(RECIPE, settings(method, []))
+            run = Run.create(config, Path(scratch) / str(number), echo=lambda line: None)
             loss = run.objective(run.model, run.guide)
             parts[method] = (loss, torch.optim.Adam(loss.parameters(), 1e-4))
-        corpus = index_text(ParallelText.open(config.data.train), vocabularies, config.data)
+        corpus = run.task.examples("train")
         loader = BatchLoader(corpus, buckets(config, corpus, shuffle=True), False)
         batches = list(itertools.islice(loader, rounds))
         times: dict[str, list[float]] = {method: [] for method in METHODS}

@@ -7,12 +7,15 @@ and Adam in both toolkits, one thread each. They take turns: a few steps of one,
 of the other; after training, batches of test sentences are translated with beam 5. JoeyNMT runs in
 a separate environment, which is created in a temporary folder unless given with --python. Its step
 is `TrainManager._train_step`, clipping and Adam, its translation `joeynmt.search.search`. Ours are
-an objective's loss, clipping and Adam, and `BeamSearch`. Text processing is not included. A less
-trained model finds shorter translations faster, so tokens/s are reported too; choose --steps large
-enough for similar lengths.
+an objective's loss, clipping and Adam, and `BeamSearch`. Text processing is not included. Measured
+is the CPU time of one thread, so that other processes matter little. A less trained model finds
+shorter translations faster, so tokens per second are reported too; choose --steps large enough for
+similar lengths, or see `search.py`.
 
-With --input-feeding every decoder reads the previous context. JoeyNMT processes the target position
-by position in either case.
+With --input-feeding every decoder reads the previous context. JoeyNMT's recurrent decoder processes
+the target position by position in either case. With --transformer both are pre-norm Transformers
+with the sizes of the recipe `multi30k-transformer`, label smoothing and one embedding for all; the
+learning rate of JoeyNMT is then the one by which the equalised weights change here.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +38,16 @@ import torch
 from common import machine, markdown, save
 
 from pyro_align.config import Config
-from pyro_align.data import BatchLoader, IndexedCorpus, ParallelText, Vocabulary, index_text
+from pyro_align.data import BatchLoader, IndexedCorpus, ParallelText, index_text
 from pyro_align.data.batch import TextBatch
 from pyro_align.decoding import BeamSearch
+from pyro_align.inference import label_smoothing
 from pyro_align.runs import Run
 from pyro_align.training import buckets
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
+RECIPES = Path(__file__).parent.parent / "recipes"
+RECIPE = RECIPES / "multi30k-de-en.toml"
+TRANSFORMER = RECIPES / "multi30k-transformer.toml"
 PACKAGES = (f"torch=={torch.__version__.partition('+')[0]}", "joeynmt==2.3.0", "importlib_metadata")
 """Requirements of JoeyNMT's environment; JoeyNMT imports the last without declaring it."""
 
@@ -62,29 +69,30 @@ class Ours:
         self.parameters = sum(each.numel() for each in self.loss.parameters())
 
     def train(self, numbers: list[int]) -> tuple[float, float]:
-        """Train on batches; return seconds and mean loss per token."""
+        """Train on batches; return seconds of this process and mean loss per token."""
         batches = [TextBatch.from_ids(*self.given["train"][number]) for number in numbers]
         self.loss.train()
-        began = time.perf_counter()
+        began = time.process_time()
         losses = [self.step(batch) for batch in batches]
-        return time.perf_counter() - began, sum(losses) / len(losses)
+        return time.process_time() - began, sum(losses) / len(losses)
 
     def step(self, batch: TextBatch) -> float:
         """Make a training step."""
         self.optimizer.zero_grad()
-        loss = self.loss(batch) / batch.num_targets
+        with label_smoothing(self.given["smoothing"]):
+            loss = self.loss(batch) / batch.num_targets
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.loss.parameters(), self.given["clip"])
         self.optimizer.step()
         return loss.item()
 
     def translate(self, number: int) -> tuple[float, float]:
-        """Run beam search; return seconds and number of tokens."""
+        """Run beam search; return seconds of this process and number of tokens."""
         self.loss.eval()
         search = BeamSearch(self.run.model, beam=self.given["beam"])
-        began = time.perf_counter()
+        began = time.process_time()
         found = search.search(self.given["test"][number])
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         return seconds, float(sum(len(best.tokens) for best, *_ in found))
 
 
@@ -129,17 +137,26 @@ def environment(folder: Path, *further: str) -> Path:
     return folder / "bin" / "python"
 
 
-def shared_settings(config: Config, vocabularies: tuple[Vocabulary, Vocabulary]) -> dict[str, Any]:
-    """Settings of both toolkits: sizes, learning rate and clipping."""
-    network = config.network
+def shared_settings(config: Config, vocabularies: Sequence[int]) -> dict[str, Any]:
+    """Settings of both toolkits: sizes, learning rate, smoothing and clipping.
+
+    Args:
+        config: configuration of the package's model.
+        vocabularies: sizes of source and target vocabulary.
+    """
+    network: Any = config.network
     return {
+        "kind": network.kind,
+        "heads": network.heads,
+        "feedforward": network.feedforward,
         "embedding": network.embedding,
         "encoder_hidden": network.encoder_hidden,
         "decoder_hidden": network.decoder_hidden,
         "layers": network.encoder_layers,
         "dropout": network.dropout,
-        "vocabularies": [len(each) for each in vocabularies],
+        "vocabularies": list(vocabularies),
         "learning_rate": config.training.learning_rate,
+        "smoothing": config.training.label_smoothing,
         "clip": config.training.clip,
     }
 
@@ -181,9 +198,10 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=300, help="sentences to translate")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--input-feeding", action="store_true")
+    parser.add_argument("--transformer", action="store_true", help="Transformers on both sides")
     parser.add_argument("--python", type=Path, help="Python of an environment with JoeyNMT")
     parser.add_argument("--set", dest="extra", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--save", action="store_true", help="write results/peers.md")
+    parser.add_argument("--save", action="store_true", help="write results/peers….md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     pyro.enable_validation(False)
@@ -192,7 +210,7 @@ def main() -> None:
     def config_of(name: str) -> Config:
         model, objective, emission, lexical = OURS[name]
         return Config.load(
-            RECIPE,
+            TRANSFORMER if options.transformer else RECIPE,
             [
                 f'model.name="{model}"',
                 'guide.name="none"',
@@ -211,25 +229,28 @@ def main() -> None:
         folder = Path(scratch)
         python = options.python or environment(folder / "joeynmt")
         config = config_of("soft attention")
-        base = Run.create(config, folder / "run", echo=lambda line: None)
+        runs = {
+            name: Run.create(config_of(name), folder / str(number), echo=lambda line: None)
+            for number, name in enumerate(OURS)
+        }
+        base = runs["soft attention"]
         vocabularies = (base.source_vocabulary, base.target_vocabulary)
         corpus = index_text(ParallelText.open(config.data.train), vocabularies, config.data)
         given = {
-            **shared_settings(config, vocabularies),
+            **shared_settings(config, [len(each) for each in vocabularies]),
             "beam": options.beam,
             "train": ids_of(corpus, config, options.steps),
             "test": sources_of(base, options.sentences),
         }
         (folder / "given.json").write_text(json.dumps(given))
-        sides: dict[str, Ours | Theirs] = {
-            name: Ours(Run(base.path, config_of(name), vocabularies), given) for name in OURS
-        }
+        sides: dict[str, Ours | Theirs] = {name: Ours(run, given) for name, run in runs.items()}
         sides[THEIRS] = Theirs(python, folder / "given.json", options.input_feeding, sys.stderr)
         table = measure(sides, given, options.turn)
     report = f"{markdown(table)}\n\n{machine('one thread per toolkit')}"
     print(report)
     if options.save:
-        save("peers" + "-input-feeding" * options.input_feeding, "Against JoeyNMT 2.3.0", report)
+        kind = "-transformer" * options.transformer + "-input-feeding" * options.input_feeding
+        save("peers" + kind, "Against JoeyNMT 2.3.0", report)
 
 
 def measure(sides: dict[str, Any], given: dict[str, Any], turn: int) -> pd.DataFrame:
@@ -258,13 +279,13 @@ def measure(sides: dict[str, Any], given: dict[str, Any], turn: int) -> pd.DataF
             {
                 "side": name,
                 "parameters": f"{side.parameters:,}",
-                "training, tokens/s": f"{training[name]:,.0f}",
+                "training, tokens per CPU s": f"{training[name]:,.0f}",
                 "to JoeyNMT's": f"{training[name] / training[THEIRS]:.2f}x",
                 "last loss": f"{losses[name][-1]:.2f}",
-                "beam search, sentences/s": f"{sentences / spent[name]:.1f}",
+                "beam search, sentences per CPU s": f"{sentences / spent[name]:.1f}",
                 "to its": f"{spent[THEIRS] / spent[name]:.2f}x",
                 "tokens per sentence": f"{made[name] / sentences:.1f}",
-                "tokens/s, to its": f"{made[name] / spent[name] / pace:.2f}x",
+                "tokens per CPU s, to its": f"{made[name] / spent[name] / pace:.2f}x",
             }
         )
     return pd.DataFrame(rows)

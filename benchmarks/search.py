@@ -2,11 +2,12 @@
 
     PYRO_ALIGN_DATA=… python benchmarks/search.py --save
 
-Networks with the sizes of the recipe `multi30k-de-en` and untrained weights translate random
-sentences. Every translation is forced to the length of the longest source of its batch, in both
-toolkits, so that the same number of tokens is scored. Measured is the CPU time of one thread, so
-that other processes matter little; the toolkits take turns. JoeyNMT runs in a separate environment,
-which is created in a temporary folder unless given with --python.
+Networks with the sizes of the recipe `multi30k-de-en`, or with --transformer of the recipe
+`multi30k-transformer`, and untrained weights translate random sentences. Every translation is
+forced to the length of the longest source of its batch, in both toolkits, so that the same number
+of tokens is scored. Measured is the CPU time of one thread, so that other processes matter little;
+the toolkits take turns. JoeyNMT runs in a separate environment, which is created in a temporary
+folder unless given with --python.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import pandas as pd
 import pyro
 import torch
 from common import machine, markdown, save
-from peers import OURS, RECIPE, THEIRS, Theirs, environment
+from peers import OURS, RECIPE, THEIRS, TRANSFORMER, Theirs, environment, shared_settings
 
 from pyro_align.config import Config
 from pyro_align.config.registry import MODELS
@@ -52,10 +53,10 @@ def sentences(count: int, tokens: int = 1024) -> list[list[list[int]]]:
 class Ours:
     """A model of this package with random weights."""
 
-    def __init__(self, name: str, given: dict[str, Any]):
+    def __init__(self, name: str, recipe: Path, given: dict[str, Any]):
         model, _, emission, lexical = OURS[name]
         changes = [f'network.emission="{emission}"', f"network.lexical={lexical}"]
-        config: Any = Config.load(RECIPE, changes)
+        config: Any = Config.load(recipe, changes)
         network = SequenceToSequence.from_config(config.network, VOCABULARY, VOCABULARY)
         self.model = MODELS.build(model, {}, network).eval()
         self.given = given
@@ -87,22 +88,16 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=150)
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--transformer", action="store_true", help="Transformers on both sides")
     parser.add_argument("--python", type=Path, help="Python of an environment with JoeyNMT")
-    parser.add_argument("--save", action="store_true", help="write results/search.md")
+    parser.add_argument("--save", action="store_true", help="write results/search….md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    config: Any = Config.load(RECIPE)
-    network = config.network
+    recipe = TRANSFORMER if options.transformer else RECIPE
+    config: Any = Config.load(recipe)
     given = {
-        "embedding": network.embedding,
-        "encoder_hidden": network.encoder_hidden,
-        "decoder_hidden": network.decoder_hidden,
-        "layers": network.encoder_layers,
-        "dropout": network.dropout,
-        "vocabularies": [VOCABULARY, VOCABULARY],
-        "learning_rate": 1e-3,
-        "clip": 1.0,
+        **shared_settings(config, [VOCABULARY, VOCABULARY]),
         "beam": options.beam,
         "test": sentences(options.sentences),
     }
@@ -110,7 +105,7 @@ def main() -> None:
         folder = Path(scratch)
         (folder / "given.json").write_text(json.dumps(given))
         python = options.python or environment(folder / "joeynmt")
-        sides: dict[str, Any] = {name: Ours(name, given) for name in OURS}
+        sides: dict[str, Any] = {name: Ours(name, recipe, given) for name in OURS}
         sides[THEIRS] = Forced(python, folder / "given.json", False, sys.stderr)
         seconds: dict[str, list[float]] = {name: [] for name in sides}
         for turn in range(options.rounds + 1):
@@ -134,7 +129,8 @@ def main() -> None:
     report = f"{markdown(pd.DataFrame(rows))}\n\n{machine('one thread per toolkit')}"
     print(report)
     if options.save:
-        save("search", "Beam search at equal output lengths, against JoeyNMT 2.3.0", report)
+        kind = "-transformer" * options.transformer
+        save("search" + kind, "Beam search at equal output lengths, against JoeyNMT 2.3.0", report)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear
+from torch.nn.functional import linear, one_hot
 
 from pyro_align.distributions import chunks
 from pyro_align.distributions.precision import at_least_fp32
@@ -240,3 +240,36 @@ def _chunks(features: Tensor, rows: int, bias: Tensor) -> Iterator[slice]:
     """
     number = max(1, chunks.chunk_rows(len(bias), features.device) // rows)
     return (slice(start, start + number) for start in range(0, len(features), number))
+
+
+def log_probs_beside(
+    factor: Float[Tensor, "shared right vocabulary"],
+    left: Float[Tensor, "shared left feature"],
+    weight: Float[Tensor, "vocabulary feature"],
+    bias: Float[Tensor, " vocabulary"],
+    value: Int[Tensor, "shared left"],
+) -> Float[Tensor, "shared left right"] | None:
+    """Compute ``log p(y_l | l, r)`` for every pair, with a precomputed right factor.
+
+    For few left features at a time, where :func:`pair_log_probs` would compute the right factor for
+    each of them. Factors below the smallest number are raised to it.
+
+    Args:
+        factor: from :func:`factor_of`.
+        left: features of the left factor.
+        weight: output embedding.
+        bias: one per token.
+        value: the tokens.
+
+    Returns:
+        The log probabilities, differentiable also for the factor; None if fp32 is not sufficient.
+    """
+    logits = _shifted(left, weight, bias)
+    gold = logits.gather(2, value.unsqueeze(2))
+    # One product for the sums and the gold tokens: a gather would need a gradient of its own.
+    rows = torch.cat([logits.exp(), one_hot(value, len(bias)).to(logits.dtype)], dim=1)
+    with torch.autocast(left.device.type, enabled=False):
+        sums, factors = (rows @ factor.mT).chunk(2, dim=1)
+    if bool((sums < SMALLEST).any()):
+        return None
+    return gold + factors.clamp_min(torch.finfo(factors.dtype).tiny).log() - sums.log()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -170,9 +171,13 @@ class SequenceToSequence(AutoregressiveNetwork):
         if memory.added is not None:
             embedded = embedded + memory.added.unsqueeze(1)
 
+        @cache  # for all positions; most decoders need none
+        def factors() -> Tensor | None:
+            return self.emission.factors(memory.values)
+
         def likelihood(hidden: Tensor, number: int) -> Tensor:
-            emission = self.emission(hidden.unsqueeze(2), memory.values.unsqueeze(1))
-            return emission.log_prob(tokens[:, number, None, None])
+            token = tokens[:, number].unsqueeze(1)
+            return self.emission.log_likelihoods(hidden, memory.values, token, factors())
 
         hidden, scores, after = self.decoder(embedded, state, memory, likelihood)
         positions = torch.arange(state.position, after.position, device=tokens.device)

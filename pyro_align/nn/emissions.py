@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from pyro_align.distributions import (
     VocabularyCategorical,
     factor_of,
 )
+from pyro_align.distributions.log_partition import log_probs_beside
 
 GAIN = 6.0
 """Initial gain of an emission."""
@@ -58,6 +60,25 @@ class Emission(nn.Module, ABC):
     ) -> Float[Tensor, "batch source vocabulary"] | None:
         """Compute the factors of the token distributions that depend on the source only, if any."""
         return None
+
+    def log_likelihoods(
+        self,
+        hidden: Float[Tensor, "batch target hidden"],
+        values: Float[Tensor, "batch source value"],
+        tokens: Int[Tensor, "batch target"],
+        factors: Float[Tensor, "batch source vocabulary"] | None = None,
+    ) -> Float[Tensor, "batch target source"]:
+        """``log p(y_t | v_s, h_t)`` for every target and source position.
+
+        Args:
+            hidden: decoder states ``h_t``.
+            values: values ``v_s`` of every source position.
+            tokens: the target tokens ``y_t``.
+            factors: :meth:`factors` of the values, if they have been computed.
+        """
+        emission: Any = self(hidden.unsqueeze(2), values.unsqueeze(1))
+        found: Tensor = emission.log_prob(tokens.unsqueeze(2))
+        return found
 
     def log_mixture(
         self,
@@ -158,6 +179,17 @@ class ProductEmission(SoftmaxEmission):
     def forward(self, hidden: Tensor, context: Tensor) -> ProductCategorical:
         """Return the product of a factor per state and a factor per context."""
         return ProductCategorical(self.gain * self.query(hidden), context, self.weight, self.bias)
+
+    def log_likelihoods(
+        self, hidden: Tensor, values: Tensor, tokens: Tensor, factors: Tensor | None = None
+    ) -> Tensor:
+        """``log p(y_t | v_s, h_t)``, from the factors if they are given."""
+        if factors is not None:
+            left = self.gain * self.query(hidden)
+            found = log_probs_beside(factors, left, self.weight, self.bias, tokens)
+            if found is not None:
+                return found
+        return super().log_likelihoods(hidden, values, tokens)
 
 
 EMISSIONS: dict[str, type[SoftmaxEmission]] = {"tanh": TanhEmission, "product": ProductEmission}

@@ -174,3 +174,24 @@ def test_expected_values_are_weighted_sums(particles):
     assert found.dtype == values.dtype
     by_hand = sum(weights[..., s, None].float() * values[:, None, s] for s in range(3))
     torch.testing.assert_close(found, by_hand)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3000.0])
+def test_log_likelihoods_from_factors_are_those_without(scale):
+    """Also if the products of both factors underflow in fp32, for a scale of 3000."""
+    emission = tiny_networks(emission="product").emission.float()
+    torch.manual_seed(0)
+    hidden = torch.randn(2, 1, emission.query.in_features, requires_grad=True)
+    annotations = torch.randn(2, 5, emission.context.in_features)
+    values = (scale * emission.values(annotations).detach()).requires_grad_()
+    tokens = torch.tensor([[3], [6]])
+    found, expected = (
+        emission.log_likelihoods(scale * hidden, values, tokens, factors)
+        for factors in (emission.factors(values), None)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    inputs = [hidden, values, emission.weight, emission.bias]
+    direction = torch.randn(found.shape)
+    slopes = [torch.autograd.grad(each, inputs, direction) for each in (found, expected)]
+    for ours, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4 * float(theirs.abs().max()))
