@@ -28,8 +28,22 @@ if TYPE_CHECKING:
     from pyro_align.cli.aligners import SavedAligner
     from pyro_align.word_alignment import AlignedPair, PairText, Writer
 
-TRAINING = ("one_direction", "fast", "neural", "epochs", "seed", "config", "settings", "save")
+TRAINING = (
+    "one_direction",
+    "fast",
+    "neural",
+    "epochs",
+    "seed",
+    "config",
+    "settings",
+    "save",
+    "prior",
+    "lexicon",
+)
 """Parameters that require --train."""
+
+COUNTS = ("fast", "prior", "lexicon")
+"""Parameters of --train that cannot be used with --neural."""
 
 NEURAL = ("epochs", "seed", "config", "settings", "origin")
 """Parameters that require --neural."""
@@ -65,6 +79,19 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
     type=OutputFolder(),
     metavar="DIR",
     help="With --train: save the aligner; with --neural, the runs DIR/forward and DIR/reverse.",
+)
+@click.option(
+    "--prior",
+    type=InputPath(),
+    metavar="FILE",
+    help="With --train: a lexicon of other text, or a dictionary; links to add to those of the "
+    "text.",
+)
+@click.option(
+    "--lexicon",
+    type=OutputFile(),
+    metavar="FILE",
+    help="With --train: write the translations of words, with probabilities and numbers of links.",
 )
 @click.option("--reverse", type=InputPath(), metavar="RUN", help="A run from TGT to SRC.")
 @click.option(
@@ -175,10 +202,16 @@ def align(
     link. The score of a pair (--scores) is by how much each sentence makes the words of the other
     more probable, in nats per word; -inf if a side is empty.
 
+    A lexicon (--prior, --lexicon) has a line for each pair of words, with tab-separated columns:
+    source word, target word, probability and number of links. --prior also takes lines of two
+    words alone (one link each), and of two words and a number.
+
     \b
         pyro-align align runs/a in.de in.en > links
         pyro-align align runs/de-en --reverse runs/en-de in.de in.en > links
         pyro-align align --train in.de in.en > links
+        pyro-align align --train in.de in.en --lexicon lexicon.tsv > links
+        pyro-align align --train new.de new.en --prior lexicon.tsv > links
         pyro-align align runs/a --shards pairs/ --out links/
         pyro-align align runs/a --shards pairs/ --out links/ --ray auto
     """
@@ -301,10 +334,10 @@ def _check(
         neural = [name for name in NEURAL if ctx.params[name] not in (None, ())]
         if neural and not ctx.params["neural"]:
             raise click.UsageError(f"{_option(neural[0])} requires --neural")
-        if ctx.params["fast"] and ctx.params["neural"]:
-            raise click.UsageError(
-                "--fast cannot be used with --neural: use fewer --epochs instead"
-            )
+        counts = [name for name in COUNTS if ctx.params[name]]
+        if counts and ctx.params["neural"]:
+            instead = "use fewer --epochs instead" if counts[0] == "fast" else "remove one of them"
+            raise click.UsageError(f"{_option(counts[0])} cannot be used with --neural: {instead}")
     else:
         given = [name for name in TRAINING if ctx.params[name] not in (None, False, ())]
         if given:

@@ -31,6 +31,7 @@ from pyro_align.word_alignment import (
     align_text,
     hmm,
     links_of,
+    read_lexicon,
 )
 
 if TYPE_CHECKING:
@@ -214,10 +215,13 @@ def trained(
     config: Path | None,
     settings: tuple[str, ...],
     save: Path | None,
+    prior: Path | None,
+    lexicon: Path | None,
 ) -> Iterator[Align]:
     """Fit models to the text and yield an aligner; the models last as long as the context."""
     directions = 1 if one_direction else 2
     if not neural:
+        counts = None if prior is None else read_lexicon(prior)
         yield lambda text: align_text(
             text,
             hmm.Settings.fast() if fast else hmm.Settings(),
@@ -225,6 +229,8 @@ def trained(
             links.symmetrisation,
             max_length=links.most_words,
             save=save,
+            prior=counts,
+            lexicon=lexicon,
             directions=directions,
             echo=tell,
         )

@@ -17,6 +17,7 @@ from pyro_align.word_alignment.decoding import (
     Threshold,
     agreement,
 )
+from pyro_align.word_alignment.lexicons import lexicon_lines, read_lexicon, write_lexicon
 from pyro_align.word_alignment.pairs import Pair, PairText, Side
 from pyro_align.word_alignment.shards import align_shards
 from pyro_align.word_alignment.symmetrise import (
@@ -63,9 +64,12 @@ __all__ = [
     "grow_diag_final",
     "grow_diag_final_and",
     "intersect",
+    "lexicon_lines",
     "links_of",
+    "read_lexicon",
     "score_line",
     "score_of",
     "union",
+    "write_lexicon",
     "writer",
 ]

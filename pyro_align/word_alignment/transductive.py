@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pyro_align.errors import RunError
 from pyro_align.word_alignment import hmm
 from pyro_align.word_alignment.aligner import AlignedPair, links_of, score_of, too_long
 from pyro_align.word_alignment.decoding import Decoder
+from pyro_align.word_alignment.lexicons import write_lexicon
 from pyro_align.word_alignment.pairs import PairText, Side
 from pyro_align.word_alignment.symmetrise import Symmetrisation
 
@@ -27,6 +28,8 @@ def align_text(
     *,
     max_length: int = 1000,
     save: Path | None = None,
+    prior: Mapping[tuple[str, str], float] | None = None,
+    lexicon: Path | None = None,
     directions: int = 2,
     processes: int | None = None,
     echo: Callable[[str], None] = print,
@@ -41,6 +44,9 @@ def align_text(
         max_length: maximum number of words per side. Time grows with the third power of the number
             of words, memory with the second.
         save: a new folder to save the aligner to, or None.
+        prior: numbers of links of source and target words, for example from a dictionary or from
+            another text, see :func:`read_lexicon`; they are added to those of the text.
+        lexicon: a file for the lexicon, see :func:`write_lexicon`, or None.
         directions: 2, or 1 for source to target only.
         processes: 1 or 2; by default 2 if there are two cores and PyTorch may use two threads. The
             links are the same.
@@ -61,12 +67,15 @@ def align_text(
             settings,
             Path(scratch),
             directions=directions,
+            prior=prior,
             processes=processes,
             echo=echo,
             path=text.path,
         )
         if save is not None:
             hmm.save_aligner(save, fitted.models, fitted.types, settings)
+        if lexicon is not None:
+            write_lexicon(fitted, lexicon)
         stream, numbers = iter(text), count()
         while window := list(islice(stream, WINDOW)):
             places = [None if pair.is_empty else next(numbers) for pair in window]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import final
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
@@ -78,6 +80,7 @@ def fit(
     scratch: Path,
     *,
     directions: int = 2,
+    prior: Mapping[tuple[str, str], float] | None = None,
     processes: int | None = None,
     echo: Echo = print,
     path: Path | None = None,
@@ -102,6 +105,8 @@ def fit(
             pair of words of each sentence pair. Memory holds one batch of each process and the
             lexicons, whose size is the number of co-occurring word pairs.
         directions: 2, or 1 for source to target only, without agreement.
+        prior: numbers of links of source and target words in other text, or None. They are added
+            to those of the text, so that they are pseudo-counts of the Dirichlet priors.
         processes: 1 or 2; default :func:`~.processes.available_processes`. The results are the
             same.
         echo: called with one line per pass.
@@ -115,10 +120,16 @@ def fit(
     text = TypeText(pairs, types, scratch)
     if not len(text):
         raise DataError("no sentence pair has words on both sides", path)
+    prior = {} if prior is None else prior
+    known = [[*types[0].add(one), *types[1].add(other)] for one, other in prior]
+    earlier = (
+        torch.tensor(known, dtype=torch.int64).view(-1, 2),
+        torch.tensor(list(prior.values()), dtype=torch.float32),
+    )
     shapes = [text.shape(number) for number in range(text.batches)]
     with one_thread():
         places = PlaceStore(scratch / "places", shapes)
-        models = _models(text, places, types, settings, directions, processes)
+        models = _models(text, places, types, earlier, settings, directions, processes)
         store = PosteriorStore(scratch / "posteriors", shapes, directions)
         passes = settings.independent + settings.markov
         for number in range(passes):
@@ -148,11 +159,15 @@ def _models(
     text: TypeText,
     places: PlaceStore,
     types: tuple[Types, Types],
+    earlier: tuple[Int[Tensor, "k 2"], Float[Tensor, " k"]],
     settings: Settings,
     directions: int,
     processes: int,
 ) -> list[HiddenMarkovModel]:
-    """Create the models, and store where their lexicons have the pairs of words of the text."""
+    """Create the models, and store where their lexicons have the pairs of words of the text.
+
+    ``earlier`` has pairs of words and their numbers of links in other text.
+    """
     source, target = types
     keys, found = torch.empty(0, dtype=torch.int64), []
     frequency = [torch.zeros(len(side)) for side in types]
@@ -165,7 +180,9 @@ def _models(
             keys, found = torch.cat([keys, *found]).unique(), []
         for side, ids in zip(frequency, (words.source, words.target), strict=True):
             side += torch.bincount(ids[ids != NULL], minlength=len(side))
-    keys = torch.cat([keys, *found]).unique()
+    known = earlier[0][:, 0] * len(target) + earlier[0][:, 1]
+    keys = torch.cat([keys, *found, known]).unique()
+    counts = torch.zeros(len(keys)).index_add_(0, torch.searchsorted(keys, known), earlier[1])
     for batch in range(text.batches):
         words = text.batch(batch)
         codes = pair_codes(words.source, words.target, len(target))
@@ -183,6 +200,7 @@ def _models(
             spelling,
             settings,
             torch.zeros(len(keys)),
+            counts,
         )
         lexicon.relate(processes=processes)
         models.append(HiddenMarkovModel(lexicon, settings.max_jump, settings.null))

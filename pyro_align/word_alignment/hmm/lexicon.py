@@ -50,6 +50,8 @@ class Lexicon:
         spelling: of the words.
         settings: ``concentration`` is β, ``spelling`` is λ.
         prior: pseudo-count λ r of each stored pair, if known; else zeros and :meth:`relate`.
+        earlier: numbers of links of each stored pair in other text, which are added to the
+            counts; None for none.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Lexicon:
         spelling: Spelling,
         settings: Settings,
         prior: Float[Tensor, " n"],
+        earlier: Float[Tensor, " n"] | None = None,
     ):
         self.width = len(target)
         self.keys = keys
@@ -82,6 +85,7 @@ class Lexicon:
         self._within *= self.concentration / len(self._affixes)
         self._words = len(source)
         self.prior = prior
+        self._earlier = torch.zeros(len(keys)) if earlier is None else earlier
         self.learn(torch.zeros(len(keys)))
 
     def relate(self, pairs: Bool[Tensor, " n"] | None = None, processes: int = 1) -> None:
@@ -99,7 +103,7 @@ class Lexicon:
             )
             related = self._strength * torch.cat(found)
             self.prior[slice(None) if pairs is None else pairs] = related
-            self.learn(self.counts)
+            self._refresh()
 
     def places(
         self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
@@ -109,11 +113,15 @@ class Lexicon:
         return self._order[places.clamp_max_(len(self.keys) - 1)]
 
     def learn(self, counts: Float[Tensor, " n"]) -> None:
-        """Set the expected link counts, one per stored pair."""
-        self.counts = counts
+        """Set the expected link counts of the text, one per stored pair."""
+        self.counts = counts + self._earlier
         for each in self._affixes:
-            each.learn(counts)
-        word = counts + self.prior
+            each.learn(self.counts)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Compute what depends on counts and spelling."""
+        word = self.counts + self.prior
         total = torch.zeros(self._words).index_add_(0, self.pairs[0], word)
         # A column for the words and one for each affix: one look-up for a pair finds all.
         self._stored = torch.stack([word, *(each.by_pair for each in self._affixes)], dim=-1)
@@ -122,6 +130,11 @@ class Lexicon:
         )
         parts = (each.split(BLOCK) for each in (*self.pairs, self._stored))
         self._of_pairs = torch.cat([self._log_probs(*part) for part in zip(*parts, strict=True)])
+
+    @property
+    def probabilities(self) -> Float[Tensor, " n"]:
+        """Probability of the target word of each stored pair given its source word."""
+        return self._of_pairs.exp()
 
     def learn_spelling(self, processes: int = 1) -> None:
         """Learn the correspondence of characters from the expected link counts.

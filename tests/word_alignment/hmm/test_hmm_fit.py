@@ -18,6 +18,9 @@ PAIRS = [
     ("ae bd ad", "xg yf"),
     ("bd", "yf yg yf"),
 ]
+PRIOR = {("ad", "xf"): 3.0, ("bd", "xg"): 0.5, ("cd", "xg"): 2.0, ("ae", "yh"): 1.0}
+"""Of words that are in the text together, apart, or not at all."""
+
 SETTINGS = Settings(
     affixes=(1, -1),
     concentration=2.0,
@@ -32,14 +35,16 @@ SETTINGS = Settings(
 class Written:
     """Reference implementation of one direction, with dictionaries and sums over all chains."""
 
-    def __init__(self, pairs):
+    def __init__(self, pairs, prior):
         self.pairs = [(source.split(), target.split()) for source, target in pairs]
         self.words = {word for _, target in self.pairs for word in target}
+        self.words |= {word for _, word in prior}
+        self.prior = prior
         self.frequency = defaultdict(int)
         for _, target in self.pairs:
             for word in target:
                 self.frequency[word] += 1
-        self.counts = defaultdict(float)
+        self.counts = defaultdict(float, prior)
         self.own = [defaultdict(float) for _ in pairs]
         self.jumps = {-1: 1.0, 0: 1.0, 1: 1.0}
         self.starts = {0: 1.0, 1: 1.0}
@@ -135,7 +140,7 @@ class Written:
         return self.jumps[max(-1, min(1, width))]
 
     def renew(self, found, links, markov, power):
-        self.counts = defaultdict(float)
+        self.counts = defaultdict(float, self.prior)
         for number, (source, target) in enumerate(self.pairs):
             self.own[number] = links[number]
             for (t, s), value in links[number].items():
@@ -151,8 +156,9 @@ class Written:
                     table[key] = SETTINGS.jump_prior + sum(each[place][key] for each in found)
 
 
-def written(independent, markov, directions, fertility):
-    models = [Written(PAIRS), Written([(target, source) for source, target in PAIRS])]
+def written(independent, markov, directions, fertility, prior):
+    turned = {(other, one): number for (one, other), number in prior.items()}
+    models = [Written(PAIRS, prior), Written([pair[::-1] for pair in PAIRS], turned)]
     models = models[:directions]
     for number in range(independent + markov):
         found = [[model.posterior(i) for i in range(len(PAIRS))] for model in models]
@@ -189,12 +195,13 @@ def written(independent, markov, directions, fertility):
         (1, 2, 2, 0.5),
     ],
 )
-def test_against_all_alignments(tmp_path, independent, markov, directions, fertility):
+@pytest.mark.parametrize("prior", [{}, PRIOR])
+def test_against_all_alignments(tmp_path, independent, markov, directions, fertility, prior):
     changes = {"independent": independent, "markov": markov, "fertility": fertility}
     settings = SETTINGS.model_copy(update=changes)
-    fitted = fit(PAIRS, settings, tmp_path, directions=directions, echo=silent)
+    fitted = fit(PAIRS, settings, tmp_path, directions=directions, prior=prior, echo=silent)
     assert len(fitted) == len(PAIRS)
-    expected = written(independent, markov, directions, fertility)
+    expected = written(independent, markov, directions, fertility, prior)
     for number, pair in enumerate(PAIRS):
         found = fitted[number]
         assert len(found) == directions

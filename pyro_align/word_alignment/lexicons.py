@@ -1,0 +1,88 @@
+"""Lexicon files: link counts of words, written after a fit and read as a prior of another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyro_align.data import read_lines, split_words
+from pyro_align.errors import DataError
+from pyro_align.files import atomic_write
+from pyro_align.word_alignment.hmm import FittedText
+
+LEAST = 0.01
+"""Minimum expected number of links of a pair of words that is written."""
+
+
+def read_lexicon(path: Path) -> dict[tuple[str, str], float]:
+    """Read numbers of links of source and target words, to use as a prior.
+
+    Args:
+        path: lines of tab-separated columns: source word, target word, and optionally more, of
+            which the last is the number of links; without it, 1. Blank lines are skipped; numbers
+            of the same words, regardless of case, are added up. May be compressed.
+
+    Raises:
+        DataError: if a line is invalid; the message names file and line.
+    """
+    counts: dict[tuple[str, str], float] = {}
+    for line, text in enumerate(read_lines(path), start=1):
+        if not split_words(text):
+            continue
+        source, *columns = text.split("\t")
+        if not 1 <= len(columns) <= 3 or not all(
+            len(split_words(word)) == 1 for word in (source, columns[0])
+        ):
+            raise DataError(
+                "expected source word, target word and number of links, separated by tabs, got "
+                f"{text[:60]!r}",
+                path,
+                line,
+            )
+        (one,), (other,) = split_words(source.lower()), split_words(columns[0].lower())
+        counts[one, other] = counts.get((one, other), 0.0) + _number(columns[1:], path, line)
+    if not counts:
+        raise DataError("the lexicon has no words", path)
+    return counts
+
+
+def _number(columns: list[str], path: Path, line: int) -> float:
+    if not columns:
+        return 1.0
+    try:
+        number = float(columns[-1])
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number < math.inf:
+        raise DataError(
+            f"expected a number of links above 0 in the last column, got {columns[-1]!r}",
+            path,
+            line,
+        )
+    return number
+
+
+def lexicon_lines(fitted: FittedText) -> Iterator[str]:
+    """Yield a line for each pair of words with links, by source word, most frequent first.
+
+    Its columns are the source word, the target word, the probability of the target word given the
+    source word, and the expected number of links, including those of a prior.
+    """
+    lexicon = fitted.models[0].lexicon
+    source, target = (["", *side.names] for side in fitted.types)
+    linked = (lexicon.counts >= LEAST).nonzero().squeeze(1)
+    columns = (*lexicon.pairs, lexicon.probabilities, lexicon.counts)
+    rows = zip(*(column[linked].tolist() for column in columns), strict=True)
+    for one, other, p, number in sorted(rows, key=lambda row: (row[0], -row[3], row[1])):
+        yield f"{source[one]}\t{target[other]}\t{p:.6g}\t{number:.6g}\n"
+
+
+def write_lexicon(fitted: FittedText, path: Path) -> None:
+    """Write the lexicon of a fitted text, see :func:`lexicon_lines`.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    with atomic_write(path, "t") as file:
+        file.writelines(lexicon_lines(fitted))
