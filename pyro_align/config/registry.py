@@ -165,6 +165,7 @@ GUIDES = Registry(
         "corrected-prior": "pyro_align.guides.corrected_prior:CorrectedPriorGuide",
         "amortized": "pyro_align.guides.amortized:AmortizedGuide",
         "gaussian": "pyro_align.guides.gaussian:GaussianGuide",
+        "whitened": "pyro_align.guides.whitened:WhitenedGuide",
         "von-mises-fisher": "pyro_align.guides.von_mises_fisher:VonMisesFisherGuide",
         "none": "pyro_align.guides.none:NoGuide",
         "prior": "pyro_align.guides.prior:PriorGuide",

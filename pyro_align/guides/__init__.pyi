@@ -12,6 +12,7 @@ from .prior import PriorGuide
 from .sentence_guide import SentenceGuide
 from .transformer import TransformerGuide
 from .von_mises_fisher import VonMisesFisherGuide
+from .whitened import WhitenedGuide
 
 __all__ = [
     "AlignmentGuide",
@@ -28,4 +29,5 @@ __all__ = [
     "SentenceGuide",
     "TransformerGuide",
     "VonMisesFisherGuide",
+    "WhitenedGuide",
 ]

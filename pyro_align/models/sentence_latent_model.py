@@ -91,6 +91,11 @@ class SentenceLatentModel(AlignmentModel):
         return diagonal_normal(self.prior_of(memory.mean()).unsqueeze(1))
 
     @pyro_method
+    def prior_given(self, batch: Batch) -> Any:
+        """Return ``p(s | x)`` of the pairs of a batch, which guides may read."""
+        return self.sentence_prior(self.memory(batch))
+
+    @pyro_method
     def states_given(self, batch: Batch, latent: Float[Tensor, "*draws batch 1 latent"]) -> States:
         """Compute decoder states and attention scores, given ``s``, under teacher forcing.
 

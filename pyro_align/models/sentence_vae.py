@@ -66,3 +66,8 @@ class SentenceVAE(SentenceModel):
         """Return the prior of ``count`` sentences, of batch shape ``(count, 1)``."""
         zeros = self.networks.bias.new_zeros(count, 1, self.networks.latent_size)
         return dist.Normal(zeros, 1.0).to_event(1)
+
+    @pyro_method
+    def prior_given(self, batch: Batch) -> Any:
+        """Return the prior of the sentences of a batch, which guides may read."""
+        return self.prior(len(batch))

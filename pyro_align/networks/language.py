@@ -17,6 +17,7 @@ from pyro_align.nn import (
     RecurrentLanguageDecoder,
     TransformerLanguageDecoder,
 )
+from pyro_align.nn.language import start_small
 
 
 class LanguageNetwork(nn.Module):
@@ -54,6 +55,8 @@ class LanguageNetwork(nn.Module):
         )
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
         self.skip = nn.Linear(self.latent_size, size, bias=False) if skip else None
+        if self.skip is not None:
+            start_small(self.skip, self.latent_size)
         self.dropout = nn.Dropout(dropout)
         self.dropout_rate = dropout
         self.word_dropout = word_dropout

@@ -36,6 +36,7 @@ from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, ScaledScorer,
 from .transformer import Transformer
 from .transformer_decoder import TransformerDecoder, TransformerState
 from .transformer_layer import TransformerLayer
+from .whitening import Whitening
 from .window import ConvolutionalLanguageDecoder, WindowDecoder
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "TransformerLayer",
     "TransformerQuestionEncoder",
     "TransformerState",
+    "Whitening",
     "WindowDecoder",
     "cell_boxes",
     "expected",

@@ -71,6 +71,23 @@ def beside(
     return torch.cat([embedded, repeated], dim=-1)
 
 
+LATENT_SCALE = 0.05
+"""Factor of the initial weights of latent vectors: a standard normal vector is at first as small as
+an embedding. Larger noise at the start slows training."""
+
+
+def start_small(layer: nn.Module, latent: int) -> None:
+    """Scale the initial weights of the last ``latent`` inputs of a layer by :data:`LATENT_SCALE`.
+
+    Args:
+        layer: a linear layer or a recurrent one, whose first parameter has a column for each input.
+        latent: number of inputs that are a latent vector.
+    """
+    with torch.no_grad():
+        weight = next(layer.parameters())
+        weight[:, weight.shape[1] - latent :] *= LATENT_SCALE
+
+
 class RecurrentLanguageDecoder(LanguageDecoder):
     """An LSTM or GRU that reads the latent vector at its start, at each step, or both.
 
@@ -106,6 +123,9 @@ class RecurrentLanguageDecoder(LanguageDecoder):
         read = latent if at_steps else 0
         self.bridge = nn.Linear(latent, layers * hidden) if at_start and latent else None
         self.recurrence = ForwardRecurrence(cell, embedding + read, hidden, layers, dropout)
+        start_small(self.recurrence.layers[0], read)
+        if self.bridge is not None:
+            start_small(self.bridge, latent)
 
     def initial(self, latent: Tensor) -> LanguageState:
         """Return the state before the first token."""
@@ -151,6 +171,7 @@ class TransformerLanguageDecoder(LanguageDecoder):
     ):
         super().__init__(hidden, latent)
         self.transformer = Transformer(embedding + latent, hidden, layers, heads, dropout)
+        start_small(self.transformer.read, latent)
 
     def initial(self, latent: Tensor) -> LanguageState:
         """Return the state before the first token, without earlier positions."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pyro_align.nn.convolution import DilatedConvolutions
-from pyro_align.nn.language import LanguageDecoder, LanguageState, beside
+from pyro_align.nn.language import LanguageDecoder, LanguageState, beside, start_small
 
 
 class WindowDecoder(LanguageDecoder):
@@ -26,6 +26,7 @@ class WindowDecoder(LanguageDecoder):
         super().__init__(hidden, latent)
         self.reach = reach
         self.read = nn.Linear(embedding + latent, hidden)
+        start_small(self.read, latent)
 
     def initial(self, latent: Tensor) -> LanguageState:
         """Return the state before the first token, with an empty window."""

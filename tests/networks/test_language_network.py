@@ -8,6 +8,7 @@ from sentences import BATCH, VOCABULARY, network
 from torch.nn.functional import pad
 
 from pyro_align.data.batch import BOS, PAD, UNK, SentenceBatch
+from pyro_align.networks import LanguageNetwork, LanguageNetworkConfig
 
 DECODERS = [
     {"cell": cell, "latent_input": where, "layers": layers, "skip": skip}
@@ -52,6 +53,23 @@ def test_a_token_depends_on_the_latent_vector_and_the_tokens_before_it(settings)
     assert not torch.allclose(after[0, 2], before[0, 2])
     other = networks(BATCH, latent + 1).logits
     assert ((other - before).abs().amax(-1) > 1e-4).all()
+
+
+@decoders
+def test_at_first_the_latent_vector_is_no_large_noise(settings):
+    torch.manual_seed(0)
+    config = LanguageNetworkConfig(**{"embedding": 32, "hidden": 32, **settings})
+    networks = LanguageNetwork.from_config(config, VOCABULARY, 32).eval()
+    words = torch.tensor([[4], [5], [6], [7]])
+    latent, other = torch.randn(2, len(words), 32)
+
+    def features(words, latent):
+        return networks.decode(words, networks.initial(latent))[0]
+
+    start = features(words, latent)
+    by_latent = (features(words, other) - start).norm()
+    by_word = (features(words.flip(0), latent) - start).norm()
+    assert 0 < by_latent < 4 * by_word
 
 
 @decoders
