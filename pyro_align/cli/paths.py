@@ -107,7 +107,10 @@ def _keep_inputs(use: Literal["read", "written"], path: Path, ctx: click.Context
     """
     if ctx is None:
         return
-    files: dict[str, list[Path]] = ctx.meta.setdefault(__name__, {"read": [], "written": []})
+    standard_input = Path("/dev/stdin")  # the file that it is redirected from, if there is one
+    files: dict[str, list[Path]] = ctx.meta.setdefault(
+        __name__, {"read": [standard_input], "written": []}
+    )
     files[use].append(path)
     for output in filter(Path.is_file, files["written"]):  # not a device, which can be both
         if any(output.samefile(each) for each in files["read"] if each.is_file()):

@@ -1,5 +1,8 @@
 """Paths on the command line that cannot be used."""
 
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -151,6 +154,14 @@ def test_an_input_is_not_overwritten(folder, arguments, name):
     assert "is also an input, which would be overwritten" in " ".join(
         result.stderr.replace("│", "").split()
     )
+
+
+def test_standard_input_is_not_overwritten(folder):
+    command = [sys.executable, "-m", "pyro_align", "predict", "run", "--out", "file"]
+    with (folder / "file").open("rb") as file:
+        result = subprocess.run(command, cwd=folder, stdin=file, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "is also an input, which would be overwritten" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(("read", "written"), [("file", "new"), ("/dev/null", "/dev/null")])
