@@ -21,11 +21,14 @@ class WhitenedGuide(SentenceGuide):
     """``q(s | y) = N(m + √γ D w(y), (1 − γ) D²)`` with whitened ``w`` and the prior ``N(m, D²)``.
 
     ``w`` is linear in what :class:`SentenceGuide` reads, and whitened: over the training sentences
-    its mean is zero and its covariance the identity. So the guide cannot collapse: its mean
-    divergence from the prior is a constant, ``−d/2 log(1 − γ)`` in ``d`` dimensions. And the
-    mixture of ``q`` over the sentences has the mean and the covariance of the prior, so that none
-    of the divergence is spent on dimensions that repeat each other, as it can be with free bits or
-    with batch normalization of the means (Zhu et al. 2020).
+    its mean is zero and its covariance the identity. Then its mean divergence from the prior is a
+    constant, ``−d/2 log(1 − γ)`` in ``d`` dimensions, and the mixture of ``q`` over the sentences
+    has the mean and the covariance of the prior: none of the divergence is spent on dimensions that
+    repeat each other, as it can be with free bits or with batch normalization of the means (Zhu et
+    al. 2020).
+
+    Directions whose variance before whitening is below 1e-5 of the mean variance vary less after
+    it. Since that reduces the divergence, training can move directions there.
 
     It has the arguments of :class:`SentenceGuide` too.
 
