@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from common import machine, markdown, save
+from common import environment, machine, markdown, save
 
 from pyro_align.data import GoldLinks, Link, parse_links
 from pyro_align.evaluation import AlignmentErrorRate
@@ -279,11 +279,7 @@ def main() -> None:
         sys.exit("set PYRO_ALIGN_DATA to the folder with xl-wa and multi30k")
     data = Path(os.environ["PYRO_ALIGN_DATA"])
     with tempfile.TemporaryDirectory() as scratch:
-        python = options.python
-        if python is None:
-            python = Path(scratch) / "venv" / "bin" / "python"
-            subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
-            subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
+        python = options.python or environment(Path(scratch) / "venv", *PACKAGES)
         bench = Bench(Path(scratch), python)
         times = speed(bench, data / "multi30k")
         table = xl_wa(bench, data / "xl-wa")

@@ -1,9 +1,10 @@
-"""Shared functions of the benchmarks: tables, and a description of the machine."""
+"""Shared functions of the benchmarks: tables, the machine, environments of other toolkits."""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,3 +38,12 @@ def save(name: str, title: str, report: str) -> None:
     """Write ``results/NAME.md``."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(f"# {title}\n\n{report}\n", encoding="utf-8")
+
+
+def environment(folder: Path, *packages: str) -> Path:
+    """Create a virtual environment with packages, and return its Python."""
+    python = folder / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", *packages]
+    subprocess.run(install, check=True, stdout=sys.stderr)
+    return python

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from common import RESULTS, machine, markdown, save
+from common import RESULTS, environment, machine, markdown, save
 
 from pyro_align.evaluation import FormScores
 
@@ -141,15 +141,6 @@ def pairs(file: Path) -> list[tuple[str, str]]:
     return [(source, target) for source, target in (line.split("\t") for line in lines)]
 
 
-def environment(folder: Path) -> Path:
-    """Create the environment of yoyodyne, and return its Python."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", f"yoyodyne=={VERSION}"]
-    subprocess.run(install, check=True, stdout=sys.stderr)
-    return python
-
-
 def line_of(language: str, name: str, found: Measured, files: dict[str, Path]) -> dict[str, Any]:
     """Return a line of the table."""
     scores = FormScores()
@@ -180,7 +171,9 @@ def main() -> None:
     arguments = parser.parse_args()
     data = Path(os.environ["PYRO_ALIGN_DATA"]) / "g2p"
     with tempfile.TemporaryDirectory() as scratch:
-        python = arguments.python or environment(Path(scratch) / "environment")
+        python = arguments.python or environment(
+            Path(scratch) / "environment", f"yoyodyne=={VERSION}"
+        )
         for language in arguments.languages:
             parts = {"train": "train", "valid": "dev", "test": "test"}
             files = {to: data / of / f"{language}_{of}.tsv" for to, of in parts.items()}

@@ -19,8 +19,8 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from common import machine, markdown, save
-from peers import RECIPE, environment, ids_of, shared_settings
+from common import environment, machine, markdown, save
+from peers import PACKAGES, RECIPE, ids_of, shared_settings
 
 from pyro_align.config import Config
 from pyro_align.data import ParallelText, index_text
@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        python = options.python or environment(folder / "joeynmt", str(ROOT))
+        python = options.python or environment(folder / "joeynmt", *PACKAGES, str(ROOT))
         config = Config.load(RECIPE, options.extra)
         run = Run.create(config, folder / "run", echo=lambda line: None)
         vocabularies = (run.source_vocabulary, run.target_vocabulary)

@@ -35,7 +35,7 @@ from typing import Any
 import pandas as pd
 import pyro
 import torch
-from common import machine, markdown, save
+from common import environment, machine, markdown, save
 
 from pyro_align.config import Config
 from pyro_align.data import BatchLoader, IndexedCorpus, ParallelText, index_text
@@ -129,14 +129,6 @@ class Theirs:
         return seconds, tokens
 
 
-def environment(folder: Path, *further: str) -> Path:
-    """Create JoeyNMT's environment with additional packages, and return its Python."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES, *further]
-    subprocess.run(pip, check=True, stdout=sys.stderr)
-    return folder / "bin" / "python"
-
-
 def shared_settings(config: Config, vocabularies: Sequence[int]) -> dict[str, Any]:
     """Settings of both toolkits: sizes, learning rate, smoothing and clipping.
 
@@ -227,7 +219,7 @@ def main() -> None:
         pyro.settings.context(module_local_params=True),
     ):
         folder = Path(scratch)
-        python = options.python or environment(folder / "joeynmt")
+        python = options.python or environment(folder / "joeynmt", *PACKAGES)
         config = config_of("soft attention")
         runs = {
             name: Run.create(config_of(name), folder / str(number), echo=lambda line: None)

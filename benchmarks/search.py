@@ -25,8 +25,8 @@ from typing import Any
 import pandas as pd
 import pyro
 import torch
-from common import machine, markdown, save
-from peers import OURS, RECIPE, THEIRS, TRANSFORMER, Theirs, environment, shared_settings
+from common import environment, machine, markdown, save
+from peers import OURS, PACKAGES, RECIPE, THEIRS, TRANSFORMER, Theirs, shared_settings
 
 from pyro_align.config import Config
 from pyro_align.config.registry import MODELS
@@ -104,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "given.json").write_text(json.dumps(given))
-        python = options.python or environment(folder / "joeynmt")
+        python = options.python or environment(folder / "joeynmt", *PACKAGES)
         sides: dict[str, Any] = {name: Ours(name, recipe, given) for name in OURS}
         sides[THEIRS] = Forced(python, folder / "given.json", False, sys.stderr)
         seconds: dict[str, list[float]] = {name: [] for name in sides}
