@@ -127,10 +127,8 @@ class Transformer(nn.Module):
             The units that the last layer reads; and keys and values of all positions so far, for
             each layer but the last.
         """
-        start, length = past[0].shape[-2] if past else 0, embedded.shape[1]
-        positions = torch.arange(start, start + length, device=embedded.device)
+        positions, mask = _following(past[0] if past else None, embedded)
         units, turned = self._units(embedded, positions), self._rotation(positions)
-        mask = None if length == 1 else causal_mask(length, start + length, embedded.device)
         if memory_mask is not None:
             memory_mask = memory_mask[:, None, None]
         kept = []
@@ -154,9 +152,7 @@ class Transformer(nn.Module):
         Returns:
             The normalised units; and keys and values of all positions so far.
         """
-        start, length = 0 if past is None else past.shape[-2], units.shape[1]
-        positions = torch.arange(start, start + length, device=units.device)
-        mask = None if length == 1 else causal_mask(length, start + length, units.device)
+        positions, mask = _following(past, units)
         turned = self._rotation(positions)
         units, keys_values = self.layers[-1](units, mask, rotation=turned, past=past)
         return self.norm(units), keys_values
@@ -170,3 +166,12 @@ class Transformer(nn.Module):
 
     def _rotation(self, positions: Tensor) -> Rotation | None:
         return rotation(positions, self.head_size) if self.is_rotary else None
+
+
+def _following(past: KeysValues | None, units: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return numbers of the positions after ``past``, and the mask of what they attend to."""
+    start, length = 0 if past is None else past.shape[-2], units.shape[1]
+    positions = torch.arange(start, start + length, device=units.device)
+    if length == 1:
+        return positions, None
+    return positions, causal_mask(length, start + length, units.device)

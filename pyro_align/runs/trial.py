@@ -25,11 +25,7 @@ from pyro_align.config.registry import GUIDES, MODELS, OBJECTIVES, TASKS
 from pyro_align.data.batch import Batch, SentenceBatch, TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.errors import ConfigError, UserError
-from pyro_align.inference import (
-    Objective,
-    SentenceScores,
-    score_batch,
-)
+from pyro_align.inference import Objective, SentenceScores, score_batch
 from pyro_align.inference.kinds import SENTENCE_KINDS, alignment_kind, other_sites
 from pyro_align.inference.traces import latent_sites
 from pyro_align.tasks import TRIAL_VOCABULARY, Task

@@ -31,16 +31,15 @@ def read_lexicon(path: Path) -> dict[tuple[str, str], float]:
         if not split_words(text):
             continue
         source, *columns = text.split("\t")
-        if not 1 <= len(columns) <= 3 or not all(
-            len(split_words(word)) == 1 for word in (source, columns[0])
-        ):
+        words = [split_words(column.lower()) for column in (source, *columns[:1])]
+        if not 1 <= len(columns) <= 3 or any(len(each) != 1 for each in words):
             raise DataError(
                 "expected source word, target word and number of links, separated by tabs, got "
                 f"{text[:60]!r}",
                 path,
                 line,
             )
-        (one,), (other,) = split_words(source.lower()), split_words(columns[0].lower())
+        (one,), (other,) = words
         counts[one, other] = counts.get((one, other), 0.0) + _number(columns[1:], path, line)
     if not counts:
         raise DataError("the lexicon has no words", path)
