@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+has_words = re.compile(r"\S", re.ASCII).search
+"""Return whether a text has a word, as a match or None."""
+
 split_words = re.compile(r"\S+", re.ASCII).findall
 """Split text into words at ASCII white space, like awk, cut and fast_align.
 

@@ -12,6 +12,7 @@ from typing import BinaryIO, Literal
 
 from pyro_align.data import read_lines, split_words
 from pyro_align.data.compression import text_suffix
+from pyro_align.data.words import has_words
 from pyro_align.errors import DataError, reject_string
 
 Side = Literal["source", "target"]
@@ -38,7 +39,7 @@ class Pair:
     @property
     def is_empty(self) -> bool:
         """Whether either side has no words."""
-        return not (split_words(self.source) and split_words(self.target))
+        return not (has_words(self.source) and has_words(self.target))
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class PairText:
         suffix = "" if path is None else text_suffix(path)
         split = _SPLIT.get(suffix, _between_bars)
         for line, text in enumerate(read_lines(self.files[0], path), start=1):
-            source, target = split(text, path, line) if split_words(text) else ("", "")
+            source, target = split(text, path, line) if has_words(text) else ("", "")
             yield Pair(source, target, line)
 
 

@@ -13,6 +13,8 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Set
 from typing import final
 
+import numpy as np
+
 from pyro_align.data import Link
 from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.decoding import Decoder, agreement
@@ -21,8 +23,8 @@ Heuristic = Callable[[Set[Link], Set[Link]], frozenset[Link]]
 """Combines the links (source, target) of the forward direction, in which a source word is selected
 for each target word, and of the reverse direction."""
 
-_AXES = ((0, -1), (-1, 0), (0, 1), (1, 0))
-_DIAGONALS = ((-1, -1), (1, -1), (-1, 1), (1, 1))
+_AROUND = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
+"""Offsets (source, target) of neighbours, in the order of visits."""
 
 
 def intersect(forward: Set[Link], reverse: Set[Link]) -> frozenset[Link]:
@@ -88,31 +90,29 @@ class _Links:
 
 def _grown(forward: Set[Link], reverse: Set[Link]) -> _Links:
     grown = _Links(forward & reverse)
-    others = forward ^ reverse
-    order = sorted(map(_by_target, grown.links))
+    sources, targets = grown.sources, grown.targets
+    # Most links of one direction have both words covered, and can never be added.
+    others = [link for link in forward ^ reverse if not (link[0] in sources and link[1] in targets)]
+    # For each place (target, source), the neighbours that can be added, in the order of visits.
     near: dict[tuple[int, int], list[Link]] = {}
-    growing = True
+    for left, up in _AROUND:
+        for source, target in others:
+            near.setdefault((target - up, source - left), []).append((source, target))
+    order = sorted(place for place in map(_by_target, grown.links) if place in near)
+    growing = bool(order)
     while growing:
         growing = False
         place = 0
         while place < len(order):
             here = order[place]
-            if here not in near:
-                near[here] = _neighbours(here, others)
             for link in near[here]:
-                if not (link[0] in grown.sources and link[1] in grown.targets):
+                if not (link[0] in sources and link[1] in targets):
                     grown.add(link)
-                    insort(order, _by_target(link))
                     growing = True
+                    if (added := _by_target(link)) in near:
+                        insort(order, added)
             place = bisect_right(order, here)
     return grown
-
-
-def _neighbours(here: tuple[int, int], links: Set[Link]) -> list[Link]:
-    """Return the links adjacent to the link ``here``, given as (target, source)."""
-    target, source = here
-    around = ((source + left, target + up) for left, up in (*_AXES, *_DIAGONALS))
-    return [link for link in around if link in links]
 
 
 def _by_target(link: Link) -> tuple[int, int]:
@@ -150,9 +150,14 @@ class ByLinks(Symmetrisation):
     ) -> dict[Link, float]:
         """Return links with their probabilities."""
         turned = frozenset((source, target) for target, source in decode(reverse))
-        of, there = forward.weights.tolist(), reverse.weights.tolist()
+        of, there = forward.weights.numpy(force=True), reverse.weights.numpy(force=True)
         links = sorted(self.heuristic(decode(forward), turned))
-        return {(s, t): (of[t][s] + there[s][t]) / 2 for s, t in links}
+        if not links:
+            return {}
+        # Few of the probabilities are needed.
+        s, t = np.array(links).T
+        probabilities = (of[t, s].astype(np.float64) + there[s, t]) / 2
+        return dict(zip(links, probabilities.tolist(), strict=True))
 
 
 @final

@@ -116,6 +116,8 @@ def _checked(text: PairText, max_length: int) -> Iterator[tuple[str, str]]:
             continue
         sides: tuple[tuple[Side, str], ...] = (("source", pair.source), ("target", pair.target))
         for side, sentence in sides:
+            if len(sentence) <= 2 * max_length:
+                continue  # too few characters for more words
             if (words := len(split_words(sentence))) > max_length:
                 raise too_long(side, words, "words", max_length, text.path_of(side), pair.line)
         yield pair.source, pair.target

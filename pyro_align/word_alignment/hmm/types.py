@@ -41,9 +41,11 @@ class Types:
 
     def add(self, sentence: str) -> list[int]:
         """Return the ids of the words of a sentence, adding new words."""
-        return [
-            self._ids.setdefault(word, len(self._ids) + 1) for word in split_words(sentence.lower())
-        ]
+        words, ids = split_words(sentence.lower()), self._ids
+        try:
+            return [ids[word] for word in words]
+        except KeyError:
+            return [ids.setdefault(word, len(ids) + 1) for word in words]
 
     def affixes(self, length: int) -> Int[Tensor, " v"]:
         """Return the id of the class of each word; words with the same affix are in one class.
