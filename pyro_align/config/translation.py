@@ -26,3 +26,12 @@ class TranslationConfig(Config):
                 "vocabulary.joint = true, or give one file as vocabulary.source and target"
             )
         return self
+
+    @model_validator(mode="after")
+    def _links_are_between_fixed_pieces(self) -> TranslationConfig:
+        if self.vocabulary.dropout > 0 and self.data.links is not None:
+            raise ValueError(
+                "data.links has no effect on pieces that change each time the text is read: "
+                "remove vocabulary.dropout or data.links"
+            )
+        return self

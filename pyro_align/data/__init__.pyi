@@ -1,5 +1,6 @@
 from .answers import AnswerVocabulary, question_vocabulary, question_words
 from .batching import BatchLoader, BucketBatches, Examples, FixedBatches, all_batches
+from .bpe_dropout import BPEDropout, ResegmentedCorpus
 from .copies import counterparts
 from .encoded_forms import encode_forms
 from .forms import (
@@ -53,6 +54,7 @@ __all__ = [
     "PRONUNCIATION",
     "SIGMORPHON_2016",
     "AnswerVocabulary",
+    "BPEDropout",
     "BatchLoader",
     "BucketBatches",
     "EncodedSentences",
@@ -79,6 +81,7 @@ __all__ = [
     "RegionExamples",
     "RegionStore",
     "Regions",
+    "ResegmentedCorpus",
     "Sentence",
     "SentencePair",
     "SentenceText",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pyro_align.constraints import ExpandedPath, Table
+from pyro_align.constraints import ExpandedPath, Rate, Table
 
 
 class DataConfig(Table):
@@ -57,8 +57,22 @@ class VocabularyConfig(Table):
     source: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
     target: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
 
+    dropout: Rate = Field(
+        0.0,
+        description="probability that a merge of BPE is skipped whenever a word of the training "
+        "text is read, so that the model sees different pieces (Provilkov et al. 2020)",
+    )
+
     @model_validator(mode="after")
     def _given_together(self) -> VocabularyConfig:
         if (self.source is None) != (self.target is None):
             raise ValueError("give both vocabulary.source and vocabulary.target, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _dropout_skips_merges(self) -> VocabularyConfig:
+        if self.dropout > 0 and self.source is None and self.kind != "bpe":
+            raise ValueError(
+                "vocabulary.dropout skips merges of BPE: set vocabulary.kind = bpe, or remove it"
+            )
         return self

@@ -27,6 +27,12 @@ few pieces and cost memory."""
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 """Numbers of the fields of a sentencepiece model (``sentencepiece_model.proto``)."""
 
+WORD_START = "▁"
+"""First character of the first piece of each word."""
+
+_TYPE, _BPE = 3, 2
+"""Number of the field of the type in the trainer's part of a sentencepiece model, and of BPE."""
+
 _THREADS = 4
 """Fixed number of threads, since the order of sentencepiece's float sums depends on it."""
 
@@ -210,12 +216,33 @@ class Vocabulary:
         """Return the piece of each id, and names such as ``</s>`` for special ids."""
         return [str(self._processor.id_to_piece(int(piece))) for piece in ids]
 
+    def merge_priorities(self) -> dict[str, float]:
+        """Return the priority of the merge that gives each piece.
+
+        Characters have one too, special, unknown and byte pieces do not.
+
+        Raises:
+            ConfigError: if the vocabulary is not of type BPE.
+        """
+        if _model_type(self._model) != _BPE:
+            raise ConfigError(
+                "vocabulary.dropout skips merges of BPE, but the vocabulary is of another type: "
+                "remove vocabulary.dropout, or train a vocabulary with --model_type=bpe"
+            )
+        processor = self._processor
+        return {
+            str(processor.id_to_piece(number)): float(processor.get_score(number))
+            for number in range(len(processor))
+            if not (processor.is_control(number) or processor.is_unknown(number))
+            and not processor.is_byte(number)
+        }
+
     def is_unknown(self, ids: Iterable[int]) -> bool:
         """Whether all pieces of a sentence are unknown.
 
         The start mark ``▁`` of a word is ignored, since every word has it.
         """
-        blank = self._processor.piece_to_id("▁")
+        blank = self._processor.piece_to_id(WORD_START)
         return not any(piece not in (PAD, UNK, BOS, EOS, blank) for piece in ids)
 
 
@@ -293,10 +320,18 @@ def _is_whole(model: bytes) -> bool:
     return {_PIECES, _TRAINER, _NORMALIZER} <= {field.field_number for field in fields}
 
 
+def _model_type(model: bytes) -> int:
+    """Return the type of a sentencepiece model, 1 (unigram, the default) to 4."""
+    parts = {part.field_number: part.data for part in UnknownFieldSet(Empty.FromString(model))}
+    trainer = UnknownFieldSet(Empty.FromString(parts[_TRAINER]))
+    kinds = [int(field.data) for field in trainer if field.field_number == _TYPE]
+    return kinds[-1] if kinds else 1
+
+
 def _keeps_spaces(processor: sentencepiece.SentencePieceProcessor) -> bool:
     """Whether two words that are encoded separately are decoded with a space between them."""
     pieces = (
-        str(processor.id_to_piece(number)).strip("▁")
+        str(processor.id_to_piece(number)).strip(WORD_START)
         for number in range(len(processor))
         if not (processor.is_control(number) or processor.is_unknown(number))
         and not processor.is_byte(number)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
-from pyro_align.data import IndexedCorpus, LinkedCorpus, LinkFile
+from pyro_align.data import Examples, IndexedCorpus, LinkFile
 from pyro_align.data.batch import EOS, TextBatch
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
@@ -196,7 +196,7 @@ class SequencePairs(TextTask):
         return SequenceToSequence.from_config(network, len(source), len(target), copies)
 
     @abstractmethod
-    def examples(self, part: str) -> IndexedCorpus | LinkedCorpus:
+    def examples(self, part: str) -> Examples:
         """Return the text as ids."""
 
     @abstractmethod

@@ -13,12 +13,14 @@ import torch
 
 from pyro_align.config.translation import TranslationConfig
 from pyro_align.data import (
+    Examples,
     GoldLinks,
     IndexedCorpus,
     Link,
     LinkedCorpus,
     LinkFile,
     ParallelText,
+    ResegmentedCorpus,
     Vocabulary,
     index_text,
     links_of_pieces,
@@ -169,11 +171,18 @@ class Translation(SequencePairs):
         links = self.config.data.links
         return [*super().files(part), *([links] if links and part == "train" else [])]
 
-    def examples(self, part: str) -> IndexedCorpus | LinkedCorpus:
-        """Return the text as ids, from the cache or newly indexed; for training with links."""
+    def examples(self, part: str) -> Examples:
+        """Return the text as ids, from the cache or newly indexed.
+
+        For training, it has its links, or other pieces each time it is read.
+        """
         text, links = self.text(part), self.config.data.links
         corpus = index_text(text, self.vocabularies, self.config.data)
-        if links is None or part != "train":
+        if part != "train":
+            return corpus
+        if (rate := self.config.vocabulary.dropout) > 0:
+            return ResegmentedCorpus(corpus, self.vocabularies, rate)
+        if links is None:
             return corpus
         return LinkedCorpus(corpus, self._token_links(text, links, set(corpus.lines.tolist())))
 
