@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pyro_align.distributions import MarkovMixture
+from pyro_align.distributions.forward_backward import ForwardBackward
 from pyro_align.word_alignment.hmm.affixes import pair_codes
 from pyro_align.word_alignment.hmm.translations import Translations
 
@@ -43,7 +44,7 @@ STEPS = 3
 MOST = 20_000
 """Maximum number of word pairs to learn from."""
 
-BLOCK = 1 << 15
+BLOCK = 1 << 12
 """Number of word pairs that are compared at once."""
 
 
@@ -88,6 +89,11 @@ class Characters:
     def table(self, source: Int[Tensor, "*b"]) -> Float[Tensor, "*b v"]:
         """Return probabilities of all target characters given source characters; id 0 is none."""
         return self._log_table[source].exp()
+
+    @property
+    def ratios(self) -> Float[Tensor, "a b"]:
+        """Probabilities of target characters given source characters, relative to given none."""
+        return (self._log_table[1:, 1:] - self._log_table[0, 1:]).exp()
 
     def unrelated(self, target: Int[Tensor, "b t"]) -> Float[Tensor, " b"]:
         """Return log probabilities of words whose characters are drawn by their frequencies."""
@@ -140,8 +146,8 @@ class Spelling:
                 row = [ids.setdefault(character, len(ids) + 1) for character in cut]
                 rows.append(row + [0] * (LENGTH - len(row)))
             self.alphabets.append(list(ids))
-            self._words.append(torch.tensor(rows))
-        self._lengths = [(rows > 0).sum(1) for rows in self._words]
+            self._words.append(torch.tensor(rows, dtype=torch.int32))
+        self._lengths = [(rows > 0).sum(1, dtype=torch.uint8) for rows in self._words]
         shape = [len(alphabet) for alphabet in self.alphabets]
         if frequency is None:
             frequency = torch.bincount(self._words[1].flatten(), minlength=1 + shape[1])[1:].float()
@@ -178,10 +184,22 @@ class Spelling:
         """Return the probability that words of the same sentence pair are related, given both."""
         result = torch.zeros(len(sources))
         with torch.no_grad():
+            # The same as log_prob of `target` less `unrelated`, with fewer operations: likelihoods
+            # are relative to those of inserted characters, and are therefore near enough to 1.
+            table = (1.0 - INSERTED) * self.characters.ratios
             for part, source, target in self._blocks(sources, targets):
-                ratio = self.target(source, target.shape[1]).log_prob(target)
-                ratio -= self.characters.unrelated(target)
-                result[part] = (ratio + self._log_odds).sigmoid()
+                chain = self.target(source, target.shape[1])
+                rows, columns = ((side.T - 1).contiguous() for side in (source, target))
+                codes = rows * table.shape[1] + columns.unsqueeze(1)
+                stay = torch.full((1, 1, 1), INSERTED).expand(target.shape[1], 1, len(target))
+                steps = ForwardBackward(
+                    chain.initial.exp().unsqueeze(1),
+                    chain.transition.exp(),
+                    None,
+                    table.view(-1).index_select(0, codes.view(-1)).view(codes.shape),
+                    stay,
+                ).forward()
+                result[part] = (steps.sum(0) + self._log_odds).sigmoid()
         return result
 
     def learn(
@@ -216,11 +234,12 @@ class Spelling:
     ) -> Iterator[tuple[Int[Tensor, " m"], Int[Tensor, "m s"], Int[Tensor, "m t"]]]:
         """Yield indices of pairs of words of the same lengths, and their characters."""
         lengths = self._lengths[0][sources] * (LENGTH + 1) + self._lengths[1][targets]
-        order = lengths.argsort(stable=True)
-        different, numbers = lengths[order].unique_consecutive(return_counts=True)
-        for length, group in zip(different.tolist(), order.split(numbers.tolist()), strict=True):
+        # NumPy sorts small integers in linear time.
+        order = torch.from_numpy(lengths.numpy().argsort(kind="stable"))
+        numbers = torch.bincount(lengths)
+        for length, group in enumerate(order.split(numbers.tolist())):
             width, height = divmod(length, LENGTH + 1)
-            for part in group.split(BLOCK):
+            for part in group.split(BLOCK) if len(group) else ():
                 yield (
                     part,
                     self._words[0][sources[part], :width],
