@@ -71,7 +71,7 @@ def lexicon_lines(fitted: FittedText) -> Iterator[str]:
     lexicon = fitted.models[0].lexicon
     source, target = (["", *side.names] for side in fitted.types)
     linked = (lexicon.counts >= LEAST).nonzero().squeeze(1)
-    columns = (*lexicon.pairs, lexicon.probabilities, lexicon.counts)
+    columns = (lexicon.pairs.source, lexicon.pairs.target, lexicon.probabilities, lexicon.counts)
     rows = zip(*(column[linked].tolist() for column in columns), strict=True)
     for one, other, p, number in sorted(rows, key=lambda row: (row[0], -row[3], row[1])):
         yield f"{source[one]}\t{target[other]}\t{p:.6g}\t{number:.6g}\n"

@@ -2,6 +2,7 @@
 
 from pyro_align.word_alignment.hmm.affixes import AffixTable
 from pyro_align.word_alignment.hmm.agreement import product, project
+from pyro_align.word_alignment.hmm.cooccurrences import AffixPairs, IdPairs, WordPairs
 from pyro_align.word_alignment.hmm.fertility import Fertility
 from pyro_align.word_alignment.hmm.fitting import FittedText, fit
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
@@ -17,11 +18,13 @@ from pyro_align.word_alignment.hmm.types import Types
 
 __all__ = [
     "FILE",
+    "AffixPairs",
     "AffixTable",
     "Characters",
     "Fertility",
     "FittedText",
     "HiddenMarkovModel",
+    "IdPairs",
     "Lexicon",
     "Observed",
     "Projection",
@@ -31,6 +34,7 @@ __all__ = [
     "Translations",
     "TypeText",
     "Types",
+    "WordPairs",
     "Words",
     "available_processes",
     "fit",

@@ -8,22 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pyro_align.word_alignment.hmm.types import Types
-
-
-def pair_codes(
-    source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"], width: int
-) -> Int[Tensor, "*b t s"]:
-    """Return a code for each pair of ids; ``width`` is the number of target ids."""
-    return source.unsqueeze(-2) * width + target.unsqueeze(-1)
-
-
-def look_up(
-    keys: Int[Tensor, " n"], values: Float[Tensor, " n"], wanted: Int[Tensor, "*b"]
-) -> Float[Tensor, "*b"]:
-    """Return the values of keys, 0 for those that are not among the sorted ``keys``."""
-    places = torch.searchsorted(keys, wanted).clamp_max_(len(keys) - 1)
-    return torch.where(keys[places] == wanted, values[places], 0.0)
+from pyro_align.word_alignment.hmm.cooccurrences import AffixPairs
 
 
 @final
@@ -36,53 +21,39 @@ class AffixTable:
     where ``c`` is a prefix or suffix, and words with the same affix are drawn by their frequencies.
 
     Args:
-        length: number of characters of the prefix or, if negative, of the suffix.
-        source: source words.
-        target: target words.
-        pairs: ids of co-occurring words.
+        pairs: affixes of co-occurring words.
         frequency: smoothed frequency of each target word.
         sparsity: α.
     """
 
-    def __init__(
-        self,
-        length: int,
-        source: Types,
-        target: Types,
-        pairs: tuple[Int[Tensor, " n"], Int[Tensor, " n"]],
-        frequency: Float[Tensor, " v"],
-        sparsity: float,
-    ):
-        self.source, self.target = source.affixes(length), target.affixes(length)
-        self.width = int(self.target.max()) + 1
+    def __init__(self, pairs: AffixPairs, frequency: Float[Tensor, " v"], sparsity: float):
+        self.pairs = pairs
         self.sparsity = sparsity
-        codes = self.source[pairs[0]] * self.width + self.target[pairs[1]]
-        self.keys, places = codes.unique(return_inverse=True)
-        self._places = places.int()
-        of_class = torch.zeros(self.width).index_add_(0, self.target, frequency)
-        self.within = frequency / of_class[self.target].clamp_min(1.0)
-        self.counts = torch.zeros(len(self.keys))
-        self.totals = torch.zeros(int(self.source.max()) + 1)
+        self.width = int(pairs.target.max()) + 1
+        of_class = torch.zeros(self.width).index_add_(0, pairs.target, frequency)
+        self.within = frequency / of_class[pairs.target].clamp_min(1.0)
+        self.counts = torch.zeros(len(pairs.index.keys))
+        self.totals = torch.zeros(int(pairs.source.max()) + 1)
 
     def learn(self, counts: Float[Tensor, " n"]) -> None:
         """Set the expected link counts, one per pair of co-occurring words."""
-        self.counts = torch.zeros(len(self.keys)).index_add_(0, self._places, counts)
-        sources = self.keys.div(self.width, rounding_mode="floor")
+        self.counts = torch.zeros_like(self.counts).index_add_(0, self.pairs.places, counts)
+        sources, _ = self.pairs.index.split()
         self.totals = torch.zeros_like(self.totals).index_add_(0, sources, self.counts)
 
     @property
     def by_pair(self) -> Float[Tensor, " n"]:
         """Counts of the affixes of each pair of co-occurring words, with pseudo-counts."""
-        return (self.counts + self.sparsity)[self._places]
+        return (self.counts + self.sparsity).index_select(0, self.pairs.places)
 
     @property
     def by_source(self) -> Float[Tensor, " e"]:
         """Total counts of the affix of each source word, with pseudo-counts."""
-        return (self.totals + self.sparsity * (self.width - 1))[self.source]
+        return (self.totals + self.sparsity * (self.width - 1))[self.pairs.source]
 
     def of(
         self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
     ) -> Float[Tensor, "*b t s"]:
         """Return the counts of the affixes of any words, with pseudo-counts."""
-        codes = pair_codes(self.source[source], self.target[target], self.width)
-        return look_up(self.keys, self.counts, codes) + self.sparsity
+        places, there = self.pairs.index.find(self.pairs.source[source], self.pairs.target[target])
+        return torch.where(there, self.counts[places], 0.0) + self.sparsity

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
-from pyro_align.word_alignment.hmm.affixes import pair_codes
 from pyro_align.word_alignment.hmm.agreement import project
+from pyro_align.word_alignment.hmm.cooccurrences import WordPairs, pair_codes
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, unpadded
 from pyro_align.word_alignment.hmm.observed import observe
@@ -182,22 +182,21 @@ def _models(
             side += torch.bincount(ids[ids != NULL], minlength=len(side))
     known = earlier[0][:, 0] * len(target) + earlier[0][:, 1]
     keys = torch.cat([keys, *found, known]).unique()
-    counts = torch.zeros(len(keys)).index_add_(0, torch.searchsorted(keys, known), earlier[1])
+    counts = None
+    if len(known):
+        counts = torch.zeros(len(keys))
+        counts.index_add_(0, torch.searchsorted(keys, known), earlier[1])
+    pairs = WordPairs.create(source, target, keys, settings.affixes)
     for batch in range(text.batches):
         words = text.batch(batch)
-        codes = pair_codes(words.source, words.target, len(target))
-        places.write(batch, torch.searchsorted(keys, codes).clamp_max_(len(keys) - 1))
-    turned = keys % len(target) * len(source) + keys.div(len(target), rounding_mode="floor")
+        places.write(batch, pairs.index.find(words.source, words.target)[0])
+    spelling = Spelling(source.names, target.names, settings.related)
     models = []
     for turn in range(directions):
-        one, other = reversed(types) if turn else types
-        spelling = Spelling(one.names, other.names, settings.related)
         lexicon = Lexicon(
-            one,
-            other,
-            turned if turn else keys,
+            pairs.turned() if turn else pairs,
             frequency[1 - turn],
-            spelling,
+            spelling.turned() if turn else spelling,
             settings,
             torch.zeros(len(keys)),
             counts,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import embedding, pad
 
-from pyro_align.word_alignment.hmm.affixes import AffixTable, pair_codes
+from pyro_align.word_alignment.hmm.affixes import AffixTable
+from pyro_align.word_alignment.hmm.cooccurrences import WordPairs
 from pyro_align.word_alignment.hmm.processes import in_halves
 from pyro_align.word_alignment.hmm.settings import Settings
 from pyro_align.word_alignment.hmm.spelling import Spelling
-from pyro_align.word_alignment.hmm.types import NULL, Types
+from pyro_align.word_alignment.hmm.types import NULL
 
-BLOCK = 1 << 18
+BLOCK = 1 << 15
 """Number of pairs whose probabilities are computed at once."""
 
 
@@ -42,10 +44,7 @@ class Lexicon:
     are not related. The null word generates target words by their frequencies.
 
     Args:
-        source: source words.
-        target: target words.
-        keys: codes of co-occurring pairs in any order, see
-            :func:`~pyro_align.word_alignment.hmm.affixes.pair_codes`.
+        pairs: pairs of words that co-occur.
         frequency: frequency of each target word.
         spelling: of the words.
         settings: ``concentration`` is β, ``spelling`` is λ.
@@ -56,37 +55,37 @@ class Lexicon:
 
     def __init__(
         self,
-        source: Types,
-        target: Types,
-        keys: Int[Tensor, " n"],
+        pairs: WordPairs,
         frequency: Float[Tensor, " v"],
         spelling: Spelling,
         settings: Settings,
         prior: Float[Tensor, " n"],
         earlier: Float[Tensor, " n"] | None = None,
     ):
-        self.width = len(target)
-        self.keys = keys
-        self._sorted, self._order = keys.sort()
+        self.width = len(frequency)
+        self.pairs = pairs
         self.frequency = frequency
         self.spelling = spelling
         self.concentration = settings.concentration
         self._strength = settings.spelling
-        self.pairs = keys.div(self.width, rounding_mode="floor"), keys % self.width
         # Add-one smoothing, so that no word has probability zero.
         smoothed = frequency + 1.0
         smoothed[NULL] = 0.0
         self._unigram = smoothed / smoothed.sum()
         self._affixes = [
-            AffixTable(length, source, target, self.pairs, smoothed, settings.sparsity)
-            for length in settings.affixes
+            AffixTable(affixes, smoothed, settings.sparsity) for affixes in pairs.affixes
         ]
-        self._within = torch.stack([each.within for each in self._affixes], dim=-1)
-        self._within *= self.concentration / len(self._affixes)
-        self._words = len(source)
+        within = torch.stack([each.within for each in self._affixes], dim=-1)
+        within *= self.concentration / len(self._affixes)
+        self._within = pad(within, (1, 0))  # a column of zeros for the words
         self.prior = prior
-        self._earlier = torch.zeros(len(keys)) if earlier is None else earlier
-        self.learn(torch.zeros(len(keys)))
+        self._earlier = earlier
+        self.learn(torch.zeros(len(pairs)))
+
+    @property
+    def keys(self) -> Int[Tensor, " n"]:
+        """Codes of the stored pairs."""
+        return self.pairs.source.long() * self.width + self.pairs.target
 
     def relate(self, pairs: Bool[Tensor, " n"] | None = None, processes: int = 1) -> None:
         """Set the pseudo-counts of stored pairs by their spelling.
@@ -96,25 +95,24 @@ class Lexicon:
             processes: 1 or 2.
         """
         if self._strength:
-            source, target = self.pairs if pairs is None else (each[pairs] for each in self.pairs)
+            chosen: Any = slice(None) if pairs is None else pairs
+            source, target = self.pairs.source[chosen], self.pairs.target[chosen]
             sides = source.tensor_split(2), target.tensor_split(2)
             found = in_halves(
                 lambda half: self.spelling.related(sides[0][half], sides[1][half]), processes
             )
-            related = self._strength * torch.cat(found)
-            self.prior[slice(None) if pairs is None else pairs] = related
+            self.prior[chosen] = self._strength * torch.cat(found)
             self._refresh()
 
     def places(
         self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
     ) -> Int[Tensor, "*b t s"]:
         """Return the indices at which pairs are stored; arbitrary for pairs that are not stored."""
-        places = torch.searchsorted(self._sorted, pair_codes(source, target, self.width))
-        return self._order[places.clamp_max_(len(self.keys) - 1)]
+        return self.pairs.index.find(source, target)[0]
 
     def learn(self, counts: Float[Tensor, " n"]) -> None:
         """Set the expected link counts of the text, one per stored pair."""
-        self.counts = counts + self._earlier
+        self.counts = counts if self._earlier is None else counts + self._earlier
         for each in self._affixes:
             each.learn(self.counts)
         self._refresh()
@@ -122,13 +120,13 @@ class Lexicon:
     def _refresh(self) -> None:
         """Compute what depends on counts and spelling."""
         word = self.counts + self.prior
-        total = torch.zeros(self._words).index_add_(0, self.pairs[0], word)
+        of_affixes = [each.by_source for each in self._affixes]
+        total = torch.zeros_like(of_affixes[0]).index_add_(0, self.pairs.source, word)
         # A column for the words and one for each affix: one look-up for a pair finds all.
         self._stored = torch.stack([word, *(each.by_pair for each in self._affixes)], dim=-1)
-        self._totals = torch.stack(
-            [total + self.concentration, *(each.by_source for each in self._affixes)], dim=-1
-        )
-        parts = (each.split(BLOCK) for each in (*self.pairs, self._stored))
+        self._totals = torch.stack([total + self.concentration, *of_affixes], dim=-1)
+        columns = self.pairs.source, self.pairs.target, self._stored
+        parts = (each.split(BLOCK) for each in columns)
         self._of_pairs = torch.cat([self._log_probs(*part) for part in zip(*parts, strict=True)])
 
     @property
@@ -143,7 +141,7 @@ class Lexicon:
             processes: 1 or 2.
         """
         if self._strength:
-            self.spelling.learn(*self.pairs, self.counts)
+            self.spelling.learn(self.pairs.source, self.pairs.target, self.counts)
             self.relate(processes=processes)
 
     def log_probs(
@@ -155,8 +153,7 @@ class Lexicon:
             source: ids of source words, 0 for padding.
             target: ids of target words, 0 for padding.
         """
-        places = self.places(source, target)
-        there = self.keys[places] == pair_codes(source, target, self.width)
+        places, there = self.pairs.index.find(source, target)
         word = torch.where(there, self._stored[places, 0], 0.0)
         stored = [word, *(each.of(source, target) for each in self._affixes)]
         pairs = source.unsqueeze(-2), target.unsqueeze(-1)
@@ -164,6 +161,7 @@ class Lexicon:
 
     def log_probs_of_stored(
         self,
+        source: Int[Tensor, "*b s"],
         target: Int[Tensor, "*b t"],
         places: Int[Tensor, "*b t s"],
         own: Float[Tensor, "*b t s"] | None = None,
@@ -171,20 +169,26 @@ class Lexicon:
         """Return log probabilities as :meth:`log_probs` does, of pairs that are all stored.
 
         Args:
+            source: ids of source words, 0 for padding.
             target: ids of target words, 0 for padding.
             places: result of :meth:`places`.
             own: expected link counts of these same words, to subtract from the counts.
         """
-        word = self._of_pairs[places]
+        flat = places.reshape(-1)
+        word = self._of_pairs.index_select(0, flat)
         if own is not None:
             mine = own.reshape(-1)
             cells = mine.nonzero().squeeze(-1)
-            stored = places.reshape(-1)[cells]
-            source_of, target_of = (each[stored] for each in self.pairs)
-            word.view(-1)[cells] = self._log_probs(
-                source_of, target_of, self._stored[stored], mine[cells].unsqueeze(-1)
+            # The words are near in memory, unlike those of the stored pairs.
+            source_of = source.unsqueeze(-2).expand(places.shape).reshape(-1)
+            target_of = target.unsqueeze(-1).expand(places.shape).reshape(-1)
+            word[cells] = self._log_probs(
+                source_of.index_select(0, cells),
+                target_of.index_select(0, cells),
+                self._stored.index_select(0, flat.index_select(0, cells)),
+                mine.index_select(0, cells).unsqueeze(-1),
             )
-        return self._with_null(target, word)
+        return self._with_null(target, word.view(places.shape))
 
     def _log_probs(
         self,
@@ -194,12 +198,13 @@ class Lexicon:
         own: Float[Tensor, "*b 1"] | None = None,
     ) -> Float[Tensor, "*b"]:
         """Return log probabilities of pairs with these counts, apart from their own."""
-        words = self._totals[source]
+        words = embedding(source, self._totals)
         if own is not None:
             stored = (stored - own).clamp_min_(0.0)
             words = (words - own).clamp_min_(1e-9)
-        affix = (stored[..., 1:] / words[..., 1:]).mul_(self._within[target]).sum(-1)
-        return affix.add_(stored[..., 0]).div_(words[..., 0]).clamp_min_(1e-30).log_()
+        shares = stored / words
+        affixes = (shares * embedding(target, self._within)) @ torch.ones(shares.shape[-1])
+        return affixes.div_(words[..., 0]).add_(shares[..., 0]).clamp_min_(1e-30).log_()
 
     def _with_null(
         self, target: Int[Tensor, "*b t"], word: Float[Tensor, "*b t s"]

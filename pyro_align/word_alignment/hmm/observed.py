@@ -85,7 +85,7 @@ def observe(
     for direction, model in enumerate(models):
         each, stored = (words.turned(), places.mT.contiguous()) if direction else (words, places)
         links = None if own is None else own[direction][..., 1:]
-        scores = model.lexicon.log_probs_of_stored(each.target, stored, links)
+        scores = model.lexicon.log_probs_of_stored(each.source, each.target, stored, links)
         prior = None if links is None else model.fertility
         bonus = None if prior is None or links is None else prior.scores(links)
         result.append(Observed(each, model.target(each), scores, bonus))

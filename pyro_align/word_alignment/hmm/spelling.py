@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from torch.nn.functional import pad
 
 from pyro_align.distributions import MarkovMixture
 from pyro_align.distributions.forward_backward import ForwardBackward
-from pyro_align.word_alignment.hmm.affixes import pair_codes
+from pyro_align.word_alignment.hmm.cooccurrences import pair_codes
 from pyro_align.word_alignment.hmm.translations import Translations
 
 LENGTH = 8
@@ -150,13 +151,27 @@ class Spelling:
         self._lengths = [(rows > 0).sum(1, dtype=torch.uint8) for rows in self._words]
         shape = [len(alphabet) for alphabet in self.alphabets]
         if frequency is None:
-            frequency = torch.bincount(self._words[1].flatten(), minlength=1 + shape[1])[1:].float()
+            frequency = self._frequency()
         if counts is None:
             counts = torch.zeros(shape)
         more = [size - known for size, known in zip(shape, counts.shape, strict=True)]
         self.characters = Characters(
             self.alphabets, pad(frequency, (0, more[1])), pad(counts, (0, more[1], 0, more[0]))
         )
+
+    def turned(self) -> Spelling:
+        """Return the model of the other direction, before learning, which shares the words."""
+        other = copy.copy(self)
+        other.alphabets = self.alphabets[::-1]
+        other._words, other._lengths = self._words[::-1], self._lengths[::-1]
+        shape = [len(alphabet) for alphabet in other.alphabets]
+        other.characters = Characters(other.alphabets, other._frequency(), torch.zeros(shape))
+        return other
+
+    def _frequency(self) -> Float[Tensor, " b"]:
+        """Return the frequencies of the characters of the target words."""
+        size = 1 + len(self.alphabets[1])
+        return torch.bincount(self._words[1].flatten(), minlength=size)[1:].float()
 
     def target(self, source: Int[Tensor, "n s"], length: int) -> MarkovMixture:
         """Return the distribution of the characters of related target words.

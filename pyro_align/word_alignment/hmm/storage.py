@@ -20,6 +20,7 @@ from pyro_align.errors import OutputError, RunError
 from pyro_align.files import atomic_write
 from pyro_align.posterior import WordAlignment
 from pyro_align.training.weights import tensor_digest
+from pyro_align.word_alignment.hmm.cooccurrences import WordPairs
 from pyro_align.word_alignment.hmm.fertility import Fertility
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, Words, unpadded
@@ -185,9 +186,7 @@ class SavedTables:
             counts=saved["characters"],
         )
         lexicon = Lexicon(
-            source,
-            target,
-            keys,
+            WordPairs.create(source, target, keys, self._settings.affixes),
             pad(saved["frequency"], (0, len(target) - width)),
             spelling,
             self._settings,

@@ -1,6 +1,6 @@
 import torch
 
-from pyro_align.word_alignment.hmm import Lexicon, Settings, Spelling, Types
+from pyro_align.word_alignment.hmm import Lexicon, Settings, Spelling, Types, WordPairs
 
 SETTINGS = Settings(affixes=(1, -2), concentration=3.0, sparsity=0.5, spelling=8.0)
 SOURCE, TARGET = ["a", "bank", "bark"], ["x", "bank", "banka", "xa"]
@@ -14,9 +14,7 @@ def lexicon():
     keys = torch.tensor([one * (1 + len(TARGET)) + other for one, other in PAIRS])
     spelling = Spelling(SOURCE, TARGET, SETTINGS.related)
     made = Lexicon(
-        Types(SOURCE),
-        Types(TARGET),
-        keys,
+        WordPairs.create(Types(SOURCE), Types(TARGET), keys, SETTINGS.affixes),
         torch.tensor([0.0, *FREQUENCY]),
         spelling,
         SETTINGS,
@@ -77,14 +75,14 @@ def test_predictions_are_those_of_the_hierarchical_prior():
 
 def test_stored_pairs_are_found_by_their_places():
     made, words = learnt(), (torch.tensor([[1, 2]]), torch.tensor([[1, 2, 3]]))
-    found = made.log_probs_of_stored(words[1], made.places(*words))
+    found = made.log_probs_of_stored(*words, made.places(*words))
     torch.testing.assert_close(found, made.log_probs(*words))
 
 
 def test_own_counts_are_subtracted():
     own = torch.tensor([[[0.75, 0.25]]])
     made, words = learnt(), (torch.tensor([[1, 2]]), torch.tensor([[1]]))
-    found = made.log_probs_of_stored(words[1], made.places(*words), own).exp()[0, 0, 1:]
+    found = made.log_probs_of_stored(*words, made.places(*words), own).exp()[0, 0, 1:]
     first, second = expected(((1, 1), 0.75))[0, 0], expected(((2, 1), 0.25))[1, 0]
     torch.testing.assert_close(found, torch.stack([first, second]))
 
