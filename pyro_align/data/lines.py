@@ -22,14 +22,15 @@ def read_lines(source: Path | BinaryIO, name: Path | None = None) -> Iterator[st
     Args:
         source: a file, or an open binary stream such as ``sys.stdin.buffer``. Content compressed
             with gzip, xz or bzip2 is decompressed, regardless of the file's name.
-        name: file name for error messages; None for ``source``, if that is a file.
+        name: file name for error messages; None for ``source`` if that is a file, and for
+            ``<stdin>`` if it is a stream.
 
     Raises:
         DataError: if the file is missing or unreadable, its compressed content is damaged, its
             format is not supported, or a line is not UTF-8.
     """
     if not isinstance(source, Path):
-        yield from _decoded(source, name)
+        yield from _decoded(source, Path("<stdin>") if name is None else name)
         return
     name = source if name is None else name
     try:
@@ -59,13 +60,13 @@ def check_rereadable(path: Path) -> None:
         )
 
 
-def _decoded(raw: IO[bytes], path: Path | None) -> Iterator[str]:
+def _decoded(raw: IO[bytes], path: Path) -> Iterator[str]:
     try:
         stream, compression = decompressed(raw)
     except UnreadableError as error:
         raise DataError(str(error), path) from None
     refusal = None
-    if compression is None and path is not None and path.suffix.lower() in ENDINGS:
+    if compression is None and path.suffix.lower() in ENDINGS:
         refusal = (
             f"named {path.suffix}, but its content is not {ENDINGS[path.suffix.lower()]}; copy the "
             "file again, or change its name if it is not compressed"

@@ -71,8 +71,9 @@ def test_unsupported_compression_is_named_with_a_command_to_convert_it(
     with pytest.raises(DataError, match=match) as caught:
         list(read_lines(path))
     assert caught.value.path == path
-    with pytest.raises(DataError, match=match):
+    with pytest.raises(DataError, match=match) as caught:
         list(read_lines(io.BytesIO(content)))
+    assert str(caught.value).startswith("<stdin>:")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("x.gz", "gzip"), ("x.XZ", "xz"), ("x.bz2", "bzip2")])
