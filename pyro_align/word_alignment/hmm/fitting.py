@@ -13,7 +13,7 @@ from torch import Tensor
 from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.hmm.agreement import project
-from pyro_align.word_alignment.hmm.cooccurrences import WordPairs, pair_codes
+from pyro_align.word_alignment.hmm.cooccurrences import WordPairs, distinct, pair_codes
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, unpadded
 from pyro_align.word_alignment.hmm.observed import observe
@@ -31,7 +31,7 @@ from pyro_align.word_alignment.hmm.types import NULL, Types
 
 Echo = Callable[[str], None]
 
-MERGED = 1 << 22
+MERGED = 1 << 20
 """Number of word-pair codes, with duplicates, that are collected before they are merged."""
 
 
@@ -175,13 +175,14 @@ def _models(
         words = text.batch(batch)
         codes = pair_codes(words.source, words.target, len(target))
         there = words.source_mask.unsqueeze(1) & words.target_mask.unsqueeze(2)
-        found.append(codes[there].unique())
+        found.append(distinct(codes[there]))
         if sum(map(len, found)) > max(MERGED, len(keys)):
-            keys, found = torch.cat([keys, *found]).unique(), []
+            keys, found = distinct(torch.cat([keys, *found])), []
         for side, ids in zip(frequency, (words.source, words.target), strict=True):
             side += torch.bincount(ids[ids != NULL], minlength=len(side))
     known = earlier[0][:, 0] * len(target) + earlier[0][:, 1]
-    keys = torch.cat([keys, *found, known]).unique()
+    keys = distinct(torch.cat([keys, *found, known]))
+    del found
     counts = None
     if len(known):
         counts = torch.zeros(len(keys))

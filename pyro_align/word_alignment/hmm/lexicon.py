@@ -78,6 +78,9 @@ class Lexicon:
         within = torch.stack([each.within for each in self._affixes], dim=-1)
         within *= self.concentration / len(self._affixes)
         self._within = pad(within, (1, 0))  # a column of zeros for the words
+        # A column for the words and one for each affix: one look-up for a pair finds all.
+        self._stored = torch.empty(len(pairs), 1 + len(self._affixes))
+        self._of_pairs = torch.empty(len(pairs))
         self.prior = prior
         self._earlier = earlier
         self.learn(torch.zeros(len(pairs)))
@@ -122,12 +125,13 @@ class Lexicon:
         word = self.counts + self.prior
         of_affixes = [each.by_source for each in self._affixes]
         total = torch.zeros_like(of_affixes[0]).index_add_(0, self.pairs.source, word)
-        # A column for the words and one for each affix: one look-up for a pair finds all.
-        self._stored = torch.stack([word, *(each.by_pair for each in self._affixes)], dim=-1)
+        self._stored[:, 0] = word
+        for column, each in enumerate(self._affixes, start=1):
+            self._stored[:, column] = each.by_pair
         self._totals = torch.stack([total + self.concentration, *of_affixes], dim=-1)
-        columns = self.pairs.source, self.pairs.target, self._stored
-        parts = (each.split(BLOCK) for each in columns)
-        self._of_pairs = torch.cat([self._log_probs(*part) for part in zip(*parts, strict=True)])
+        columns = self.pairs.source, self.pairs.target, self._stored, self._of_pairs
+        for *part, result in zip(*(each.split(BLOCK) for each in columns), strict=True):
+            result.copy_(self._log_probs(*part))
 
     @property
     def probabilities(self) -> Float[Tensor, " n"]:
