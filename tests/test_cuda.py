@@ -82,7 +82,7 @@ WITHOUT_WAITING = [
 ]
 
 
-@pytest.mark.parametrize("emission", ["tanh", "product"])
+@pytest.mark.parametrize("emission", ["tanh", "product", "sparse-product"])
 @pytest.mark.parametrize(("objective", "model_class", "guide_class"), WITHOUT_WAITING)
 def test_a_step_does_not_synchronise_with_the_device(
     objective, model_class, guide_class, emission, no_waiting

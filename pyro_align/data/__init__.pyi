@@ -1,6 +1,7 @@
 from .answers import AnswerVocabulary, question_vocabulary, question_words
 from .batching import BatchLoader, BucketBatches, Examples, FixedBatches, all_batches
 from .bpe_dropout import BPEDropout, ResegmentedCorpus
+from .candidates import load_candidates, save_candidates, translation_candidates
 from .copies import counterparts
 from .encoded_forms import encode_forms
 from .forms import (
@@ -102,6 +103,7 @@ __all__ = [
     "format_links",
     "index_text",
     "links_of_pieces",
+    "load_candidates",
     "make_vocabularies",
     "open_regions",
     "parse_forms",
@@ -111,6 +113,8 @@ __all__ = [
     "read_forms",
     "read_lines",
     "read_questions",
+    "save_candidates",
     "split_words",
+    "translation_candidates",
     "word_vocabulary",
 ]

@@ -13,6 +13,7 @@ from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
 from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.product_categorical import ProductCategorical
+from pyro_align.distributions.sparse_product import SparseProductCategorical, TokenFactors
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 from pyro_align.distributions.von_mises_fisher import SphereUniform, VonMisesFisher
 
@@ -28,9 +29,11 @@ __all__ = [
     "MarkovMixture",
     "PaddedDirichlet",
     "ProductCategorical",
+    "SparseProductCategorical",
     "SphereUniform",
     "StraightThroughGumbelSoftmax",
     "TokenDistribution",
+    "TokenFactors",
     "VocabularyCategorical",
     "VonMisesFisher",
     "advance",

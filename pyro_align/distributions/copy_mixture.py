@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.product_categorical import ProductCategorical
 from pyro_align.distributions.shapes import broadcast_shapes
+from pyro_align.distributions.sparse_product import SparseProductCategorical
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 _SINGLE = torch.Size()
@@ -134,7 +135,9 @@ class CopyMixture(TorchDistribution):
         return generate.clamp_min(torch.finfo(generate.dtype).tiny).log()
 
 
-TokenDistribution = VocabularyCategorical | ProductCategorical | CopyMixture
+TokenDistribution = (
+    VocabularyCategorical | ProductCategorical | SparseProductCategorical | CopyMixture
+)
 """Return type of an emission: a distribution over the vocabulary with a method ``mixture``."""
 
 

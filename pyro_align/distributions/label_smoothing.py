@@ -10,6 +10,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from pyro_align.distributions.product_categorical import ProductCategorical
+from pyro_align.distributions.sparse_product import SparseProductCategorical
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 _SINGLE = torch.Size()
@@ -67,6 +68,12 @@ class LabelSmoothing(TorchDistribution):
             weight, bias = _mean_difference(base, value)
             right = base.right * weight[..., : base.right.shape[-1]]
             return (base.left * weight).sum(-1) + right.sum(-1) + bias
+        if isinstance(base, SparseProductCategorical):
+            weight, bias = _mean_difference(base.base, value)
+            factor = base.factors.log_of_all(len(base.base.bias)).mean(-1)
+            return (
+                (base.base.features * weight).sum(-1) + bias + factor - base.factors.log_of(value)
+            )
         mean: Tensor = base.logits.mean(-1)
         return mean - log_prob
 

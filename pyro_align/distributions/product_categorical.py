@@ -13,12 +13,11 @@ from torch.distributions import constraints
 from torch.nn.functional import pad
 
 from pyro_align.distributions.log_partition import mixed_log_probs, pair_log_probs
+from pyro_align.distributions.pairing import Pairing
 from pyro_align.distributions.shapes import broadcast_shapes
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 _SINGLE = torch.Size()
-
-Shape = tuple[int, ...]
 
 
 class ProductCategorical(TorchDistribution):
@@ -109,7 +108,7 @@ class ProductCategorical(TorchDistribution):
         """Compute the log probability of the tokens ``value``, broadcast to the batch shape."""
         if self._validate_args:
             self._validate_sample(value)
-        pairing = _Pairing(self.left.shape, self.right.shape, value.shape)
+        pairing = Pairing(self.left.shape, self.right.shape, value.shape)
         if not pairing.pays:
             return self.joint.log_prob(value)
         inputs = (self.left, self.right, self.weight, self.bias, value)
@@ -131,7 +130,7 @@ class ProductCategorical(TorchDistribution):
             log_weights: ``log w``, of the batch shape.
             factor: :func:`factor_of` the right features, if precomputed.
         """
-        pairing = _Pairing(self.left.shape, self.right.shape, ())
+        pairing = Pairing(self.left.shape, self.right.shape, ())
         if not pairing.last_is_right:
             return self.joint.mixture(log_weights)
         mixed = mixed_log_probs(
@@ -151,68 +150,3 @@ class ProductCategorical(TorchDistribution):
     def enumerate_support(self, expand: bool = True) -> Int[Tensor, "vocabulary *_"]:
         """Return all token ids along a new leftmost dimension."""
         return self.joint.enumerate_support(expand)
-
-
-class _Pairing:
-    """Splits batch dimensions into those that both factors share and those that only one has.
-
-    Args:
-        left: shape of the left features, ``(*left, feature)``.
-        right: shape of the right features, with as many dimensions.
-        value: shape of the tokens.
-    """
-
-    def __init__(self, left: Shape, right: Shape, value: Shape):
-        dim = max(len(left) - 1, len(value))
-        lefts, rights, values = (
-            (1,) * (dim - len(shape)) + tuple(shape) for shape in (left[:-1], right[:-1], value)
-        )
-        self.shape = broadcast_shapes(lefts, rights, values)
-        each = range(dim)
-        self._rights = [i for i in each if lefts[i] == values[i] == 1 < rights[i]]
-        self._lefts = [i for i in each if rights[i] == 1 < max(lefts[i], values[i])]
-        self._shared = [i for i in each if i not in self._lefts and i not in self._rights]
-        self._order = [*self._shared, *self._lefts, *self._rights]
-        # Pairs are not cheaper if one side has a single row, or if the tokens differ along the
-        # dimensions of the right factor.
-        self.pays = min(self._size(self._lefts), self._size(self._rights)) > 1
-        self.last_is_right = self._rights == [dim - 1]
-
-    def of_left(self, features: Tensor) -> Float[Tensor, "shared left feature"]:
-        """Arrange the left features."""
-        return self._arranged(features, self._lefts)
-
-    def of_right(self, features: Tensor) -> Float[Tensor, "shared right feature"]:
-        """Arrange the right features."""
-        return self._arranged(features, self._rights)
-
-    def of_value(self, value: Tensor) -> Int[Tensor, "shared left"]:
-        """Arrange the tokens, which do not depend on the right factor."""
-        return self._arranged(value.unsqueeze(-1), self._lefts).squeeze(-1)
-
-    def of_pairs(self, pairs: Tensor) -> Float[Tensor, "shared left right"]:
-        """Arrange values of the batch shape."""
-        sizes = [self._size(dims) for dims in (self._shared, self._lefts, self._rights)]
-        return pairs.expand(self.shape).permute(self._order).reshape(sizes)
-
-    def restored(self, pairs: Float[Tensor, "shared left right"]) -> Tensor:
-        """Return values of all pairs in the batch shape."""
-        ordered = pairs.reshape([self.shape[i] for i in self._order])
-        return ordered.permute([self._order.index(i) for i in range(len(self._order))])
-
-    def restored_left(self, values: Float[Tensor, "shared left value"]) -> Tensor:
-        """Return vectors in the batch shape without its last dimension, the right factor's."""
-        kept = [*self._shared, *self._lefts]
-        ordered = values.reshape(*(self.shape[i] for i in kept), values.shape[-1])
-        return ordered.permute(*(kept.index(i) for i in range(len(kept))), len(kept))
-
-    def _arranged(self, features: Tensor, own: list[int]) -> Tensor:
-        dim = len(self.shape)
-        features = features[(None,) * (dim + 1 - features.dim())]
-        wanted = [self.shape[i] if i in own or i in self._shared else 1 for i in range(dim)]
-        features = features.expand(*wanted, features.shape[-1])
-        features = features.permute(*self._order, dim)
-        return features.reshape(self._size(self._shared), self._size(own), features.shape[-1])
-
-    def _size(self, dims: list[int]) -> int:
-        return torch.Size([self.shape[i] for i in dims]).numel()

@@ -15,6 +15,7 @@ from torch.distributions import constraints
 from torch.nn.functional import linear
 
 from pyro_align.distributions import chunks
+from pyro_align.distributions.output_layer import OutputGradients
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.shapes import broadcast_shapes
 
@@ -158,30 +159,18 @@ class _ChunkedLogProb(torch.autograd.Function):
     def backward(ctx: Any, grad: Float[Tensor, " row"]) -> tuple[Tensor | None, ...]:
         features, weight, bias, value, largest, sums, *kept = ctx.saved_tensors
         rows = chunks.chunk_rows(len(bias), bias.device)
-        grad_features = torch.empty_like(features)
-        # Sums over chunks, in fp32 also for parameters in half precision.
-        grad_weight, grad_bias = (
-            torch.zeros_like(each, dtype=torch.promote_types(each.dtype, torch.float32))
-            for each in (weight, bias)
-        )
+        found = OutputGradients(features, weight, bias, autocast=ctx.autocast)
         grad = grad.unsqueeze(-1)
         share = -grad / sums
-        with torch.autocast(features.device.type, enabled=ctx.autocast):
-            for i, start in enumerate(range(0, len(value), rows)):
-                chunk = slice(start, start + rows)
-                part, gold = features[chunk], value[chunk].unsqueeze(-1)
-                # d log p(gold) / d scores = onehot(gold) − softmax(scores)
-                if kept:
-                    slope = kept[i] * share[chunk]
-                else:
-                    scores = at_least_fp32(linear(part, weight, bias))
-                    slope = scores.sub_(largest[chunk]).exp_().mul_(share[chunk])
-                slope.scatter_add_(-1, gold, grad[chunk])
-                grad_bias += slope.sum(0)
-                slope = slope.to(weight.dtype)
-                grad_features[chunk] = slope @ weight
-                if ctx.autocast or part.dtype != grad_weight.dtype:
-                    grad_weight += slope.T @ part
-                else:  # accumulated by the product itself
-                    grad_weight.addmm_(slope.T, part)
-        return grad_features, grad_weight.to(weight.dtype), grad_bias.to(bias.dtype), None, None
+        for i, start in enumerate(range(0, len(value), rows)):
+            chunk = slice(start, start + rows)
+            # d log p(gold) / d scores = onehot(gold) − softmax(scores)
+            if kept:
+                slope = kept[i] * share[chunk]
+            else:
+                with torch.autocast(features.device.type, enabled=ctx.autocast):
+                    scores = at_least_fp32(linear(features[chunk], weight, bias))
+                slope = scores.sub_(largest[chunk]).exp_().mul_(share[chunk])
+            slope.scatter_add_(-1, value[chunk].unsqueeze(-1), grad[chunk])
+            found.add(chunk, slope)
+        return *found.all, None, None

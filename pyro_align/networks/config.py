@@ -42,9 +42,14 @@ class NetworkConfig(Table):
         None, description="attention scorer; default: general, of a Transformer decoder scaled"
     )
     attention_hidden: Size = Field(256, description="units of the scaled and mlp scorers")
-    emission: Literal["tanh", "product"] = Field(
+    emission: Literal["tanh", "product", "sparse-product"] = Field(
         "product",
-        description="'tanh': the paper's; 'product': two experts, cheap to sum over alignments",
+        description="'tanh': the paper's; 'product': two experts, cheap to sum over alignments; "
+        "'sparse-product': the source word raises the probability of its candidates only, cheapest",
+    )
+    candidates: Size = Field(
+        32,
+        description="target tokens of each source token that the sparse-product emission may raise",
     )
     copying: bool = Field(
         False,
@@ -89,6 +94,11 @@ class NetworkConfig(Table):
                     f"network.{name} of a Transformer must be a multiple of twice network.heads, "
                     f"got {size} and {self.heads} heads"
                 )
+        if self.copying and self.emission == "sparse-product":
+            raise ValueError(
+                "network.copying = true is for small vocabularies, where a sparse product saves no "
+                "time: set network.emission to 'product' or 'tanh'"
+            )
         if self.input_feeding is True and self.decoder_kind == "transformer":
             raise ValueError(
                 "network.input_feeding = true needs a recurrent decoder: set it to 'posterior' or "

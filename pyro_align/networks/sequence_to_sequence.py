@@ -13,7 +13,7 @@ from pyro_align.data.batch import BOS, PAD, UNK, TextBatch
 from pyro_align.errors import ConfigError
 from pyro_align.networks.config import NetworkConfig
 from pyro_align.networks.network import AutoregressiveNetwork, States
-from pyro_align.nn import EMISSIONS, SCORERS, CopyEmission, Emission
+from pyro_align.nn import EMISSIONS, SCORERS, CopyEmission, Emission, SparseProductEmission
 from pyro_align.nn.decoder import Decoder, DecoderState, Memory
 from pyro_align.nn.encoder import Encoder, RecurrentEncoder, TransformerEncoder
 from pyro_align.nn.recurrence import Cell
@@ -83,6 +83,7 @@ class SequenceToSequence(AutoregressiveNetwork):
         source_vocabulary: int,
         target_vocabulary: int,
         copies: Sequence[int] | None = None,
+        candidates: Int[Tensor, "source_vocabulary number"] | None = None,
     ) -> SequenceToSequence:
         """Create the network that a configuration describes.
 
@@ -92,10 +93,12 @@ class SequenceToSequence(AutoregressiveNetwork):
             target_vocabulary: size of the target vocabulary.
             copies: for each source id the target id of the same token, negative if there is none;
                 needed if the configuration has ``copying``.
+            candidates: for each source id the target ids that may translate it, negative if there
+                are fewer; needed for the emission ``sparse-product``.
 
         Raises:
             ConfigError: if all embeddings are tied but the vocabularies differ in size, or
-                ``copies`` is missing.
+                ``copies`` or ``candidates`` are missing.
         """
         tie = config.tie_embeddings
         if tie == "all" and source_vocabulary != target_vocabulary:
@@ -116,7 +119,15 @@ class SequenceToSequence(AutoregressiveNetwork):
             else target.weight
         )
         read = annotation + config.embedding * config.lexical
-        emission: Emission = EMISSIONS[config.emission](read, hidden, output)
+        if config.emission != "sparse-product":
+            emission: Emission = EMISSIONS[config.emission](read, hidden, output)
+        elif candidates is None:
+            raise ConfigError(
+                "network.emission = 'sparse-product' needs candidates of every source token: pass "
+                "candidates=translation_candidates(...), see pyro_align.data"
+            )
+        else:
+            emission = SparseProductEmission(read, hidden, output, candidates, config.dropout)
         if config.copying:
             if copies is None:
                 raise ConfigError(

@@ -33,6 +33,7 @@ from .recurrent_decoder import (
 )
 from .regions import RegionContext, RegionEncoder
 from .scorers import SCORERS, DotScorer, GeneralScorer, MLPScorer, ScaledScorer, Scorer
+from .sparse_emission import SparseProductEmission
 from .transformer import Transformer
 from .transformer_decoder import TransformerDecoder, TransformerState
 from .transformer_layer import TransformerLayer
@@ -78,6 +79,7 @@ __all__ = [
     "ScaledScorer",
     "Scorer",
     "SoftmaxEmission",
+    "SparseProductEmission",
     "TanhEmission",
     "Transformer",
     "TransformerDecoder",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class CopyEmission(Emission):
     vocabulary should be small, as one of characters is.
 
     Args:
-        generator: the emission ``p_gen``.
+        generator: the emission ``p_gen``, whose values are vectors.
         annotation: size of a source annotation, as of the generator.
         hidden: size of a decoder state, as of the generator.
         copies: for each source id the target id of the same symbol; negative if there is none.
@@ -66,8 +68,8 @@ class CopyEmission(Emission):
             annotations: from :meth:`annotate`.
         """
         read, tokens = annotations[..., : self.annotation], annotations[..., self.annotation :]
-        parts = (self.generator.values(read), self.from_annotation(read), tokens)
-        return torch.cat(parts, dim=-1)
+        value: Any = self.generator.values(read)  # a vector
+        return torch.cat([value, self.from_annotation(read), tokens], dim=-1)
 
     def factors(self, values: Tensor) -> Tensor | None:
         """Compute the generator's factors."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pyro_align.distributions import (
     ProductCategorical,
     TokenDistribution,
+    TokenFactors,
     VocabularyCategorical,
     factor_of,
 )
@@ -44,27 +45,30 @@ class Emission(nn.Module, ABC):
     @abstractmethod
     def values(
         self, annotations: Float[Tensor, "batch source annotation"]
-    ) -> Float[Tensor, "batch source value"]:
-        """Compute the value of every annotation."""
+    ) -> Float[Tensor, "batch source value"] | TokenFactors:
+        """Compute the value of every annotation: a vector, or factors of a few tokens."""
 
     @abstractmethod
     def forward(
         self,
         hidden: Float[Tensor, "*#shape hidden"],
-        context: Float[Tensor, "*#shape value"],
+        context: Any,
     ) -> TokenDistribution:
-        """Return the token distribution given decoder states and contexts, which broadcast."""
+        """Return the token distribution given decoder states and contexts, which broadcast.
 
-    def factors(
-        self, values: Float[Tensor, "batch source value"]
-    ) -> Float[Tensor, "batch source vocabulary"] | None:
+        Args:
+            hidden: decoder states.
+            context: values, selected or expected, see :func:`pick` and :func:`expected`.
+        """
+
+    def factors(self, values: Any) -> Float[Tensor, "batch source vocabulary"] | None:
         """Compute the factors of the token distributions that depend on the source only, if any."""
         return None
 
     def log_likelihoods(
         self,
         hidden: Float[Tensor, "batch target hidden"],
-        values: Float[Tensor, "batch source value"],
+        values: Any,
         tokens: Int[Tensor, "batch target"],
         factors: Float[Tensor, "batch source vocabulary"] | None = None,
     ) -> Float[Tensor, "batch target source"]:
@@ -83,7 +87,7 @@ class Emission(nn.Module, ABC):
     def log_mixture(
         self,
         hidden: Float[Tensor, "batch target hidden"],
-        values: Float[Tensor, "batch source value"],
+        values: Any,
         log_weights: Float[Tensor, "batch target source"],
         *,
         top_k: int | None = None,
@@ -165,8 +169,8 @@ class ProductEmission(SoftmaxEmission):
     """
 
     def value_size(self, feature: int) -> int:
-        """Return a quarter of the size of a feature, but at least 32 if there are as many."""
-        return min(feature, max(32, feature // 4))
+        """Return :func:`source_expert_size`."""
+        return source_expert_size(feature)
 
     def values(self, annotations: Tensor) -> Tensor:
         """Compute ``g tanh(W_c m)``."""
@@ -196,16 +200,23 @@ EMISSIONS: dict[str, type[SoftmaxEmission]] = {"tanh": TanhEmission, "product": 
 """Emissions by their name in a configuration."""
 
 
-def expected(
-    values: Float[Tensor, "batch source feature"], weights: Float[Tensor, "*shape source"]
-) -> Float[Tensor, "*picked feature"]:
+def source_expert_size(feature: int) -> int:
+    """Return a quarter of the size of an output embedding, but at least 32 if there are as many."""
+    return min(feature, max(32, feature // 4))
+
+
+Values = TypeVar("Values", Tensor, TokenFactors, Tensor | TokenFactors)
+"""Values ``(batch, source, …)``: vectors, or factors of a few tokens."""
+
+
+def expected(values: Values, weights: Float[Tensor, "*shape source"]) -> Values:
     """Return the mean of the values under weights ``(…, batch, target, source)``."""
+    if isinstance(values, TokenFactors):
+        return values.mean(weights)
     return weights.to(values.dtype) @ values
 
 
-def pick(
-    values: Float[Tensor, "batch source feature"], alignment: Int[Tensor, "*shape"]
-) -> Float[Tensor, "*picked feature"]:
+def pick(values: Values, alignment: Int[Tensor, "*shape"]) -> Values:
     """Select the value at each alignment.
 
     Args:
@@ -218,6 +229,8 @@ def pick(
         ``(*alignment.shape[:-2], batch, target or 1, feature)``. The backward pass is
         deterministic, unlike that of indexing with two tensors.
     """
+    if isinstance(values, TokenFactors):
+        return values.map(lambda each: pick(each, alignment))
     if alignment.shape[-2:] == (1, 1):
         chosen = values.index_select(1, alignment.flatten()).transpose(0, 1)
         return chosen.reshape(*alignment.shape[:-2], *chosen.shape[1:]).unsqueeze(-2)
@@ -228,8 +241,8 @@ def pick(
     return values.gather(1, index).reshape(*rows.shape, feature).movedim(0, -3)
 
 
-def picked_of_each(
-    values: Float[Tensor, "batch source feature"], positions: Int[Tensor, "batch target k"]
-) -> Float[Tensor, "batch target k feature"]:
-    """The values at ``k`` source positions of every target position."""
+def picked_of_each(values: Values, positions: Int[Tensor, "batch target k"]) -> Values:
+    """The values at ``k`` source positions of every target position, ``(batch, target, k, …)``."""
+    if isinstance(values, TokenFactors):
+        return values.map(lambda each: picked_of_each(each, positions))
     return pick(values, positions.movedim(-1, 0)).movedim(0, -2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,8 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+import torch
+
 from pyro_align.data import Examples, IndexedCorpus, LinkFile
 from pyro_align.data.batch import EOS, TextBatch
+from pyro_align.data.candidates import (
+    load_candidates,
+    save_candidates,
+    translation_candidates,
+)
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
 from pyro_align.decoding import (
@@ -151,7 +159,14 @@ class SequencePairs(TextTask):
     def trial_network(cls, config: Any) -> SequenceToSequence:
         """Build the network with a small vocabulary on both sides."""
         size = TRIAL_VOCABULARY
-        return SequenceToSequence.from_config(config.network, size, size, copies=range(size))
+        candidates = torch.arange(size * config.network.candidates) % size
+        return SequenceToSequence.from_config(
+            config.network,
+            size,
+            size,
+            copies=range(size),
+            candidates=candidates.reshape(size, -1),
+        )
 
     @classmethod
     def trial_batch(cls, config: Any) -> TextBatch:
@@ -163,15 +178,37 @@ class SequencePairs(TextTask):
         return TextBatch.from_ids(sources, targets, noise=Noise(0))
 
     def prepare_from(self, other: SequencePairs) -> None:
-        """Copy the built-in text, if it is used, and the vocabularies."""
+        """Copy the built-in text, if it is used, the vocabularies and candidates."""
         if self.config.data.train is None:
             shutil.copytree(other.folder / "data", self.folder / "data")
         self.save_vocabularies(*other.vocabularies)
+        if self._has_candidates:
+            shutil.copyfile(other._candidates_file, self._candidates_file)
 
     def save_vocabularies(self, source: SavedVocabulary, target: SavedVocabulary) -> None:
         """Write the vocabularies to the run folder."""
         for path, vocabulary in zip(self._vocabulary_files, (source, target), strict=True):
             vocabulary.save(path)
+
+    def find_candidates(self) -> None:
+        """Write the candidates for the translation of each source token, if they are needed."""
+        if self._has_candidates:
+            source, target = self.vocabularies
+            found = translation_candidates(
+                self.examples("train"),
+                len(source),
+                len(target),
+                self.config.network.candidates,
+            )
+            save_candidates(self._candidates_file, found)
+
+    @property
+    def _has_candidates(self) -> bool:
+        return bool(self.config.network.emission == "sparse-product")
+
+    @property
+    def _candidates_file(self) -> Path:
+        return self.folder / "candidates.npy"
 
     @property
     def _vocabulary_files(self) -> list[Path]:
@@ -184,16 +221,21 @@ class SequencePairs(TextTask):
         return source, target
 
     def digests(self) -> dict[str, str]:
-        """Return digests of the vocabularies."""
+        """Return digests of the vocabularies and candidates."""
         files = zip(self._vocabulary_files, self.vocabularies, strict=True)
-        return {path.name: vocabulary.fingerprint() for path, vocabulary in files}
+        found = {path.name: vocabulary.fingerprint() for path, vocabulary in files}
+        if self._has_candidates:
+            numbers = load_candidates(self._candidates_file).numpy().tobytes()
+            found[self._candidates_file.name] = hashlib.sha256(numbers).hexdigest()
+        return found
 
     def network(self) -> SequenceToSequence:
         """Build the encoder-decoder network."""
         source, target = self.vocabularies
         network = self.config.network
         copies = counterparts(source, target) if network.copying else None
-        return SequenceToSequence.from_config(network, len(source), len(target), copies)
+        candidates = load_candidates(self._candidates_file) if self._has_candidates else None
+        return SequenceToSequence.from_config(network, len(source), len(target), copies, candidates)
 
     @abstractmethod
     def examples(self, part: str) -> Examples:

@@ -114,6 +114,7 @@ class Transduction(SequencePairs):
                 SymbolVocabulary.build(sides[1], unit=settings.unit, separated=separated[1]),
             )
         self.save_vocabularies(*vocabularies)
+        self.find_candidates()
         source, target = vocabularies
         echo(f"vocabulary: {len(source)} source and {len(target)} target symbols")
         for name, forms in zip(("source", "target"), sides, strict=True):

@@ -120,6 +120,7 @@ class Translation(SequencePairs):
         source, target = make_vocabularies(self.config.vocabulary, self.text("train"))
         echo(f"vocabulary: {len(source)} source and {len(target)} target pieces")
         self.save_vocabularies(source, target)
+        self.find_candidates()
 
     def text(self, part: str) -> ParallelText:
         """Return the ``train``, ``valid`` or ``test`` text; the latter is by default ``valid``.

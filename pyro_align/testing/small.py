@@ -93,7 +93,11 @@ def tiny_networks(
     config = NetworkConfig(**{**sizes, **settings})
     source = source_vocabulary or vocabulary
     copies = [token if token < vocabulary else -1 for token in range(source)]
-    return randomise(SequenceToSequence.from_config(config, source, vocabulary, copies), seed)
+    # Ids of two candidates that differ between source tokens; some have one candidate or none.
+    candidates = torch.arange(2 * source).reshape(source, 2) - 3
+    candidates = candidates.where(candidates < vocabulary, -1)
+    networks = SequenceToSequence.from_config(config, source, vocabulary, copies, candidates)
+    return randomise(networks, seed)
 
 
 def tiny_model(kind: Any = CategoricalModel, *, seed: int = 0, **settings: Any) -> Any:

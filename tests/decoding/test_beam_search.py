@@ -20,6 +20,8 @@ VARIANTS = {
         {"cell": "gru", "decoder_layers": 2, "encoder_layers": 2, "attention": "mlp"},
     ),
     "two experts": (CategoricalModel, {"emission": "product", "lexical": True}),
+    "candidates": (CategoricalModel, {"emission": "sparse-product", "lexical": True}),
+    "soft, candidates": (SoftModel, {"emission": "sparse-product"}),
     "soft, two experts": (SoftModel, {"emission": "product"}),
     "soft": (SoftModel, {"input_feeding": True, "cell": "gru"}),
     "transformer": (
@@ -190,7 +192,7 @@ def test_top_k_of_all_positions_is_the_exact_marginal():
     assert_same(exact, all_of_them)
 
 
-@pytest.mark.parametrize("emission", ["tanh", "product"])
+@pytest.mark.parametrize("emission", ["tanh", "product", "sparse-product"])
 def test_top_k_scores_with_the_renormalised_positions(emission):
     model = varied(emission=emission)
     source = SOURCES[2]

@@ -11,7 +11,12 @@ import torch
 from pyro.infer import Trace_ELBO
 from support import gradient, padded, random_batch, tiny_guide, tiny_model
 
-from pyro_align.distributions import LabelSmoothing, ProductCategorical, VocabularyCategorical
+from pyro_align.distributions import (
+    LabelSmoothing,
+    ProductCategorical,
+    SparseProductCategorical,
+    VocabularyCategorical,
+)
 from pyro_align.errors import ConfigError
 from pyro_align.guides import NoGuide
 from pyro_align.inference import (
@@ -62,7 +67,10 @@ def smoothed_likelihood(model, batch):
     return smoothed.movedim(0, -1)
 
 
-@pytest.mark.parametrize("settings", [{}, {"emission": "product"}, {"copying": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"emission": "product"}, {"emission": "sparse-product"}, {"copying": True}],
+)
 def test_the_marginal_is_that_of_weighted_tokens_with_one_alignment(settings):
     model, batch = tiny_model(**settings), padded(random_batch(), source=1, target=1)
     with label_smoothing(RATE):
@@ -84,8 +92,9 @@ def test_of_a_chain_too():
     torch.testing.assert_close(-loss, evidence)
 
 
-def test_soft_attention_and_a_stock_elbo():
-    model, batch = tiny_model(SoftModel), random_batch()
+@pytest.mark.parametrize("emission", ["tanh", "sparse-product"])
+def test_soft_attention_and_a_stock_elbo(emission):
+    model, batch = tiny_model(SoftModel, emission=emission), random_batch()
     log_probs = model.next_token(model.states(batch))
     gold = log_probs.gather(-1, batch.target.unsqueeze(-1)).squeeze(-1)
     smoothed = ((1 - RATE) * gold + RATE * log_probs.mean(-1))[batch.target_mask].sum()
@@ -117,10 +126,10 @@ def test_without_smoothing_nothing_changes_and_scores_are_never_smoothed():
     assert -exact == pytest.approx(evidence)
 
 
-@pytest.mark.parametrize("settings", [{}, {"emission": "product"}])
+@pytest.mark.parametrize("settings", [{}, {"emission": "product"}, {"emission": "sparse-product"}])
 def test_no_logits_of_the_vocabulary_are_computed(settings, monkeypatch):
     """For every alignment they would take most of the time of a training step."""
-    for kind in (VocabularyCategorical, ProductCategorical):
+    for kind in (VocabularyCategorical, ProductCategorical, SparseProductCategorical):
         monkeypatch.setattr(kind, "logits", property(lambda _: pytest.fail("logits")))
     model, batch = tiny_model(**settings), random_batch()
     with label_smoothing(RATE):

@@ -19,6 +19,7 @@ from support import (
     tiny_model,
 )
 
+from pyro_align.distributions import VocabularyCategorical
 from pyro_align.errors import IncompatibleError
 from pyro_align.guides import (
     AmortizedDirichletGuide,
@@ -42,7 +43,7 @@ from pyro_align.inference import (
 from pyro_align.inference.importance import ImportanceObjective
 from pyro_align.inference.pathwise import PathwiseELBO
 from pyro_align.models import CategoricalModel, DirichletModel, SoftModel
-from pyro_align.nn import ProductEmission
+from pyro_align.nn import ProductEmission, SparseProductEmission
 
 METHODS = {
     "likelihood": (Likelihood, {}, SoftModel, NoGuide),
@@ -124,6 +125,33 @@ def test_product_emission_gives_the_same_loss_as_one_softmax(name, monkeypatch):
     monkeypatch.setattr(ProductEmission, "forward", lambda *inputs: product(*inputs).joint)
     joint = loss_and_gradient()
     torch.testing.assert_close(ours, joint, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_sparse_product_emission_gives_the_same_loss_as_all_logits(name, monkeypatch):
+    """Compares the emission of candidates with logits of the whole vocabulary, written out."""
+    objective, options, model_kind, guide_kind = METHODS[name]
+    model = tiny_model(model_kind, emission="sparse-product", lexical=True)
+    guide = tiny_guide(model, guide_kind)
+    batch = padded(random_batch(), source=2, target=1)
+
+    def loss_and_gradient():
+        loss = seeded(objective(**options).differentiable_loss, model, guide, batch)
+        return loss, gradient(loss, model, guide)
+
+    def written_out(emission, hidden, context):
+        scores = (emission.gain * emission.query(hidden)) @ emission.weight.T + emission.bias
+        listed = context.tokens.unsqueeze(-1) == torch.arange(len(emission.weight))
+        factor = 1 + (listed * context.raised.unsqueeze(-1)).sum(-2)
+        identity = torch.eye(len(emission.weight), dtype=scores.dtype)
+        return VocabularyCategorical(scores + factor.log(), identity, torch.zeros_like(identity[0]))
+
+    ours = loss_and_gradient()
+    monkeypatch.setattr(SparseProductEmission, "forward", written_out)
+    joint = loss_and_gradient()
+    torch.testing.assert_close(ours, joint, rtol=1e-9, atol=1e-11)
+    (of_table,) = torch.autograd.grad(ours[0], [model.networks.emission.table])
+    assert of_table.abs().max() > 0
 
 
 def test_gradients_are_accumulated(method):

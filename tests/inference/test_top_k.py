@@ -35,7 +35,7 @@ def by_hand(model, batch, k):
     return torch.stack(totals), torch.stack(left_out)
 
 
-@pytest.mark.parametrize("emission", ["tanh", "product"])
+@pytest.mark.parametrize("emission", ["tanh", "product", "sparse-product"])
 @pytest.mark.parametrize("k", [1, 2, 3, 9])
 def test_equals_the_sum_over_the_k_most_probable(k, emission):
     model = tiny_model(emission=emission)

@@ -31,6 +31,11 @@ class TestCategoricalModelOfTwoExperts(ModelContract):
         return tiny_model(CategoricalModel, emission="product", lexical=True, **settings)
 
 
+class TestCategoricalModelOfCandidates(ModelContract):
+    def create(self, **settings):
+        return tiny_model(CategoricalModel, emission="sparse-product", lexical=True, **settings)
+
+
 class TestCategoricalModelThatCopies(ModelContract):
     def create(self, **settings):
         return tiny_model(CategoricalModel, copying=True, **settings)
@@ -83,7 +88,7 @@ def test_top_k_renormalises_the_prior(top_k):
             torch.testing.assert_close(predicted[b, t], expected)
 
 
-@pytest.mark.parametrize("emission", ["tanh", "product"])
+@pytest.mark.parametrize("emission", ["tanh", "product", "sparse-product"])
 def test_top_k_of_all_but_one_leaves_out_the_least_probable(emission):
     model, batch = tiny_model(emission=emission), random_batch((3, 3), (2, 3))
     states = model.states(batch)

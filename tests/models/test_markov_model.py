@@ -92,7 +92,7 @@ def test_equals_a_program_with_a_site_for_each_position():
     torch.testing.assert_close(-gradient(loss, model), gradient(evidence(model, batch), model))
 
 
-@pytest.mark.parametrize("emission", ["tanh", "product"])
+@pytest.mark.parametrize("emission", ["tanh", "product", "sparse-product"])
 def test_exact_objective_sums_over_all_paths(emission):
     model = tiny_markov(emission=emission)
     batch = padded(random_batch(), source=1, target=1)

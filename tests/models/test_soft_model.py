@@ -14,6 +14,11 @@ class TestSoftModel(ModelContract):
         return tiny_model(SoftModel, **settings)
 
 
+class TestSoftModelOfCandidates(ModelContract):
+    def create(self, **settings):
+        return tiny_model(SoftModel, emission="sparse-product", **settings)
+
+
 def test_soft_and_latent_attention_agree_for_one_source_position():
     soft, batch = tiny_model(SoftModel), random_batch((1, 1, 1))
     latent = CategoricalModel(soft.networks)

@@ -44,6 +44,11 @@ class TestVariationalModelOfTwoExperts(TestVariationalModel):
         return variational(emission="product", lexical=True, input_feeding=True, **settings)
 
 
+class TestVariationalModelOfCandidates(TestVariationalModel):
+    def create(self, **settings):
+        return variational(emission="sparse-product", lexical=True, **settings)
+
+
 class TestVariationalModelOfATransformer(TestVariationalModel):
     def create(self, **settings):
         sizes = {"embedding": 8, "encoder_hidden": 4, "decoder_hidden": 8, "heads": 2}

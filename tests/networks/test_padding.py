@@ -63,9 +63,10 @@ def test_more_padding_changes_neither_value_nor_gradient(cell, attention, feedin
 
 
 @pytest.mark.parametrize("lexical", [False, True])
+@pytest.mark.parametrize("emission", ["product", "sparse-product"])
 @pytest.mark.parametrize("kind", [SoftModel, CategoricalModel])
-def test_more_padding_changes_nothing_for_a_product_emission(kind, lexical):
-    model = tiny_model(kind, emission="product", lexical=lexical)
+def test_more_padding_changes_nothing_for_a_product_emission(kind, emission, lexical):
+    model = tiny_model(kind, emission=emission, lexical=lexical)
     batch = random_batch()
     wide = padded(batch, source=2, target=3)
     check(model, batch, wide, rows=3)

@@ -80,7 +80,10 @@ def test_input_feeding_feeds_the_expected_context():
         torch.testing.assert_close(state.context[row], expected)
 
 
-@pytest.mark.parametrize("settings", [{}, {"emission": "product", "lexical": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"emission": "product", "lexical": True}, {"emission": "sparse-product"}],
+)
 def test_posterior_feeding_feeds_the_context_given_the_token_just_read(settings):
     model = tiny_model(CategoricalModel, input_feeding="posterior", **settings)
     networks, batch = model.networks, padded(random_batch(), source=1)
