@@ -13,8 +13,6 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Set
 from typing import final
 
-import numpy as np
-
 from pyro_align.data import Link
 from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.decoding import Decoder, agreement
@@ -150,14 +148,11 @@ class ByLinks(Symmetrisation):
     ) -> dict[Link, float]:
         """Return links with their probabilities."""
         turned = frozenset((source, target) for target, source in decode(reverse))
-        of, there = forward.weights.numpy(force=True), reverse.weights.numpy(force=True)
-        links = sorted(self.heuristic(decode(forward), turned))
-        if not links:
-            return {}
         # Few of the probabilities are needed.
-        s, t = np.array(links).T
-        probabilities = (of[t, s].astype(np.float64) + there[s, t]) / 2
-        return dict(zip(links, probabilities.tolist(), strict=True))
+        of = forward.weights.numpy(force=True).item
+        there = reverse.weights.numpy(force=True).item
+        links = sorted(self.heuristic(decode(forward), turned))
+        return {(s, t): (of(t, s) + there(s, t)) / 2 for s, t in links}
 
 
 @final

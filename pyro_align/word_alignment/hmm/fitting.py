@@ -15,7 +15,7 @@ from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.hmm.agreement import project
 from pyro_align.word_alignment.hmm.cooccurrences import WordPairs, distinct, pair_codes
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
-from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, unpadded
+from pyro_align.word_alignment.hmm.model import HiddenMarkovModel
 from pyro_align.word_alignment.hmm.observed import observe
 from pyro_align.word_alignment.hmm.passes import renew
 from pyro_align.word_alignment.hmm.processes import (
@@ -70,7 +70,12 @@ class FittedText:
         sizes = (source, target), (target, source)
         found = self._store.read_row(batch, row), sizes, self._gains[batch]
         return [
-            unpadded(states, *size, gains[row]) for states, size, gains in zip(*found, strict=False)
+            WordAlignment(
+                weights=torch.from_numpy(states[:length, 1 : 1 + width]),
+                null=torch.from_numpy(states[:length, 0]),
+                gain=gains[row],
+            )
+            for states, (width, length), gains in zip(*found, strict=False)
         ]
 
 

@@ -94,3 +94,24 @@ def test_tables_equal_the_predictive_probabilities():
     assert not table[:, 0].any()
     torch.testing.assert_close(table[1:, 1:], expected())
     torch.testing.assert_close(table[0, 1:], torch.tensor([6.0, 3.0, 2.0, 3.0]) / 14)
+
+
+def test_both_directions_store_pairs_in_the_same_order():
+    """The other direction of shared pairs against one that is made from swapped pairs."""
+    codes = torch.tensor([one * (1 + len(TARGET)) + other for one, other in PAIRS])
+    swapped = torch.tensor([other * (1 + len(SOURCE)) + one for one, other in PAIRS])
+    order = swapped.argsort()
+    source, target, affixes = Types(SOURCE), Types(TARGET), SETTINGS.affixes
+    turned = WordPairs.create(source, target, codes, affixes).turned()
+    alone = WordPairs.create(target, source, swapped[order], affixes)
+    counts, tables = torch.tensor(COUNTS), []
+    words = torch.tensor([[1, 2, 3, 4]]), torch.tensor([[1, 2, 3]])
+    for pairs, mine in ((turned, counts), (alone, counts[order])):
+        spelling = Spelling(TARGET, SOURCE, SETTINGS.related)
+        frequency = torch.tensor([0.0, 4.0, 1.0, 2.0])
+        made = Lexicon(pairs, frequency, spelling, SETTINGS, torch.zeros(len(pairs)))
+        made.relate()
+        made.learn(mine)
+        tables.append(made.log_probs(*words))
+        assert pairs.index.find(*words)[1].sum() == len(PAIRS)
+    torch.testing.assert_close(*tables)

@@ -53,6 +53,12 @@ def test_probability_against_the_sum_over_all_chains(source, target):
     assert found == pytest.approx(odds / (1 + odds), rel=1e-4)
 
 
+def test_the_other_direction_equals_one_with_the_sides_swapped():
+    turned, swapped = Spelling(SOURCE, TARGET, 0.01).turned(), Spelling(TARGET, SOURCE, 0.01)
+    pairs = torch.tensor(list(itertools.product((1, 2, 3), (1, 2)))).T
+    torch.testing.assert_close(turned.related(*pairs), swapped.related(*pairs))
+
+
 def test_stock_svi_accepts_the_model():
     spelling = Spelling(SOURCE, TARGET, 0.01)
     ids = [{c: i for i, c in enumerate(side, 1)} for side in spelling.alphabets]
