@@ -7,7 +7,7 @@ Networks with the sizes of the recipe `multi30k-de-en`, or with --transformer of
 forced to the length of the longest source of its batch, in both toolkits, so that the same number
 of tokens is scored. Measured is the CPU time of one thread, so that other processes matter little;
 the toolkits take turns. JoeyNMT runs in a separate environment, which is created in a temporary
-folder unless given with --python.
+folder unless given with --python. The candidates of the sparse product are random.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ from pyro_align.decoding import BeamSearch
 from pyro_align.networks import SequenceToSequence
 
 VOCABULARY = 4000
+SIDES = {
+    **OURS,
+    "exact marginal, sparse product": ("categorical", "exact", "sparse-product", "true"),
+}
 
 
 def sentences(count: int, tokens: int = 1024) -> list[list[list[int]]]:
@@ -54,10 +58,13 @@ class Ours:
     """A model of this package with random weights."""
 
     def __init__(self, name: str, recipe: Path, given: dict[str, Any]):
-        model, _, emission, lexical = OURS[name]
+        model, _, emission, lexical = SIDES[name]
         changes = [f'network.emission="{emission}"', f"network.lexical={lexical}"]
         config: Any = Config.load(recipe, changes)
-        network = SequenceToSequence.from_config(config.network, VOCABULARY, VOCABULARY)
+        candidates = torch.randint(VOCABULARY, (VOCABULARY, config.network.candidates))
+        network = SequenceToSequence.from_config(
+            config.network, VOCABULARY, VOCABULARY, candidates=candidates
+        )
         self.model = MODELS.build(model, {}, network).eval()
         self.given = given
 
@@ -89,6 +96,7 @@ def main() -> None:
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--transformer", action="store_true", help="Transformers on both sides")
+    parser.add_argument("--alone", action="store_true", help="without JoeyNMT")
     parser.add_argument("--python", type=Path, help="Python of an environment with JoeyNMT")
     parser.add_argument("--save", action="store_true", help="write results/search….md")
     options = parser.parse_args()
@@ -104,9 +112,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "given.json").write_text(json.dumps(given))
-        python = options.python or environment(folder / "joeynmt", *PACKAGES)
-        sides: dict[str, Any] = {name: Ours(name, recipe, given) for name in OURS}
-        sides[THEIRS] = Forced(python, folder / "given.json", False, sys.stderr)
+        sides: dict[str, Any] = {name: Ours(name, recipe, given) for name in SIDES}
+        if not options.alone:
+            python = options.python or environment(folder / "joeynmt", *PACKAGES)
+            sides[THEIRS] = Forced(python, folder / "given.json", False, sys.stderr)
         seconds: dict[str, list[float]] = {name: [] for name in sides}
         for turn in range(options.rounds + 1):
             for name, side in sides.items():
@@ -117,12 +126,13 @@ def main() -> None:
     best, middle = (
         {name: f(spent) for name, spent in seconds.items()} for f in (min, statistics.median)
     )
+    base, other = ("soft attention",) * 2 if options.alone else (THEIRS, "JoeyNMT")
     rows = [
         {
             "side": name,
             "tokens per CPU second": f"{tokens / best[name]:,.0f}",
-            "to JoeyNMT's": f"{best[THEIRS] / best[name]:.2f}x",
-            "median of the rounds": f"{middle[THEIRS] / middle[name]:.2f}x",
+            f"to {other}'s": f"{best[base] / best[name]:.2f}x",
+            "median of the rounds": f"{middle[base] / middle[name]:.2f}x",
         }
         for name in sides
     ]

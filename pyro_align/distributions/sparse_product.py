@@ -153,7 +153,7 @@ class SparseProductCategorical(TorchDistribution):
             pairs.mixed(rows, weights[rows])
             for rows in _chunks(pairs.base.features, self.base.bias)
         ]
-        return pairs.pairing.restored_left(torch.cat(parts))
+        return pairs.pairing.restored_left(parts[0] if len(parts) == 1 else torch.cat(parts))
 
     def sample(self, sample_shape: Any = _SINGLE) -> Int[Tensor, "*shape"]:
         """Sample token ids of shape ``sample_shape + batch_shape``."""
@@ -205,8 +205,11 @@ class _Pairs:
         gained = probs.gather(-1, columns).unflatten(-1, tokens.shape[1:]) * raised
         weights = weights / (1.0 + gained.sum(-1))
         gained = (gained * weights.unsqueeze(-1)).flatten(-2)
-        mixed = (probs * weights.sum(-1, keepdim=True)).scatter_add(-1, columns, gained)
-        return mixed.clamp_min(torch.finfo(mixed.dtype).tiny).log()
+        total, tiny = weights.sum(-1, keepdim=True), torch.finfo(probs.dtype).tiny
+        if torch.is_grad_enabled():
+            return (probs * total).scatter_add(-1, columns, gained).clamp_min(tiny).log()
+        # Beam search does this for every token: in place it is faster.
+        return probs.mul_(total).scatter_add_(-1, columns, gained).clamp_min_(tiny).log_()
 
 
 @dataclass(frozen=True)

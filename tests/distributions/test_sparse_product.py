@@ -99,6 +99,8 @@ def test_mixtures(base, factors, rows, monkeypatch):
     expected = (log_weights.unsqueeze(-1) + expected).logsumexp(-2)
     found = build(inputs, listed, logits).mixture(log_weights)
     torch.testing.assert_close(found, expected)
+    with torch.no_grad():
+        torch.testing.assert_close(build(inputs, listed, logits).mixture(log_weights), expected)
     weights = torch.randn_like(expected)
     grads = [
         torch.autograd.grad((each * weights).sum(), [*inputs, logits]) for each in (found, expected)
