@@ -66,6 +66,7 @@ def check_identity(folder: Path, config: Config, digests: Mapping[str, str]) -> 
     """
     path = folder / IDENTITY
     kept, found = read_facts(path), identity(config, digests)
+    defaults = identity(type(config)(), {})
     for key in sorted(kept.keys() | found.keys()):
         if kept.get(key) == found.get(key):
             continue
@@ -74,8 +75,8 @@ def check_identity(folder: Path, config: Config, digests: Mapping[str, str]) -> 
                 f"{folder / key}: damaged, or the vocabulary of another run: its digest does not "
                 f"match {IDENTITY}; copy the run again"
             )
-        # A later version may add network settings, which then have their default values.
-        if key in kept or not key.startswith("network."):
+        # A later version may add settings, which then have their default values.
+        if key in kept or found[key] != defaults.get(key):
             raise RunError(
                 f"{folder / 'config.toml'}: {key} = {found.get(key)!r}, but the weights of this "
                 f"run require {kept.get(key)!r}: restore the old value, or start a new run"

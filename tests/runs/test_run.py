@@ -315,6 +315,21 @@ def test_any_changed_bit_of_a_vocabulary_is_detected(tmp_path):
             check_identity(folder, run.config, Translation(run.config, folder).digests())
 
 
+def test_settings_of_a_later_version_have_their_defaults(tmp_path):
+    folder = copied(tmp_path)
+    run = pyro_align.load(folder)
+    kept = json.loads((folder / "identity.json").read_text())
+    for key in ("vocabulary.dropout", "network.heads"):
+        del kept[key]
+    (folder / "identity.json").write_text(json.dumps(kept))
+    digests = Translation(run.config, folder).digests()
+    check_identity(folder, run.config, digests)
+    vocabulary = run.config.vocabulary.model_copy(update={"dropout": 0.1})
+    changed = run.config.model_copy(update={"vocabulary": vocabulary})
+    with pytest.raises(RunError, match=r"vocabulary\.dropout = 0\.1, but .* require None"):
+        check_identity(folder, changed, digests)
+
+
 def test_weights_of_another_run_are_rejected(tmp_path):
     """The other run has the same sizes, but another text and so another vocabulary."""
     corpus = write_corpus(tmp_path / "text", train=21, valid=6)
