@@ -27,13 +27,16 @@ from common import machine, markdown, save
 RECIPE = Path(__file__).parent.parent / "recipes" / "multi30k-de-en.toml"
 SETTINGS = (
     "network.word_dropout=0.1",
-    "training.epochs=5",
+    "training.epochs=10",
     "training.batch_tokens=2000",
     "training.schedule=cosine",
 )
 METHODS = {
     "without": ("categorical", "none"),
-    "with": ("variational", "gaussian", "objective.free_bits=2"),
+    "with": (
+        *("variational", "gaussian", "model.latent=8"),
+        "objective.free_bits_per_dimension=0.2",
+    ),
 }
 """Model, guide and further settings."""
 
@@ -85,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--draws", type=int, default=20, help="importance samples per caption")
+    parser.add_argument("--draws", type=int, default=300, help="importance samples per caption")
     parser.add_argument("--note", default="one thread", help="how the machine was used")
     arguments = parser.parse_args()
     rows = [
