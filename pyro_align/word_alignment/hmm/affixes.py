@@ -38,7 +38,7 @@ class AffixTable:
     def learn(self, counts: Float[Tensor, " n"]) -> None:
         """Set the expected link counts, one per pair of co-occurring words."""
         self.counts = torch.zeros_like(self.counts).index_add_(0, self.pairs.places, counts)
-        sources, _ = self.pairs.index.split()
+        sources, _ = self.pairs.index.sides()
         self.totals = torch.zeros_like(self.totals).index_add_(0, sources, self.counts)
 
     @property

@@ -50,7 +50,7 @@ class IdPairs:
         """Return the pairs with source and target swapped."""
         return replace(self, is_turned=not self.is_turned)
 
-    def split(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+    def sides(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
         """Return the source and the target of each pair."""
         slow, fast = self.keys.div(self.width, rounding_mode="floor").int(), self.keys % self.width
         return (fast.int(), slow) if self.is_turned else (slow, fast.int())
@@ -119,7 +119,7 @@ class WordPairs:
             lengths: number of characters of each prefix or, if negative, suffix.
         """
         index = IdPairs(keys, len(target))
-        one, other = index.split()
+        one, other = index.sides()
         affixes = []
         for length in lengths:
             of_source, of_target = source.affixes(length), target.affixes(length)
