@@ -50,7 +50,7 @@ class BPEDropout:
             fixed or piece.startswith(WORD_START)
             for fixed, piece in zip(self._fixed, self._pieces, strict=True)
         ]
-        self.variants = lru_cache(_WORDS)(self._variants)
+        self._variants = lru_cache(_WORDS)(self._draw)
 
     def sample(self, ids: Sequence[int], generator: np.random.Generator) -> list[int]:
         """Return a random segmentation of a sentence.
@@ -65,7 +65,7 @@ class BPEDropout:
         return [
             number
             for word, variant in zip(words, chosen, strict=True)
-            for number in self.variants(word)[variant]
+            for number in self._variants(word)[variant]
         ]
 
     def segment(self, word: str, chance: random.Random) -> list[str]:
@@ -88,7 +88,7 @@ class BPEDropout:
     def _priority(self, left: str, right: str) -> float:
         return self._priorities.get(left + right, -np.inf)
 
-    def _variants(self, word: tuple[int, ...]) -> list[tuple[int, ...]]:
+    def _draw(self, word: tuple[int, ...]) -> list[tuple[int, ...]]:
         text = "".join(self._pieces[number] for number in word)
         if self._fixed[word[0]] or not all(letter in self._priorities for letter in text):
             return [word] * _VARIANTS

@@ -108,6 +108,11 @@ def test_the_three_loss_functions_agree(method, kl_weight):
     torch.testing.assert_close(collected_gradient(model, guide), expected)
 
 
+def loss_and_gradient(objective, model, guide, batch):
+    loss = seeded(objective.differentiable_loss, model, guide, batch)
+    return loss, gradient(loss, model, guide)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_product_emission_gives_the_same_loss_as_one_softmax(name, monkeypatch):
     """Compares the product emission with a softmax of the summed logits."""
@@ -116,14 +121,10 @@ def test_product_emission_gives_the_same_loss_as_one_softmax(name, monkeypatch):
     guide = tiny_guide(model, guide_kind)
     batch = padded(random_batch(), source=2, target=1)
 
-    def loss_and_gradient():
-        loss = seeded(objective(**options).differentiable_loss, model, guide, batch)
-        return loss, gradient(loss, model, guide)
-
-    ours = loss_and_gradient()
+    ours = loss_and_gradient(objective(**options), model, guide, batch)
     product = ProductEmission.forward
     monkeypatch.setattr(ProductEmission, "forward", lambda *inputs: product(*inputs).joint)
-    joint = loss_and_gradient()
+    joint = loss_and_gradient(objective(**options), model, guide, batch)
     torch.testing.assert_close(ours, joint, rtol=1e-9, atol=1e-11)
 
 
@@ -135,10 +136,6 @@ def test_sparse_product_emission_gives_the_same_loss_as_all_logits(name, monkeyp
     guide = tiny_guide(model, guide_kind)
     batch = padded(random_batch(), source=2, target=1)
 
-    def loss_and_gradient():
-        loss = seeded(objective(**options).differentiable_loss, model, guide, batch)
-        return loss, gradient(loss, model, guide)
-
     def written_out(emission, hidden, context):
         scores = (emission.gain * emission.query(hidden)) @ emission.weight.T + emission.bias
         listed = context.tokens.unsqueeze(-1) == torch.arange(len(emission.weight))
@@ -146,9 +143,9 @@ def test_sparse_product_emission_gives_the_same_loss_as_all_logits(name, monkeyp
         identity = torch.eye(len(emission.weight), dtype=scores.dtype)
         return VocabularyCategorical(scores + factor.log(), identity, torch.zeros_like(identity[0]))
 
-    ours = loss_and_gradient()
+    ours = loss_and_gradient(objective(**options), model, guide, batch)
     monkeypatch.setattr(SparseProductEmission, "forward", written_out)
-    joint = loss_and_gradient()
+    joint = loss_and_gradient(objective(**options), model, guide, batch)
     torch.testing.assert_close(ours, joint, rtol=1e-9, atol=1e-11)
     (of_table,) = torch.autograd.grad(ours[0], [model.networks.emission.table])
     assert of_table.abs().max() > 0
