@@ -19,6 +19,7 @@ from joeynmt.model import build_model
 from joeynmt.search import search
 from joeynmt.training import TrainManager
 from joeynmt.vocabulary import Vocabulary
+from torch.optim.lr_scheduler import LinearLR
 
 UNK, PAD, BOS, EOS = range(4)
 """JoeyNMT's ids of special tokens; the first two are swapped in pyro-align."""
@@ -123,6 +124,7 @@ class Side:
         if given["kind"] == "transformer":  # what the equalised weights of pyro-align change by
             rate /= given["encoder_hidden"] ** 0.5
         self.optimizer = torch.optim.Adam(self.model.parameters(), rate)
+        self.schedule = LinearLR(self.optimizer, 1 / given["warmup"], total_iters=given["warmup"])
         self.manager = SimpleNamespace(
             model=self.model,
             args=SimpleNamespace(normalization="tokens", batch_multiplier=1),
@@ -143,6 +145,7 @@ class Side:
         loss, _ = TrainManager._train_step(self.manager, batch)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.given["clip"])
         self.optimizer.step()
+        self.schedule.step()
         self.model.zero_grad()
         return float(loss)
 
