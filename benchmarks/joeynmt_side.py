@@ -1,7 +1,7 @@
 """JoeyNMT's part of `peers.py`: runs in JoeyNMT's environment, controlled by lines of JSON.
 
 The first line names a JSON file with sizes, vocabularies and batches; each further line is
-`["train", batches]` or `["translate", batch]`, and the answer contains seconds and results.
+`["train", batches, rate]` or `["translate", batch]`, and the answer contains seconds and results.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from joeynmt.model import build_model
 from joeynmt.search import search
 from joeynmt.training import TrainManager
 from joeynmt.vocabulary import Vocabulary
-from torch.optim.lr_scheduler import LinearLR
 
 UNK, PAD, BOS, EOS = range(4)
-"""JoeyNMT's ids of special tokens; the first two are swapped in pyro-align."""
+"""JoeyNMT's ids of special tokens."""
+
+SWAPPED = {UNK: PAD, PAD: UNK}
+"""Ids that mean the other in pyro-align."""
 
 
 def vocabulary(size: int) -> Vocabulary:
@@ -91,12 +93,11 @@ def _transformer(given: dict[str, Any], hidden: int) -> dict[str, Any]:
 
 def batch_of(sources: list[list[int]], targets: list[list[int]] | None) -> Batch:
     """Return padded ids of pyro-align; targets from ``BOS`` to ``EOS``."""
-    swap = {0: PAD, 1: UNK}
 
     def padded(rows: list[list[int]]) -> torch.Tensor:
         width = max(map(len, rows))
         return torch.tensor(
-            [[swap.get(each, each) for each in row] + [PAD] * (width - len(row)) for row in rows]
+            [[SWAPPED.get(each, each) for each in row] + [PAD] * (width - len(row)) for row in rows]
         )
 
     return Batch(
@@ -120,11 +121,10 @@ class Side:
         torch.manual_seed(0)
         self.given = given
         self.model = model_of(given, input_feeding)
-        rate = given["learning_rate"]
+        self.rate = given["learning_rate"]
         if given["kind"] == "transformer":  # what the equalised weights of pyro-align change by
-            rate /= given["encoder_hidden"] ** 0.5
-        self.optimizer = torch.optim.Adam(self.model.parameters(), rate)
-        self.schedule = LinearLR(self.optimizer, 1 / given["warmup"], total_iters=given["warmup"])
+            self.rate /= given["encoder_hidden"] ** 0.5
+        self.optimizer = torch.optim.Adam(self.model.parameters(), self.rate)
         self.manager = SimpleNamespace(
             model=self.model,
             args=SimpleNamespace(normalization="tokens", batch_multiplier=1),
@@ -133,8 +133,15 @@ class Side:
             scaler=None,
         )
 
-    def train(self, numbers: list[int]) -> tuple[float, float]:
-        """Train on batches; return seconds of this process and mean loss per token."""
+    def train(self, numbers: list[int], rate: float = 1.0) -> tuple[float, float]:
+        """Train on batches; return seconds of this process and mean loss per token.
+
+        Args:
+            numbers: numbers of the batches.
+            rate: what the learning rate is multiplied by.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * self.rate
         batches = [batch_of(*self.given["train"][number]) for number in numbers]
         began = time.process_time()
         losses = [self.step(batch) for batch in batches]
@@ -145,20 +152,27 @@ class Side:
         loss, _ = TrainManager._train_step(self.manager, batch)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.given["clip"])
         self.optimizer.step()
-        self.schedule.step()
         self.model.zero_grad()
         return float(loss)
 
-    def translate(self, number: int) -> tuple[float, float]:
-        """Run beam search; return seconds of this process and number of tokens."""
+    def translate(self, number: int) -> tuple[float, list[list[int]]]:
+        """Run beam search.
+
+        Returns:
+            Seconds of this process, and ids of pyro-align of each translation.
+        """
         sources = self.given["test"][number]
         self.model.eval()
         began = time.process_time()
         batch = batch_of(sources, None)
-        batch.sort_by_src_length()
+        reverse = batch.sort_by_src_length()
         longest = max(map(len, sources))
         found, _, _ = search(self.model, batch, 2 * longest + 10, self.given["beam"], 1.0)
-        return time.process_time() - began, float((found != PAD).sum())
+        seconds = time.process_time() - began
+        return seconds, [
+            [SWAPPED.get(each, each) for each in found[row].tolist() if each not in (PAD, EOS)]
+            for row in reverse
+        ]
 
     def force(self, number: int) -> tuple[float, float]:
         """Run beam search with translations as long as the longest source; see `search.py`.
@@ -187,8 +201,8 @@ def main() -> None:
     parameters = sum(each.numel() for each in side.model.parameters())
     print(json.dumps(parameters), file=answers, flush=True)
     for line in sys.stdin:
-        what, argument = json.loads(line)
-        print(json.dumps(getattr(side, what)(argument)), file=answers, flush=True)
+        what, *arguments = json.loads(line)
+        print(json.dumps(getattr(side, what)(*arguments)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

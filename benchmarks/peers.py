@@ -12,6 +12,9 @@ is the CPU time of one thread, so that other processes matter little. A less tra
 shorter translations faster, so tokens per second are reported too; choose --steps large enough for
 similar lengths, or see `search.py`.
 
+With --minutes each side trains for so much CPU time, with a learning rate that falls to zero; the
+table then has BLEU at equal time, of as many --sentences as are translated.
+
 With --input-feeding every decoder reads the previous context. JoeyNMT's recurrent decoder processes
 the target position by position in either case. With --transformer both are pre-norm Transformers
 with the sizes of the recipe `multi30k-transformer`, label smoothing and one embedding for all; the
@@ -24,12 +27,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +43,7 @@ import pandas as pd
 import pyro
 import torch
 from common import environment, machine, markdown, save
-from torch.optim.lr_scheduler import LinearLR
+from sacrebleu import corpus_bleu
 
 from pyro_align.config import Config
 from pyro_align.data import BatchLoader, IndexedCorpus, ParallelText, index_text
@@ -68,11 +74,17 @@ class Ours:
         self.run = run
         self.loss = run.objective(run.model, run.guide)
         self.optimizer = torch.optim.Adam(self.loss.parameters(), given["learning_rate"])
-        self.schedule = LinearLR(self.optimizer, 1 / given["warmup"], total_iters=given["warmup"])
         self.parameters = sum(each.numel() for each in self.loss.parameters())
 
-    def train(self, numbers: list[int]) -> tuple[float, float]:
-        """Train on batches; return seconds of this process and mean loss per token."""
+    def train(self, numbers: list[int], rate: float) -> tuple[float, float]:
+        """Train on batches; return seconds of this process and mean loss per token.
+
+        Args:
+            numbers: numbers of the batches.
+            rate: what the learning rate is multiplied by.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * self.given["learning_rate"]
         batches = [TextBatch.from_ids(*self.given["train"][number]) for number in numbers]
         self.loss.train()
         began = time.process_time()
@@ -87,17 +99,16 @@ class Ours:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.loss.parameters(), self.given["clip"])
         self.optimizer.step()
-        self.schedule.step()
         return loss.item()
 
-    def translate(self, number: int) -> tuple[float, float]:
-        """Run beam search; return seconds of this process and number of tokens."""
+    def translate(self, number: int) -> tuple[float, list[list[int]]]:
+        """Run beam search; return seconds of this process, and ids of each translation."""
         self.loss.eval()
         search = BeamSearch(self.run.model, beam=self.given["beam"])
         began = time.process_time()
         found = search.search(self.given["test"][number])
         seconds = time.process_time() - began
-        return seconds, float(sum(len(best.tokens) for best, *_ in found))
+        return seconds, [list(best.tokens) for best, *_ in found]
 
 
 class Theirs:
@@ -122,15 +133,15 @@ class Theirs:
             sys.exit("JoeyNMT's process has ended; see its messages above")
         return json.loads(answer)
 
-    def train(self, numbers: list[int]) -> tuple[float, float]:
+    def train(self, numbers: list[int], rate: float) -> tuple[float, float]:
         """See :meth:`Ours.train`."""
-        seconds, loss = self.ask(["train", numbers])
+        seconds, loss = self.ask(["train", numbers, rate])
         return seconds, loss
 
-    def translate(self, number: int) -> tuple[float, float]:
+    def translate(self, number: int) -> tuple[float, list[list[int]]]:
         """See :meth:`Ours.translate`."""
-        seconds, tokens = self.ask(["translate", number])
-        return seconds, tokens
+        seconds, found = self.ask(["translate", number])
+        return seconds, found
 
 
 def shared_settings(config: Config, vocabularies: Sequence[int]) -> dict[str, Any]:
@@ -158,8 +169,8 @@ def shared_settings(config: Config, vocabularies: Sequence[int]) -> dict[str, An
     }
 
 
-def ids_of(corpus: IndexedCorpus, config: Config, steps: int) -> list[Any]:
-    """Return training batches as lists of ids."""
+def ids_of(corpus: IndexedCorpus, config: Config, steps: int | None = None) -> list[Any]:
+    """Return training batches as lists of ids: the first ones, or those of a whole epoch."""
     given = []
     for batch in itertools.islice(
         BatchLoader(corpus, buckets(config, corpus, shuffle=True), False), steps
@@ -174,23 +185,26 @@ def ids_of(corpus: IndexedCorpus, config: Config, steps: int) -> list[Any]:
     return given
 
 
-def sources_of(run: Run, sentences: int, tokens: int = 1024) -> list[list[list[int]]]:
-    """Return batches of source ids of test sentences, longest first."""
-    text = ParallelText.open(run.config.data.test)
-    lines = [pair.source for pair in itertools.islice(text, sentences)]
-    encoded = sorted(run.source_vocabulary.encode_all(lines), key=len, reverse=True)
+def sentences_of(
+    run: Run, sentences: int, tokens: int = 1024
+) -> tuple[list[list[list[int]]], list[str]]:
+    """Return batches of source ids of test sentences, longest first, and their references."""
+    pairs = list(itertools.islice(ParallelText.open(run.config.data.test), sentences))
+    encoded = run.source_vocabulary.encode_all([pair.source for pair in pairs])
+    rows = sorted(zip(encoded, pairs, strict=True), key=lambda row: len(row[0]), reverse=True)
     batches: list[list[list[int]]] = [[]]
-    for ids in encoded:
+    for ids, _ in rows:
         batch = batches[-1]
         if batch and len(batch[0]) * (len(batch) + 1) > tokens:
             batches.append(batch := [])
         batch.append(ids)
-    return batches
+    return batches, [pair.target for _, pair in rows]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1500, help="training steps of each toolkit")
+    parser.add_argument("--minutes", type=float, help="CPU time of each toolkit, instead of steps")
     parser.add_argument("--turn", type=int, default=5, help="steps per turn")
     parser.add_argument("--sentences", type=int, default=300, help="sentences to translate")
     parser.add_argument("--beam", type=int, default=5)
@@ -233,58 +247,119 @@ def main() -> None:
         base = runs["soft attention"]
         vocabularies = (base.source_vocabulary, base.target_vocabulary)
         corpus = index_text(ParallelText.open(config.data.train), vocabularies, config.data)
+        timed = options.minutes is not None
+        sources, references = sentences_of(base, options.sentences)
         given = {
             **shared_settings(config, [len(each) for each in vocabularies]),
             "beam": options.beam,
-            "train": ids_of(corpus, config, options.steps),
-            "test": sources_of(base, options.sentences),
+            "train": ids_of(corpus, config, None if timed else options.steps),
+            "test": sources,
         }
         (folder / "given.json").write_text(json.dumps(given))
         sides: dict[str, Ours | Theirs] = {name: Ours(run, given) for name, run in runs.items()}
         sides[THEIRS] = Theirs(python, folder / "given.json", options.input_feeding, sys.stderr)
-        table = measure(sides, given, options.turn)
-    report = f"{markdown(table)}\n\n{machine('one thread per toolkit')}"
+        trained = train(sides, given, options.turn, options.steps, options.minutes)
+        found = translate(sides, given)
+
+        def bleu(translations: list[list[int]]) -> float:
+            texts = [base.target_vocabulary.decode(ids) for ids in translations]
+            return corpus_bleu(texts, [references]).score
+
+        compared = table(sides, trained, found, bleu if timed else None)
+    report = f"{markdown(compared)}\n\n{machine('one thread per toolkit')}"
     print(report)
     if options.save:
         kind = "-transformer" * options.transformer + "-input-feeding" * options.input_feeding
         save("peers" + kind, "Against JoeyNMT 2.3.0", report)
 
 
-def measure(sides: dict[str, Any], given: dict[str, Any], turn: int) -> pd.DataFrame:
-    """Train and translate with both toolkits in turns."""
+@dataclass
+class Training:
+    """What a side has done so far.
+
+    Attributes:
+        seconds: CPU time.
+        speeds: tokens per CPU second, of each turn.
+        loss: mean loss of the last turn.
+        steps: number of steps.
+    """
+
+    seconds: float = 0.0
+    speeds: list[float] = field(default_factory=list)
+    loss: float = math.nan
+    steps: int = 0
+
+
+def train(
+    sides: dict[str, Any], given: dict[str, Any], turn: int, steps: int, minutes: float | None
+) -> dict[str, Training]:
+    """Train all sides in turns, for a number of steps or each for so many minutes of CPU time."""
     tokens = [sum(map(len, targets)) for _, targets in given["train"]]
-    speed: dict[str, list[float]] = {name: [] for name in sides}
-    losses: dict[str, list[float]] = {name: [] for name in sides}
-    for start in range(0, len(tokens), turn):
-        numbers = list(range(start, min(start + turn, len(tokens))))
+    order: list[int] = []
+    trained = {name: Training() for name in sides}
+    for start in itertools.count(0, turn):
+        while len(order) < start + turn:
+            order += random.Random(len(order)).sample(range(len(tokens)), len(tokens))
+        numbers = order[start : start + turn]
+        warmed = min(1.0, (start + 1) / given["warmup"])
+        waiting = False
         for name, side in sides.items():
-            seconds, loss = side.train(numbers)
-            speed[name].append(sum(tokens[number] for number in numbers) / seconds)
-            losses[name].append(loss)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+            each = trained[name]
+            left = float(start < steps) if minutes is None else 1 - each.seconds / (60 * minutes)
+            if left <= 0:
+                continue
+            waiting = True
+            seconds, each.loss = side.train(numbers, warmed * left)
+            each.seconds += seconds
+            each.steps += turn
+            each.speeds.append(sum(tokens[number] for number in numbers) / seconds)
+        if not waiting:
+            return trained
+    raise AssertionError
+
+
+def translate(
+    sides: dict[str, Any], given: dict[str, Any]
+) -> dict[str, tuple[float, list[list[int]]]]:
+    """Translate the test sentences in turns; return CPU seconds and translations."""
+    found: dict[str, tuple[float, list[list[int]]]] = {name: (0.0, []) for name in sides}
     for number in range(len(given["test"])):
         for name, side in sides.items():
-            found[name].append(side.translate(number))
-    sentences = sum(map(len, given["test"]))
-    training = {name: statistics.median(each[1:]) for name, each in speed.items()}
-    spent = {name: sum(seconds for seconds, _ in each) for name, each in found.items()}
-    made = {name: sum(tokens for _, tokens in each) for name, each in found.items()}
-    pace = made[THEIRS] / spent[THEIRS]
+            seconds, translations = side.translate(number)
+            spent, others = found[name]
+            found[name] = spent + seconds, others + translations
+    return found
+
+
+def table(
+    sides: dict[str, Any],
+    trained: dict[str, Training],
+    found: dict[str, tuple[float, list[list[int]]]],
+    bleu: Callable[[list[list[int]]], float] | None,
+) -> pd.DataFrame:
+    """Compare speed and, at equal time, BLEU."""
+    training = {name: statistics.median(each.speeds[1:]) for name, each in trained.items()}
+    made = {name: sum(map(len, translations)) for name, (_, translations) in found.items()}
+    spent = {name: seconds for name, (seconds, _) in found.items()}
     rows = []
     for name, side in sides.items():
-        rows.append(
-            {
-                "side": name,
-                "parameters": f"{side.parameters:,}",
-                "training, tokens per CPU s": f"{training[name]:,.0f}",
-                "to JoeyNMT's": f"{training[name] / training[THEIRS]:.2f}x",
-                "last loss": f"{losses[name][-1]:.2f}",
-                "beam search, sentences per CPU s": f"{sentences / spent[name]:.1f}",
-                "to its": f"{spent[THEIRS] / spent[name]:.2f}x",
-                "tokens per sentence": f"{made[name] / sentences:.1f}",
-                "tokens per CPU s, to its": f"{made[name] / spent[name] / pace:.2f}x",
-            }
-        )
+        _, translations = found[name]
+        pace = made[name] / spent[name] / (made[THEIRS] / spent[THEIRS])
+        row = {
+            "side": name,
+            "parameters": f"{side.parameters:,}",
+            "training, tokens per CPU s": f"{training[name]:,.0f}",
+            "to JoeyNMT's": f"{training[name] / training[THEIRS]:.2f}x",
+            "steps": f"{trained[name].steps:,}",
+            "last loss": f"{trained[name].loss:.2f}",
+            "beam search, sentences per CPU s": f"{len(translations) / spent[name]:.1f}",
+            "to its": f"{spent[THEIRS] / spent[name]:.2f}x",
+            "tokens per sentence": f"{made[name] / len(translations):.1f}",
+            "tokens per CPU s, to its": f"{pace:.2f}x",
+        }
+        if bleu is not None:
+            row["BLEU"] = f"{bleu(translations):.2f}"
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
