@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument("--turn", type=int, default=5, help="steps per turn")
     parser.add_argument("--sentences", type=int, default=300, help="sentences to translate")
     parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--methods", nargs="+", default=[*OURS], choices=OURS)
     parser.add_argument("--input-feeding", action="store_true")
     parser.add_argument("--transformer", action="store_true", help="Transformers on both sides")
     parser.add_argument("--python", type=Path, help="Python of an environment with JoeyNMT")
@@ -239,20 +240,19 @@ def main() -> None:
     ):
         folder = Path(scratch)
         python = options.python or environment(folder / "joeynmt", *PACKAGES)
-        config = config_of("soft attention")
         runs = {
             name: Run.create(config_of(name), folder / str(number), echo=lambda line: None)
-            for number, name in enumerate(OURS)
+            for number, name in enumerate(options.methods)
         }
-        base = runs["soft attention"]
+        base = runs[options.methods[0]]
         vocabularies = (base.source_vocabulary, base.target_vocabulary)
-        corpus = index_text(ParallelText.open(config.data.train), vocabularies, config.data)
+        corpus = index_text(base.task.text("train"), vocabularies, base.config.data)
         timed = options.minutes is not None
         sources, references = sentences_of(base, options.sentences)
         given = {
-            **shared_settings(config, [len(each) for each in vocabularies]),
+            **shared_settings(base.config, [len(each) for each in vocabularies]),
             "beam": options.beam,
-            "train": ids_of(corpus, config, None if timed else options.steps),
+            "train": ids_of(corpus, base.config, None if timed else options.steps),
             "test": sources,
         }
         (folder / "given.json").write_text(json.dumps(given))
