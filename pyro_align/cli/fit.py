@@ -59,8 +59,8 @@ _RUN = "PYRO_ALIGN_RUN"
     metavar="FILE|RECIPE",
     shell_complete=complete_recipe,
     help="TOML file or name of a recipe: align, demo, easy-vqa, g2p, iwslt14-de-en, "
-    "iwslt14-transformer, multi30k-de-en, multi30k-transformer, ptb, scenes, sentences, vqa2, "
-    "words.",
+    "iwslt14-transformer, multi30k-de-en, multi30k-large, multi30k-transformer, ptb, scenes, "
+    "sentences, vqa2, words.",
 )
 @click.option(
     "--from",
