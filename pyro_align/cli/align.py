@@ -186,7 +186,7 @@ def align(
     A run of words (task transduction) aligns the symbols of the words in one .tsv file or standard
     input, with the columns of the run.
 
-    Words are separated by ASCII white space (space, tab, form feed), as in awk, cut and
+    Words are separated by ASCII white space, as in awk, cut and
     fast_align. Other spaces, such as a no-break space, are part of a word.
 
     Output formats, shown for links of the first source word with the first target word, and of the

@@ -145,7 +145,7 @@ def _selected(objectives: dict[str, Objective], only: tuple[str, ...]) -> dict[s
     names = {label: {label, label.partition(",")[0]} for label in objectives}
     for wanted in only:
         if not any(wanted in each for each in names.values()):
-            known = nearest(wanted, set().union(*names.values()))
+            known = nearest(wanted, {label.partition(",")[0] for label in objectives})
             raise ConfigError(f"--only {wanted}: not compatible with this run; {known}")
     return {label: objectives[label] for label in objectives if names[label] & {*only}}
 
@@ -178,7 +178,7 @@ def _gradients_table(result: Diagnosis) -> Table:
 
     title = f"gradients, {result.repeats} samples each"
     table = Table(title=title, box=SIMPLE, title_justify="left", padding=0)
-    table.add_column("\nobjective", no_wrap=True)
+    table.add_column("\nobjective")
     rows = result.objectives.values()
     parts = [name for name in ("guide", "model") if any(getattr(row, name) for row in rows)]
     for name in parts:
@@ -250,7 +250,7 @@ def _notes(result: Diagnosis) -> list[str]:
             "the reference; < x if no bias was found, where x is about the smallest bias that "
             "these samples would have shown."
         )
-    if any("wake" in row.target for row in rows):
+    if any(row.target == "wake phase" for row in rows):
         notes.append(
             "wake phase: rws does not optimise the ELBO; its reference is the two wake-phase "
             "updates under the exact posterior, which it approaches only with many samples."

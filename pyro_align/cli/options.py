@@ -176,8 +176,8 @@ def chosen_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        if torch.device(name).type not in ("cpu", "cuda"):
-            raise RuntimeError("neither a CPU nor a CUDA device")
+        if name.partition(":")[0] not in ("cpu", "cuda"):
+            raise RuntimeError("a device is auto, cpu, cuda or cuda:N")
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

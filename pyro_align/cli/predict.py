@@ -169,7 +169,7 @@ def predict(
     transduce a word, or answer a question.
 
     Sentences stand on a line each; empty lines stay empty. Words stand in the columns of the run's
-    files, with or without the target, so that test files can be given.
+    files, with or without the target, so that test files can be given; a word cannot be empty.
 
     With --n-best N every line gives at most N lines, best first, or a single empty one.
     With --scores the output has tab-separated columns: score, log probability and text. Lines that

@@ -225,8 +225,9 @@ class FormText:
             raise DataError("a text of forms needs at least one TSV file")
         if len(self.languages) != len(self.paths):
             raise ConfigError(
-                f"{len(self.paths)} files but {len(self.languages)} languages: give the language "
-                "of each file"
+                f"the numbers of text files ({len(self.paths)}) and languages "
+                f"({len(self.languages)}) differ: give the language of each file (--language, in "
+                f"Python languages=...)"
             )
         for path in self.paths:
             check_rereadable(path)

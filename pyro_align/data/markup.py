@@ -15,7 +15,8 @@ from pyro_align.errors import DataError
 _TAG = re.compile(
     r"""<!--.*?-->
     | <(?P<end>/?)(?P<name>[A-Za-z_][\w:.-]*)(?P<rest>(?:\s(?:[^<>"']|"[^"]*"|'[^']*')*|/?))>
-    | \{[\w.:-]*\}""",
+    | \{\{[^{}<>]*\}\} | \$?\{[\w.:-]*(?:,[^{}<>]*)?\}
+    | (?<![\d%])%(?:\d+\$|\(\w+\))?[@dfisux](?!\w)""",
     re.VERBOSE,
 )
 _VOID = frozenset(("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "wbr"))
@@ -62,8 +63,9 @@ class Markup:
     """A line of text and the tags that were cut out of it.
 
     Tags are pairs such as ``<b>`` and ``</b>``, tags that stand alone such as ``<x id="1"/>``,
-    ``<br>`` and comments, and placeholders such as ``{0}``. Everything else is text, in which
-    ``&lt;``, ``&amp;`` and other entities stand for characters.
+    ``<br>`` and comments, and placeholders such as ``{0}``, ``{n, number}``, ``{{name}}``,
+    ``${name}``, ``%s`` and ``%(name)s``. Everything else is text, in which ``&lt;``, ``&amp;`` and
+    other entities stand for characters.
 
     Attributes:
         text: the text without tags and with entities replaced.
@@ -279,12 +281,22 @@ class _Placement:
 
     def _bounds(self, element: _Element, first: int, last: int) -> tuple[int, int]:
         """Return the places of both tags around target words, without outer punctuation."""
+        opens_outer, closes_outer = self._outer(element.start, -1), self._outer(element.end, 1)
+        while opens_outer and first + 1 < last and self._is_punctuation(first):
+            first += 1
+        while closes_outer and first + 1 < last and self._is_punctuation(last - 1):
+            last -= 1
         start, end = self.words[first][0], self.words[last - 1][1]
-        if self._outer(element.start, -1):
+        if opens_outer:
             start += _outer_length(self.target[start : self.words[first][1]])
-        if self._outer(element.end, 1):
+        if closes_outer:
             end -= _outer_length(self.target[self.words[last - 1][0] : end][::-1])
         return start, end
+
+    def _is_punctuation(self, word: int) -> bool:
+        """Whether a target word has neither letters nor digits."""
+        start, end = self.words[word]
+        return not any(map(str.isalnum, self.target[start:end]))
 
     def _outer(self, place: int, step: int) -> bool:
         """Whether only punctuation of a source word is on one side of a place in it."""
@@ -297,6 +309,8 @@ class _Placement:
     def _point(self, element: _Element, gap: int) -> int:
         """Return the place of an element without words between two target words."""
         is_outer = self._outer(element.start, 1)
+        while is_outer and gap > 1 and self._is_punctuation(gap - 1):
+            gap -= 1
         if gap > 0 and (gap == len(self.words) or is_outer or not element.spaces[0]):
             start, end = self.words[gap - 1]
             return end - (_outer_length(self.target[start:end][::-1]) if is_outer else 0)

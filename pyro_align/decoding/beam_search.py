@@ -81,7 +81,9 @@ class BeamSearch(Search):
         if not 1 <= n_best <= beam:
             raise ConfigError(f"n_best must be between 1 and the beam, {beam}; got {n_best}")
         if not 0 <= length_penalty < math.inf:
-            raise ConfigError(f"the length penalty must be 0 or more, got {length_penalty}")
+            raise ConfigError(
+                f"the length penalty must be 0 or more, and finite; got {length_penalty}"
+            )
         self.beam = beam
         self.length_penalty = length_penalty
         self.n_best = n_best

@@ -14,6 +14,9 @@ from pyro_align.word_alignment.hmm import FittedText
 LEAST = 0.01
 """Minimum expected number of links of a pair of words that is written."""
 
+MOST = 1e9
+"""Maximum number of links of a pair of words that is read: sums remain accurate in fp32."""
+
 
 def read_lexicon(path: Path) -> dict[tuple[str, str], float]:
     """Read numbers of links of source and target words, to use as a prior.
@@ -49,17 +52,28 @@ def read_lexicon(path: Path) -> dict[tuple[str, str], float]:
 def _number(columns: list[str], path: Path, line: int) -> float:
     if not columns:
         return 1.0
-    try:
-        number = float(columns[-1])
-    except ValueError:
-        number = math.nan
-    if not 0.0 < number < math.inf:
+    number = _float(columns[-1])
+    if len(columns) == 2 and not 0.0 <= _float(columns[0]) <= 1.0:
         raise DataError(
-            f"expected a number of links above 0 in the last column, got {columns[-1]!r}",
+            f"expected a probability from 0 to 1 in the third column, got {columns[0]!r}",
+            path,
+            line,
+        )
+    if not 0.0 < number <= MOST:
+        raise DataError(
+            f"expected a number of links in the last column, above 0 and at most {MOST:,.0f}, got "
+            f"{columns[-1]!r}",
             path,
             line,
         )
     return number
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def lexicon_lines(fitted: FittedText) -> Iterator[str]:

@@ -10,8 +10,12 @@ from runs import copied, shared_corpus, shared_run, silent, tiny_config, write_t
 
 import pyro_align
 from pyro_align.cli import main
-from pyro_align.cli.diagnose import _with_error
+from pyro_align.cli.diagnose import _gradients_table, _with_error
+from pyro_align.cli.tables import show
 from pyro_align.data import ParallelText
+from pyro_align.evaluation.diagnosis.result import Diagnosis, ObjectiveDiagnosis
+from pyro_align.evaluation.result import PositionMeans
+from pyro_align.inference.diagnostics import GradientStatistics
 from pyro_align.runs import Run
 
 QUICK = ("--repeats", 8, "--sentences", 1)
@@ -143,3 +147,25 @@ def test_bad_input(tmp_path):
 )
 def test_digits_follow_the_standard_error(value, error, shown):
     assert _with_error(value, error) == shown
+
+
+def test_wide_numbers_and_names_are_not_cut_off(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    part = GradientStatistics(
+        signal=1.0,
+        signal_error=0.0,
+        noise=0.512,
+        noise_error=0.031,
+        bias=0.872,
+        bias_error=0.011,
+        detectable=0.1,
+        biased=True,
+    )
+    names = [f"score-function, leave-one-out, K={samples}" for samples in (2, 3, 4)]
+    rows = {name: ObjectiveDiagnosis("ELBO", True, part, part, 0.1, 1) for name in names}
+    show(_gradients_table(Diagnosis(1, 8, PositionMeans(), None, rows, {}, "kept")))
+    text = capsys.readouterr().out
+    assert text.count("0.51 ± 0.03") == text.count("0.87 ± 0.01") == 2 * len(names)
+    assert text.count("noise/signal") == 2
+    for samples in (2, 3, 4):
+        assert text.count(f"K={samples}") == 1

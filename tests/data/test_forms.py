@@ -200,7 +200,7 @@ def test_a_text_is_checked_before_it_is_read(tmp_path):
         FormText([here, tmp_path / "gone"])
     with pytest.raises(DataError, match="at least one"):
         FormText([])
-    with pytest.raises(ConfigError, match="1 files but 2 languages"):
+    with pytest.raises(ConfigError, match=r"files \(1\) and languages \(2\) differ"):
         FormText([here], languages=["a", "b"])
 
 

@@ -63,6 +63,19 @@ def monotone(count):
         ("a &lt; b &amp; c", "a < b & c", "a < b & c", [], "a &lt; b &amp; c"),
         ("<b><x/></b>", "", "", [], "<b><x/></b>"),
         ("Hund<!-- no > word -->", "Hund", "dog", [(0, 0)], "dog<!-- no > word -->"),
+        (  # punctuation that is a word of its own in the translation only
+            "das <b>Haus</b>.",
+            "das Haus.",
+            "the house .",
+            [(0, 0), (1, 1), (1, 2)],
+            "the <b>house</b> .",
+        ),
+        ("siehe <x/>.", "siehe.", "see .", [(0, 0), (0, 1)], "see <x/> ."),
+        ("{{name}} sieht", " sieht", "looks", [(0, 0)], "{{name}} looks"),
+        ("${name} sieht", " sieht", "looks", [(0, 0)], "${name} looks"),
+        ("{0,number} Hunde", " Hunde", "dogs", [(0, 0)], "{0,number} dogs"),
+        ("%1$s und %(name)s", " und ", "and", [(0, 0)], "%1$s and %(name)s"),
+        ("50%s %so {a b}", "50%s %so {a b}", "50%s %so {a b}", monotone(4), "50%s %so {a b}"),
     ],
 )
 def test_tags_follow_their_words(line, text, target, links, expected):
