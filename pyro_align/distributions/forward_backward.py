@@ -24,14 +24,15 @@ class ForwardBackward:
     Attributes:
         first: probabilities of the first state, for all sequences or each.
         moves: weights of the moves between states, for all sequences or each, ``(B, S, S)``.
-        leave: factor for moves from each state, or None: the inverse of the sum of its weights.
+        leave: factor for moves from each state, or None: the inverse of the sum of its weights; for
+            all steps, or each, ``(T, S, B)``.
         arrive: likelihood of moving to each state.
         stay: likelihood of staying.
     """
 
     first: Float[Tensor, "s one_or_b"]
     moves: Tensor
-    leave: Float[Tensor, "s b"] | None
+    leave: Float[Tensor, "*t s b"] | None
     arrive: Float[Tensor, "t s b"]
     stay: Float[Tensor, "t 1 b"]
     _beliefs: list[Tensor] = field(default_factory=list)
@@ -44,7 +45,8 @@ class ForwardBackward:
         belief = ahead = self.first
         for arrive, stay in zip(self.arrive.unbind(), self.stay.unbind(), strict=True):
             if self._scales:
-                leaving = belief if self.leave is None else belief * self.leave
+                leave = self._leave(len(self._scales))
+                leaving = belief if leave is None else belief * leave
                 ahead = self._turned(self.moves, leaving)
                 self._leaving.append(leaving)
             self._beliefs.append(belief)
@@ -80,12 +82,17 @@ class ForwardBackward:
                 else:
                     counts += leaving.T.unsqueeze(-1) * arrive.T.unsqueeze(-2)
                 back = self._turned(turned, arrive)
-                if self.leave is not None:
-                    back = back * self.leave
+                leave = self._leave(step)
+                if leave is not None:
+                    back = back * leave
                 after = torch.addcmul(back, after, stay)
             else:
                 after = arrive + after * stay
         return result, after * self.first, counts.mul_(self.moves)
+
+    def _leave(self, step: int) -> Float[Tensor, "s b"] | None:
+        """Return the factor for moves to the states of a step."""
+        return self.leave if self.leave is None or self.leave.dim() == 2 else self.leave[step]
 
     @staticmethod
     def _turned(moves: Tensor, states: Float[Tensor, "s b"]) -> Float[Tensor, "s b"]:

@@ -63,6 +63,9 @@ class MarkovMixture(TorchDistribution):
         state_mask: true on the states that each sequence has; None if it has all. With it,
             ``initial`` and ``transition`` are log weights of all sequences, which are normalised
             over the states of each.
+        attraction: log weights of the states at each position. The distribution of the first state
+            is proportional to ``initial`` times the weights of the first position, that of a
+            move to ``transition`` times those of the position of the word. None for equal weights.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -77,7 +80,10 @@ class MarkovMixture(TorchDistribution):
         mask: Bool[Tensor, "*batch t"] | None = None,
         state_mask: Bool[Tensor, "*batch s"] | None = None,
         validate_args: bool | None = None,
+        *,
+        attraction: Float[Tensor, "*batch t s"] | None = None,
     ):
+        self.attraction = attraction
         self.initial = initial
         self.transition = transition
         self.null = null
@@ -128,6 +134,9 @@ class MarkovMixture(TorchDistribution):
             if self.state_mask is not None:
                 initial = initial.masked_fill(~self.state_mask, -torch.inf)
                 transition = transition.masked_fill(~self.state_mask.unsqueeze(-2), -torch.inf)
+            pull = self.attraction
+            if pull is not None:
+                initial = initial + pull[..., 0, :]
             first = Categorical(logits=initial).sample(sample_shape)
             previous, columns = first, []
             for position in range(self.event_shape[0]):
@@ -135,7 +144,10 @@ class MarkovMixture(TorchDistribution):
                 if position:
                     rows = transition.expand(*previous.shape, *transition.shape[-2:])
                     index = previous[..., None, None].expand(*previous.shape, 1, rows.shape[-1])
-                    moved = Categorical(logits=rows.gather(-2, index).squeeze(-2)).sample()
+                    logits = rows.gather(-2, index).squeeze(-2)
+                    if pull is not None:
+                        logits = logits + pull[..., position, :]
+                    moved = Categorical(logits=logits).sample()
                     previous = torch.where(null, previous, moved)
                 columns.append(torch.where(null, 0, previous + 1))
             states = torch.stack(columns, dim=-1)
@@ -157,6 +169,9 @@ class MarkovMixture(TorchDistribution):
             None if self.mask is None else self.mask.expand(batch + self.event_shape),
             None if self.state_mask is None else self.state_mask.expand(*batch, states),
             validate_args=False,
+            attraction=None
+            if self.attraction is None
+            else self.attraction.expand(*batch, *self.attraction.shape[-2:]),
         )
 
     def _emission(self, value: Tensor) -> Float[Tensor, "*batch t one_more"]:
@@ -181,8 +196,18 @@ class MarkovMixture(TorchDistribution):
             here = self.state_mask
             arrive = arrive.masked_fill(~here.unsqueeze(-2), 0.0)
             first = first * here
-            first = first / first.sum(-1, keepdim=True)
             leave = (here.to(moves.dtype) @ moves.mT).reciprocal().flatten(0, -2).T
+        if self.attraction is not None:
+            pull = self.attraction
+            if self.state_mask is not None:
+                pull = pull.masked_fill(~self.state_mask.unsqueeze(-2), -torch.inf)
+            # Weights are relative to each other: the largest of each position is 1.
+            pull = (pull - pull.amax(-1, keepdim=True)).exp_()
+            first = first * pull[..., 0, :]
+            leave = (pull @ moves.mT).reciprocal().flatten(0, -3).permute(1, 2, 0)
+            # The first state is not moved to.
+            arrive = torch.cat([arrive[..., :1, :], arrive[..., 1:, :] * pull[..., 1:, :]], dim=-2)
+        first = first / first.sum(-1, keepdim=True)
         return ForwardBackward(
             first.reshape(-1, first.shape[-1]).T,
             moves if moves.dim() == 2 else moves.flatten(0, -3),

@@ -21,10 +21,10 @@ def parts(seed: int, batch: int = 2, states: int = STATES, words: int = WORDS):
     return logs(batch, states), logs(batch, states, states), logs(batch, 1, 1 + states, words)
 
 
-def mixture(initial, transition, table, length, mask=None) -> MarkovMixture:
+def mixture(initial, transition, table, length, mask=None, **options) -> MarkovMixture:
     batch, _, states, _ = table.shape
     components = dist.Categorical(logits=table).expand((batch, length, states))
-    return MarkovMixture(initial, transition, NULL, components, mask)
+    return MarkovMixture(initial, transition, NULL, components, mask, **options)
 
 
 def chains(length: int):
@@ -32,27 +32,36 @@ def chains(length: int):
     return itertools.product(itertools.product((True, False), range(STATES)), repeat=length)
 
 
-def probability(initial, transition, table, value, chain) -> float:
+def probability(initial, transition, table, value, chain, attraction=None) -> float:
     """Joint probability of the words and a chain, by the generative process."""
     result, last = 1.0, None
-    for word, (null, state) in zip(value, chain, strict=True):
+    for position, (word, (null, state)) in enumerate(zip(value, chain, strict=True)):
+        pull = 0.0 if attraction is None else attraction[position]
         if last is None:
-            move = float(initial[state].exp())
+            move = float((initial + pull).softmax(-1)[state])
         elif null:
             move = float(state == last)
         else:
-            move = float(transition[last, state].exp())
+            move = float((transition[last] + pull).softmax(-1)[state])
         result *= move * (NULL if null else 1 - NULL)
         result *= float(table[0, 0 if null else 1 + state, word].exp())
         last = state
     return result
 
 
+def attractions(length: int, batch: int = 2):
+    """Log weights of moving to each state at each position."""
+    generator = torch.Generator().manual_seed(12)
+    return torch.randn(batch, length, STATES, generator=generator, dtype=torch.float64)
+
+
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_log_prob_and_posterior_match_the_sum_over_all_chains(length):
+@pytest.mark.parametrize("attracted", [False, True])
+def test_log_prob_and_posterior_match_the_sum_over_all_chains(length, attracted):
     initial, transition, table = parts(length)
     value = torch.randint(WORDS, (2, length), generator=torch.Generator().manual_seed(1))
-    made = mixture(initial, transition, table, length)
+    pull = attractions(length) if attracted else None
+    made = mixture(initial, transition, table, length, attraction=pull)
     found = made.posterior(value)
     torch.testing.assert_close(found.log_prob, made.log_prob(value))
     for row in range(2):
@@ -61,7 +70,12 @@ def test_log_prob_and_posterior_match_the_sum_over_all_chains(length):
         starts = torch.zeros(STATES, dtype=torch.float64)
         moved = torch.zeros(STATES, STATES, dtype=torch.float64)
         for chain in chains(length):
-            p = probability(initial[row], transition[row], table[row], value[row].tolist(), chain)
+            p = probability(
+                *(each[row] for each in (initial, transition, table)),
+                value[row].tolist(),
+                chain,
+                None if pull is None else pull[row],
+            )
             total += p
             starts[chain[0][1]] += p
             for position, (null, state) in enumerate(chain):
@@ -158,8 +172,10 @@ def test_equals_a_chain_of_pyro_sites():
     assert svi.evaluate_loss() == pytest.approx(-made.log_prob(value[None]).item(), abs=1e-9)
 
 
-def test_sample_frequencies_match_the_probabilities():
-    made = mixture(*parts(10, batch=1), 2)
+@pytest.mark.parametrize("attracted", [False, True])
+def test_sample_frequencies_match_the_probabilities(attracted):
+    pull = 2.0 * attractions(2, batch=1) if attracted else None
+    made = mixture(*parts(10, batch=1), 2, attraction=pull)
     pyro.set_rng_seed(0)
     number = 40_000
     drawn = made.sample((number,))[:, 0]
@@ -171,18 +187,23 @@ def test_sample_frequencies_match_the_probabilities():
     assert ((found - expected).abs() < 5 * (expected * (1 - expected) / number).sqrt()).all()
 
 
-def test_shared_weights_are_normalised_over_the_states_of_each_sequence():
+@pytest.mark.parametrize("attracted", [False, True])
+def test_shared_weights_are_normalised_over_the_states_of_each_sequence(attracted):
     initial, transition, table = parts(11)
+    pull = attractions(4) if attracted else torch.zeros(2, 4, STATES, dtype=torch.float64)
     first, moves = initial[0], transition[0]
     here = torch.tensor([[True] * 3, [True, True, False]])
     value = torch.tensor([[0, 1, 2, 3], [3, 1, 0, 2]])
     components = dist.Categorical(logits=table).expand((2, 4, 1 + STATES))
-    found = MarkovMixture(first, moves, NULL, components, None, here).posterior(value)
+    found = MarkovMixture(
+        first, moves, NULL, components, None, here, attraction=pull if attracted else None
+    ).posterior(value)
     alone = [
         mixture(
             *(each.log_softmax(-1)[None] for each in (first[:n], moves[:n, :n])),
             table[row : row + 1, :, : 1 + n],
             4,
+            attraction=pull[row : row + 1, :, :n],
         ).posterior(value[row : row + 1])
         for row, n in enumerate((3, 2))
     ]

@@ -208,5 +208,7 @@ def _models(
             counts,
         )
         lexicon.relate(processes=processes)
-        models.append(HiddenMarkovModel(lexicon, settings.max_jump, settings.null))
+        models.append(
+            HiddenMarkovModel(lexicon, settings.max_jump, settings.null, settings.diagonal)
+        )
     return models

@@ -84,10 +84,11 @@ def observe(
     result = []
     for direction, model in enumerate(models):
         each, stored = (words.turned(), places.mT.contiguous()) if direction else (words, places)
-        links = None if own is None else own[direction][..., 1:]
-        scores = model.lexicon.log_probs_of_stored(each.source, each.target, stored, links)
-        prior = None if links is None else model.fertility
-        bonus = None if prior is None or links is None else prior.scores(links)
+        mine = None if own is None else own[direction]
+        scores = model.lexicon.log_probs_of_stored(each.source, each.target, stored, mine)
+        bonus = None
+        if mine is not None and model.fertility is not None:
+            bonus = model.fertility.scores(mine[..., 1:], each.source, counted=True)
         result.append(Observed(each, model.target(each), scores, bonus))
     return result
 
@@ -103,6 +104,6 @@ def infer(model: HiddenMarkovModel, words: Words) -> tuple[Observed, ChainPoster
     found = observed.posterior()
     if model.fertility is not None:
         for _ in range(STEPS):
-            bonus = model.fertility.scores(found.states[..., 1:])
+            bonus = model.fertility.scores(found.states[..., 1:], words.source)
             found = replace(observed, bonus=bonus).posterior()
     return observed, found

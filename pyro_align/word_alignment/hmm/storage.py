@@ -32,7 +32,10 @@ from pyro_align.word_alignment.hmm.types import Types
 FILE = "aligner.safetensors"
 """File name of an aligner in its folder; the header contains settings, words and characters."""
 
-_TENSORS = ("keys", "counts", "prior", "frequency")
+BEFORE = {"diagonal": 0.0}
+"""Settings of aligners that were saved before these settings existed."""
+
+_TENSORS = ("keys", "counts", "prior", "frequency", "null_counts")
 
 
 def save_aligner(
@@ -54,6 +57,7 @@ def save_aligner(
         parts |= {"characters": characters.counts, "of_characters": characters.frequency}
         if model.fertility is not None:
             parts["fertility"] = torch.tensor([model.fertility.none, model.fertility.more])
+            parts["numbers"] = model.fertility.numbers
         tensors |= {f"{number}.{name}": tensor for name, tensor in parts.items()}
     notes = {
         "settings": settings.model_dump_json(),
@@ -83,7 +87,7 @@ def load_aligner(folder: Path) -> list[SavedTables]:
         tensors = load(content)
         if notes.pop("sha256", None) != tensor_digest(tensors, notes):
             raise ValueError("its digest does not match its content")
-        settings = Settings.model_validate_json(notes["settings"])
+        settings = Settings.model_validate({**BEFORE, **json.loads(notes["settings"])})
         source, target = (Types(each) for each in json.loads(notes["types"]))
         mine, others = json.loads(notes["alphabets"])
         sides = ((source, target), (target, source))
@@ -164,11 +168,19 @@ class SavedTables:
             self._lexicon(source, target, torch.tensor(sorted(found), dtype=torch.int64)),
             self._settings.max_jump,
             self._settings.null,
+            self._settings.diagonal,
         )
         model.jumps, model.starts = self._tensors["jumps"], self._tensors["starts"]
         if "fertility" in self._tensors:
             none, more = self._tensors["fertility"].tolist()
-            model.fertility = Fertility(none, more, self._settings.fertility)
+            numbers = self._tensors.get("numbers", torch.zeros(3, len(self._types[0])))
+            model.fertility = Fertility(
+                pad(numbers, (0, len(source) - len(self._types[0]))),
+                none,
+                more,
+                self._settings.fertility_concentration,
+                self._settings.fertility,
+            )
         return [EncodedWords(one, other, model) for one, other in ids]
 
     def _lexicon(self, source: Types, target: Types, found: Int[Tensor, " n"]) -> Lexicon:
@@ -193,7 +205,11 @@ class SavedTables:
             torch.zeros(len(keys)).index_copy_(0, places, saved["prior"]),
         )
         lexicon.relate(torch.ones(len(keys), dtype=torch.bool).index_fill_(0, places, False))
-        lexicon.learn(torch.zeros(len(keys)).index_copy_(0, places, saved["counts"]))
+        null = saved.get("null_counts", torch.zeros(width))
+        lexicon.learn(
+            torch.zeros(len(keys)).index_copy_(0, places, saved["counts"]),
+            pad(null, (0, len(target) - width)),
+        )
         return lexicon
 
     def __call__(self, pairs: Sequence[EncodedWords]) -> list[WordAlignment]:

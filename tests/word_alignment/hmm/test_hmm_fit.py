@@ -27,6 +27,9 @@ SETTINGS = Settings(
     sparsity=0.1,
     spelling=0.0,
     null=0.2,
+    null_concentration=3.0,
+    diagonal=0.7,
+    fertility_concentration=2.0,
     max_jump=1,
     jump_prior=0.5,
 )
@@ -45,6 +48,7 @@ class Written:
             for word in target:
                 self.frequency[word] += 1
         self.counts = defaultdict(float, prior)
+        self.nulls = defaultdict(float)
         self.own = [defaultdict(float) for _ in pairs]
         self.jumps = {-1: 1.0, 0: 1.0, 1: 1.0}
         self.starts = {0: 1.0, 1: 1.0}
@@ -56,6 +60,16 @@ class Written:
         if self.fertility is None:
             return 1.0
         none, more = self.fertility
+        source = self.pairs[number][0]
+        others = [
+            of_place
+            for (pair, place), of_place in self.numbers.items()
+            if self.pairs[pair][0][place] == source[s] and (pair, place) != (number, s)
+        ]
+        bare, total = (sum(each) for each in zip(*others, strict=True)) if others else (0.0, 0.0)
+        a = SETTINGS.fertility_concentration
+        none = (bare + a * none) / (len(others) + a)
+        more = (total - (len(others) - bare) + a * more) / (total + a)
 
         def psi(k):
             return (1 - none) * (1 - more) * more ** (k - 1) if k else none
@@ -67,13 +81,13 @@ class Written:
         return math.exp(self.power * expected)
 
     def learn_fertility(self, links):
-        words = bare = total = 0.0
-        for (source, target), table in zip(self.pairs, links, strict=True):
+        self.numbers = {}
+        for number, ((source, target), table) in enumerate(zip(self.pairs, links, strict=True)):
             for s in range(len(source)):
                 of_word = [table[t, s] for t in range(len(target))]
-                words += 1
-                bare += math.prod(1 - p for p in of_word)
-                total += sum(of_word)
+                self.numbers[number, s] = math.prod(1 - p for p in of_word), sum(of_word)
+        words = len(self.numbers)
+        bare, total = (sum(each) for each in zip(*self.numbers.values(), strict=True))
         linked = words - bare
         self.fertility = (bare + 1) / (words + 2), (total - linked + 1) / (total + 2)
 
@@ -81,7 +95,10 @@ class Written:
         source, target = self.pairs[number]
         if s is None:
             total = sum(self.frequency.values()) + len(self.words)
-            return (self.frequency[target[t]] + 1) / total
+            prior = SETTINGS.null_concentration * (self.frequency[target[t]] + 1) / total
+            own = self.own[number][t, None]
+            total = sum(self.nulls.values()) - own + SETTINGS.null_concentration
+            return (self.nulls[target[t]] - own + prior) / total
         own = self.own[number][t, s]
         one, other = source[s], target[t]
         base = 0.0
@@ -107,6 +124,12 @@ class Written:
         """Return link probabilities, and expected jumps and starts."""
         source, target = self.pairs[number]
         size = len(source)
+
+        def near(state, t):
+            return math.exp(
+                -SETTINGS.diagonal * abs((state + 0.5) / size - (t + 0.5) / len(target))
+            )
+
         links, jumps, starts = defaultdict(float), defaultdict(float), defaultdict(float)
         total = 0.0
         states = list(itertools.product((True, False), range(size)))
@@ -117,12 +140,12 @@ class Written:
                 p *= self.emission(number, t, None if null else state)
                 p *= 1.0 if null else self.fertility_of(number, t, state)
                 if last is None:
-                    weights = [self.starts[min(1, place)] for place in range(size)]
+                    weights = [self.starts[min(1, place)] * near(place, t) for place in range(size)]
                     p *= weights[state] / sum(weights)
                 elif null:
                     p *= state == last
                 else:
-                    weights = [self.jump(place - last) for place in range(size)]
+                    weights = [self.jump(place - last) * near(place, t) for place in range(size)]
                     p *= weights[state] / sum(weights)
                 last = state
             total += p
@@ -140,11 +163,13 @@ class Written:
         return self.jumps[max(-1, min(1, width))]
 
     def renew(self, found, links, markov, power):
-        self.counts = defaultdict(float, self.prior)
+        self.counts, self.nulls = defaultdict(float, self.prior), defaultdict(float)
         for number, (source, target) in enumerate(self.pairs):
             self.own[number] = links[number]
             for (t, s), value in links[number].items():
-                if s is not None:
+                if s is None:
+                    self.nulls[target[t]] += value
+                else:
                     self.counts[source[s], target[t]] += value
         self.power = power
         if power:
@@ -156,6 +181,13 @@ class Written:
                     table[key] = SETTINGS.jump_prior + sum(each[place][key] for each in found)
 
 
+def agreed(mine, other):
+    """Return links with the product of their probabilities in both directions."""
+    return defaultdict(
+        float, {(t, s): p if s is None else p * other[s, t] for (t, s), p in mine.items()}
+    )
+
+
 def written(independent, markov, directions, fertility, prior):
     turned = {(other, one): number for (one, other), number in prior.items()}
     models = [Written(PAIRS, prior), Written([pair[::-1] for pair in PAIRS], turned)]
@@ -165,17 +197,10 @@ def written(independent, markov, directions, fertility, prior):
         links = [[each[0] for each in one] for one in found]
         if directions == 2 and number >= independent:
             forward, reverse = links
-            both = [
-                defaultdict(
-                    float,
-                    {(t, s): p * r[s, t] for (t, s), p in f.items() if s is not None},
-                )
-                for f, r in zip(forward, reverse, strict=True)
+            links = [
+                [agreed(*each) for each in zip(*sides, strict=True)]
+                for sides in ((forward, reverse), (reverse, forward))
             ]
-            turned = [
-                defaultdict(float, {(s, t): p for (t, s), p in each.items()}) for each in both
-            ]
-            links = [both, turned]
         for model, one, each in zip(models, found, links, strict=True):
             model.renew(one, each, number >= independent, fertility)
     return [[model.posterior(i)[0] for i in range(len(PAIRS))] for model in models]

@@ -12,8 +12,11 @@ from pyro_align.word_alignment.hmm import HiddenMarkovModel, Words
 NULL = 0.25
 
 
-def model():
-    made = HiddenMarkovModel(learnt(), max_jump=1, null=NULL)
+DIAGONAL = 1.5
+
+
+def model(diagonal=DIAGONAL):
+    made = HiddenMarkovModel(learnt(), max_jump=1, null=NULL, diagonal=diagonal)
     made.jumps = torch.tensor([1.0, 2.0, 5.0])
     made.starts = torch.tensor([3.0, 1.0])
     return made
@@ -23,20 +26,25 @@ def weight(jump):
     return {-1: 1.0, 0: 2.0, 1: 5.0}[max(-1, min(1, jump))]
 
 
-def brute_force(table, source, target):
+def brute_force(table, source, target, diagonal=DIAGONAL):
     """Sum the probability of the target over all chains of the generative process."""
     size, total = len(source), 0.0
+
+    def near(state, place):
+        return math.exp(-diagonal * abs((state + 0.5) / size - (place + 0.5) / len(target)))
+
     states = list(itertools.product((True, False), range(size)))
     for chain in itertools.product(states, repeat=len(target)):
         p, last = 1.0, None
-        for word, (null, state) in zip(target, chain, strict=True):
+        for t, (word, (null, state)) in enumerate(zip(target, chain, strict=True)):
             if last is None:
-                starts = [3.0 if place == 0 else 1.0 for place in range(size)]
+                starts = [(3.0 if s == 0 else 1.0) * near(s, t) for s in range(size)]
                 p *= starts[state] / sum(starts)
             elif null:
                 p *= state == last
             else:
-                p *= weight(state - last) / sum(weight(place - last) for place in range(size))
+                moves = [weight(s - last) * near(s, t) for s in range(size)]
+                p *= moves[state] / sum(moves)
             p *= NULL if null else 1 - NULL
             p *= table[0 if null else source[state], word].item()
             last = state
@@ -47,12 +55,13 @@ def brute_force(table, source, target):
 PAIRS = [([1, 2, 3], [1, 3]), ([2], [4, 2, 1]), ([3, 1], [1])]
 
 
-def test_probability_against_the_sum_over_all_alignments():
-    made = model()
+@pytest.mark.parametrize("diagonal", [0.0, DIAGONAL])
+def test_probability_against_the_sum_over_all_alignments(diagonal):
+    made = model(diagonal)
     table = made.lexicon.table(torch.arange(4))
     words = Words.from_ids(*zip(*PAIRS, strict=True))
     found = made.target(words).log_prob(words.target)
-    expected = [math.log(brute_force(table, *pair)) for pair in PAIRS]
+    expected = [math.log(brute_force(table, *pair, diagonal)) for pair in PAIRS]
     torch.testing.assert_close(found, torch.tensor(expected))
 
 

@@ -1,8 +1,12 @@
+import json
+
 import pytest
 import torch
 from runs import silent
+from safetensors.torch import load, save
 
 from pyro_align.errors import OutputError, RunError
+from pyro_align.training.weights import tensor_digest
 from pyro_align.word_alignment.hmm import (
     FILE,
     Settings,
@@ -37,6 +41,29 @@ def test_a_saved_aligner_equals_the_fitted_models(tmp_path):
             states = infer(model, words)[1].states[0]
             torch.testing.assert_close(table.weights, states[:, 1:])
             torch.testing.assert_close(table.null, states[:, 0])
+
+
+def test_an_aligner_from_before_a_part_of_the_model_existed_is_loaded_without_it(tmp_path):
+    settings = Settings(diagonal=0.0, fertility_concentration=1e9, null_concentration=1e9)
+    fitted = fit(PAIRS, settings, tmp_path, echo=silent)
+    save_aligner(tmp_path / "new", fitted.models, fitted.types, settings)
+    content = (tmp_path / "new" / FILE).read_bytes()
+    notes = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    tensors = load(content)
+    for name in ("numbers", "null_counts"):
+        for direction in range(2):
+            del tensors[f"{direction}.{name}"]
+    older = json.loads(notes["settings"])
+    for name in ("diagonal", "fertility_concentration", "null_concentration"):
+        del older[name]
+    notes["settings"] = json.dumps(older)
+    del notes["sha256"]
+    notes["sha256"] = tensor_digest(tensors, notes)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / FILE).write_bytes(save(tensors, notes))
+    old, new = (load_aligner(tmp_path / name)[0] for name in ("old", "new"))
+    for one, other in zip(old(old.encode(PAIRS)), new(new.encode(PAIRS)), strict=True):
+        torch.testing.assert_close(one.weights, other.weights)
 
 
 def test_new_words_are_aligned_by_spelling(tmp_path):

@@ -2,9 +2,12 @@ import torch
 
 from pyro_align.word_alignment.hmm import Lexicon, Settings, Spelling, Types, WordPairs
 
-SETTINGS = Settings(affixes=(1, -2), concentration=3.0, sparsity=0.5, spelling=8.0)
+SETTINGS = Settings(
+    affixes=(1, -2), concentration=3.0, sparsity=0.5, spelling=8.0, null_concentration=7.0
+)
 SOURCE, TARGET = ["a", "bank", "bark"], ["x", "bank", "banka", "xa"]
 PAIRS = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4), (3, 1)]
+NULLS = [0.0, 2.0, 0.5, 0.0, 1.0]
 COUNTS = [3.0, 1.0, 0.0, 0.5, 2.0, 1.0, 4.0, 1.5]
 FREQUENCY = [5.0, 2.0, 1.0, 2.0]
 
@@ -26,8 +29,15 @@ def lexicon():
 
 def learnt():
     made = lexicon()
-    made.learn(torch.tensor(COUNTS))
+    made.learn(torch.tensor(COUNTS), torch.tensor(NULLS))
     return made
+
+
+def null(own=0.0, of=None):
+    """Return the probabilities of target words without a link, without an own count of one."""
+    counts = [n - own * (of == f) for f, n in enumerate(NULLS)][1:]
+    prior = [7.0 * (frequency + 1) / 14 for frequency in FREQUENCY]
+    return torch.tensor([n + p for n, p in zip(counts, prior, strict=True)]) / (10.5 - own)
 
 
 def expected(own=None):
@@ -68,9 +78,8 @@ def test_predictions_are_those_of_the_hierarchical_prior():
     found = learnt().log_probs(source, target).exp()
     torch.testing.assert_close(found[0, :, 1:], table[[0, 1]][:, :3].T)
     torch.testing.assert_close(found[1, :, 1:], table[[1, 2]][:, [3, 0, 2]].T)
-    null = torch.tensor([6.0, 3.0, 2.0, 3.0]) / 14
-    torch.testing.assert_close(found[0, :, 0], null[:3])
-    torch.testing.assert_close(found[1, :2, 0], null[[3, 0]])
+    torch.testing.assert_close(found[0, :, 0], null()[:3])
+    torch.testing.assert_close(found[1, :2, 0], null()[[3, 0]])
 
 
 def test_stored_pairs_are_found_by_their_places():
@@ -80,11 +89,11 @@ def test_stored_pairs_are_found_by_their_places():
 
 
 def test_own_counts_are_subtracted():
-    own = torch.tensor([[[0.75, 0.25]]])
+    own = torch.tensor([[[0.5, 0.75, 0.25]]])
     made, words = learnt(), (torch.tensor([[1, 2]]), torch.tensor([[1]]))
-    found = made.log_probs_of_stored(*words, made.places(*words), own).exp()[0, 0, 1:]
+    found = made.log_probs_of_stored(*words, made.places(*words), own).exp()[0, 0]
     first, second = expected(((1, 1), 0.75))[0, 0], expected(((2, 1), 0.25))[1, 0]
-    torch.testing.assert_close(found, torch.stack([first, second]))
+    torch.testing.assert_close(found, torch.stack([null(0.5, 1)[0], first, second]))
 
 
 def test_tables_equal_the_predictive_probabilities():
@@ -93,7 +102,7 @@ def test_tables_equal_the_predictive_probabilities():
     torch.testing.assert_close(table.sum(1), torch.ones(4))
     assert not table[:, 0].any()
     torch.testing.assert_close(table[1:, 1:], expected())
-    torch.testing.assert_close(table[0, 1:], torch.tensor([6.0, 3.0, 2.0, 3.0]) / 14)
+    torch.testing.assert_close(table[0, 1:], null())
 
 
 def test_both_directions_store_pairs_in_the_same_order():
