@@ -1,14 +1,16 @@
 """Word alignment against fast_align and eflomal: error rates on XL-WA, and time on Multi30k.
 
     PYRO_ALIGN_DATA=… python benchmarks/alignment.py --save
+    PYRO_ALIGN_DATA=… python benchmarks/alignment.py --only pyro-align
+    PYRO_ALIGN_DATA=… python benchmarks/alignment.py --growth 7000 29000 116000
 
 English with Italian and with Dutch, lowercased. Aligners are fitted to the text of train, dev and
 test (no links), optionally with extra text, and scored on the manual links of dev and test:
-micro-averaged AER, all links sure, both directions symmetrised by grow-diag-final-and unless stated
-otherwise. Japanese–English (KFTT) and Romanian–English (NAACL 2003) are the text of a test set
-alone. A *frozen* aligner was fitted only to the train text (and the extra text); dev and test are
-new text for it. Defaults were chosen on the two dev sets. eflomal is random, so it is run with
-three seeds and the mean is reported; the others are deterministic.
+micro-averaged AER, all links sure; the two directions of the other aligners are symmetrised by
+grow-diag-final-and. Japanese–English (KFTT) and Romanian–English (NAACL 2003) are the text of a
+test set alone. A *frozen* aligner was fitted only to the train text (and the extra text); dev and
+test are new text for it. Defaults were chosen on the two dev sets. eflomal is random, so it is run
+with three seeds and the mean is reported; the others are deterministic.
 
 Every aligner is a process with one thread. CPU seconds are those of the process, including start
 and reading, and do not depend on other load. fast_align and eflomal come from PyPI (systran-align,
@@ -20,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import os
 import statistics
 import subprocess
@@ -28,6 +29,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import pandas as pd
 from common import environment, machine, markdown, save
@@ -56,27 +58,14 @@ for begin in range(0, len(pairs), 1000):
 """fast_align with the options of its README (-d -o -v), symmetrised by grow-diag-final-and."""
 
 
-FITTED = """
-import json, sys
-from pathlib import Path
-from pyro_align.word_alignment import hmm
-from pyro_align.word_alignment import SYMMETRISATIONS, SYMMETRISE, Argmax, PairText, align_text
-text, settings = Path(sys.argv[1]), hmm.Settings(**json.loads(sys.argv[2]))
-for pair in align_text(
-    PairText.open([text]), settings, Argmax(), SYMMETRISATIONS[SYMMETRISE], echo=lambda line: None
-):
-    print(" ".join(f"{i}-{j}" for i, j in pair.links))
-"""
-"""The hidden Markov aligner with settings that are not available on the command line."""
-
-
 class Bench:
-    """Runs aligners on text in a folder and measures their CPU seconds."""
+    """Runs aligners on text in a folder and measures their CPU seconds and memory in MB."""
 
-    def __init__(self, folder: Path, python: Path):
+    def __init__(self, folder: Path, python: Path, only: str = ""):
         self.folder = folder
         self.python = python
-        self.seconds = 0.0
+        self.only = only
+        self.seconds = self.memory = 0.0
 
     def run(self, *command: object) -> str:
         process = subprocess.Popen(
@@ -89,6 +78,7 @@ class Bench:
         if status:
             sys.exit(f"{command} failed:\n{(self.folder / 'log').read_text()}")
         self.seconds += usage.ru_utime + usage.ru_stime
+        self.memory = max(self.memory, usage.ru_maxrss / 1e3)
         return (self.folder / "out").read_text()
 
     def write(self, name: str, pairs: Sequence[Pair], prefix: int | None = None) -> Path:
@@ -114,10 +104,6 @@ class Bench:
     def ours(self, pairs: Sequence[Pair], *options: object) -> Links:
         text = self.write("text.fa", pairs)
         return read(self.run(sys.executable, "-m", "pyro_align", "align", *options, text))
-
-    def fitted(self, pairs: Sequence[Pair], **settings: object) -> Links:
-        text = self.write("text.fa", pairs)
-        return read(self.run(sys.executable, "-c", FITTED, text, json.dumps(settings)))
 
     def frozen(self, pairs: Sequence[Pair], number: int) -> Links:
         """Fit to all pairs except the first ``number``, and align only these."""
@@ -174,7 +160,7 @@ def error_rates(links: Links, gold: dict[str, list[GoldLinks]]) -> list[float]:
     return rates
 
 
-THRESHOLD = ("--symmetrise", "product", "--decode", "threshold", "--threshold", 0.04)
+HEURISTIC = ("--symmetrise", "grow-diag-final-and")
 
 
 def xl_wa(bench: Bench, data: Path) -> pd.DataFrame:
@@ -189,21 +175,15 @@ def xl_wa(bench: Bench, data: Path) -> pd.DataFrame:
                 "eflomal, 4 characters": (lambda: bench.eflomal(pairs, 4), 3),  # noqa: B023
                 "pyro-align": (lambda: bench.ours(pairs, "--train"), 1),  # noqa: B023
                 "pyro-align --fast": (lambda: bench.ours(pairs, "--train", "--fast"), 1),  # noqa: B023
-                "pyro-align, product over 0.04": (
-                    lambda: bench.ours(pairs, "--train", *THRESHOLD),  # noqa: B023
-                    1,
-                ),
-                "pyro-align, no fertility": (
-                    lambda: bench.fitted(pairs, fertility=0),  # noqa: B023
-                    1,
-                ),
-                "pyro-align, projected": (
-                    lambda: bench.fitted(pairs, regularise=True),  # noqa: B023
+                "pyro-align, grow-diag-final-and": (
+                    lambda: bench.ours(pairs, "--train", *HEURISTIC),  # noqa: B023
                     1,
                 ),
                 "pyro-align, frozen": (lambda: bench.frozen(pairs, known), 1),  # noqa: B023
             }
             for name, (align, seeds) in aligners.items():
+                if not name.startswith(bench.only):
+                    continue
                 bench.seconds = 0.0
                 rates = [error_rates(align(), gold) for _ in range(seeds)]
                 dev, test = (statistics.mean(each) for each in zip(*rates, strict=True))
@@ -229,8 +209,14 @@ def test_sets(bench: Bench, data: Path) -> pd.DataFrame:
             "eflomal": (lambda: bench.eflomal(pairs), 3),  # noqa: B023
             "eflomal, 4 characters": (lambda: bench.eflomal(pairs, 4), 3),  # noqa: B023
             "pyro-align": (lambda: bench.ours(pairs, "--train"), 1),  # noqa: B023
+            "pyro-align, grow-diag-final-and": (
+                lambda: bench.ours(pairs, "--train", *HEURISTIC),  # noqa: B023
+                1,
+            ),
         }
         for aligner, (align, seeds) in aligners.items():
+            if not aligner.startswith(bench.only):
+                continue
             rates = [error_rates(align(), gold)[0] for _ in range(seeds)]
             spread = f" ± {statistics.stdev(rates):.1f}" if seeds > 1 else ""
             rows.append(
@@ -244,34 +230,82 @@ def test_sets(bench: Bench, data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def speed(bench: Bench, data: Path) -> pd.DataFrame:
+def multi30k(data: Path) -> list[Pair]:
     sides = []
     for side in ("de", "en"):
         with gzip.open(data / f"train.{side}.gz", "rt", encoding="utf-8") as file:
             sides.append([line.strip().lower() for line in file])
-    pairs = list(zip(*sides, strict=True))
-    rows = []
+    return list(zip(*sides, strict=True))
+
+
+def speed(bench: Bench, data: Path) -> pd.DataFrame:
+    pairs, rows = multi30k(data), []
     for name, align in {
         "eflomal": lambda: bench.eflomal(pairs),
         "fast_align": lambda: bench.fast_align(pairs),
         "pyro-align": lambda: bench.ours(pairs, "--train"),
         "pyro-align --fast": lambda: bench.ours(pairs, "--train", "--fast"),
     }.items():
+        if not name.startswith(bench.only):
+            continue
         bench.seconds = 0.0
         align()
         rows.append({"aligner": name, "CPU s": bench.seconds})
         print(*rows[-1].values(), sep=" | ", file=sys.stderr, flush=True)
     for row in rows:
-        row["of eflomal's"] = f"{row['CPU s'] / rows[0]['CPU s']:.2f}"
+        row[f"of {rows[0]['aligner']}'s"] = f"{row['CPU s'] / rows[0]['CPU s']:.2f}"
     for row in rows:
         row["CPU s"] = f"{row['CPU s']:.0f}"
     return pd.DataFrame(rows)
+
+
+def renamed(word: str, copy: int) -> str:
+    """Return another word in about half of the cases, the same for each copy of the text."""
+    return f"{word}{copy}" if copy and crc32(f"{word}{copy}".encode()) % 2 else word
+
+
+def growth(bench: Bench, data: Path, sizes: Sequence[int]) -> pd.DataFrame:
+    """Time and memory of parts of Multi30k and of it several times, with other words each time."""
+    text, rows = multi30k(data), []
+    for size in sizes:
+        pairs = [
+            (
+                " ".join(renamed(w, copy) for w in s.split()),
+                " ".join(renamed(w, copy) for w in t.split()),
+            )
+            for copy in range(-(-size // len(text)))
+            for s, t in text[: size - copy * len(text)]
+        ]
+        for name, align in {
+            "eflomal": lambda: bench.eflomal(pairs),  # noqa: B023
+            "pyro-align": lambda: bench.ours(pairs, "--train"),  # noqa: B023
+        }.items():
+            if not name.startswith(bench.only):
+                continue
+            bench.seconds = bench.memory = 0.0
+            align()
+            rows.append(
+                {"aligner": name, "pairs": size, "CPU s": bench.seconds, "MB": bench.memory}
+            )
+            print(*rows[-1].values(), sep=" | ", file=sys.stderr, flush=True)
+    table = pd.DataFrame(rows)
+    more = table.groupby("aligner")
+    table["KB per further pair"] = more["MB"].diff() * 1e3 / more["pairs"].diff()
+    table["ms per further pair"] = more["CPU s"].diff() * 1e3 / more["pairs"].diff()
+    digits = {"CPU s": 0, "MB": 0, "KB per further pair": 1, "ms per further pair": 2}
+    for column, number in digits.items():
+        table[column] = ["" if pd.isna(value) else f"{value:.{number}f}" for value in table[column]]
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--python", type=Path, help="Python of an environment with the other aligners"
+    )
+    parser.add_argument("--only", default="", help="only aligners whose names start with this")
+    parser.add_argument(
+        "--growth", type=int, nargs="+", metavar="PAIRS", help="only time and memory of such texts"
     )
     parser.add_argument("--save", action="store_true", help="write results/alignment.md")
     options = parser.parse_args()
@@ -280,7 +314,10 @@ def main() -> None:
     data = Path(os.environ["PYRO_ALIGN_DATA"])
     with tempfile.TemporaryDirectory() as scratch:
         python = options.python or environment(Path(scratch) / "venv", *PACKAGES)
-        bench = Bench(Path(scratch), python)
+        bench = Bench(Path(scratch), python, options.only)
+        if options.growth:
+            print(markdown(growth(bench, data / "multi30k", options.growth)))
+            return
         times = speed(bench, data / "multi30k")
         table = xl_wa(bench, data / "xl-wa")
         sets = test_sets(bench, data / "gold")

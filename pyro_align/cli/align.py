@@ -97,9 +97,18 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
 @click.option(
     "--symmetrise",
     type=click.Choice(
-        ("intersect", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and", "product")
+        (
+            "intersect",
+            "union",
+            "grow-diag",
+            "grow-diag-final",
+            "grow-diag-final-and",
+            "product",
+            "mean",
+        )
     ),
-    help="Symmetrisation of the two directions; grow-diag-final-and by default.",
+    help="Symmetrisation of the two directions; by default mean for a word aligner, and "
+    "grow-diag-final-and for runs.",
 )
 @click.option(
     "--from",
@@ -110,9 +119,8 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
 @click.option(
     "--decode",
     type=click.Choice(("argmax", "threshold", "mbr")),
-    default="argmax",
-    show_default=True,
-    help="How links are chosen; mbr minimises the expected AER.",
+    help="How links are chosen: by default with a threshold for --symmetrise mean, else argmax; "
+    "mbr minimises the expected AER.",
 )
 @click.option("--threshold", type=float, help="Threshold for --decode threshold; 0.5 by default.")
 @click.option(
@@ -160,7 +168,7 @@ def align(
     reverse: Path | None,
     symmetrise: str | None,
     origin: str | None,
-    decode: str,
+    decode: str | None,
     threshold: float | None,
     form: str,
     scores: Path | None,
@@ -322,7 +330,7 @@ def _check(
     arguments: tuple[str, ...],
     reverse: Path | None,
     symmetrise: str | None,
-    decode: str,
+    decode: str | None,
     threshold: float | None,
     shards: Path | None,
     out: Path | None,

@@ -18,7 +18,6 @@ from pyro_align.errors import TrainingError, UserError
 from pyro_align.word_alignment import (
     DECODERS,
     SYMMETRISATIONS,
-    SYMMETRISE,
     AlignedPair,
     Aligner,
     Decoder,
@@ -52,7 +51,7 @@ class Links:
     """Command-line options for reading links.
 
     Attributes:
-        decode: name of the decoder.
+        decode: name of the decoder, if given.
         threshold: threshold of the threshold decoder, if given.
         symmetrise: name of the symmetrisation, if given.
         max_length: maximum length of a side, if given.
@@ -61,7 +60,7 @@ class Links:
         language: language of the words, for a run of words of several languages.
     """
 
-    decode: str
+    decode: str | None
     threshold: float | None
     symmetrise: str | None
     max_length: int | None
@@ -70,11 +69,11 @@ class Links:
     language: str | None = None
 
     @property
-    def decoder(self) -> Decoder:
-        """Decoder that chooses links from a table of probabilities."""
+    def decoder(self) -> Decoder | None:
+        """Decoder that chooses links from a table of probabilities; None for the default."""
         if self.threshold is not None:
             return Threshold(self.threshold)
-        return DECODERS[self.decode]()
+        return None if self.decode is None else DECODERS[self.decode]()
 
     @property
     def most_words(self) -> int:
@@ -82,9 +81,9 @@ class Links:
         return MAX_WORDS if self.max_length is None else self.max_length
 
     @property
-    def symmetrisation(self) -> Symmetrisation:
-        """Symmetrisation of two directions."""
-        return SYMMETRISATIONS[self.symmetrise or SYMMETRISE]
+    def symmetrisation(self) -> Symmetrisation | None:
+        """Symmetrisation of two directions; None for the default."""
+        return None if self.symmetrise is None else SYMMETRISATIONS[self.symmetrise]
 
     def of_runs(self, forward: Run, reverse: Run | None) -> Align:
         """Return an aligner that uses trained runs of the task ``translation``."""
@@ -122,7 +121,7 @@ class Links:
             while window := list(islice(pairs, WINDOW)):
                 tables = task.link_tables(run.model, run.guide, window, self.origin)
                 for pair, table in zip(window, tables, strict=True):
-                    links = links_of([table], self.decoder, self.symmetrisation)
+                    links = links_of([table], self.decoder)
                     yield AlignedPair(Pair(pair.source, pair.target, pair.line), links)
 
         return align

@@ -16,6 +16,7 @@ from pyro_align.word_alignment.decoding import (
     MinimumRisk,
     Threshold,
     agreement,
+    average,
 )
 from pyro_align.word_alignment.lexicons import lexicon_lines, read_lexicon, write_lexicon
 from pyro_align.word_alignment.pairs import Pair, PairText, Side
@@ -23,6 +24,7 @@ from pyro_align.word_alignment.shards import align_shards
 from pyro_align.word_alignment.symmetrise import (
     SYMMETRISATIONS,
     ByLinks,
+    ByMean,
     ByProduct,
     Symmetrisation,
     grow_diag,
@@ -44,6 +46,7 @@ __all__ = [
     "Aligner",
     "Argmax",
     "ByLinks",
+    "ByMean",
     "ByProduct",
     "Decoder",
     "MeanTables",
@@ -60,6 +63,7 @@ __all__ = [
     "align_shards",
     "align_shards_on_ray",
     "align_text",
+    "average",
     "grow_diag",
     "grow_diag_final",
     "grow_diag_final_and",

@@ -17,8 +17,8 @@ from pyro_align.word_alignment.decoding import Argmax, Decoder
 from pyro_align.word_alignment.pairs import Pair
 from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, with_probabilities
 
-SYMMETRISE = "grow-diag-final-and"
-"""Default symmetrisation."""
+SYMMETRISE = "mean"
+"""Default symmetrisation of word aligners."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,11 @@ class Tables(Protocol):
 
     Attributes:
         unit: unit of sentence lengths in errors: ``tokens`` or ``words``.
+        symmetrise: name of the default symmetrisation.
     """
 
     unit: str
+    symmetrise: str
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
         """Encode sentence pairs; each result has ids ``source`` and ``target``, and a ``width``."""
@@ -67,7 +69,7 @@ def too_long(
 
 def links_of(
     tables: Sequence[WordAlignment],
-    decode: Decoder,
+    decode: Decoder | None = None,
     symmetrise: Symmetrisation = SYMMETRISATIONS[SYMMETRISE],
 ) -> dict[Link, float]:
     """Return the links of a sentence pair and their probabilities.
@@ -75,11 +77,13 @@ def links_of(
     Args:
         tables: tables of the forward direction (target words to source words) and of the reverse
             direction, if any.
-        decode: selects links from a table.
+        decode: selects links from a table; by default that of ``symmetrise`` for two directions,
+            and :class:`~.decoding.Argmax` for one.
         symmetrise: combines two directions.
     """
     if len(tables) == 2:
-        return symmetrise(tables[0], tables[1], decode)
+        return symmetrise(tables[0], tables[1], decode or symmetrise.decoder)
+    decode = decode or Argmax()
     return with_probabilities(decode(tables[0]), tables[0].weights.T.tolist())
 
 
@@ -103,8 +107,8 @@ class Aligner:
     Args:
         forward: tables of the model that reads source and predicts target sentences.
         reverse: tables of a model that reads target and predicts source sentences, if any.
-        decode: selects links from a table.
-        symmetrise: combines two directions.
+        decode: selects links from a table; default as in :func:`links_of`.
+        symmetrise: combines two directions; by default that of ``forward``.
         batch_tokens: maximum number of positions per batch: pairs times the longest side, in
             tokens; a longer pair is computed alone.
         max_length: maximum number of tokens per side, including ``EOS``; None for no limit.
@@ -118,15 +122,15 @@ class Aligner:
         reverse: Tables | None = None,
         *,
         decode: Decoder | None = None,
-        symmetrise: Symmetrisation = SYMMETRISATIONS[SYMMETRISE],
+        symmetrise: Symmetrisation | None = None,
         batch_tokens: int = 2000,
         max_length: int | None = 1000,
         window: int = 4096,
     ):
         self.forward = forward
         self.reverse = reverse
-        self.decode = Argmax() if decode is None else decode
-        self.symmetrise = symmetrise
+        self.decode = decode
+        self.symmetrise = symmetrise or SYMMETRISATIONS[forward.symmetrise]
         self.batch_tokens = batch_tokens
         self.max_length = max_length
         self.window = window

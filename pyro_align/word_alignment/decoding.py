@@ -155,6 +155,24 @@ def agreement(forward: WordAlignment, reverse: WordAlignment) -> WordAlignment:
     )
 
 
+def average(forward: WordAlignment, reverse: WordAlignment) -> WordAlignment:
+    """Return the mean of the link probabilities of two directions.
+
+    Args:
+        forward: of target words to source words.
+        reverse: of source words to target words.
+
+    Returns:
+        Mean probabilities, in the shape of ``forward``; ``null`` is the mean of the probabilities
+        that a direction does not link a target word.
+    """
+    backward: Float[torch.Tensor, "t s"] = reverse.weights.T
+    return WordAlignment(
+        weights=(forward.weights + backward) / 2,
+        null=(forward.null + (1.0 - backward).clamp_min(0.0).prod(dim=1)) / 2,
+    )
+
+
 DECODERS: dict[str, type[Decoder]] = {
     "argmax": Argmax,
     "threshold": Threshold,

@@ -15,7 +15,7 @@ from typing import final
 
 from pyro_align.data import Link
 from pyro_align.posterior import WordAlignment
-from pyro_align.word_alignment.decoding import Decoder, agreement
+from pyro_align.word_alignment.decoding import Argmax, Decoder, Threshold, agreement, average
 
 Heuristic = Callable[[Set[Link], Set[Link]], frozenset[Link]]
 """Combines the links (source, target) of the forward direction, in which a source word is selected
@@ -118,7 +118,13 @@ def _by_target(link: Link) -> tuple[int, int]:
 
 
 class Symmetrisation(ABC):
-    """Base class of methods that combine the tables of two directions into links."""
+    """Base class of methods that combine the tables of two directions into links.
+
+    Attributes:
+        decoder: decoder that is used unless another is chosen.
+    """
+
+    decoder: Decoder = Argmax()
 
     @abstractmethod
     def __call__(
@@ -170,6 +176,25 @@ class ByProduct(Symmetrisation):
         return with_probabilities(decode(both), both.weights.T.tolist())
 
 
+@final
+class ByMean(Symmetrisation):
+    """Averages the two tables and decodes the mean, see :func:`~.decoding.average`.
+
+    The default decoder takes the links whose mean probability is at least 1/2: those that are more
+    probable than not, if either direction is as likely to be right as the other.
+    """
+
+    decoder = Threshold(0.5)
+
+    def __call__(
+        self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
+    ) -> dict[Link, float]:
+        """Return links with their probabilities."""
+        both = average(forward, reverse)
+        of = both.weights.numpy(force=True).item  # few of the probabilities are needed
+        return {(s, t): of(t, s) for s, t in sorted(decode(both))}
+
+
 def with_probabilities(links: Set[Link], probabilities: list[list[float]]) -> dict[Link, float]:
     """Return sorted links with their probabilities from a table indexed by source and target."""
     return {(source, target): probabilities[source][target] for source, target in sorted(links)}
@@ -182,5 +207,6 @@ SYMMETRISATIONS: dict[str, Symmetrisation] = {
     "grow-diag-final": ByLinks(grow_diag_final),
     "grow-diag-final-and": ByLinks(grow_diag_final_and),
     "product": ByProduct(),
+    "mean": ByMean(),
 }
 """Symmetrisations by name."""

@@ -61,6 +61,7 @@ class WordTables:
     """
 
     unit = "tokens"
+    symmetrise = "grow-diag-final-and"
 
     def __init__(
         self,
@@ -129,6 +130,7 @@ class MeanTables:
     """
 
     unit = "tokens"
+    symmetrise = "grow-diag-final-and"
 
     def __init__(self, members: Sequence[WordTables]):
         self.members = members

@@ -10,11 +10,17 @@ from pathlib import Path
 from pyro_align.data import Link, split_words
 from pyro_align.errors import RunError
 from pyro_align.word_alignment import hmm
-from pyro_align.word_alignment.aligner import AlignedPair, links_of, score_of, too_long
+from pyro_align.word_alignment.aligner import (
+    SYMMETRISE,
+    AlignedPair,
+    links_of,
+    score_of,
+    too_long,
+)
 from pyro_align.word_alignment.decoding import Decoder
 from pyro_align.word_alignment.lexicons import write_lexicon
 from pyro_align.word_alignment.pairs import PairText, Side
-from pyro_align.word_alignment.symmetrise import Symmetrisation
+from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, Symmetrisation
 
 WINDOW = 4096
 """Number of pairs whose links are read from probabilities at once."""
@@ -23,8 +29,8 @@ WINDOW = 4096
 def align_text(
     text: PairText,
     settings: hmm.Settings,
-    decode: Decoder,
-    symmetrise: Symmetrisation,
+    decode: Decoder | None = None,
+    symmetrise: Symmetrisation | None = None,
     *,
     max_length: int = 1000,
     save: Path | None = None,
@@ -39,8 +45,8 @@ def align_text(
     Args:
         text: the sentence pairs.
         settings: settings of the aligner.
-        decode: selects links from probabilities.
-        symmetrise: combines two directions.
+        decode: selects links from probabilities; default as in :func:`links_of`.
+        symmetrise: combines two directions; the mean by default.
         max_length: maximum number of words per side. Time grows with the third power of the number
             of words, memory with the second.
         save: a new folder to save the aligner to, or None.
@@ -59,6 +65,7 @@ def align_text(
     if save is not None and save.exists():
         raise RunError(f"{save} exists: choose another --save")
     processes = hmm.available_processes() if processes is None else processes
+    symmetrise = symmetrise or SYMMETRISATIONS[SYMMETRISE]
     with tempfile.TemporaryDirectory(prefix="pyro-align-") as scratch:
         text = text.rereadable(Path(scratch))
         pairs = _checked(text, max_length)
@@ -87,7 +94,7 @@ def align_text(
 def _links(
     fitted: hmm.FittedText,
     places: Sequence[int | None],
-    decode: Decoder,
+    decode: Decoder | None,
     symmetrise: Symmetrisation,
     processes: int,
 ) -> list[tuple[dict[Link, float], float | None]]:

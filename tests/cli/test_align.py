@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from click.testing import CliRunner
@@ -295,6 +296,21 @@ def test_links_of_a_perfectly_consistent_text(tmp_path):
     again = lines(save / "forward", "--reverse", save / "reverse", *files, text=None)
     assert again == found
     refused("exists: choose another --save", *arguments, text=None)
+
+
+def test_the_default_of_word_aligners_is_the_mean_of_both_directions(tmp_path):
+    pairs = sentence_pairs(40, 3)
+    # Translations of other sentences: the directions disagree.
+    wrong = [(source, target) for (source, _), (_, target) in pairwise(pairs)]
+    files = write_text(tmp_path, "in", wrong)
+    save = tmp_path / "aligner"
+    trained = lines("--train", *files, "--save", save, text=None)
+    mean = ("--symmetrise", "mean", "--decode", "threshold", "--threshold", 0.5)
+    assert trained == lines("--train", *files, *mean, text=None)
+    assert trained != lines("--train", *files, "--symmetrise", "grow-diag-final-and", text=None)
+    assert lines(save, *files, text=None) == lines(save, *files, *mean, text=None)
+    other = lines(save, *files, "--symmetrise", "grow-diag-final-and", text=None)
+    assert lines(save, *files, text=None) != other
 
 
 def test_train_one_direction(tmp_path):

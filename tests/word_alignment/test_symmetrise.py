@@ -13,13 +13,16 @@ from pyro_align.word_alignment import (
     SYMMETRISATIONS,
     Argmax,
     ByLinks,
+    ByMean,
     ByProduct,
     Threshold,
     agreement,
+    average,
     grow_diag,
     grow_diag_final,
     grow_diag_final_and,
     intersect,
+    links_of,
     union,
 )
 
@@ -165,6 +168,27 @@ def test_agreement_by_hand():
     found = ByProduct()(FORWARD, REVERSE, Argmax())
     assert found == pytest.approx({(0, 0): 0.56, (1, 1): 0.12, (1, 2): 0.12})
     assert ByProduct()(FORWARD, REVERSE, Threshold(0.5)) == pytest.approx({(0, 0): 0.56})
+
+
+def test_mean_by_hand():
+    both = average(FORWARD, REVERSE)
+    expected = torch.tensor([[0.75, 0.1], [0.15, 0.4], [0.3, 0.4]])
+    torch.testing.assert_close(both.weights, expected)
+    # Forward does not link with 0.1, reverse with 0.3 · 0.9, and so on.
+    torch.testing.assert_close(both.null, torch.tensor([0.185, 0.45, 0.33]))
+    found = ByMean()(FORWARD, REVERSE, Threshold(0.4))
+    assert found == pytest.approx({(0, 0): 0.75, (1, 1): 0.4, (1, 2): 0.4})
+    assert list(found) == sorted(found)
+
+
+def test_the_default_decoder_is_that_of_the_symmetrisation():
+    tables = FORWARD, REVERSE
+    assert links_of(tables) == links_of(tables, Threshold(0.5), ByMean())
+    assert links_of(tables) == pytest.approx({(0, 0): 0.75})
+    assert links_of(tables, Argmax()) == pytest.approx({(0, 0): 0.75, (1, 2): 0.4})
+    either = SYMMETRISATIONS["union"]
+    assert links_of(tables, symmetrise=either) == links_of(tables, Argmax(), either)
+    assert links_of([FORWARD]) == pytest.approx({(0, 0): 0.8, (1, 1): 0.6, (0, 2): 0.5})
 
 
 @pytest.mark.parametrize("name", SYMMETRISATIONS)

@@ -146,6 +146,7 @@ class SavedTables:
     """
 
     unit = "words"
+    symmetrise = "mean"
 
     def __init__(
         self,
