@@ -21,7 +21,7 @@ from pyro_align.errors import ConfigError
 from pyro_align.models import AlignmentModel
 
 _BLOCK = 64
-"""Number of columns of a block, see :func:`largest`."""
+"""Number of columns of a block, see :func:`continuations`."""
 
 
 @dataclass(frozen=True)
@@ -122,26 +122,19 @@ class BeamSearch(Search):
         log_probs, state = self.predictor.step(live.state, rows, live.tokens[:, -1:], self.top_k)
         self._restrict(log_probs, live.tokens.shape[1], finished.limits[rows.sentence])
 
-        # First the best tokens of each row, then the best continuations of each sentence.
-        best, tokens_of = largest(log_probs, min(self.beam, log_probs.shape[1]))
-        width = best.shape[1]
-        grid = log_probs.new_full((len(finished.limits), self.beam, width), -torch.inf)
-        grid[rows.sentence, rows.rank] = live.log_probability.unsqueeze(1) + best
-        row_of = rows.sentence.new_zeros(grid.shape[:2])
-        row_of[rows.sentence, rows.rank] = torch.arange(len(rows.rank), device=row_of.device)
-        kept = grid.flatten(1).topk(self.beam, dim=1)
+        kept, row, token = continuations(
+            log_probs, live.log_probability, rows, (len(finished.limits), self.beam)
+        )
         room = (self.beam - finished.count).unsqueeze(1)
         places = torch.arange(self.beam, device=room.device)
-        taken = (places < room) & kept.values.isfinite()
+        taken = (places < room) & kept.isfinite()
 
-        row = row_of.gather(1, kept.indices // width)
-        token = tokens_of[row, kept.indices % width]
         ended = taken & (token == EOS)
         tokens = torch.cat([live.tokens[row], token.unsqueeze(2)], dim=2)
-        finished.add(ended, kept.values, tokens[ended][:, 1:])
+        finished.add(ended, kept, tokens[ended][:, 1:])
 
         unfinished = taken & ~ended
-        log_probability = kept.values.where(unfinished, -torch.inf)
+        log_probability = kept.where(unfinished, -torch.inf)
         unfinished &= finished.beatable(log_probability.amax(1)).unsqueeze(1)
         sentence, place = unfinished.nonzero(as_tuple=True)
         parent = row[sentence, place]
@@ -155,26 +148,48 @@ class BeamSearch(Search):
         )
 
 
-def largest(
-    values: Float[Tensor, "row column"], count: int
-) -> tuple[Float[Tensor, "row count"], Int[Tensor, "row count"]]:
-    """Return the largest values of each row and their columns, as ``topk`` of many columns.
+def continuations(
+    log_probs: Float[Tensor, "row vocabulary"],
+    before: Float[Tensor, " row"],
+    rows: Rows,
+    shape: tuple[int, int],
+) -> tuple[
+    Float[Tensor, "sentence beam"], Int[Tensor, "sentence beam"], Int[Tensor, "sentence beam"]
+]:
+    """Return the most probable continuations of the hypotheses of each sentence, best first.
 
-    The largest values are in the blocks of columns that have the largest maxima, so that only
-    these are sorted: for 4,000 columns this takes half the time.
+    The best tokens are in the blocks of columns with the largest maxima, so that only as many
+    blocks of a sentence as continuations are wanted are sorted.
 
     Args:
-        values: the values.
-        count: number of values to return.
+        log_probs: log probabilities of the next token.
+        before: log probability of each row.
+        rows: the rows.
+        shape: number of sentences, and of continuations of each.
+
+    Returns:
+        Log probabilities, the row that is continued, and the token. Where there are fewer
+        continuations the log probability is −∞.
     """
-    blocks = values.shape[1] // _BLOCK
-    if blocks < 4 * count:
-        return values.topk(count, dim=1)
-    end = blocks * _BLOCK
-    maxima = values[:, :end].unflatten(1, (blocks, _BLOCK)).amax(2)
-    first = maxima.topk(count, dim=1).indices.mul_(_BLOCK).unsqueeze(2)
-    columns = torch.arange(values.shape[1], device=values.device)
-    inside = (first + columns[:_BLOCK]).flatten(1)
-    columns = torch.cat([inside, columns[end:].expand(len(values), -1)], dim=1)
-    best = values.gather(1, columns).topk(count, dim=1)
-    return best.values, columns.gather(1, best.indices)
+    vocabulary, device = log_probs.shape[1], log_probs.device
+    whole = vocabulary // _BLOCK * _BLOCK
+    maxima = [log_probs[:, :whole].unflatten(1, (-1, _BLOCK)).amax(2)]
+    if whole < vocabulary:
+        maxima.append(log_probs[:, whole:].amax(1, keepdim=True))
+    of_blocks = torch.cat(maxima, dim=1) + before.unsqueeze(1)
+    grid = of_blocks.new_full((*shape, of_blocks.shape[1]), -torch.inf)
+    grid[rows.sentence, rows.rank] = of_blocks
+    row_of = rows.sentence.new_zeros(shape)
+    row_of[rows.sentence, rows.rank] = torch.arange(len(before), device=device)
+
+    best, place = grid.flatten(1).topk(shape[1], dim=1)
+    row = row_of.gather(1, place // grid.shape[2]).unsqueeze(2)
+    columns = torch.arange(_BLOCK, device=device) + (place % grid.shape[2] * _BLOCK).unsqueeze(2)
+    is_token = (columns < vocabulary) & (best > -torch.inf).unsqueeze(2)
+    columns = columns.clamp_max_(vocabulary - 1)
+    values = log_probs.take(row * vocabulary + columns) + before[row]
+    values = values.masked_fill_(~is_token, -torch.inf)
+
+    kept, place = values.flatten(1).topk(shape[1], dim=1)
+    row = row.squeeze(2).gather(1, place // _BLOCK)
+    return kept, row, columns.flatten(1).gather(1, place)

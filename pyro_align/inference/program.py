@@ -12,7 +12,7 @@ from pyro.nn import PyroModule
 
 from pyro_align.data.batch import Batch
 from pyro_align.inference.kinds import Latent
-from pyro_align.inference.traces import rename
+from pyro_align.inference.traces import has_handlers, rename
 
 _instances: Counter[str] = Counter()
 
@@ -29,6 +29,23 @@ class NamedModule(PyroModule):
         # Works with module-local parameters switched on or off when the module is called.
         with pyro.settings.context(module_local_params=True):
             super().__init__(name=_new_name(self))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a submodule, parameter or sample.
+
+        ``PyroModule`` passes every parameter of a submodule to the handlers around, each time it is
+        read. Without handlers, and with module-local parameters, that has no effect but takes as
+        long as a small network.
+        """
+        module = self.__dict__.get("_modules", {}).get(name)
+        if (
+            module is None
+            or isinstance(module, PyroModule)
+            or has_handlers()
+            or not pyro.settings.get("module_local_params")
+        ):
+            return super().__getattr__(name)
+        return module
 
     def __setstate__(self, state: Any) -> None:
         """Give a copied or unpickled module a unique name."""

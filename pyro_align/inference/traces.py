@@ -14,6 +14,7 @@ from pyro.infer.util import MultiFrameTensor, torch_backward
 from pyro.nn import PyroModule
 from pyro.ops.provenance import detach_provenance, get_provenance
 from pyro.poutine.messenger import Messenger, unwrap
+from pyro.poutine.runtime import am_i_wrapped as has_handlers
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ __all__ = [
     "Traces",
     "depends_on_alignment",
     "detach_provenance",
+    "has_handlers",
     "is_observed",
     "latent_sites",
     "masked",

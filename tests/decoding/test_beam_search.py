@@ -6,6 +6,7 @@ from support import randomise, rows_of_a_chunk, tiny_model, tiny_networks
 
 from pyro_align.data.batch import BOS, EOS, PAD, TextBatch
 from pyro_align.decoding import BeamSearch, beam_search
+from pyro_align.decoding.predictor import Rows
 from pyro_align.errors import ConfigError, RunError
 from pyro_align.inference import score_positions
 from pyro_align.models import CategoricalModel, SoftModel
@@ -294,14 +295,29 @@ def test_options_out_of_range_are_rejected(options):
 
 
 @pytest.mark.parametrize("columns", [7, 64, 1280, 4001])
-def test_the_largest_values_are_those_of_topk(columns):
-    values = torch.randn(50, columns, generator=torch.Generator().manual_seed(columns))
+@pytest.mark.parametrize("beam", [1, 5])
+def test_continuations_are_the_largest_of_all_rows_of_a_sentence(columns, beam):
+    generator = torch.Generator().manual_seed(columns)
+    sentence = torch.arange(30).repeat_interleave(beam)
+    kept = torch.randperm(len(sentence), generator=generator)[: len(sentence) // 2].sort().values
+    kept = kept[sentence[kept] != 3]  # a sentence without rows
+    sentence = sentence[kept]
+    rank = torch.tensor([int((sentence[:i] == each).sum()) for i, each in enumerate(sentence)])
+    rows = Rows(sentence, rank, sentence.unique())
+    values = torch.randn(len(sentence), columns, generator=generator)
     values[:, :2] = -torch.inf
     values[1] = values[1].round()  # ties
     values[2, 3:] = -torch.inf
-    for count in (1, 5, min(columns, 20)):
-        expected = values.topk(count, dim=1)
-        best, places = beam_search.largest(values, count)
-        assert torch.equal(best, expected.values)
-        assert torch.equal(values.gather(1, places), best)
-        assert all(len({*row}) == count for row in places.tolist())
+    before = torch.randn(len(sentence), generator=generator)
+    best, row, token = beam_search.continuations(values, before, rows, (30, beam))
+    found = before[row] + values[row, token]
+    assert torch.equal(found.where(best.isfinite(), -torch.inf), best)
+    for number in range(30):
+        own = (sentence == number).nonzero()[:, 0]
+        expected = (before[own].unsqueeze(1) + values[own]).flatten()
+        expected = torch.cat([expected, torch.full((beam,), -torch.inf)]).topk(beam).values
+        assert torch.equal(best[number], expected)
+        real = best[number].isfinite()
+        pairs = [*zip(row[number][real].tolist(), token[number][real].tolist(), strict=True)]
+        assert len({*pairs}) == len(pairs)
+        assert {each for each, _ in pairs} <= {*own.tolist()}

@@ -7,6 +7,7 @@ import pickle
 
 import pyro
 import torch
+from pyro import poutine
 from pyro.infer import SVI, Trace_ELBO
 from support import random_batch, tiny_guide, tiny_model
 
@@ -60,3 +61,19 @@ def test_two_baselines_have_separate_networks():
             step(model, guide, objective)
         after = objective.baseline.network.parameters()
         assert not any(map(torch.equal, before, after))
+
+
+def test_parameters_reach_handlers_and_are_not_listed_without_any(monkeypatch):
+    model, batch = tiny_model(), random_batch()
+    with pyro.settings.context(module_local_params=True):
+        trace = poutine.trace(model).get_trace(batch)
+        seen = {name for name, site in trace.nodes.items() if site["type"] == "param"}
+        assert len(seen) == len([*model.parameters()])
+
+        expected = model.next_token(model.states(batch))
+        monkeypatch.setattr(model.networks, "named_parameters", None)
+        torch.testing.assert_close(model.next_token(model.states(batch)), expected)
+        monkeypatch.undo()
+    assert not names()
+    model.states(batch)  # in the parameter store
+    assert len(names()) == len(seen)
