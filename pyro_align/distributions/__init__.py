@@ -13,7 +13,12 @@ from pyro_align.distributions.masked import MASKED_LOGIT, mask_logits
 from pyro_align.distributions.padded_dirichlet import PaddedDirichlet, concentrations
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.product_categorical import ProductCategorical
-from pyro_align.distributions.sparse_product import SparseProductCategorical, TokenFactors
+from pyro_align.distributions.sparse_product import (
+    SharedTokenFactors,
+    SparseProductCategorical,
+    TokenFactors,
+)
+from pyro_align.distributions.token_subset import TokenSubset
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 from pyro_align.distributions.von_mises_fisher import SphereUniform, VonMisesFisher
 
@@ -29,11 +34,13 @@ __all__ = [
     "MarkovMixture",
     "PaddedDirichlet",
     "ProductCategorical",
+    "SharedTokenFactors",
     "SparseProductCategorical",
     "SphereUniform",
     "StraightThroughGumbelSoftmax",
     "TokenDistribution",
     "TokenFactors",
+    "TokenSubset",
     "VocabularyCategorical",
     "VonMisesFisher",
     "advance",

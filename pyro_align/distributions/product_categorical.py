@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 from pyro_align.distributions.log_partition import mixed_log_probs, pair_log_probs
 from pyro_align.distributions.pairing import Pairing
 from pyro_align.distributions.shapes import broadcast_shapes
+from pyro_align.distributions.token_subset import TokenSubset
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 _SINGLE = torch.Size()
@@ -75,6 +76,12 @@ class ProductCategorical(TorchDistribution):
         """The same distribution as a categorical over the summed features."""
         right = pad(self.right, (0, self.left.shape[-1] - self.right.shape[-1]))
         return VocabularyCategorical(self.left + right, self.weight, self.bias, validate_args=False)
+
+    def among(self, subset: TokenSubset) -> ProductCategorical:
+        """See :meth:`VocabularyCategorical.among`."""
+        bias = self.bias[subset.tokens] + subset.log_weights.to(self.bias.dtype)
+        weight = self.weight[subset.tokens]
+        return ProductCategorical(self.left, self.right, weight, bias, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: object = None) -> ProductCategorical:
         """Return the distribution expanded to a batch shape."""

@@ -20,6 +20,7 @@ from pyro_align.distributions.output_layer import OutputGradients
 from pyro_align.distributions.pairing import Pairing
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.shapes import broadcast_shapes
+from pyro_align.distributions.token_subset import TokenSubset
 from pyro_align.distributions.vocabulary_categorical import VocabularyCategorical
 
 _SINGLE = torch.Size()
@@ -62,6 +63,12 @@ class TokenFactors:
         raised = weights.unsqueeze(-1) * self.raised.unsqueeze(-3)
         return TokenFactors(self.tokens.flatten(-2).unsqueeze(-2), raised.flatten(-2))
 
+    def among(self, subset: TokenSubset) -> TokenFactors:
+        """Return the factors of a subset of the tokens, by their position in it."""
+        positions = subset.positions(self.tokens)
+        raised = self.raised.masked_fill(positions < 0, 0.0)
+        return TokenFactors(positions.clamp_min_(0), raised)
+
     def log_of(self, value: Int[Tensor, "*value"]) -> Float[Tensor, "*shape"]:
         """Compute ``log(1 + r(y))`` of tokens ``y``, broadcast to the batch shape."""
         listed = self.tokens == value.unsqueeze(-1)
@@ -73,6 +80,81 @@ class TokenFactors:
         shape = (*self.shape, raised.shape[-1])
         none = raised.new_zeros(*self.shape, vocabulary)
         return none.scatter_add(-1, self.tokens.expand(shape), raised.expand(shape)).log1p()
+
+
+@dataclass(frozen=True)
+class SharedTokenFactors:
+    """The factors of all source positions of a sentence, with each token listed once.
+
+    What beam search reads of :class:`TokenFactors`: in each step, all sums over positions and
+    tokens are then small matrix products.
+
+    Attributes:
+        tokens: the tokens that any position lists; shorter lists end in tokens that no position
+            raises.
+        raised: ``r`` of each token for each position.
+    """
+
+    tokens: Int[Tensor, "batch token"]
+    raised: Float[Tensor, "batch source token"]
+
+    @classmethod
+    def of(cls, factors: TokenFactors) -> SharedTokenFactors:
+        """Collect the tokens of factors of batch shape ``(batch, source)``."""
+        tokens, order = factors.tokens.flatten(1).sort(dim=1)
+        changes = tokens.diff(dim=1, prepend=tokens[:, :1]) != 0
+        places = changes.cumsum(1)
+        kept = tokens.new_zeros(len(tokens), int(places.max()) + 1).scatter_(1, places, tokens)
+        columns = torch.empty_like(places).scatter_(1, order, places).view_as(factors.tokens)
+        raised = at_least_fp32(factors.raised)
+        none = raised.new_zeros(*factors.shape, kept.shape[1])
+        return cls(kept, none.scatter_add_(2, columns, raised))
+
+    def __getitem__(self, index: Any) -> SharedTokenFactors:
+        """Index sentences."""
+        return SharedTokenFactors(self.tokens[index], self.raised[index])
+
+    def mixed(
+        self,
+        log_probs: Float[Tensor, "batch target vocabulary"],
+        log_weights: Float[Tensor, "batch target source"],
+    ) -> Float[Tensor, "batch target vocabulary"]:
+        """Compute ``log Σ_s w_s p_s(y)`` of ``p_s(y) ∝ p_0(y) (1 + r_s(y))``.
+
+        Args:
+            log_probs: ``log p_0``; overwritten if gradients are disabled.
+            log_weights: ``log w``.
+        """
+        columns, gained = self._listed(log_probs)
+        with torch.autocast(log_probs.device.type, enabled=False):
+            weights = log_weights.exp() / (1.0 + gained)
+            raised = weights @ self.raised
+        total = weights.sum(-1, keepdim=True)
+        more = (raised / total).log1p()
+        if torch.is_grad_enabled():
+            return (log_probs + total.log()).scatter_add(2, columns, more)
+        return log_probs.add_(total.log()).scatter_add_(2, columns, more)
+
+    def log_probs_of(
+        self,
+        log_probs: Float[Tensor, "batch target vocabulary"],
+        value: Int[Tensor, "batch target"],
+    ) -> Float[Tensor, "batch target source"]:
+        """Compute ``log p_s(y_t)`` of one token for each row of ``log p_0``."""
+        _, gained = self._listed(log_probs)
+        value = value.unsqueeze(-1)
+        is_own = (self.tokens.unsqueeze(1) == value).to(gained.dtype)
+        with torch.autocast(log_probs.device.type, enabled=False):
+            own = is_own @ self.raised.mT
+        return log_probs.gather(2, value) + own.log1p() - gained.log1p()
+
+    def _listed(
+        self, log_probs: Float[Tensor, "batch target vocabulary"]
+    ) -> tuple[Int[Tensor, "batch target token"], Float[Tensor, "batch target source"]]:
+        """Return the tokens for each row, and ``Σ_y p_0(y) r_s(y)``."""
+        columns = self.tokens.unsqueeze(1).expand(-1, log_probs.shape[1], -1)
+        with torch.autocast(log_probs.device.type, enabled=False):
+            return columns, log_probs.gather(2, columns).exp() @ self.raised.mT
 
 
 class SparseProductCategorical(TorchDistribution):
@@ -108,6 +190,12 @@ class SparseProductCategorical(TorchDistribution):
         """Token ids from 0 to the size of the vocabulary − 1."""
         return self.base.support
 
+    def among(self, subset: TokenSubset) -> SparseProductCategorical:
+        """See :meth:`VocabularyCategorical.among`."""
+        return SparseProductCategorical(
+            self.base.among(subset), self.factors.among(subset), validate_args=False
+        )
+
     def expand(self, batch_shape: Any, _instance: object = None) -> SparseProductCategorical:
         """Return the distribution expanded to a batch shape."""
         shape = torch.Size(batch_shape)
@@ -138,12 +226,17 @@ class SparseProductCategorical(TorchDistribution):
         pairs = _Pairs.of(self.base, self.factors, value.shape)
         return pairs.pairing.restored(pairs.log_probs(pairs.pairing.of_value(value)))
 
-    def mixture(self, log_weights: Float[Tensor, "*batch"]) -> Float[Tensor, "*mixed vocabulary"]:
+    def mixture(
+        self, log_weights: Float[Tensor, "*batch"], shared: SharedTokenFactors | None = None
+    ) -> Float[Tensor, "*mixed vocabulary"]:
         """Compute ``log Σ_k w_k p_k(y)`` over the last batch dimension, for the whole vocabulary.
 
         Args:
             log_weights: ``log w``, of the batch shape.
+            shared: the factors as :class:`SharedTokenFactors`, if they have been collected.
         """
+        if shared is not None:
+            return shared.mixed(self.base.logits.squeeze(-2), log_weights)
         pairs = _Pairs.of(self.base, self.factors, torch.Size())
         if not pairs.pairing.last_is_right:
             log_weights = log_weights.expand(self.batch_shape).unsqueeze(-1)

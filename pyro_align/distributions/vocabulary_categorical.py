@@ -18,6 +18,7 @@ from pyro_align.distributions import chunks
 from pyro_align.distributions.output_layer import OutputGradients
 from pyro_align.distributions.precision import at_least_fp32
 from pyro_align.distributions.shapes import broadcast_shapes
+from pyro_align.distributions.token_subset import TokenSubset
 
 _SINGLE = torch.Size()
 
@@ -66,11 +67,21 @@ class VocabularyCategorical(TorchDistribution):
         features = self.features.expand(batch_shape + self.features.shape[-1:])
         return VocabularyCategorical(features, self.weight, self.bias, validate_args=False)
 
+    def among(self, subset: TokenSubset) -> VocabularyCategorical:
+        """Return the distribution over a subset of the tokens, with their weights, normalised.
+
+        The log probability of a token of weight 1 is an estimate of that under this distribution.
+        """
+        bias = self.bias[subset.tokens] + subset.log_weights.to(self.bias.dtype)
+        weight = self.weight[subset.tokens]
+        return VocabularyCategorical(self.features, weight, bias, validate_args=False)
+
     @property
     def logits(self) -> Float[Tensor, "*batch vocabulary"]:
         """Normalised log probabilities of the whole vocabulary, in fp32 or better."""
-        scores = linear(self.features, self.weight, self.bias)
-        return at_least_fp32(scores).log_softmax(-1)
+        scores = at_least_fp32(linear(self.features, self.weight, self.bias))
+        # In place it is faster, which beam search does for every token.
+        return torch.log_softmax(scores, -1, out=None if scores.requires_grad else scores)
 
     @property
     def probs(self) -> Float[Tensor, "*batch vocabulary"]:

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from pyro_align.data.batch import Batch
-from pyro_align.distributions import MarkovChain
+from pyro_align.distributions import MarkovChain, TokenSubset
 from pyro_align.errors import IncompatibleError
 from pyro_align.inference.plates import MAX_PLATE_NESTING
 from pyro_align.inference.traces import SiteHandler, program_name, underlying
@@ -104,7 +104,8 @@ class SoftAttentionBaseline(Prediction):
     """``log p(y_t | E_p[m_z])``, the log likelihood under soft attention (Deng et al. 2018).
 
     It predicts the log likelihood of the tokens. If the cost also contains a sampled KL divergence,
-    as in stock ``TraceGraph_ELBO``, it is still a valid baseline but reduces the variance less.
+    as in stock ``TraceGraph_ELBO``, it is still a valid baseline but reduces the variance less. The
+    normaliser is estimated, see :func:`estimated_log_prob`.
     """
 
     def value(self, model: Any, batch: Batch) -> Tensor:
@@ -113,8 +114,28 @@ class SoftAttentionBaseline(Prediction):
         # Outside no_grad: model and guide share the states and differentiate them.
         states = model.states(batch)
         with torch.no_grad():
-            log_likelihood: Tensor = model.expected_emission(states).log_prob(batch.target)
-        return log_likelihood
+            return estimated_log_prob(model.expected_emission(states), batch.target)
+
+
+def estimated_log_prob(
+    emission: Any, target: Int[Tensor, "batch target"]
+) -> Float[Tensor, "batch target"]:
+    """Compute the log probability of the targets, of a large vocabulary with few of its tokens.
+
+    The normaliser is estimated from the tokens of the batch and a few others, see
+    :class:`~pyro_align.distributions.TokenSubset`. A baseline need not be more precise.
+
+    Args:
+        emission: a distribution over the vocabulary.
+        target: token ids.
+    """
+    if hasattr(emission, "among"):
+        vocabulary = int(emission.support.upper_bound) + 1
+        subset = TokenSubset.with_required(target, vocabulary)
+        if subset is not None:
+            emission, target = emission.among(subset), subset.positions(target)
+    log_prob: Tensor = emission.log_prob(target)
+    return log_prob
 
 
 class AverageBaseline(Prediction):

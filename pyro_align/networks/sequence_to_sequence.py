@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -183,7 +184,7 @@ class SequenceToSequence(AutoregressiveNetwork):
             embedded = embedded + memory.added.unsqueeze(1)
 
         @cache  # for all positions; most decoders need none
-        def factors() -> Tensor | None:
+        def factors() -> Any:
             return self.emission.factors(memory.values)
 
         def likelihood(hidden: Tensor, number: int) -> Tensor:

@@ -71,7 +71,7 @@ class CopyEmission(Emission):
         value: Any = self.generator.values(read)  # a vector
         return torch.cat([value, self.from_annotation(read), tokens], dim=-1)
 
-    def factors(self, values: Tensor) -> Tensor | None:
+    def factors(self, values: Tensor) -> Any:
         """Compute the generator's factors."""
         return self.generator.factors(self._split(values)[0])
 

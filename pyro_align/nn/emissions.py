@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 from pyro_align.distributions import (
     ProductCategorical,
+    SharedTokenFactors,
     TokenDistribution,
     TokenFactors,
     VocabularyCategorical,
     factor_of,
 )
 from pyro_align.distributions.log_partition import log_probs_beside
+
+Factors = Float[Tensor, "batch source vocabulary"] | SharedTokenFactors
+"""Factors of the token distributions that depend on the source only."""
 
 GAIN = 6.0
 """Initial gain of an emission."""
@@ -61,7 +65,7 @@ class Emission(nn.Module, ABC):
             context: values, selected or expected, see :func:`pick` and :func:`expected`.
         """
 
-    def factors(self, values: Any) -> Float[Tensor, "batch source vocabulary"] | None:
+    def factors(self, values: Any) -> Factors | None:
         """Compute the factors of the token distributions that depend on the source only, if any."""
         return None
 
@@ -70,7 +74,7 @@ class Emission(nn.Module, ABC):
         hidden: Float[Tensor, "batch target hidden"],
         values: Any,
         tokens: Int[Tensor, "batch target"],
-        factors: Float[Tensor, "batch source vocabulary"] | None = None,
+        factors: Any = None,
     ) -> Float[Tensor, "batch target source"]:
         """``log p(y_t | v_s, h_t)`` for every target and source position.
 
@@ -91,7 +95,7 @@ class Emission(nn.Module, ABC):
         log_weights: Float[Tensor, "batch target source"],
         *,
         top_k: int | None = None,
-        factors: Float[Tensor, "batch source vocabulary"] | None = None,
+        factors: Any = None,
     ) -> Float[Tensor, "batch target vocabulary"]:
         """``log Σ_s w_ts p(y | v_s, h_t)`` for the whole vocabulary.
 
@@ -112,6 +116,8 @@ class Emission(nn.Module, ABC):
                 nothing = torch.full_like(log_weights, -torch.inf)
                 log_weights = nothing.scatter(-1, positions, best)
         emission = self(hidden.unsqueeze(2), contexts)
+        if isinstance(factors, SharedTokenFactors):
+            return emission.mixture(log_weights, factors)
         if factors is not None and not isinstance(emission, VocabularyCategorical):
             return emission.mixture(log_weights, factors.unsqueeze(1))
         return emission.mixture(log_weights)

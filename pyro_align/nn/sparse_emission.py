@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from pyro_align.distributions import (
+    SharedTokenFactors,
     SparseProductCategorical,
     TokenFactors,
     VocabularyCategorical,
     at_least_fp32,
 )
 from pyro_align.nn.emissions import SoftmaxEmission, source_expert_size
+from pyro_align.nn.listed_rows import products_with_rows
 
 LARGEST = 40.0
 """Largest logit of a candidate: ``r`` and its product with any probability are finite in fp32, and
@@ -84,13 +86,30 @@ class SparseProductEmission(SoftmaxEmission):
             absent |= torch.rand(tokens.shape, device=tokens.device) < self.dropout
         tokens = tokens.clamp_min(0)
         features = self.gain * torch.tanh(self.context(read))
-        # The rows of the candidates, without a copy of the whole weight.
-        rows = embedding(tokens, self.weight[:, : features.shape[-1]])
-        logits = (rows @ features.unsqueeze(-1)).squeeze(-1) + embedding(source, self.table)
+        logits = products_with_rows(features, self.weight, tokens) + embedding(source, self.table)
         raised = at_least_fp32(logits).clamp_max(LARGEST).exp()
         return TokenFactors(tokens, raised.masked_fill(absent, 0.0))
 
+    def factors(self, values: TokenFactors) -> SharedTokenFactors:
+        """List each candidate of a sentence once, for beam search."""
+        return SharedTokenFactors.of(values)
+
+    def log_likelihoods(
+        self,
+        hidden: Float[Tensor, "batch target hidden"],
+        values: TokenFactors,
+        tokens: Int[Tensor, "batch target"],
+        factors: SharedTokenFactors | None = None,
+    ) -> Float[Tensor, "batch target source"]:
+        """``log p(y_t | v_s, h_t)``, from the shared factors if they are given."""
+        if factors is None:
+            return super().log_likelihoods(hidden, values, tokens)
+        return factors.log_probs_of(self._base(hidden).logits, tokens)
+
     def forward(self, hidden: Tensor, context: TokenFactors) -> SparseProductCategorical:
         """Return the token distribution given decoder states and contexts."""
-        base = VocabularyCategorical(self.gain * self.query(hidden), self.weight, self.bias)
-        return SparseProductCategorical(base, context)
+        return SparseProductCategorical(self._base(hidden), context)
+
+    def _base(self, hidden: Tensor) -> VocabularyCategorical:
+        """Return the distribution without raised tokens."""
+        return VocabularyCategorical(self.gain * self.query(hidden), self.weight, self.bias)

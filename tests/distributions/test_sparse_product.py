@@ -7,6 +7,7 @@ import torch
 from pyro.ops.provenance import get_provenance, track_provenance
 
 from pyro_align.distributions import (
+    SharedTokenFactors,
     SparseProductCategorical,
     TokenFactors,
     VocabularyCategorical,
@@ -161,3 +162,34 @@ def test_provenance_is_kept():
     found = build(inputs, listed, logits).log_prob(torch.zeros(4, 3, dtype=torch.int64))
     assert get_provenance(found) == {"alignment"}
     assert found.requires_grad
+
+
+def test_tokens_listed_once():
+    """As for a step of translation: means, and log probabilities for each position."""
+    inputs, listed, logits = made((2, 3), (2, 4))
+    listed[0, 1:] = listed[0, 0]  # fewer tokens than in the other sentence
+    weights = torch.randn(2, 3, 4, dtype=torch.float64).log_softmax(-1)
+    features, *output = inputs
+    pairs = [features.unsqueeze(2), *output], listed.unsqueeze(1), logits.unsqueeze(1)
+    expected = written_out(*pairs)
+    mixture = (weights.unsqueeze(-1) + expected).logsumexp(-2)
+    shared = SharedTokenFactors.of(TokenFactors(listed, logits.exp()))
+    assert shared.tokens.shape[1] <= VOCABULARY
+    found = build(*pairs).mixture(weights, shared)
+    torch.testing.assert_close(found, mixture)
+    with torch.no_grad():
+        torch.testing.assert_close(build(*pairs).mixture(weights, shared), mixture)
+        one = build([features.unsqueeze(2)[1:], *output], listed[1:, None], logits[1:, None])
+        torch.testing.assert_close(one.mixture(weights[1:], shared[[1]]), mixture[1:])
+    value = torch.randint(VOCABULARY, (2, 3))
+    gold = expected.gather(-1, value[..., None, None].expand(2, 3, 4, 1)).squeeze(-1)
+    log_probs = shared.log_probs_of(VocabularyCategorical(*inputs).logits, value)
+    torch.testing.assert_close(log_probs, gold)
+    coefficients = torch.randn_like(mixture), torch.randn_like(gold)
+    grads = [
+        torch.autograd.grad(
+            sum((a * b).sum() for a, b in zip(each, coefficients, strict=True)), [*inputs, logits]
+        )
+        for each in ((found, log_probs), (mixture, gold))
+    ]
+    torch.testing.assert_close(*grads)

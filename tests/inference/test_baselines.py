@@ -13,12 +13,14 @@ from support import (
     gradient,
     padded,
     random_batch,
+    randomise,
     repeated,
     row_variance,
     tiny_guide,
     tiny_model,
 )
 
+from pyro_align.distributions import token_subset
 from pyro_align.guides import AmortizedGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ScoreFunctionELBO, SoftAttentionBaseline
 from pyro_align.models import SoftModel
@@ -43,6 +45,18 @@ def test_soft_attention_baseline_is_the_log_likelihood_of_soft_attention():
     torch.testing.assert_close(value, soft.nodes["tokens"]["log_prob"])
     assert (value[~batch.target_mask] == 0).all()
     assert not value.requires_grad
+
+
+@pytest.mark.parametrize("emission", ["tanh", "product", "sparse-product"])
+def test_a_large_vocabulary_is_estimated_from_a_few_tokens(emission, monkeypatch):
+    vocabulary = 3000
+    model = randomise(tiny_model(vocabulary=vocabulary, emission=emission), scale=0.3)
+    batch = random_batch()
+    estimated = SoftAttentionBaseline().value(model, batch)
+    monkeypatch.setattr(token_subset, "OTHERS", vocabulary)
+    exact = SoftAttentionBaseline().value(model, batch)
+    assert not torch.equal(estimated, exact)
+    torch.testing.assert_close(estimated, exact, atol=0.2, rtol=0)
 
 
 def test_the_baseline_does_not_change_the_guide():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from support import (
     SIGMAS,
+    VOCABULARY,
     assert_unbiased,
     collected_gradient,
     gradient,
@@ -18,6 +19,7 @@ from support import (
     tiny_model,
 )
 
+from pyro_align.distributions import TokenSubset, token_subset
 from pyro_align.errors import ConfigError
 from pyro_align.guides import AmortizedGuide, PriorGuide
 from pyro_align.inference import EnumeratedELBO, ScoreFunctionELBO
@@ -113,6 +115,15 @@ def test_kl_is_computed_in_closed_form(samples):
         terms = ScoreFunctionELBO(samples=samples).terms(model, guide, BATCH)
         torch.testing.assert_close(terms.total_kl, expected)
         torch.testing.assert_close(terms.loss.detach(), terms.total_kl - terms.log_likelihood)
+
+
+def test_gradient_is_unbiased_with_an_estimated_normaliser(monkeypatch):
+    monkeypatch.setattr(token_subset, "OTHERS", 1)
+    model = tiny_model(vocabulary=4 * VOCABULARY)
+    guide = tiny_guide(model)
+    assert TokenSubset.with_required(BATCH.target, 4 * VOCABULARY) is not None
+    estimates = draws(ScoreFunctionELBO(), model, guide)
+    assert_unbiased(estimates, enumerated(model, guide))
 
 
 @pytest.mark.parametrize("kind", [AmortizedGuide, PriorGuide])
