@@ -58,6 +58,17 @@ for begin in range(0, len(pairs), 1000):
 """fast_align with the options of its README (-d -o -v), symmetrised by grow-diag-final-and."""
 
 
+LAUNCH = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=file)
+sys.exit(status)
+"""
+"""Run a command from a small process: its maximum memory includes that of the process it is forked
+from."""
+
+
 class Bench:
     """Runs aligners on text in a folder and measures their CPU seconds and memory in MB."""
 
@@ -68,8 +79,9 @@ class Bench:
         self.seconds = self.memory = 0.0
 
     def run(self, *command: object) -> str:
+        memory = self.folder / "memory"
         process = subprocess.Popen(
-            [str(each) for each in command],
+            [sys.executable, "-S", "-c", LAUNCH, memory, *map(str, command)],
             stdout=(self.folder / "out").open("w"),
             stderr=(self.folder / "log").open("w"),
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -78,7 +90,7 @@ class Bench:
         if status:
             sys.exit(f"{command} failed:\n{(self.folder / 'log').read_text()}")
         self.seconds += usage.ru_utime + usage.ru_stime
-        self.memory = max(self.memory, usage.ru_maxrss / 1e3)
+        self.memory = max(self.memory, int(memory.read_text()) / 1e3)
         return (self.folder / "out").read_text()
 
     def write(self, name: str, pairs: Sequence[Pair], prefix: int | None = None) -> Path:
