@@ -63,6 +63,8 @@ def test_each_position_raises_the_candidates_of_its_token(feature):
     torch.testing.assert_close(enumerated.log_prob(target), gold)
     found = made.log_likelihoods(hidden, values, target)
     torch.testing.assert_close(found, gold.movedim(0, -1))
+    found = made.log_likelihoods(hidden, values, target, made.factors(values))
+    torch.testing.assert_close(found, gold.movedim(0, -1))
 
 
 def test_the_mean_of_the_values_is_that_of_the_factors():
