@@ -55,7 +55,7 @@ class Settings(BaseModel):
             :class:`~pyro_align.word_alignment.hmm.Lexicon`.
         max_jump: maximum jump width with its own weight.
         jump_prior: pseudo-count of each jump width.
-        diagonal: how much positions near the diagonal are preferred, λ of
+        diagonal: how much positions near the diagonal are preferred, δ of
             :class:`~pyro_align.word_alignment.hmm.HiddenMarkovModel`; 0 for no preference.
         fertility: exponent of the learnt prior on numbers of links,
             :class:`~pyro_align.word_alignment.hmm.Fertility`; 0 for no prior.
