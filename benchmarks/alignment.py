@@ -29,6 +29,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 import pandas as pd
@@ -41,6 +42,7 @@ from pyro_align.word_alignment import grow_diag_final_and
 PACKAGES = ("eflomal==2.0.0", "systran-align==3.5.0", "numpy<3")
 Pair = tuple[str, str]
 Links = list[frozenset[Link]]
+T = TypeVar("T")
 
 FAST_ALIGN = """
 import sys, systran_align
@@ -77,6 +79,10 @@ class Bench:
         self.python = python
         self.only = only
         self.seconds = self.memory = 0.0
+
+    def chosen(self, aligners: dict[str, T]) -> dict[str, T]:
+        """Return the aligners that are wanted."""
+        return {name: one for name, one in aligners.items() if name.startswith(self.only)}
 
     def run(self, *command: object) -> str:
         memory = self.folder / "memory"
@@ -193,9 +199,7 @@ def xl_wa(bench: Bench, data: Path) -> pd.DataFrame:
                 ),
                 "pyro-align, frozen": (lambda: bench.frozen(pairs, known), 1),  # noqa: B023
             }
-            for name, (align, seeds) in aligners.items():
-                if not name.startswith(bench.only):
-                    continue
+            for name, (align, seeds) in bench.chosen(aligners).items():
                 bench.seconds = 0.0
                 rates = [error_rates(align(), gold) for _ in range(seeds)]
                 dev, test = (statistics.mean(each) for each in zip(*rates, strict=True))
@@ -226,9 +230,7 @@ def test_sets(bench: Bench, data: Path) -> pd.DataFrame:
                 1,
             ),
         }
-        for aligner, (align, seeds) in aligners.items():
-            if not aligner.startswith(bench.only):
-                continue
+        for aligner, (align, seeds) in bench.chosen(aligners).items():
             rates = [error_rates(align(), gold)[0] for _ in range(seeds)]
             spread = f" ± {statistics.stdev(rates):.1f}" if seeds > 1 else ""
             rows.append(
@@ -252,14 +254,13 @@ def multi30k(data: Path) -> list[Pair]:
 
 def speed(bench: Bench, data: Path) -> pd.DataFrame:
     pairs, rows = multi30k(data), []
-    for name, align in {
+    aligners = {
         "eflomal": lambda: bench.eflomal(pairs),
         "fast_align": lambda: bench.fast_align(pairs),
         "pyro-align": lambda: bench.ours(pairs, "--train"),
         "pyro-align --fast": lambda: bench.ours(pairs, "--train", "--fast"),
-    }.items():
-        if not name.startswith(bench.only):
-            continue
+    }
+    for name, align in bench.chosen(aligners).items():
         bench.seconds = 0.0
         align()
         rows.append({"aligner": name, "CPU s": bench.seconds})
@@ -288,12 +289,11 @@ def growth(bench: Bench, data: Path, sizes: Sequence[int]) -> pd.DataFrame:
             for copy in range(-(-size // len(text)))
             for s, t in text[: size - copy * len(text)]
         ]
-        for name, align in {
+        aligners = {
             "eflomal": lambda: bench.eflomal(pairs),  # noqa: B023
             "pyro-align": lambda: bench.ours(pairs, "--train"),  # noqa: B023
-        }.items():
-            if not name.startswith(bench.only):
-                continue
+        }
+        for name, align in bench.chosen(aligners).items():
             bench.seconds = bench.memory = 0.0
             align()
             rows.append(

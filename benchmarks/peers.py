@@ -46,7 +46,7 @@ from common import environment, machine, markdown, save
 from sacrebleu import corpus_bleu
 
 from pyro_align.config import Config
-from pyro_align.data import BatchLoader, IndexedCorpus, ParallelText, index_text
+from pyro_align.data import BatchLoader, IndexedCorpus, index_text
 from pyro_align.data.batch import TextBatch
 from pyro_align.decoding import BeamSearch
 from pyro_align.inference import label_smoothing
@@ -189,7 +189,7 @@ def sentences_of(
     run: Run, sentences: int, tokens: int = 1024
 ) -> tuple[list[list[list[int]]], list[str]]:
     """Return batches of source ids of test sentences, longest first, and their references."""
-    pairs = list(itertools.islice(ParallelText.open(run.config.data.test), sentences))
+    pairs = list(itertools.islice(run.task.text("test"), sentences))
     encoded = run.source_vocabulary.encode_all([pair.source for pair in pairs])
     rows = sorted(zip(encoded, pairs, strict=True), key=lambda row: len(row[0]), reverse=True)
     batches: list[list[list[int]]] = [[]]
@@ -297,25 +297,24 @@ def train(
     tokens = [sum(map(len, targets)) for _, targets in given["train"]]
     order: list[int] = []
     trained = {name: Training() for name in sides}
-    for start in itertools.count(0, turn):
+
+    def left(each: Training) -> float:
+        """Return the part of the time that is left; for a number of steps 1 until they are done."""
+        return float(each.steps < steps) if minutes is None else 1 - each.seconds / (60 * minutes)
+
+    while going := [name for name, each in trained.items() if left(each) > 0]:
+        start = max(each.steps for each in trained.values())
         while len(order) < start + turn:
             order += random.Random(len(order)).sample(range(len(tokens)), len(tokens))
         numbers = order[start : start + turn]
         warmed = min(1.0, (start + 1) / given["warmup"])
-        waiting = False
-        for name, side in sides.items():
+        for name in going:
             each = trained[name]
-            left = float(start < steps) if minutes is None else 1 - each.seconds / (60 * minutes)
-            if left <= 0:
-                continue
-            waiting = True
-            seconds, each.loss = side.train(numbers, warmed * left)
+            seconds, each.loss = sides[name].train(numbers, warmed * left(each))
             each.seconds += seconds
             each.steps += turn
             each.speeds.append(sum(tokens[number] for number in numbers) / seconds)
-        if not waiting:
-            return trained
-    raise AssertionError
+    return trained
 
 
 def translate(

@@ -296,14 +296,14 @@ class _Placement:
     def _is_punctuation(self, word: int) -> bool:
         """Whether a target word has neither letters nor digits."""
         start, end = self.words[word]
-        return not any(map(str.isalnum, self.target[start:end]))
+        return _has_no_letters(self.target[start:end])
 
     def _outer(self, place: int, step: int) -> bool:
         """Whether only punctuation of a source word is on one side of a place in it."""
         for start, end in self.source_words:
             if start < place < end:
                 part = self.source[start:place] if step < 0 else self.source[place:end]
-                return not any(map(str.isalnum, part))
+                return _has_no_letters(part)
         return False
 
     def _point(self, element: _Element, gap: int) -> int:
@@ -370,6 +370,11 @@ def _densest(own: Set[int], others: Set[int], foreign: Set[int]) -> tuple[int, i
         elif t in own:
             best = max(best, (score, t + 1 - start, -start))
     return -best[2], best[1] - best[2]
+
+
+def _has_no_letters(text: str) -> bool:
+    """Whether a text has neither letters nor digits."""
+    return not any(map(str.isalnum, text))
 
 
 def _outer_length(word: str) -> int:

@@ -15,7 +15,7 @@ from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.decoding import Argmax, Decoder
 from pyro_align.word_alignment.pairs import Pair
-from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, with_probabilities
+from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, decoded
 
 SYMMETRISE = "mean"
 """Default symmetrisation of word aligners."""
@@ -83,8 +83,7 @@ def links_of(
     """
     if len(tables) == 2:
         return symmetrise(tables[0], tables[1], decode or symmetrise.decoder)
-    decode = decode or Argmax()
-    return with_probabilities(decode(tables[0]), tables[0].weights.T.tolist())
+    return decoded(tables[0], decode or Argmax())
 
 
 def score_of(tables: Sequence[WordAlignment]) -> float | None:

@@ -172,8 +172,7 @@ class ByProduct(Symmetrisation):
         self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
     ) -> dict[Link, float]:
         """Return links with their probabilities."""
-        both = agreement(forward, reverse)
-        return with_probabilities(decode(both), both.weights.T.tolist())
+        return decoded(agreement(forward, reverse), decode)
 
 
 @final
@@ -190,14 +189,13 @@ class ByMean(Symmetrisation):
         self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
     ) -> dict[Link, float]:
         """Return links with their probabilities."""
-        both = average(forward, reverse)
-        of = both.weights.numpy(force=True).item  # few of the probabilities are needed
-        return {(s, t): of(t, s) for s, t in sorted(decode(both))}
+        return decoded(average(forward, reverse), decode)
 
 
-def with_probabilities(links: Set[Link], probabilities: list[list[float]]) -> dict[Link, float]:
-    """Return sorted links with their probabilities from a table indexed by source and target."""
-    return {(source, target): probabilities[source][target] for source, target in sorted(links)}
+def decoded(table: WordAlignment, decode: Decoder) -> dict[Link, float]:
+    """Return the links that a decoder chooses from a table, sorted, with their probabilities."""
+    of = table.weights.numpy(force=True).item  # few of the probabilities are needed
+    return {(s, t): of(t, s) for s, t in sorted(decode(table))}
 
 
 SYMMETRISATIONS: dict[str, Symmetrisation] = {
