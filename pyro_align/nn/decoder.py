@@ -13,7 +13,8 @@ from typing import Any
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from pyro_align.distributions import SharedTokenFactors, TokenFactors, at_least_fp32, mask_logits
+from pyro_align.distributions import TokenFactors, at_least_fp32, mask_logits
+from pyro_align.nn.emissions import Factors
 from pyro_align.nn.scorers import Scorer
 from pyro_align.nn.transformer_layer import KeysValues
 
@@ -37,7 +38,7 @@ class Memory:
     keys: Float[Tensor, "batch source key"]
     values: Float[Tensor, "batch source value"] | TokenFactors
     mask: Bool[Tensor, "batch source"]
-    factors: Float[Tensor, "batch source vocabulary"] | SharedTokenFactors | None = None
+    factors: Factors | None = None
     layers: tuple[KeysValues, ...] = ()
     added: Float[Tensor, "batch embedding"] | None = None
 
