@@ -104,10 +104,10 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
             "grow-diag-final",
             "grow-diag-final-and",
             "product",
-            "mean",
+            "grow-mean",
         )
     ),
-    help="Symmetrisation of the two directions; by default mean for a word aligner, and "
+    help="Symmetrisation of the two directions; by default grow-mean for a word aligner, and "
     "grow-diag-final-and for runs.",
 )
 @click.option(
@@ -119,8 +119,8 @@ NEURAL = ("epochs", "seed", "config", "settings", "origin")
 @click.option(
     "--decode",
     type=click.Choice(("argmax", "threshold", "mbr")),
-    help="How links are chosen: by default with a threshold for --symmetrise mean, else argmax; "
-    "mbr minimises the expected AER.",
+    help="How links are chosen: by default with a threshold for --symmetrise grow-mean, else "
+    "argmax; mbr minimises the expected AER.",
 )
 @click.option("--threshold", type=float, help="Threshold for --decode threshold; 0.5 by default.")
 @click.option(

@@ -16,15 +16,15 @@ from pyro_align.word_alignment.decoding import (
     MinimumRisk,
     Threshold,
     agreement,
-    average,
+    grown_mean,
 )
 from pyro_align.word_alignment.lexicons import lexicon_lines, read_lexicon, write_lexicon
 from pyro_align.word_alignment.pairs import Pair, PairText, Side
 from pyro_align.word_alignment.shards import align_shards
 from pyro_align.word_alignment.symmetrise import (
     SYMMETRISATIONS,
+    ByGrownMean,
     ByLinks,
-    ByMean,
     ByProduct,
     Symmetrisation,
     grow_diag,
@@ -45,8 +45,8 @@ __all__ = [
     "AlignedPair",
     "Aligner",
     "Argmax",
+    "ByGrownMean",
     "ByLinks",
-    "ByMean",
     "ByProduct",
     "Decoder",
     "MeanTables",
@@ -63,10 +63,10 @@ __all__ = [
     "align_shards",
     "align_shards_on_ray",
     "align_text",
-    "average",
     "grow_diag",
     "grow_diag_final",
     "grow_diag_final_and",
+    "grown_mean",
     "intersect",
     "lexicon_lines",
     "links_of",

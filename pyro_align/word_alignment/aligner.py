@@ -17,7 +17,7 @@ from pyro_align.word_alignment.decoding import Argmax, Decoder
 from pyro_align.word_alignment.pairs import Pair
 from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, decoded
 
-SYMMETRISE = "mean"
+SYMMETRISE = "grow-mean"
 """Default symmetrisation of word aligners."""
 
 

@@ -155,22 +155,45 @@ def agreement(forward: WordAlignment, reverse: WordAlignment) -> WordAlignment:
     )
 
 
-def average(forward: WordAlignment, reverse: WordAlignment) -> WordAlignment:
-    """Return the mean of the link probabilities of two directions.
+def grown_mean(forward: WordAlignment, reverse: WordAlignment) -> WordAlignment:
+    r"""Return the mean of the link probabilities of two directions, or more next to other links.
+
+    If one direction links two words to the same word, the other can have only one of the two links.
+    A link of one direction :math:`f_{ts}` therefore also counts if the other direction has a link
+    of the same word to it or to a neighbour of it, as in grow-diag (Koehn et al. 2003):
+
+    .. math::
+        p_{ts} = \max\Big(\frac{f_{ts} + r_{st}}{2}, \;
+        f_{ts} \sum_{|t' - t| ≤ 1} r_{st'}, \;
+        r_{st} \sum_{|s' - s| ≤ 1} f_{ts'}\Big)
 
     Args:
-        forward: of target words to source words.
-        reverse: of source words to target words.
+        forward: of target words to source words, :math:`f`.
+        reverse: of source words to target words, :math:`r`.
 
     Returns:
-        Mean probabilities, in the shape of ``forward``; ``null`` is the mean of the probabilities
-        that a direction does not link a target word.
+        Probabilities in the shape of ``forward``; ``null`` is the mean of the probabilities that a
+        direction does not link a target word.
     """
-    backward: Float[torch.Tensor, "t s"] = reverse.weights.T
+    # NumPy takes less time than PyTorch for tables of single sentences.
+    one = forward.weights.numpy(force=True)
+    other = reverse.weights.numpy(force=True).T
+    weights = (one + other) / 2
+    np.maximum(weights, one * _near(other), out=weights)
+    np.maximum(weights, other * _near(one.T).T, out=weights)
+    bare = np.prod(np.maximum(1.0 - other, 0.0), axis=1)
     return WordAlignment(
-        weights=(forward.weights + backward) / 2,
-        null=(forward.null + (1.0 - backward).clamp_min(0.0).prod(dim=1)) / 2,
+        weights=torch.from_numpy(weights),
+        null=torch.from_numpy((forward.null.numpy(force=True) + bare) / 2),
     )
+
+
+def _near(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sum of each row and the rows before and after it."""
+    total = table.copy()
+    total[1:] += table[:-1]
+    total[:-1] += table[1:]
+    return total
 
 
 DECODERS: dict[str, type[Decoder]] = {

@@ -15,7 +15,7 @@ from typing import final
 
 from pyro_align.data import Link
 from pyro_align.posterior import WordAlignment
-from pyro_align.word_alignment.decoding import Argmax, Decoder, Threshold, agreement, average
+from pyro_align.word_alignment.decoding import Argmax, Decoder, Threshold, agreement, grown_mean
 
 Heuristic = Callable[[Set[Link], Set[Link]], frozenset[Link]]
 """Combines the links (source, target) of the forward direction, in which a source word is selected
@@ -176,11 +176,11 @@ class ByProduct(Symmetrisation):
 
 
 @final
-class ByMean(Symmetrisation):
-    """Averages the two tables and decodes the mean, see :func:`~.decoding.average`.
+class ByGrownMean(Symmetrisation):
+    """Combines the two tables into one and decodes it, see :func:`~.decoding.grown_mean`.
 
-    The default decoder takes the links whose mean probability is at least 1/2: those that are more
-    probable than not, if either direction is as likely to be right as the other.
+    The default decoder takes the links with at least 1/2: those that are more probable than not, if
+    either direction is as likely to be right as the other, and their neighbours in one direction.
     """
 
     decoder = Threshold(0.5)
@@ -189,7 +189,7 @@ class ByMean(Symmetrisation):
         self, forward: WordAlignment, reverse: WordAlignment, decode: Decoder
     ) -> dict[Link, float]:
         """Return links with their probabilities."""
-        return decoded(average(forward, reverse), decode)
+        return decoded(grown_mean(forward, reverse), decode)
 
 
 def decoded(table: WordAlignment, decode: Decoder) -> dict[Link, float]:
@@ -205,6 +205,6 @@ SYMMETRISATIONS: dict[str, Symmetrisation] = {
     "grow-diag-final": ByLinks(grow_diag_final),
     "grow-diag-final-and": ByLinks(grow_diag_final_and),
     "product": ByProduct(),
-    "mean": ByMean(),
+    "grow-mean": ByGrownMean(),
 }
 """Symmetrisations by name."""

@@ -46,7 +46,7 @@ def align_text(
         text: the sentence pairs.
         settings: settings of the aligner.
         decode: selects links from probabilities; default as in :func:`links_of`.
-        symmetrise: combines two directions; the mean by default.
+        symmetrise: combines two directions; by default :data:`SYMMETRISE`.
         max_length: maximum number of words per side. Time grows with the third power of the number
             of words, memory with the second.
         save: a new folder to save the aligner to, or None.

@@ -298,17 +298,17 @@ def test_links_of_a_perfectly_consistent_text(tmp_path):
     refused("exists: choose another --save", *arguments, text=None)
 
 
-def test_the_default_of_word_aligners_is_the_mean_of_both_directions(tmp_path):
+def test_the_default_of_word_aligners_is_grow_mean(tmp_path):
     pairs = sentence_pairs(40, 3)
     # Translations of other sentences: the directions disagree.
     wrong = [(source, target) for (source, _), (_, target) in pairwise(pairs)]
     files = write_text(tmp_path, "in", wrong)
     save = tmp_path / "aligner"
     trained = lines("--train", *files, "--save", save, text=None)
-    mean = ("--symmetrise", "mean", "--decode", "threshold", "--threshold", 0.5)
-    assert trained == lines("--train", *files, *mean, text=None)
+    options = ("--symmetrise", "grow-mean", "--decode", "threshold", "--threshold", 0.5)
+    assert trained == lines("--train", *files, *options, text=None)
     assert trained != lines("--train", *files, "--symmetrise", "grow-diag-final-and", text=None)
-    assert lines(save, *files, text=None) == lines(save, *files, *mean, text=None)
+    assert lines(save, *files, text=None) == lines(save, *files, *options, text=None)
     other = lines(save, *files, "--symmetrise", "grow-diag-final-and", text=None)
     assert lines(save, *files, text=None) != other
 

@@ -12,15 +12,15 @@ from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment import (
     SYMMETRISATIONS,
     Argmax,
+    ByGrownMean,
     ByLinks,
-    ByMean,
     ByProduct,
     Threshold,
     agreement,
-    average,
     grow_diag,
     grow_diag_final,
     grow_diag_final_and,
+    grown_mean,
     intersect,
     links_of,
     union,
@@ -170,22 +170,49 @@ def test_agreement_by_hand():
     assert ByProduct()(FORWARD, REVERSE, Threshold(0.5)) == pytest.approx({(0, 0): 0.56})
 
 
-def test_mean_by_hand():
-    both = average(FORWARD, REVERSE)
-    expected = torch.tensor([[0.75, 0.1], [0.15, 0.4], [0.3, 0.4]])
+def test_grown_mean_by_hand():
+    both = grown_mean(FORWARD, REVERSE)
+    # Source word 1 of target word 1: 0.6 forward, and 0.1 + 0.2 + 0.6 to it or a neighbour reverse.
+    expected = torch.tensor([[0.75, 0.1], [0.24, 0.54], [0.3, 0.42]])
     torch.testing.assert_close(both.weights, expected)
     # Forward does not link with 0.1, reverse with 0.3 · 0.9, and so on.
     torch.testing.assert_close(both.null, torch.tensor([0.185, 0.45, 0.33]))
-    found = ByMean()(FORWARD, REVERSE, Threshold(0.4))
-    assert found == pytest.approx({(0, 0): 0.75, (1, 1): 0.4, (1, 2): 0.4})
+    found = ByGrownMean()(FORWARD, REVERSE, Threshold(0.4))
+    assert found == pytest.approx({(0, 0): 0.75, (1, 1): 0.54, (1, 2): 0.42})
     assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (3, 6)])
+def test_grown_mean_one_by_one(shape):
+    torch.manual_seed(0)
+    length, width = shape
+    forward = torch.rand(length, width).softmax(1) * 0.95
+    reverse = torch.rand(width, length).softmax(1) * 0.95
+    found = grown_mean(
+        WordAlignment(forward, 1 - forward.sum(1)), WordAlignment(reverse, 1 - reverse.sum(1))
+    )
+    for t, s in itertools.product(range(length), range(width)):
+        f, r = forward[t, s].item(), reverse[s, t].item()
+        of_source = sum(reverse[s, u].item() for u in (t - 1, t, t + 1) if 0 <= u < length)
+        of_target = sum(forward[t, u].item() for u in (s - 1, s, s + 1) if 0 <= u < width)
+        expected = max((f + r) / 2, f * of_source, r * of_target)
+        assert found.weights[t, s].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_grown_mean_keeps_two_words_of_a_contraction():
+    """Of "of the" and "del", "del" links to "of", and "of" and "the" both link to "del"."""
+    forward = table([[1.0, 0.0]])
+    reverse = table([[1.0], [1.0]])
+    assert ByGrownMean()(forward, reverse, Threshold(0.5)) == {(0, 0): 1.0, (1, 0): 1.0}
+    apart = table([[1.0, 0.0, 0.0]]), table([[1.0], [0.0], [0.9]])
+    assert ByGrownMean()(*apart, Threshold(0.5)) == {(0, 0): 1.0}
 
 
 def test_the_default_decoder_is_that_of_the_symmetrisation():
     tables = FORWARD, REVERSE
-    assert links_of(tables) == links_of(tables, Threshold(0.5), ByMean())
-    assert links_of(tables) == pytest.approx({(0, 0): 0.75})
-    assert links_of(tables, Argmax()) == pytest.approx({(0, 0): 0.75, (1, 2): 0.4})
+    assert links_of(tables) == links_of(tables, Threshold(0.5), ByGrownMean())
+    assert links_of(tables) == pytest.approx({(0, 0): 0.75, (1, 1): 0.54})
+    assert links_of(tables, Argmax()) == pytest.approx({(0, 0): 0.75, (1, 1): 0.54, (1, 2): 0.42})
     either = SYMMETRISATIONS["union"]
     assert links_of(tables, symmetrise=either) == links_of(tables, Argmax(), either)
     assert links_of([FORWARD]) == pytest.approx({(0, 0): 0.8, (1, 1): 0.6, (0, 2): 0.5})

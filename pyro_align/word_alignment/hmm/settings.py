@@ -75,11 +75,11 @@ class Settings(BaseModel):
     sparsity: Positive = 1e-3
     spelling: Annotated[float, Field(ge=0)] = 3.0
     related: Annotated[float, Field(gt=0, lt=1)] = 1e-4
-    null: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    null: Annotated[float, Field(gt=0, lt=1)] = 0.02
     null_concentration: Positive = 10.0
     max_jump: Annotated[int, Field(ge=1)] = 20
     jump_prior: Positive = 0.5
-    diagonal: Annotated[float, Field(ge=0)] = 1.0
+    diagonal: Annotated[float, Field(ge=0)] = 2.0
     fertility: Annotated[float, Field(ge=0)] = 0.5
     fertility_concentration: Positive = 10.0
     regularise: bool = False

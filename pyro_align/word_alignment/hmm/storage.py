@@ -146,7 +146,7 @@ class SavedTables:
     """
 
     unit = "words"
-    symmetrise = "mean"
+    symmetrise = "grow-mean"
 
     def __init__(
         self,
