@@ -85,8 +85,9 @@ def lexicon_lines(fitted: FittedText) -> Iterator[str]:
     lexicon = fitted.models[0].lexicon
     source, target = (["", *side.names] for side in fitted.types)
     linked = (lexicon.counts >= LEAST).nonzero().squeeze(1)
-    columns = (lexicon.pairs.source, lexicon.pairs.target, lexicon.probabilities, lexicon.counts)
-    rows = zip(*(column[linked].tolist() for column in columns), strict=True)
+    sides = lexicon.pairs.index.sides(linked)
+    numbers = lexicon.probabilities[linked], lexicon.counts[linked]
+    rows = zip(*(column.tolist() for column in (*sides, *numbers)), strict=True)
     for one, other, p, number in sorted(rows, key=lambda row: (row[0], -row[3], row[1])):
         yield f"{source[one]}\t{target[other]}\t{p:.6g}\t{number:.6g}\n"
 

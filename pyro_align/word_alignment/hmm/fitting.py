@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from numpy.typing import NDArray
 
 from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.hmm.agreement import project
-from pyro_align.word_alignment.hmm.cooccurrences import WordPairs, distinct, pair_codes
-from pyro_align.word_alignment.hmm.lexicon import Lexicon
+from pyro_align.word_alignment.hmm.cells import CellStore
+from pyro_align.word_alignment.hmm.initial import initial_models
+from pyro_align.word_alignment.hmm.learnt import learnt_models
 from pyro_align.word_alignment.hmm.model import HiddenMarkovModel
 from pyro_align.word_alignment.hmm.observed import observe
 from pyro_align.word_alignment.hmm.passes import renew
@@ -24,15 +25,12 @@ from pyro_align.word_alignment.hmm.processes import (
     one_thread,
 )
 from pyro_align.word_alignment.hmm.settings import Settings
-from pyro_align.word_alignment.hmm.spelling import Spelling
-from pyro_align.word_alignment.hmm.store import PlaceStore, PosteriorStore
+from pyro_align.word_alignment.hmm.singles import relate
+from pyro_align.word_alignment.hmm.store import PosteriorStore
 from pyro_align.word_alignment.hmm.text import TypeText
-from pyro_align.word_alignment.hmm.types import NULL, Types
+from pyro_align.word_alignment.hmm.types import Types
 
 Echo = Callable[[str], None]
-
-MERGED = 1 << 20
-"""Number of word-pair codes, with duplicates, that are collected before they are merged."""
 
 
 @final
@@ -51,14 +49,14 @@ class FittedText:
         types: tuple[Types, Types],
         settings: Settings,
         text: TypeText,
-        store: PosteriorStore,
-        gains: list[list[list[float]]],
+        posteriors: PosteriorStore,
+        gains: list[list[NDArray[np.float32]]],
     ):
         self.models = models
         self.types = types
         self.settings = settings
         self._text = text
-        self._store = store
+        self._posteriors = posteriors
         self._gains = gains
 
     def __len__(self) -> int:
@@ -68,12 +66,12 @@ class FittedText:
         """Return the alignment of a sentence pair (numbered from 0) in each direction."""
         batch, row, source, target = self._text.place(pair)
         sizes = (source, target), (target, source)
-        found = self._store.read_row(batch, row), sizes, self._gains[batch]
+        found = self._posteriors.read_row(batch, row), sizes, self._gains[batch]
         return [
             WordAlignment(
                 weights=torch.from_numpy(states[:length, 1 : 1 + width]),
                 null=torch.from_numpy(states[:length, 0]),
-                gain=gains[row],
+                gain=float(gains[row]),
             )
             for states, (width, length), gains in zip(*found, strict=False)
         ]
@@ -106,9 +104,10 @@ def fit(
     Args:
         pairs: sentence pairs with words on both sides; read once.
         settings: sizes, priors and numbers of passes.
-        scratch: folder for temporary files: 4 bytes per word of the text, and about 8 bytes per
+        scratch: folder for temporary files: 8 bytes per word of the text, and about 12 bytes per
             pair of words of each sentence pair. Memory holds one batch of each process and the
-            lexicons, whose size is the number of co-occurring word pairs.
+            lexicons, which store only pairs of words that occur more than once in the text, about a
+            third of the different pairs.
         directions: 2, or 1 for source to target only, without agreement.
         prior: numbers of links of source and target words in other text, or None. They are added
             to those of the text, so that they are pseudo-counts of the Dirichlet priors.
@@ -131,84 +130,31 @@ def fit(
         torch.tensor(known, dtype=torch.int64).view(-1, 2),
         torch.tensor(list(prior.values()), dtype=torch.float32),
     )
-    shapes = [text.shape(number) for number in range(text.batches)]
     with one_thread():
-        places = PlaceStore(scratch / "places", shapes)
-        models = _models(text, places, types, earlier, settings, directions, processes)
-        store = PosteriorStore(scratch / "posteriors", shapes, directions)
+        cells = CellStore(scratch, len(settings.affixes), directions)
+        models = initial_models(text, cells, types, earlier, settings, directions)
+        relate(models, text, cells, processes)
+        posteriors = PosteriorStore(scratch / "posteriors", text.shapes, directions)
         passes = settings.independent + settings.markov
         for number in range(passes):
-            perplexities = renew(models, text, places, store, settings, number, processes)
+            perplexities = renew(models, text, cells, posteriors, settings, number, processes)
             figures = " and ".join(f"{figure:.2f}" for figure in perplexities)
             echo(f"pass {number + 1} of {passes}: perplexity {figures}")
+        learnt = learnt_models(models, text, cells, posteriors if passes else None, settings)
 
-        def align(half: int) -> list[list[list[float]]]:
+        def align(half: int) -> list[list[NDArray[np.float32]]]:
             gains = []
             for batch in range(half, text.batches, 2):
-                own = store.read(batch) if passes else None
-                observed = observe(models, text.batch(batch), places.read(batch), own)
+                own = posteriors.read(batch) if passes else None
+                observed = observe(models, cells.read(batch, text.batch(batch)), own)
                 found = [each.posterior() for each in observed]
                 if directions == 2 and settings.regularise:
                     found = project(observed, found, settings.projection)
-                store.write(batch, [each.states for each in found])
+                posteriors.write(batch, [each.states for each in found])
                 both = zip(observed, found, strict=True)
-                gains.append([seen.gain(each).tolist() for seen, each in both])
+                gains.append([seen.gain(each).numpy() for seen, each in both])
             return gains
 
         even, odd = in_halves(align, processes)
     gains = [(even, odd)[batch % 2][batch // 2] for batch in range(text.batches)]
-    return FittedText(models, types, settings, text, store, gains)
-
-
-def _models(
-    text: TypeText,
-    places: PlaceStore,
-    types: tuple[Types, Types],
-    earlier: tuple[Int[Tensor, "k 2"], Float[Tensor, " k"]],
-    settings: Settings,
-    directions: int,
-    processes: int,
-) -> list[HiddenMarkovModel]:
-    """Create the models, and store where their lexicons have the pairs of words of the text.
-
-    ``earlier`` has pairs of words and their numbers of links in other text.
-    """
-    source, target = types
-    keys, found = torch.empty(0, dtype=torch.int64), []
-    frequency = [torch.zeros(len(side)) for side in types]
-    for batch in range(text.batches):
-        words = text.batch(batch)
-        codes = pair_codes(words.source, words.target, len(target))
-        there = words.source_mask.unsqueeze(1) & words.target_mask.unsqueeze(2)
-        found.append(distinct(codes[there]))
-        if sum(map(len, found)) > max(MERGED, len(keys)):
-            keys, found = distinct(torch.cat([keys, *found])), []
-        for side, ids in zip(frequency, (words.source, words.target), strict=True):
-            side += torch.bincount(ids[ids != NULL], minlength=len(side))
-    known = earlier[0][:, 0] * len(target) + earlier[0][:, 1]
-    keys = distinct(torch.cat([keys, *found, known]))
-    del found
-    counts = None
-    if len(known):
-        counts = torch.zeros(len(keys))
-        counts.index_add_(0, torch.searchsorted(keys, known), earlier[1])
-    pairs = WordPairs.create(source, target, keys, settings.affixes)
-    for batch in range(text.batches):
-        words = text.batch(batch)
-        places.write(batch, pairs.index.find(words.source, words.target)[0])
-    spelling = Spelling(source.names, target.names, settings.related)
-    models = []
-    for turn in range(directions):
-        lexicon = Lexicon(
-            pairs.turned() if turn else pairs,
-            frequency[1 - turn],
-            spelling.turned() if turn else spelling,
-            settings,
-            torch.zeros(len(keys)),
-            counts,
-        )
-        lexicon.relate(processes=processes)
-        models.append(
-            HiddenMarkovModel(lexicon, settings.max_jump, settings.null, settings.diagonal)
-        )
-    return models
+    return FittedText(learnt, types, settings, text, posteriors, gains)

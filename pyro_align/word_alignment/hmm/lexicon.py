@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from dataclasses import dataclass
+from typing import final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding, pad
 
-from pyro_align.word_alignment.hmm.affixes import AffixTable
-from pyro_align.word_alignment.hmm.cooccurrences import WordPairs
+from pyro_align.word_alignment.hmm.affixes import AffixTables
+from pyro_align.word_alignment.hmm.cells import Cells, greater
+from pyro_align.word_alignment.hmm.cooccurrences import WordPairs, blocks
 from pyro_align.word_alignment.hmm.processes import in_halves
 from pyro_align.word_alignment.hmm.settings import Settings
-from pyro_align.word_alignment.hmm.spelling import Spelling
+from pyro_align.word_alignment.hmm.spelling import COMPARED, Spelling
 from pyro_align.word_alignment.hmm.types import NULL
 
 BLOCK = 1 << 15
 """Number of pairs whose probabilities are computed at once."""
+
+IMPOSSIBLE = -69.0
+"""Log probability of padding."""
+
+
+@dataclass(frozen=True)
+class Unstored:
+    """Expected links of pairs of words that a lexicon does not store.
+
+    Attributes:
+        totals: of each source word.
+        affixes: of each stored pair of affixes, and of all others (last).
+    """
+
+    totals: Float[Tensor, " e"]
+    affixes: Float[Tensor, " a"]
 
 
 @final
@@ -32,7 +50,7 @@ class Lexicon:
         \bar p_e = \frac{1}{K} \sum_k φ_{c_k(e)}[c_k(\cdot)] \, p(\cdot | c_k(\cdot)),
 
     where :math:`c_k` are prefixes and suffixes of different lengths
-    (:class:`~pyro_align.word_alignment.hmm.AffixTable`), and :math:`r_{ef}` is the probability
+    (:class:`~pyro_align.word_alignment.hmm.AffixTables`), and :math:`r_{ef}` is the probability
     that the words are related by spelling (:class:`~pyro_align.word_alignment.hmm.Spelling`). With
     the expected link counts ``n``, which are also those of the affixes, the predictive probability
     is
@@ -40,12 +58,16 @@ class Lexicon:
     .. math::
         p(f | e) = \frac{n_{ef} + λ r_{ef} + β \, \bar p_e(f)}{\sum_{f'} n_{ef'} + λ r_{ef'} + β}.
 
-    Only pairs of words that co-occur in a sentence pair are stored; all others have count zero and
-    are not related. The null word generates target words from a distribution with the prior
+    Only pairs of words that co-occur in a sentence pair can be related, all others have ``r = 0``.
+    For :meth:`log_probs`, pairs that are not stored have count zero and are not related. Of a text,
+    pairs that occur once need not be stored: :meth:`log_probs_of_cells` subtracts the counts of the
+    words whose links are inferred, which leaves these pairs with count zero.
+
+    The null word generates target words from a distribution with the prior
     :math:`\text{Dir}(κ f_0)` around their frequencies ``f_0``.
 
     Args:
-        pairs: pairs of words that co-occur.
+        pairs: pairs of words to store.
         frequency: frequency of each target word.
         spelling: of the words.
         settings: ``concentration`` is β, ``spelling`` is λ, ``null_concentration`` is κ.
@@ -68,7 +90,7 @@ class Lexicon:
         earlier: Float[Tensor, " n"] | None = None,
     ):
         self.width = len(frequency)
-        self.sources = len(pairs.affixes[0].source)
+        self.sources = pairs.affixes.source.shape[1]
         self.pairs = pairs
         self.frequency = frequency
         self.spelling = spelling
@@ -80,89 +102,107 @@ class Lexicon:
         self._of_null = settings.null_concentration * smoothed / smoothed.sum()
         self._null_prior = self._null_total = settings.null_concentration
         self.null_counts = torch.zeros(self.width)
-        self._affixes = [
-            AffixTable(affixes, smoothed, settings.sparsity) for affixes in pairs.affixes
-        ]
-        within = torch.stack([each.within for each in self._affixes], dim=-1)
-        within *= self.concentration / len(self._affixes)
-        self._within = pad(within, (1, 0))  # a column of zeros for the words
-        # A column for the words and one for each affix: one look-up for a pair finds all.
-        self._stored = torch.empty(len(pairs), 1 + len(self._affixes))
-        self._of_pairs = torch.empty(len(pairs))
-        self.prior = prior
+        self._affixes = AffixTables(pairs.affixes, smoothed, settings.sparsity)
+        self._within = self._affixes.within * (self.concentration / len(settings.affixes))
         self._earlier = earlier
+        # Tables of pairs end with those that are not stored.
+        self._prior = pad(prior, (0, 1))
+        self._prior_of_others = torch.zeros(self.sources)
+        self._of_pairs = torch.full((len(pairs) + 1,), IMPOSSIBLE)
         self.learn(torch.zeros(len(pairs)))
 
     @property
-    def keys(self) -> Int[Tensor, " n"]:
-        """Codes of the stored pairs."""
-        return self.pairs.source.long() * self.width + self.pairs.target
+    def counts(self) -> Float[Tensor, " n"]:
+        """Expected number of links of each stored pair."""
+        return self._counts[:-1]
 
-    def relate(self, pairs: Bool[Tensor, " n"] | None = None, processes: int = 1) -> None:
+    @property
+    def prior(self) -> Float[Tensor, " n"]:
+        """Pseudo-count λ r of each stored pair."""
+        return self._prior[:-1]
+
+    def related(self, source: Int[Tensor, " n"], target: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the pseudo-counts λ r of pairs of words that co-occur."""
+        if not self._strength:
+            return torch.zeros(len(source))
+        return self._strength * self.spelling.related(source, target)
+
+    def relate(
+        self,
+        places: Int[Tensor, " m"] | None = None,
+        others: Float[Tensor, " e"] | None = None,
+        processes: int = 1,
+    ) -> None:
         """Set the pseudo-counts of stored pairs by their spelling.
 
         Args:
-            pairs: which of the stored pairs; None for all.
+            places: of the pairs; None for all.
+            others: sum of the pseudo-counts of pairs that are not stored, by source word; None to
+                leave it.
             processes: 1 or 2.
         """
-        if self._strength:
-            chosen: Any = slice(None) if pairs is None else pairs
-            source, target = self.pairs.source[chosen], self.pairs.target[chosen]
-            sides = source.tensor_split(2), target.tensor_split(2)
-            found = in_halves(
-                lambda half: self.spelling.related(sides[0][half], sides[1][half]), processes
-            )
-            self.prior[chosen] = self._strength * torch.cat(found)
-            self._refresh()
+        if others is not None:
+            self._prior_of_others = others
+        if places is None:
+            places = torch.arange(len(self.pairs), dtype=torch.int32)
+        halves = places.tensor_split(2)
 
-    def places(
-        self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
-    ) -> Int[Tensor, "*b t s"]:
-        """Return the indices at which pairs are stored; arbitrary for pairs that are not stored."""
-        return self.pairs.index.find(source, target)[0]
+        def half(number: int) -> Tensor:
+            mine = halves[number]
+            parts = blocks(len(mine), COMPARED)
+            found = [self.related(*self.pairs.index.sides(mine[part])) for part in parts]
+            return torch.cat([torch.empty(0), *found])
 
-    def learn(self, counts: Float[Tensor, " n"], null: Float[Tensor, " v"] | None = None) -> None:
+        self._prior[places] = torch.cat(in_halves(half, processes))
+        self._refresh()
+
+    def learn(
+        self,
+        counts: Float[Tensor, " n"],
+        null: Float[Tensor, " v"] | None = None,
+        unstored: Unstored | None = None,
+    ) -> None:
         """Set expected counts of the text.
 
         Args:
             counts: of links, one per stored pair.
             null: of target words that are generated by the null word; None to leave them.
+            unstored: links of pairs that are not stored; None for none.
         """
         if null is not None:
             self.null_counts = null
             self._null_total = self._null_prior + null.sum().item()
-        self.counts = counts if self._earlier is None else counts + self._earlier
-        for each in self._affixes:
-            each.learn(self.counts)
+        self._counts = pad(counts, (0, 1))
+        if self._earlier is not None:
+            self._counts[:-1] += self._earlier
+        totals = torch.zeros(self.sources) if unstored is None else unstored.totals.clone()
+        for part in blocks(len(self.pairs)):
+            source, _ = self.pairs.index.sides(part)
+            totals.index_add_(0, source, self._counts[part])
+        self._links_of_source = totals
+        further = None if unstored is None else unstored.affixes
+        self._affixes.learn(self.pairs, self.counts, totals, further)
         self._refresh()
 
     def _refresh(self) -> None:
         """Compute what depends on counts and spelling."""
-        word = self.counts + self.prior
-        of_affixes = [each.by_source for each in self._affixes]
-        total = torch.zeros_like(of_affixes[0]).index_add_(0, self.pairs.source, word)
-        self._stored[:, 0] = word
-        for column, each in enumerate(self._affixes, start=1):
-            self._stored[:, column] = each.by_pair
-        self._totals = torch.stack([total + self.concentration, *of_affixes], dim=-1)
-        columns = self.pairs.source, self.pairs.target, self._stored, self._of_pairs
-        for *part, result in zip(*(each.split(BLOCK) for each in columns), strict=True):
-            result.copy_(self._log_probs(*part))
+        totals = self._links_of_source + self._prior_of_others
+        for part in blocks(len(self.pairs)):
+            source, _ = self.pairs.index.sides(part)
+            totals.index_add_(0, source, self._prior[part])
+        self._totals = totals + self.concentration
+        for part in blocks(len(self.pairs), BLOCK):
+            self._of_pairs[part] = self._log_probs(
+                *self.pairs.index.sides(part),
+                self._counts[part],
+                self._affixes.of(self.pairs.places[part]),
+                self._prior[part],
+            )
 
     @property
     def probabilities(self) -> Float[Tensor, " n"]:
         """Probability of the target word of each stored pair given its source word."""
-        return self._of_pairs.exp()
-
-    def learn_spelling(self, processes: int = 1) -> None:
-        """Learn the correspondence of characters from the expected link counts.
-
-        Args:
-            processes: 1 or 2.
-        """
-        if self._strength:
-            self.spelling.learn(self.pairs.source, self.pairs.target, self.counts)
-            self.relate(processes=processes)
+        return self._of_pairs[:-1].exp()
 
     def log_probs(
         self, source: Int[Tensor, "*b s"], target: Int[Tensor, "*b t"]
@@ -173,60 +213,76 @@ class Lexicon:
             source: ids of source words, 0 for padding.
             target: ids of target words, 0 for padding.
         """
-        places, there = self.pairs.index.find(source, target)
-        word = torch.where(there, self._stored[places, 0], 0.0)
-        stored = [word, *(each.of(source, target) for each in self._affixes)]
+        places = self.pairs.index.find(source, target)
+        affixes = self._affixes.of(self.pairs.affixes.find(source, target))
         pairs = source.unsqueeze(-2), target.unsqueeze(-1)
-        return self._with_null(target, self._log_probs(*pairs, torch.stack(stored, dim=-1)))
+        word = self._log_probs(*pairs, self._counts[places], affixes, self._prior[places])
+        return self._with_null(target, word)
 
-    def log_probs_of_stored(
-        self,
-        source: Int[Tensor, "*b s"],
-        target: Int[Tensor, "*b t"],
-        places: Int[Tensor, "*b t s"],
-        own: Float[Tensor, "*b t one_more"] | None = None,
-    ) -> Float[Tensor, "*b t one_more"]:
-        """Return log probabilities as :meth:`log_probs` does, of pairs that are all stored.
+    def log_probs_of_cells(
+        self, cells: Cells, own: Float[Tensor, "b t one_more"] | None = None
+    ) -> Float[Tensor, "b t one_more"]:
+        """Return log probabilities of a batch of the text, as if all its pairs were stored.
 
         Args:
-            source: ids of source words, 0 for padding.
-            target: ids of target words, 0 for padding.
-            places: result of :meth:`places`.
+            cells: the batch.
             own: expected counts of these same words, to subtract from the counts.
         """
-        flat = places.reshape(-1)
-        word = self._of_pairs.index_select(0, flat)
+        places, chosen = cells.places.reshape(-1), cells.single
+        # Pairs that occur once have no counts but their own.
+        counts, affixes, prior = torch.zeros(len(chosen)), cells.affixes, cells.prior
+        mine = None
         if own is not None:
-            mine = own[..., 1:].reshape(-1)
-            cells = mine.nonzero().squeeze(-1)
-            # The words are near in memory, unlike those of the stored pairs.
-            source_of = source.unsqueeze(-2).expand(places.shape).reshape(-1)
-            target_of = target.unsqueeze(-1).expand(places.shape).reshape(-1)
-            word[cells] = self._log_probs(
-                source_of.index_select(0, cells),
-                target_of.index_select(0, cells),
-                self._stored.index_select(0, flat.index_select(0, cells)),
-                mine.index_select(0, cells).unsqueeze(-1),
-            )
+            links = own[..., 1:].reshape(-1)
+            of_single = links.index_select(0, chosen)
+            linked = greater(links.index_fill(0, chosen, 0.0))
+            at = places.index_select(0, linked)
+            chosen = torch.cat([chosen, linked])
+            counts = torch.cat([counts, self._counts.index_select(0, at)])
+            affixes = torch.cat([affixes, self.pairs.places.index_select(0, at)])
+            prior = torch.cat([prior, self._prior.index_select(0, at)])
+            mine = torch.cat([of_single, links.index_select(0, linked)])
+        result = self._of_pairs.index_select(0, places)
+        source, target = cells.words.at(chosen)
+        found = self._log_probs(source, target, counts, self._affixes.of(affixes), prior, mine)
+        result.scatter_(0, chosen, found)
         return self._with_null(
-            target, word.view(places.shape), None if own is None else own[..., 0]
+            cells.words.target,
+            result.view(cells.places.shape),
+            None if own is None else own[..., 0],
         )
 
     def _log_probs(
         self,
         source: Int[Tensor, "*b"],
         target: Int[Tensor, "*b"],
-        stored: Float[Tensor, "*b columns"],
-        own: Float[Tensor, "*b 1"] | None = None,
+        counts: Float[Tensor, "*b"],
+        affixes: Float[Tensor, "*b k"],
+        prior: Float[Tensor, "*b"],
+        own: Float[Tensor, "*b"] | None = None,
     ) -> Float[Tensor, "*b"]:
-        """Return log probabilities of pairs with these counts, apart from their own."""
-        words = embedding(source, self._totals)
+        """Return log probabilities of pairs.
+
+        Args:
+            source: source words.
+            target: target words.
+            counts: of the pairs.
+            affixes: counts of their affixes, with pseudo-counts; changed in place.
+            prior: pseudo-counts of the pairs.
+            own: numbers to subtract from all counts; None for 0.
+        """
+        totals = self._totals.index_select(0, source.reshape(-1)).view(source.shape)
+        of_affixes = embedding(source, self._affixes.totals)
         if own is not None:
-            stored = (stored - own).clamp_min_(0.0)
-            words = (words - own).clamp_min_(1e-9)
-        shares = stored / words
-        affixes = (shares * embedding(target, self._within)) @ torch.ones(shares.shape[-1])
-        return affixes.div_(words[..., 0]).add_(shares[..., 0]).clamp_min_(1e-30).log_()
+            counts = (counts - own).clamp_min_(0.0)
+            totals.sub_(own).clamp_min_(1e-9)
+            # A product of matrices is faster than broadcasting to few columns.
+            each, row = own.unsqueeze(-1), torch.ones(1, affixes.shape[-1])
+            affixes.addmm_(each, row, alpha=-1.0).clamp_min_(self._affixes.sparsity)
+            of_affixes.addmm_(each, row, alpha=-1.0).clamp_min_(1e-9)
+        shares = affixes.div_(of_affixes).mul_(embedding(target, self._within))
+        numbers = (shares @ torch.ones(shares.shape[-1])).add_(counts).add_(prior)
+        return numbers.div_(totals).clamp_min_(1e-30).log_()
 
     def _with_null(
         self,

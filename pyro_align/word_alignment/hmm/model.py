@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
 from typing import final
 
-import numpy as np
 import pyro
 import torch
-from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pyro_align.distributions import MarkovMixture
@@ -18,49 +15,7 @@ from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.hmm.fertility import Fertility
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
 from pyro_align.word_alignment.hmm.translations import Translations
-from pyro_align.word_alignment.hmm.types import NULL
-
-Ids = Sequence[int] | NDArray[np.int32]
-"""Ids of the words of a sentence."""
-
-
-@dataclass(frozen=True)
-class Words:
-    """Sentence pairs as ids of words, padded with 0.
-
-    Attributes:
-        source: ids of source words.
-        target: ids of target words.
-    """
-
-    source: Int[Tensor, "b s"]
-    target: Int[Tensor, "b t"]
-
-    @classmethod
-    def from_ids(cls, source: Sequence[Ids], target: Sequence[Ids]) -> Words:
-        """Create a batch of sentences of at least one word each."""
-        return cls(_padded(source), _padded(target))
-
-    @property
-    def source_mask(self) -> Bool[Tensor, "b s"]:
-        """True on real source words."""
-        return self.source != NULL
-
-    @property
-    def target_mask(self) -> Bool[Tensor, "b t"]:
-        """True on real target words."""
-        return self.target != NULL
-
-    def turned(self) -> Words:
-        """Return the batch with source and target swapped."""
-        return Words(self.target, self.source)
-
-
-def _padded(rows: Sequence[Ids]) -> Int[Tensor, "b n"]:
-    padded = np.full((len(rows), max(map(len, rows))), NULL, dtype=np.int64)
-    for row, each in enumerate(rows):
-        padded[row, : len(each)] = each
-    return torch.from_numpy(padded)
+from pyro_align.word_alignment.hmm.words import Words
 
 
 def unpadded(
@@ -112,6 +67,12 @@ class HiddenMarkovModel:
         self.jumps = torch.ones(2 * max_jump + 1)
         self.starts = torch.ones(max_jump + 1)
         self.fertility: Fertility | None = None
+
+    def with_lexicon(self, lexicon: Lexicon) -> HiddenMarkovModel:
+        """Return the model with another lexicon of the same words."""
+        other = copy.copy(self)
+        other.lexicon = lexicon
+        return other
 
     def __call__(self, words: Words) -> Tensor:
         """Run the program: observe the target words given the source words."""

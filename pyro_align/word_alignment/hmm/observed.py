@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from pyro_align.distributions import ChainPosterior, MarkovMixture
-from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, Words
+from pyro_align.word_alignment.hmm.cells import Cells
+from pyro_align.word_alignment.hmm.model import HiddenMarkovModel
+from pyro_align.word_alignment.hmm.words import Words
 
 STEPS = 2
 """Number of mean-field steps for the fertility of new text."""
@@ -68,28 +70,25 @@ class Observed:
 
 def observe(
     models: Sequence[HiddenMarkovModel],
-    words: Words,
-    places: Int[Tensor, "b t s"],
+    cells: Sequence[Cells],
     own: Sequence[Tensor] | None,
 ) -> list[Observed]:
     """Prepare a batch in each direction, using the counts of all *other* words.
 
     Args:
         models: source to target, then target to source if there are two.
-        words: the sentence pairs.
-        places: indices of their pairs of words, at which all lexicons store them.
+        cells: the batch in each direction.
         own: state probabilities of these same words in each direction, to subtract from the counts
             of the models; None before the first pass.
     """
     result = []
-    for direction, model in enumerate(models):
-        each, stored = (words.turned(), places.mT.contiguous()) if direction else (words, places)
+    for direction, (model, each) in enumerate(zip(models, cells, strict=True)):
         mine = None if own is None else own[direction]
-        scores = model.lexicon.log_probs_of_stored(each.source, each.target, stored, mine)
+        scores = model.lexicon.log_probs_of_cells(each, mine)
         bonus = None
         if mine is not None and model.fertility is not None:
-            bonus = model.fertility.scores(mine[..., 1:], each.source, counted=True)
-        result.append(Observed(each, model.target(each), scores, bonus))
+            bonus = model.fertility.scores(mine[..., 1:], each.words.source, counted=True)
+        result.append(Observed(each.words, model.target(each.words), scores, bonus))
     return result
 
 

@@ -44,7 +44,7 @@ class Settings(BaseModel):
         concentration: pseudo-count of the translations of the affixes, β of
             :class:`~pyro_align.word_alignment.hmm.Lexicon`.
         sparsity: pseudo-count of each pair of affixes,
-            :class:`~pyro_align.word_alignment.hmm.AffixTable`; smaller values give fewer
+            :class:`~pyro_align.word_alignment.hmm.AffixTables`; smaller values give fewer
             translations per affix.
         spelling: pseudo-count of words that are related by spelling, λ of
             :class:`~pyro_align.word_alignment.hmm.Lexicon`.

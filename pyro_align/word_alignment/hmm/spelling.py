@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from pyro_align.distributions import MarkovMixture
 from pyro_align.distributions.forward_backward import ForwardBackward
-from pyro_align.word_alignment.hmm.cooccurrences import pair_codes
+from pyro_align.word_alignment.hmm.occurrences import pair_codes
 from pyro_align.word_alignment.hmm.translations import Translations
 
 LENGTH = 8
@@ -46,7 +46,10 @@ MOST = 20_000
 """Maximum number of word pairs to learn from."""
 
 BLOCK = 1 << 12
-"""Number of word pairs that are compared at once."""
+"""Number of word pairs of the same lengths that are compared at once."""
+
+COMPARED = 1 << 19
+"""Number of word pairs of all lengths that are compared in one call, enough to fill blocks."""
 
 
 @final

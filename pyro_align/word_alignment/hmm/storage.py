@@ -23,19 +23,18 @@ from pyro_align.training.weights import tensor_digest
 from pyro_align.word_alignment.hmm.cooccurrences import WordPairs
 from pyro_align.word_alignment.hmm.fertility import Fertility
 from pyro_align.word_alignment.hmm.lexicon import Lexicon
-from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, Words, unpadded
+from pyro_align.word_alignment.hmm.model import HiddenMarkovModel, unpadded
 from pyro_align.word_alignment.hmm.observed import infer
 from pyro_align.word_alignment.hmm.settings import Settings
 from pyro_align.word_alignment.hmm.spelling import Spelling
 from pyro_align.word_alignment.hmm.types import Types
+from pyro_align.word_alignment.hmm.words import Words
 
 FILE = "aligner.safetensors"
 """File name of an aligner in its folder; the header contains settings, words and characters."""
 
 BEFORE = {"diagonal": 0.0}
 """Settings of aligners that were saved before these settings existed."""
-
-_TENSORS = ("keys", "counts", "prior", "frequency", "null_counts")
 
 
 def save_aligner(
@@ -51,8 +50,16 @@ def save_aligner(
     """
     tensors: dict[str, torch.Tensor] = {}
     for number, model in enumerate(models):
-        parts = {name: getattr(model.lexicon, name) for name in _TENSORS}
-        characters = model.lexicon.spelling.characters
+        lexicon = model.lexicon
+        source, target = lexicon.pairs.index.sides()
+        parts = {
+            "keys": source * lexicon.width + target,
+            "counts": lexicon.counts,
+            "prior": lexicon.prior,
+            "frequency": lexicon.frequency,
+            "null_counts": lexicon.null_counts,
+        }
+        characters = lexicon.spelling.characters
         parts |= {"jumps": model.jumps, "starts": model.starts}
         parts |= {"characters": characters.counts, "of_characters": characters.frequency}
         if model.fertility is not None:
@@ -205,7 +212,8 @@ class SavedTables:
             self._settings,
             torch.zeros(len(keys)).index_copy_(0, places, saved["prior"]),
         )
-        lexicon.relate(torch.ones(len(keys), dtype=torch.bool).index_fill_(0, places, False))
+        new = torch.ones(len(keys), dtype=torch.bool).index_fill_(0, places, False)
+        lexicon.relate(new.nonzero().squeeze(1))
         null = saved.get("null_counts", torch.zeros(width))
         lexicon.learn(
             torch.zeros(len(keys)).index_copy_(0, places, saved["counts"]),

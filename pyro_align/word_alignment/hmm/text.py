@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import final
 
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyro_align.word_alignment.hmm.model import Words
+from pyro_align.word_alignment.hmm.store import BatchFile
 from pyro_align.word_alignment.hmm.types import NULL, Types
+from pyro_align.word_alignment.hmm.words import Words
 
 CELLS = 100_000
 """Maximum number of word pairs per batch, including padding."""
@@ -21,7 +23,7 @@ CELLS = 100_000
 
 @final
 class TypeText:
-    """Sentence pairs as ids, using 4 bytes per word on disk and 28 bytes per pair in memory.
+    """Sentence pairs as ids, using 8 bytes per word on disk and 20 bytes per pair in memory.
 
     Args:
         pairs: sentence pairs with words on both sides; iterated once.
@@ -30,7 +32,7 @@ class TypeText:
 
     Attributes:
         words: number of target words, then of source words.
-        batches: number of batches.
+        shapes: number of sentence pairs and maximum source and target length of each batch.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]], types: tuple[Types, Types], scratch: Path):
@@ -47,28 +49,43 @@ class TypeText:
         source, target = sides = [np.frombuffer(length, dtype=np.int32) for length in lengths]
         self._ends = [np.append(0, side.cumsum(dtype=np.int64)) for side in sides]
         self.words = [int(end[-1]) for end in reversed(self._ends)]
-        # An empty file cannot be memory-mapped.
-        mapped = [np.memmap(path, np.int32, "r") for path in paths] if len(source) else []
-        self._ids = [np.asarray(each) for each in mapped]  # faster to index
-        self._order = np.lexsort((source, target))
+        order = np.lexsort((source, target))
         self._bounds, widest = [0], 0
-        sizes = zip(source[self._order].tolist(), target[self._order].tolist(), strict=True)
+        sizes = zip(source[order].tolist(), target[order].tolist(), strict=True)
         for position, (width, height) in enumerate(sizes):
             widest = max(widest, width)
             number = position - self._bounds[-1]
             if number and widest * height * (number + 1) > CELLS:
                 self._bounds.append(position)
                 widest = width
-        self._bounds.append(len(self._order))
-        self._positions = self._order.argsort().astype(np.int32)
+        self._bounds.append(len(order))
+        self._positions = order.argsort().astype(np.int32)
+        self.shapes: list[tuple[int, int, int]] = []
+        self._file = BatchFile(scratch / "batches", np.int32)
+        if len(order):  # an empty file cannot be memory-mapped
+            ids = [np.asarray(np.memmap(path, np.int32, "r")) for path in paths]  # faster to index
+            for begin, end in pairwise(self._bounds):
+                self._append(order[begin:end], ids)
+
+    def _append(self, pairs: NDArray[np.int64], ids: list[NDArray[np.int32]]) -> None:
+        """Store a batch of sentence pairs, given their numbers and the ids of all."""
+        sides = []
+        for side, end in zip(ids, self._ends, strict=True):
+            begin, length = end[pairs], end[pairs + 1] - end[pairs]
+            offset = np.arange(length.max())
+            here = offset < length[:, None]
+            sides.append(np.where(here, side[np.where(here, begin[:, None] + offset, 0)], NULL))
+        source, target = sides
+        self.shapes.append((len(pairs), source.shape[1], target.shape[1]))
+        self._file.append(np.concatenate([source.ravel(), target.ravel()]))
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._positions)
 
     @property
     def batches(self) -> int:
         """Number of batches."""
-        return len(self._bounds) - 1
+        return len(self.shapes)
 
     def place(self, pair: int) -> tuple[int, int, int, int]:
         """Return batch and row of a sentence pair, and its numbers of source and target words."""
@@ -77,24 +94,9 @@ class TypeText:
         source, target = (int(end[pair + 1] - end[pair]) for end in self._ends)
         return batch, position - self._bounds[batch], source, target
 
-    def shape(self, number: int) -> tuple[int, int, int]:
-        """Return the number of sentences and the maximum source and target length of a batch."""
-        pairs = self._pairs(number)
-        source, target = (int((end[pairs + 1] - end[pairs]).max()) for end in self._ends)
-        return len(pairs), source, target
-
     def batch(self, number: int) -> Words:
         """Return a batch by its number."""
-        pairs = self._pairs(number)
-        sides = []
-        for ids, end in zip(self._ids, self._ends, strict=True):
-            begin, length = end[pairs], end[pairs + 1] - end[pairs]
-            offset = np.arange(length.max())
-            here = offset < length[:, None]
-            padded = np.where(here, ids[np.where(here, begin[:, None] + offset, 0)], NULL)
-            sides.append(torch.from_numpy(padded.astype(np.int64)))
-        return Words(*sides)
-
-    def _pairs(self, number: int) -> NDArray[np.int64]:
-        """Return the numbers of the sentence pairs of a batch."""
-        return self._order[self._bounds[number] : self._bounds[number + 1]]
+        size, width, height = self.shapes[number]
+        ids = torch.from_numpy(self._file.read(number)).long()
+        source, target = ids.split([size * width, size * height])
+        return Words(source.view(size, width), target.view(size, height))

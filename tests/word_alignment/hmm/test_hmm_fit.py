@@ -9,7 +9,7 @@ import torch
 from runs import silent
 
 from pyro_align.errors import DataError
-from pyro_align.word_alignment.hmm import Settings, fit
+from pyro_align.word_alignment.hmm import Settings, Spelling, fit
 
 PAIRS = [
     ("ad bd", "xf yf"),
@@ -26,6 +26,7 @@ SETTINGS = Settings(
     concentration=2.0,
     sparsity=0.1,
     spelling=0.0,
+    related=0.4,
     null=0.2,
     null_concentration=3.0,
     diagonal=0.7,
@@ -38,7 +39,7 @@ SETTINGS = Settings(
 class Written:
     """Reference implementation of one direction, with dictionaries and sums over all chains."""
 
-    def __init__(self, pairs, prior):
+    def __init__(self, pairs, prior, strength):
         self.pairs = [(source.split(), target.split()) for source, target in pairs]
         self.words = {word for _, target in self.pairs for word in target}
         self.words |= {word for _, word in prior}
@@ -54,6 +55,19 @@ class Written:
         self.starts = {0: 1.0, 1: 1.0}
         self.fertility = None
         self.power = 0.0
+        self.related = self.relate(strength)
+
+    def relate(self, strength):
+        """Return the pseudo-counts of all pairs of words that co-occur in text or prior."""
+        together = {(e, f) for source, target in self.pairs for e in source for f in target}
+        together |= {*self.prior}
+        sides = [sorted({pair[side] for pair in together}) for side in (0, 1)]
+        spelling = Spelling(*sides, SETTINGS.related)
+        related = defaultdict(float)
+        for e, f in together:
+            ids = (torch.tensor([1 + side.index(w)]) for side, w in zip(sides, (e, f), strict=True))
+            related[e, f] = strength * spelling.related(*ids).item()
+        return related
 
     def fertility_of(self, number, t, s):
         """Return the expected factor that a link adds to the probability of the number of links."""
@@ -117,8 +131,9 @@ class Written:
             )
         of_pair = self.counts[one, other] - own
         of_word = sum(self.counts[one, word] for word in self.words) - own
-        beta = SETTINGS.concentration
-        return (max(of_pair, 0) + beta * base) / (max(of_word, 0) + beta)
+        related = sum(self.related[one, word] for word in self.words)
+        pseudo = self.related[one, other] + SETTINGS.concentration * base
+        return (max(of_pair, 0) + pseudo) / (max(of_word, 0) + related + SETTINGS.concentration)
 
     def posterior(self, number):
         """Return link probabilities, and expected jumps and starts."""
@@ -188,9 +203,12 @@ def agreed(mine, other):
     )
 
 
-def written(independent, markov, directions, fertility, prior):
+def written(independent, markov, directions, fertility, spelling, prior):
     turned = {(other, one): number for (one, other), number in prior.items()}
-    models = [Written(PAIRS, prior), Written([pair[::-1] for pair in PAIRS], turned)]
+    models = [
+        Written(PAIRS, prior, spelling),
+        Written([pair[::-1] for pair in PAIRS], turned, spelling),
+    ]
     models = models[:directions]
     for number in range(independent + markov):
         found = [[model.posterior(i) for i in range(len(PAIRS))] for model in models]
@@ -203,30 +221,41 @@ def written(independent, markov, directions, fertility, prior):
             ]
         for model, one, each in zip(models, found, links, strict=True):
             model.renew(one, each, number >= independent, fertility)
-    return [[model.posterior(i)[0] for i in range(len(PAIRS))] for model in models]
+    return models
 
 
 @pytest.mark.parametrize(
-    ("independent", "markov", "directions", "fertility"),
+    ("independent", "markov", "directions", "fertility", "spelling"),
     [
-        (0, 0, 2, 0.0),
-        (1, 0, 2, 0.0),
-        (2, 0, 1, 0.0),
-        (0, 1, 1, 0.0),
-        (1, 2, 1, 0.0),
-        (1, 2, 2, 0.0),
-        (1, 0, 1, 1.0),
-        (2, 0, 1, 0.5),
-        (1, 2, 2, 0.5),
+        (0, 0, 2, 0.0, 0.0),
+        (1, 0, 2, 0.0, 0.0),
+        (2, 0, 1, 0.0, 0.0),
+        (0, 1, 1, 0.0, 0.0),
+        (1, 2, 1, 0.0, 0.0),
+        (1, 2, 2, 0.0, 0.0),
+        (1, 0, 1, 1.0, 0.0),
+        (2, 0, 1, 0.5, 0.0),
+        (1, 2, 2, 0.5, 0.0),
+        # Characters are learnt after independent passes only.
+        (0, 0, 2, 0.0, 4.0),
+        (0, 3, 2, 0.5, 4.0),
     ],
 )
 @pytest.mark.parametrize("prior", [{}, PRIOR])
-def test_against_all_alignments(tmp_path, independent, markov, directions, fertility, prior):
-    changes = {"independent": independent, "markov": markov, "fertility": fertility}
+def test_against_all_alignments(
+    tmp_path, independent, markov, directions, fertility, spelling, prior
+):
+    changes = {
+        "independent": independent,
+        "markov": markov,
+        "fertility": fertility,
+        "spelling": spelling,
+    }
     settings = SETTINGS.model_copy(update=changes)
     fitted = fit(PAIRS, settings, tmp_path, directions=directions, prior=prior, echo=silent)
     assert len(fitted) == len(PAIRS)
-    expected = written(independent, markov, directions, fertility, prior)
+    models = written(independent, markov, directions, fertility, spelling, prior)
+    expected = [[model.posterior(i)[0] for i in range(len(PAIRS))] for model in models]
     for number, pair in enumerate(PAIRS):
         found = fitted[number]
         assert len(found) == directions
@@ -238,6 +267,28 @@ def test_against_all_alignments(tmp_path, independent, markov, directions, ferti
             # Stored in half precision.
             torch.testing.assert_close(table.weights, torch.tensor(weights), atol=2e-3, rtol=2e-3)
             torch.testing.assert_close(table.null, torch.tensor(null), atol=2e-3, rtol=2e-3)
+    for direction, (model, known) in enumerate(zip(fitted.models, models, strict=True)):
+        names = [["", *side.names] for side in fitted.types][:: -1 if direction else 1]
+        sides = (side.tolist() for side in model.lexicon.pairs.index.sides())
+        words = [(names[0][one], names[1][other]) for one, other in zip(*sides, strict=True)]
+        counts = dict(zip(words, model.lexicon.counts.tolist(), strict=True))
+        linked = {pair: number for pair, number in known.counts.items() if number > 2e-3}
+        assert all(counts.values())
+        assert counts.keys() >= linked.keys()
+        assert all(counts[p] == pytest.approx(linked[p], abs=2e-3, rel=2e-3) for p in linked)
+
+
+def test_pairs_that_occur_once_are_treated_like_those_that_are_stored(tmp_path):
+    """With learnt characters; a prior of nearly nothing makes the lexicon store all pairs."""
+    together = {(e, f) for s, t in PAIRS for e in s.split() for f in t.split()}
+    plain, stored = (
+        fit(PAIRS, Settings(), folder, prior=dict.fromkeys(pairs, 1e-9), echo=silent)
+        for pairs, folder in (((), tmp_path / "plain"), (together, tmp_path / "stored"))
+        if not folder.mkdir()
+    )
+    for number in range(len(PAIRS)):
+        for one, other in zip(plain[number], stored[number], strict=True):
+            torch.testing.assert_close(one.weights, other.weights, atol=2e-3, rtol=2e-3)
 
 
 def test_the_fit_does_not_depend_on_batches(tmp_path, monkeypatch):

@@ -9,7 +9,9 @@ from pyro_align.errors import OutputError, RunError
 from pyro_align.training.weights import tensor_digest
 from pyro_align.word_alignment.hmm import (
     FILE,
+    Lexicon,
     Settings,
+    WordPairs,
     Words,
     fit,
     infer,
@@ -26,19 +28,37 @@ def kept(folder, scratch, **options):
     return fitted
 
 
+def with_all_pairs(model, source, target):
+    """Return the model with a lexicon that stores all pairs of words, also without links."""
+    width, learnt = len(target), model.lexicon
+    codes = torch.arange(width, len(source) * width)
+    keys = codes[codes % width > 0]
+    pairs = WordPairs.create(source, target, keys, Settings().affixes)
+    lexicon = Lexicon(pairs, learnt.frequency, learnt.spelling, Settings(), torch.zeros(len(keys)))
+    lexicon.relate()
+    counts = torch.zeros(len(source), width)
+    counts[learnt.pairs.index.sides()] = learnt.counts
+    lexicon.learn(counts[pairs.index.sides()], learnt.null_counts)
+    return model.with_lexicon(lexicon)
+
+
 def test_a_saved_aligner_equals_the_fitted_models(tmp_path):
+    """All pairs of the words that are aligned are known to be related by their spelling."""
     fitted = kept(tmp_path / "aligner", tmp_path)
     assert [path.name for path in (tmp_path / "aligner").iterdir()] == [FILE]
     directions = load_aligner(tmp_path / "aligner")
     assert len(directions) == 2
     for direction, (tables, model) in enumerate(zip(directions, fitted.models, strict=True)):
         pairs = [pair[::-1] if direction else pair for pair in PAIRS]
+        # One pair of sentences has all words, so that it has all pairs of words.
+        pairs.append(tuple(" ".join(side) for side in zip(*pairs, strict=True)))
         encoded = tables.encode(pairs)
+        sides = fitted.types[::-1] if direction else fitted.types
+        model = with_all_pairs(model, *sides)
         for pair, table in zip(pairs, tables(encoded), strict=True):
-            sides = fitted.types[::-1] if direction else fitted.types
             source, target = (c.copy().add(side) for c, side in zip(sides, pair, strict=True))
             words = Words.from_ids([source], [target])
-            states = infer(model, words)[1].states[0]
+            states = infer(model, words)[1].states[0, : len(target)]
             torch.testing.assert_close(table.weights, states[:, 1:])
             torch.testing.assert_close(table.null, states[:, 0])
 

@@ -1,6 +1,17 @@
+from dataclasses import replace
+
 import torch
 
-from pyro_align.word_alignment.hmm import Lexicon, Settings, Spelling, Types, WordPairs
+from pyro_align.word_alignment.hmm import (
+    Cells,
+    Lexicon,
+    Settings,
+    Spelling,
+    Types,
+    Unstored,
+    WordPairs,
+    Words,
+)
 
 SETTINGS = Settings(
     affixes=(1, -2), concentration=3.0, sparsity=0.5, spelling=8.0, null_concentration=7.0
@@ -10,19 +21,17 @@ PAIRS = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4), (3, 1)]
 NULLS = [0.0, 2.0, 0.5, 0.0, 1.0]
 COUNTS = [3.0, 1.0, 0.0, 0.5, 2.0, 1.0, 4.0, 1.5]
 FREQUENCY = [5.0, 2.0, 1.0, 2.0]
+ONCE = [(1, 3), (2, 3), (2, 4)]
+"""Pairs that occur once, in the test of a lexicon that does not store them."""
 
 
-def lexicon():
+def lexicon(repeated=None):
     """Pairs (a, xa), (bark, bank), … do not co-occur."""
     keys = torch.tensor([one * (1 + len(TARGET)) + other for one, other in PAIRS])
     spelling = Spelling(SOURCE, TARGET, SETTINGS.related)
-    made = Lexicon(
-        WordPairs.create(Types(SOURCE), Types(TARGET), keys, SETTINGS.affixes),
-        torch.tensor([0.0, *FREQUENCY]),
-        spelling,
-        SETTINGS,
-        torch.zeros(len(keys)),
-    )
+    pairs = WordPairs.create(Types(SOURCE), Types(TARGET), keys, SETTINGS.affixes, repeated)
+    frequency = torch.tensor([0.0, *FREQUENCY])
+    made = Lexicon(pairs, frequency, spelling, SETTINGS, torch.zeros(len(pairs)))
     made.relate()
     return made
 
@@ -83,17 +92,54 @@ def test_predictions_are_those_of_the_hierarchical_prior():
 
 
 def test_stored_pairs_are_found_by_their_places():
-    made, words = learnt(), (torch.tensor([[1, 2]]), torch.tensor([[1, 2, 3]]))
-    found = made.log_probs_of_stored(*words, made.places(*words))
-    torch.testing.assert_close(found, made.log_probs(*words))
+    made, words = learnt(), Words(torch.tensor([[1, 2]]), torch.tensor([[1, 2, 3]]))
+    found = made.log_probs_of_cells(Cells.find(words, made.pairs))
+    torch.testing.assert_close(found, made.log_probs(words.source, words.target))
 
 
 def test_own_counts_are_subtracted():
     own = torch.tensor([[[0.5, 0.75, 0.25]]])
-    made, words = learnt(), (torch.tensor([[1, 2]]), torch.tensor([[1]]))
-    found = made.log_probs_of_stored(*words, made.places(*words), own).exp()[0, 0]
+    made, words = learnt(), Words(torch.tensor([[1, 2]]), torch.tensor([[1]]))
+    found = made.log_probs_of_cells(Cells.find(words, made.pairs), own).exp()[0, 0]
     first, second = expected(((1, 1), 0.75))[0, 0], expected(((2, 1), 0.25))[1, 0]
     torch.testing.assert_close(found, torch.stack([null(0.5, 1)[0], first, second]))
+
+
+def test_pairs_that_occur_once_need_not_be_stored():
+    """All counts of such a pair are those of its only cell, which are subtracted."""
+    repeated = torch.tensor([pair not in ONCE for pair in PAIRS])
+    made = lexicon(repeated)
+    assert len(made.pairs) == len(PAIRS) - len(ONCE)
+    counts = dict(zip(PAIRS, COUNTS, strict=True))
+    links, priors = torch.zeros(2, 1 + len(SOURCE))
+    affixes = torch.zeros(len(made.pairs.affixes) + 1)
+    for one, other in ONCE:
+        pair = torch.tensor([one]), torch.tensor([other])
+        links[one] += counts[one, other]
+        priors[one] += made.related(*pair).item()
+        affixes[made.pairs.affixes.find_each(*pair)[0].long()] += counts[one, other]
+    made.relate(others=priors)
+    made.learn(torch.tensor(COUNTS)[repeated], torch.tensor(NULLS), Unstored(links, affixes))
+    words = Words(torch.tensor([[1, 2], [2, 0]]), torch.tensor([[3, 2], [4, 1]]))
+    own = torch.tensor(
+        [
+            [[0.0, 0.0, 1.0], [0.0, 0.5, 0.25]],
+            [[0.0, 4.0, 0.0], [0.0, 0.125, 0.0]],
+        ]
+    )
+    cells = Cells.find(words, made.pairs)
+    assert sorted(zip(*(side.tolist() for side in words.at(cells.single)), strict=True)) == ONCE
+    for turned in (False, True):  # twice turned is the same
+        prior = made.related(*words.at(cells.single))
+        here = cells.turned(prior).turned(prior) if turned else replace(cells, prior=prior)
+        found = made.log_probs_of_cells(here, own).exp()[..., 1:]
+        for sentence, source in enumerate(([1, 2], [2])):
+            for t, f in enumerate(words.target[sentence].tolist()):
+                for s, e in enumerate(source):
+                    subtracted = (e, f), own[sentence, t, 1 + s].item()
+                    torch.testing.assert_close(
+                        found[sentence, t, s], expected(subtracted)[e - 1, f - 1]
+                    )
 
 
 def test_tables_equal_the_predictive_probabilities():
@@ -122,5 +168,5 @@ def test_both_directions_store_pairs_in_the_same_order():
         made.relate()
         made.learn(mine)
         tables.append(made.log_probs(*words))
-        assert pairs.index.find(*words)[1].sum() == len(PAIRS)
+        assert (pairs.index.find(*words) < len(pairs)).sum() == len(PAIRS)
     torch.testing.assert_close(*tables)
