@@ -67,9 +67,12 @@ class Cells:
             prior: pseudo-counts of the pairs that occur once in this direction.
         """
         _, height, width = self.places.shape
-        row, column = self.single // width, self.single % width
-        sentence, row = row // height, row % height
-        single = (sentence * width + column) * height + row
+        # NumPy divides by one number in a third of the time of PyTorch.
+        flat = self.single.numpy()
+        row = flat // width
+        sentence = row // height
+        column, row = flat - row * width, row - sentence * height
+        single = torch.from_numpy((sentence * width + column) * height + row)
         return Cells(self.words.turned(), self.places.mT.contiguous(), single, self.affixes, prior)
 
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import final
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -143,14 +144,9 @@ class Spelling:
         self.alphabets: list[list[str]] = []
         self._words = []
         for words, known in zip((source, target), alphabets, strict=True):
-            ids = {character: number for number, character in enumerate(known, start=1)}
-            rows = [[0] * LENGTH]
-            for word in words:
-                cut = (word + END)[:LENGTH]
-                row = [ids.setdefault(character, len(ids) + 1) for character in cut]
-                rows.append(row + [0] * (LENGTH - len(row)))
-            self.alphabets.append(list(ids))
-            self._words.append(torch.tensor(rows, dtype=torch.int32))
+            alphabet, rows = _characters(words, known)
+            self.alphabets.append(alphabet)
+            self._words.append(rows)
         self._lengths = [(rows > 0).sum(1, dtype=torch.uint8) for rows in self._words]
         shape = [len(alphabet) for alphabet in self.alphabets]
         if frequency is None:
@@ -263,3 +259,22 @@ class Spelling:
                     self._words[0][sources[part], :width],
                     self._words[1][targets[part], :height],
                 )
+
+
+def _characters(
+    words: Sequence[str], known: Sequence[str]
+) -> tuple[list[str], Int[Tensor, "v length"]]:
+    """Return the characters of words after those that are known, and their ids in each word.
+
+    The first row is that of no word; ids are padded with 0.
+    """
+    cut = [(word + END)[:LENGTH] for word in words]
+    lengths = np.array([0, *map(len, cut)])
+    points = np.array(["", *cut], dtype=f"U{LENGTH}").view(np.uint32).reshape(-1, LENGTH)
+    here = np.arange(LENGTH) < lengths[:, None]
+    different, places = np.unique(points[here], return_inverse=True)
+    ids = {character: number for number, character in enumerate(known, start=1)}
+    numbers = [ids.setdefault(chr(point), len(ids) + 1) for point in different.tolist()]
+    rows = np.zeros(points.shape, dtype=np.int32)
+    rows[here] = np.array(numbers, dtype=np.int32)[places]
+    return list(ids), torch.from_numpy(rows)

@@ -50,9 +50,9 @@ class BatchFile:
         Raises:
             OSError: if the disk is full.
         """
-        content = numbers.astype(self._kind, copy=False).tobytes()
+        content = np.ascontiguousarray(numbers, self._kind)
         place = self._ends[batch] * self._kind.itemsize
-        if os.pwrite(self._file.fileno(), content, place) < len(content):
+        if os.pwrite(self._file.fileno(), content.data, place) < content.nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
     def read(self, batch: int) -> NDArray[Any]:

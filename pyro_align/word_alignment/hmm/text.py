@@ -63,9 +63,10 @@ class TypeText:
         self.shapes: list[tuple[int, int, int]] = []
         self._file = BatchFile(scratch / "batches", np.int32)
         if len(order):  # an empty file cannot be memory-mapped
-            ids = [np.asarray(np.memmap(path, np.int32, "r")) for path in paths]  # faster to index
+            mapped = [np.memmap(path, np.int32, "r") for path in paths]
             for begin, end in pairwise(self._bounds):
-                self._append(order[begin:end], ids)
+                # Plain arrays are faster to index.
+                self._append(order[begin:end], [np.asarray(each) for each in mapped])
 
     def _append(self, pairs: NDArray[np.int64], ids: list[NDArray[np.int32]]) -> None:
         """Store a batch of sentence pairs, given their numbers and the ids of all."""

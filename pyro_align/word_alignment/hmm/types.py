@@ -43,7 +43,7 @@ class Types:
         """Return the ids of the words of a sentence, adding new words."""
         words, ids = split_words(sentence.lower()), self._ids
         try:
-            return [ids[word] for word in words]
+            return list(map(ids.__getitem__, words))
         except KeyError:
             return [ids.setdefault(word, len(ids) + 1) for word in words]
 
