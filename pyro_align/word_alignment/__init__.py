@@ -1,7 +1,6 @@
 """Word alignment of sentence pairs: decoding, symmetrisation, output formats, sharded input."""
 
 from pyro_align.word_alignment.aligner import (
-    SYMMETRISE,
     AlignedPair,
     Aligner,
     Tables,
@@ -23,6 +22,7 @@ from pyro_align.word_alignment.pairs import Pair, PairText, Side
 from pyro_align.word_alignment.shards import align_shards
 from pyro_align.word_alignment.symmetrise import (
     SYMMETRISATIONS,
+    SYMMETRISE,
     ByGrownMean,
     ByLinks,
     ByProduct,

@@ -15,10 +15,12 @@ from pyro_align.errors import DataError
 from pyro_align.posterior import WordAlignment
 from pyro_align.word_alignment.decoding import Argmax, Decoder
 from pyro_align.word_alignment.pairs import Pair
-from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, Symmetrisation, decoded
-
-SYMMETRISE = "grow-mean"
-"""Default symmetrisation of word aligners."""
+from pyro_align.word_alignment.symmetrise import (
+    SYMMETRISATIONS,
+    SYMMETRISE,
+    Symmetrisation,
+    decoded,
+)
 
 
 @dataclass(frozen=True)

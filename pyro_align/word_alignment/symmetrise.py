@@ -208,3 +208,6 @@ SYMMETRISATIONS: dict[str, Symmetrisation] = {
     "grow-mean": ByGrownMean(),
 }
 """Symmetrisations by name."""
+
+SYMMETRISE = "grow-mean"
+"""Default symmetrisation of word aligners."""

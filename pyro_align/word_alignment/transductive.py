@@ -11,7 +11,6 @@ from pyro_align.data import Link, split_words
 from pyro_align.errors import RunError
 from pyro_align.word_alignment import hmm
 from pyro_align.word_alignment.aligner import (
-    SYMMETRISE,
     AlignedPair,
     links_of,
     score_of,
@@ -20,7 +19,7 @@ from pyro_align.word_alignment.aligner import (
 from pyro_align.word_alignment.decoding import Decoder
 from pyro_align.word_alignment.lexicons import write_lexicon
 from pyro_align.word_alignment.pairs import PairText, Side
-from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, Symmetrisation
+from pyro_align.word_alignment.symmetrise import SYMMETRISATIONS, SYMMETRISE, Symmetrisation
 
 WINDOW = 4096
 """Number of pairs whose links are read from probabilities at once."""

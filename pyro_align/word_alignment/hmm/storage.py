@@ -29,6 +29,7 @@ from pyro_align.word_alignment.hmm.settings import Settings
 from pyro_align.word_alignment.hmm.spelling import Spelling
 from pyro_align.word_alignment.hmm.types import Types
 from pyro_align.word_alignment.hmm.words import Words
+from pyro_align.word_alignment.symmetrise import SYMMETRISE
 
 FILE = "aligner.safetensors"
 """File name of an aligner in its folder; the header contains settings, words and characters."""
@@ -153,7 +154,7 @@ class SavedTables:
     """
 
     unit = "words"
-    symmetrise = "grow-mean"
+    symmetrise = SYMMETRISE
 
     def __init__(
         self,
