@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import final
 
@@ -99,7 +98,9 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Add the counts of another part."""
         for name, value in vars(other).items():
-            setattr(self, name, operator.iadd(getattr(self, name), value))  # type: ignore[no-untyped-call]
+            total = getattr(self, name)
+            total += value  # in place for tensors
+            setattr(self, name, total)
 
     def teach(self, model: HiddenMarkovModel, settings: Settings, *, jumps: bool) -> None:
         """Update a model with the counts.
