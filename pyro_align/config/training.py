@@ -13,7 +13,16 @@ from pyro_align.constraints import Count, CountOrZero, NonNegative, Positive, Ra
 class TrainingConfig(Table):
     """Optimisation, schedules, devices and logging."""
 
-    epochs: Count = Field(10, description="maximum number of passes over the training text")
+    epochs: Count = Field(
+        10,
+        description="maximum number of passes over the training text; more if training.min_steps "
+        "needs them",
+    )
+    min_steps: CountOrZero = Field(
+        0,
+        description="optimiser steps that the epochs must have together: on a small training text "
+        "epochs are added until they do; 0: none are added",
+    )
     max_steps: Count | None = Field(None, description="stop after this many optimiser steps")
     batch_tokens: Count = Field(
         2000, description="padded size of a batch: sentences times the longest sentence"
@@ -34,7 +43,9 @@ class TrainingConfig(Table):
     patience: CountOrZero = Field(
         1, description="epochs without improvement before plateau halves the learning rate"
     )
-    early_stopping: Count = Field(5, description="stop after this many epochs without improvement")
+    early_stopping: CountOrZero = Field(
+        5, description="stop after this many epochs without improvement; 0: never"
+    )
     keep: Literal["best", "last"] = Field(
         "best",
         description="weights that are saved: those with the best validation value, or those of the "

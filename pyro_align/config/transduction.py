@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pyro_align.config.config import Config
 from pyro_align.constraints import ExpandedPath, Table
 from pyro_align.data.forms import FormLayout
-from pyro_align.data.splitting import Unit
+from pyro_align.data.settings import SymbolsConfig
 from pyro_align.errors import ConfigError
 from pyro_align.networks import NetworkConfig
 
@@ -71,25 +71,6 @@ class FormsConfig(Table):
                     f"give the language of each file"
                 )
         return self
-
-
-class SymbolsConfig(Table):
-    """Vocabularies of symbols."""
-
-    unit: Unit = Field(
-        "nfd",
-        description="what a symbol is: 'nfd', letters and accents apart, composed again in "
-        "predictions; 'codepoints'; 'graphemes', what readers see as one character",
-    )
-    source_separated: bool | Literal["auto"] = Field(
-        "auto",
-        description="whether the symbols of the source are separated by spaces, such as phonemes; "
-        "'auto' finds out",
-    )
-    target_separated: bool | Literal["auto"] = Field(
-        "auto", description="whether the symbols of the target are separated by spaces"
-    )
-    joint: bool = Field(False, description="use one vocabulary for both sides")
 
 
 class TransductionConfig(Config):

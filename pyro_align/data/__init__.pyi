@@ -30,7 +30,7 @@ from .links import (
 )
 from .markup import Markup
 from .normal_forms import NormalForms
-from .preparation import index_text, make_vocabularies
+from .preparation import index_text, make_symbol_vocabularies, make_vocabularies
 from .question_batches import ImageBatch, QuestionBatch, RegionBatch
 from .question_examples import ImageExamples, QuestionExamples, RegionExamples
 from .questions import Question, read_questions
@@ -104,6 +104,7 @@ __all__ = [
     "index_text",
     "links_of_pieces",
     "load_candidates",
+    "make_symbol_vocabularies",
     "make_vocabularies",
     "open_regions",
     "parse_forms",

@@ -1,12 +1,14 @@
-"""Prepare parallel text for training: vocabularies and an index on disk."""
+"""Prepare text for training: vocabularies and an index on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
+from pyro_align.data.forms import FormPair
 from pyro_align.data.index import IndexedCorpus
-from pyro_align.data.settings import DataConfig, VocabularyConfig
+from pyro_align.data.settings import DataConfig, SymbolsConfig, VocabularyConfig
+from pyro_align.data.symbols import SymbolVocabulary
 from pyro_align.data.text import ParallelText
 from pyro_align.data.vocabulary import Vocabulary, VocabularySizeError
 from pyro_align.files import cache_folder
@@ -36,6 +38,33 @@ def make_vocabularies(
         },
     )
     return source, target
+
+
+def make_symbol_vocabularies(
+    config: SymbolsConfig, pairs: Sequence[FormPair]
+) -> tuple[SymbolVocabulary, SymbolVocabulary]:
+    """Load source and target vocabulary if given, otherwise make them of the training forms.
+
+    Raises:
+        DataError: if there are no forms, or a given vocabulary is not valid.
+    """
+    if config.source is not None and config.target is not None:
+        return SymbolVocabulary.load(config.source), SymbolVocabulary.load(config.target)
+    sources, targets = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
+    tags = list(chain.from_iterable(pair.tags for pair in pairs))
+    of_source, of_target = (
+        None if value == "auto" else value
+        for value in (config.source_separated, config.target_separated)
+    )
+    if config.joint:
+        joint = SymbolVocabulary.build(
+            chain(sources, targets), tags, unit=config.unit, separated=of_source
+        )
+        return joint, joint
+    return (
+        SymbolVocabulary.build(sources, tags, unit=config.unit, separated=of_source),
+        SymbolVocabulary.build(targets, unit=config.unit, separated=of_target),
+    )
 
 
 def _trained(config: VocabularyConfig, texts: Mapping[str, Iterable[str]]) -> list[Vocabulary]:

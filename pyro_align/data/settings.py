@@ -1,4 +1,4 @@
-"""Settings of parallel text and of subword vocabularies."""
+"""Settings of parallel text and of vocabularies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pyro_align.constraints import ExpandedPath, Rate, Table
+from pyro_align.data.splitting import Unit
 
 
 class DataConfig(Table):
@@ -43,7 +44,25 @@ class DataConfig(Table):
         return self
 
 
-class VocabularyConfig(Table):
+class PairVocabularies(Table):
+    """Vocabularies of source and target side."""
+
+    joint: bool = Field(False, description="use one vocabulary for both sides")
+    source: ExpandedPath | None = Field(
+        None,
+        description="an existing vocabulary: a sentencepiece model, or the source.symbols.json of "
+        "another run; default: made of the training text",
+    )
+    target: ExpandedPath | None = Field(None, description="an existing vocabulary, likewise")
+
+    @model_validator(mode="after")
+    def _given_together(self) -> PairVocabularies:
+        if (self.source is None) != (self.target is None):
+            raise ValueError("give both vocabulary.source and vocabulary.target, or neither")
+        return self
+
+
+class VocabularyConfig(PairVocabularies):
     """Subword vocabularies."""
 
     kind: Literal["bpe", "unigram"] = Field("bpe", description="type of sentencepiece model")
@@ -53,21 +72,11 @@ class VocabularyConfig(Table):
         le=1_000_000,
         description="maximum size of each vocabulary; smaller if the text yields fewer pieces",
     )
-    joint: bool = Field(False, description="use one vocabulary for both sides")
-    source: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
-    target: ExpandedPath | None = Field(None, description="an existing sentencepiece model")
-
     dropout: Rate = Field(
         0.0,
         description="probability that a merge of BPE is skipped whenever a word of the training "
         "text is read, so that the model sees different pieces (Provilkov et al. 2020)",
     )
-
-    @model_validator(mode="after")
-    def _given_together(self) -> VocabularyConfig:
-        if (self.source is None) != (self.target is None):
-            raise ValueError("give both vocabulary.source and vocabulary.target, or neither")
-        return self
 
     @model_validator(mode="after")
     def _dropout_skips_merges(self) -> VocabularyConfig:
@@ -76,3 +85,21 @@ class VocabularyConfig(Table):
                 "vocabulary.dropout skips merges of BPE: set vocabulary.kind = bpe, or remove it"
             )
         return self
+
+
+class SymbolsConfig(PairVocabularies):
+    """Vocabularies of symbols, unless existing ones are given."""
+
+    unit: Unit = Field(
+        "nfd",
+        description="what a symbol is: 'nfd', letters and accents apart, composed again in "
+        "predictions; 'codepoints'; 'graphemes', what readers see as one character",
+    )
+    source_separated: bool | Literal["auto"] = Field(
+        "auto",
+        description="whether the symbols of the source are separated by spaces, such as phonemes; "
+        "'auto' finds out",
+    )
+    target_separated: bool | Literal["auto"] = Field(
+        "auto", description="whether the symbols of the target are separated by spaces"
+    )

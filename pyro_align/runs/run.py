@@ -391,6 +391,7 @@ class Run(RunDisplay):
             notes=self._notes(),
             quiet=quiet,
             target=self.task.target,
+            echo=echo,
         )
 
     def _is_finished(self) -> bool:

@@ -21,6 +21,7 @@ from pyro_align.data.candidates import (
 )
 from pyro_align.data.copies import Pieces, counterparts
 from pyro_align.data.noise import Noise
+from pyro_align.data.settings import PairVocabularies
 from pyro_align.decoding import (
     BeamSearch,
     Linker,
@@ -409,6 +410,20 @@ class SequencePairs(TextTask):
             ("attention", network.scorer),
             ("vocabularies", f"{len(source)} and {len(target)} pieces"),
         ]
+
+
+def ineffective_joint(vocabulary: PairVocabularies, start: Any) -> Iterator[str]:
+    """Yield a message if one vocabulary is wanted for both sides, but two are given.
+
+    Args:
+        vocabulary: settings of the vocabularies.
+        start: configuration of the run that a fit starts from; None for a fit from scratch.
+    """
+    if start is None and vocabulary.joint and vocabulary.source != vocabulary.target:
+        yield (
+            "vocabulary.joint has no effect if two vocabularies are given: give the same file as "
+            "both vocabulary.source and vocabulary.target, or set vocabulary.joint = false"
+        )
 
 
 def _layers(network: NetworkConfig, kind: str, number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -21,6 +21,7 @@ from pyro_align.data import (
     SymbolVocabulary,
     describe_unknown,
     encode_forms,
+    make_symbol_vocabularies,
     parse_forms,
     read_forms,
 )
@@ -42,7 +43,7 @@ from pyro_align.posterior import (
     merge_pieces,
     posterior_of_corpus,
 )
-from pyro_align.tasks.pairs import SequencePairs
+from pyro_align.tasks.pairs import SequencePairs, ineffective_joint
 from pyro_align.tasks.symbol_links import symbol_linker
 from pyro_align.tasks.task import Echo
 
@@ -84,7 +85,8 @@ class Transduction(SequencePairs):
     def ineffective(
         cls, config: TransductionConfig, start: TransductionConfig | None
     ) -> Iterator[str]:
-        """Yield a message for every setting of the data that the built-in words do not use."""
+        """Yield a message for every setting of data or vocabulary without effect."""
+        yield from ineffective_joint(config.vocabulary, start)
         if config.data.train is None and config.data.test is not None:
             yield (
                 "data.test has no effect with the built-in words, which have their own test "
@@ -96,32 +98,17 @@ class Transduction(SequencePairs):
         if self.config.data.train is None:
             write_words(self.folder / "data")
         pairs = list(self.text("train"))
-        sides = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
-        tags = list(chain.from_iterable(pair.tags for pair in pairs))
-        settings = self.config.vocabulary
-        separated = [
-            None if value == "auto" else value
-            for value in (settings.source_separated, settings.target_separated)
-        ]
-        if settings.joint:
-            joint = SymbolVocabulary.build(
-                chain(*sides), tags, unit=settings.unit, separated=separated[0]
-            )
-            vocabularies = joint, joint
-        else:
-            vocabularies = (
-                SymbolVocabulary.build(sides[0], tags, unit=settings.unit, separated=separated[0]),
-                SymbolVocabulary.build(sides[1], unit=settings.unit, separated=separated[1]),
-            )
-        self.save_vocabularies(*vocabularies)
+        source, target = make_symbol_vocabularies(self.config.vocabulary, pairs)
+        self.save_vocabularies(source, target)
         self.find_candidates()
-        source, target = vocabularies
         echo(f"vocabulary: {len(source)} source and {len(target)} target symbols")
+        sides = [pair.source for pair in pairs], [pair.target or "" for pair in pairs]
         for name, forms in zip(("source", "target"), sides, strict=True):
             if (mixture := NormalForms.of(forms).describe_mixture()) is not None:
                 echo(f"note: {name} side: {mixture}")
-        if (unknown := self._unknown(self.text("valid"))) is not None:
-            echo(f"note: validation forms: {unknown}")
+        for name, part in (("training", pairs), ("validation", self.text("valid"))):
+            if (unknown := self._unknown(part)) is not None:
+                echo(f"note: {name} forms: {unknown}")
 
     def text(self, part: str) -> FormText:
         """Return the ``train``, ``valid`` or ``test`` forms; the latter is by default ``valid``.

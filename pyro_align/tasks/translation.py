@@ -69,7 +69,8 @@ class Translation(SequencePairs):
         cls, config: TranslationConfig, start: TranslationConfig | None
     ) -> Iterator[str]:
         """Yield a message for every setting of data, vocabulary or network without effect."""
-        data, vocabulary = config.data, config.vocabulary
+        yield from ineffective_joint(config.vocabulary, start)
+        data = config.data
         if data.train is None:
             if data.links is not None:
                 yield (
@@ -83,11 +84,6 @@ class Translation(SequencePairs):
                         f"test text and links: give --train and --valid too, or remove the setting "
                         f"and use `pyro-align evaluate` after the fit"
                     )
-        if start is None and vocabulary.joint and vocabulary.source != vocabulary.target:
-            yield (
-                "vocabulary.joint has no effect if two vocabularies are given: give the same file "
-                "as both vocabulary.source and vocabulary.target, or set vocabulary.joint = false"
-            )
         if config.training.freeze_model and start is not None:
             rate = config.network.word_dropout
             if rate not in (0, start.network.word_dropout):

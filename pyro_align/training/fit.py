@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ from pyro_align.training.loggers import check_logger, open_loggers
 from pyro_align.training.logs import EpochLines, FitProgress, StepRows, in_notebook
 from pyro_align.training.module import CRITERION, TrainingModule
 from pyro_align.training.optimization import PlateauSchedule
-from pyro_align.training.resumed import is_unchanged, plain, refuse_changes
+from pyro_align.training.resumed import is_unchanged, plain, refuse_changes, refuse_fewer_epochs
 
 
 def fit(
@@ -61,6 +61,7 @@ def fit(
     notes: Mapping[str, str] | None = None,
     quiet: bool = False,
     target: str = "target token",
+    echo: Callable[[str], None] = lambda message: None,
 ) -> float:
     """Train model and guide, continuing from the checkpoint in ``folder`` if there is one.
 
@@ -75,6 +76,7 @@ def fit(
         notes: metadata saved with the best weights.
         quiet: disable the progress bar and the line per epoch.
         target: what a target position is called in the line per epoch.
+        echo: called with a message if epochs are added for ``training.min_steps``.
 
     Returns:
         Seconds of training and validation, including those before a resume.
@@ -114,7 +116,9 @@ def fit(
                 BestWeights(folder / "weights.safetensors", notes or {}, training.keep),
                 # After validation, which is before a checkpoint at the end of an epoch.
                 Stopping(
-                    CRITERION, patience=training.early_stopping, check_on_train_epoch_end=False
+                    CRITERION,
+                    patience=training.early_stopping or sys.maxsize,
+                    check_on_train_epoch_end=False,
                 ),
                 *([WeightAverage(training.average)] if training.average else []),
                 *_occasional(training, own_parameters(guide, model)),
@@ -134,8 +138,17 @@ def fit(
         own = {"rank": rank, "world_size": world_size}
         pin = trainer.strategy.root_device.type == "cuda"
         batches = BatchLoader(train, buckets(config, train, shuffle=True, **own), pin)
-        steps = training.epochs * math.ceil(len(batches) / training.accumulate)
-        steps = min(steps, training.max_steps or steps)
+        per_epoch = math.ceil(len(batches) / training.accumulate)
+        epochs = max(training.epochs, math.ceil(training.min_steps / per_epoch))
+        if epochs > training.epochs:
+            echo(
+                f"{epochs} epochs instead of {training.epochs}, since each has {per_epoch} "
+                f"optimiser steps, and training.min_steps is {training.min_steps}"
+            )
+        if resume is not None:
+            refuse_fewer_epochs(epochs, saved, folder)
+        trainer.fit_loop.max_epochs = epochs
+        steps = min(epochs * per_epoch, training.max_steps or sys.maxsize)
         # After the seed is set, since an objective may create a network of its own.
         module = TrainingModule(model, guide, objective, training, steps)
         try:

@@ -25,6 +25,7 @@ CHANGEABLE = frozenset(
         "training.learning_rate",
         "training.logger",
         "training.max_steps",
+        "training.min_steps",
         "training.patience",
         "training.weight_decay",
     }
@@ -73,11 +74,24 @@ def refuse_changes(config: Config, checkpoint: Mapping[str, Any], folder: Path) 
             f"cannot change when a fit is resumed: restore the old value, or start a new run from "
             f"this run's weights with `pyro-align fit --from {folder}`"
         )
+
+
+def refuse_fewer_epochs(epochs: int, checkpoint: Mapping[str, Any], folder: Path) -> None:
+    """Raise an error if a fit is already in a later epoch than its last one is to be.
+
+    Args:
+        epochs: number of epochs.
+        checkpoint: content of the last checkpoint.
+        folder: folder of the run, for the message.
+
+    Raises:
+        ConfigError: naming the setting, both values, and how to fix it.
+    """
     epoch = checkpoint["epoch"] + 1
-    if config.training.epochs < epoch:
+    if epochs < epoch:
         raise ConfigError(
-            f"{place}: training.epochs = {config.training.epochs}, but the fit is already in epoch "
-            f"{epoch}: set it to {epoch} or more"
+            f"{folder / 'config.toml'}: training.epochs = {epochs}, but the fit is already in "
+            f"epoch {epoch}: set it to {epoch} or more"
         )
 
 

@@ -147,6 +147,31 @@ def test_early_stopping(tmp_path):
     assert len(column(folder, "valid/perplexity")) == 2
 
 
+def test_patience_zero_never_stops(tmp_path):
+    folder = fit(
+        tmp_path, training__epochs=4, training__learning_rate=1e-30, training__early_stopping=0
+    )
+    assert len(column(folder, "valid/perplexity")) == 4
+
+
+def test_epochs_are_added_until_there_are_enough_steps(tmp_path):
+    per_epoch = int(metrics(fit(tmp_path / "a"))[-1]["step"])
+    changes = {"training__schedule": "cosine", "training__early_stopping": 0}
+    wanted = 2 * per_epoch + 1
+    echoed = []
+    config = tiny_config(shared_corpus(), **{**FAST, **changes}, training__min_steps=wanted)
+    folder = tmp_path / "b" / "run"
+    pyro_align.runs.run.Run.create(config, folder, echo=echoed.append).fit(echo=echoed.append)
+    assert [int(row["step"]) for row in metrics(folder)][-1] == 3 * per_epoch
+    assert sum("3 epochs instead of 1" in line for line in echoed) == 1
+    # The learning rate falls over all of them: that of the last step is nearly 0.
+    rates = column(folder, "train/learning_rate")
+    assert rates[-1] < 0.3 * rates[0]
+    # Enough epochs are left as they are.
+    enough = fit(tmp_path / "c", training__min_steps=per_epoch)
+    assert int(metrics(enough)[-1]["step"]) == per_epoch
+
+
 def spoil_weights_from_the_second_epoch_on(monkeypatch):
     """With zero weights all tokens are equally likely; one epoch of training is better."""
 
