@@ -33,7 +33,8 @@ class RunEnsemble:
 
     Raises:
         ConfigError: if there are no runs, or ``average`` is not known.
-        IncompatibleError: if two runs differ in task or vocabularies; the message names them.
+        IncompatibleError: if two runs differ in task or vocabularies, or only one is told the
+            language; the message names them.
     """
 
     def __init__(self, runs: Sequence[Run], average: str = "linear"):
@@ -102,11 +103,19 @@ def _check_together(first: Run, other: Run) -> None:
             f"{other.path}: a run of the task {other.config.task!r}, but {first.path} is one of "
             f"{first.config.task!r}: an ensemble needs runs of one task"
         )
+    told = [bool(getattr(run.config.data, "languages", None)) for run in (first, other)]
+    if told[0] != told[1]:
+        with_languages = (first if told[0] else other).path
+        raise IncompatibleError(
+            f"{first.path} and {other.path}: only {with_languages} is told the language of each "
+            f"form: fit both with data.languages"
+        )
     pairs = zip(first.vocabularies, other.vocabularies, strict=True)
     for side, (one, another) in zip(("source", "target"), pairs, strict=True):
         if one.fingerprint() != another.fingerprint():
             raise IncompatibleError(
                 f"{first.path} and {other.path} have different {side} vocabularies, so that their "
                 f"distributions cannot be averaged: fit both on the same text with the same "
-                f"settings of [vocabulary], or start one from the other with --from"
+                f"settings of [vocabulary], or one with the vocabularies of the other "
+                f"(vocabulary.source and vocabulary.target)"
             )

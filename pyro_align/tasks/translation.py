@@ -42,7 +42,7 @@ from pyro_align.evaluation import (
     translation_scores,
 )
 from pyro_align.posterior import AlignmentPosterior, posterior_of_text
-from pyro_align.tasks.pairs import SequencePairs
+from pyro_align.tasks.pairs import SequencePairs, ineffective_joint
 from pyro_align.tasks.task import Echo
 from pyro_align.word_alignment import Aligner, MeanTables, Pair, WordTables
 

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from pyro_align.data import FormPair
 from pyro_align.data.batch import UNK, TextBatch
 from pyro_align.data.demo import words as demo_words
 from pyro_align.decoding import Ensemble
-from pyro_align.errors import ConfigError, DataError, UserError
+from pyro_align.errors import ConfigError, DataError, IncompatibleError, UserError
 from pyro_align.evaluation import find_edits
-from pyro_align.runs import Run
+from pyro_align.runs import Run, RunEnsemble
+
+SIDES = ("source", "target")
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,40 @@ def test_languages_are_told_to_the_model(tmp_path):
         list(run.translate(["abd"], language="swe"))
     with pytest.raises(ConfigError, match="2 files in train, but 1 languages"):
         create(tmp_path / "more", **changes, **{"data.languages": "fin"})
+
+
+def probability_of_nothing(run):
+    """The probability that EOS is the first symbol of a prediction."""
+    options = {"language": "tur", "beam": 100, "n_best": 100}
+    (found,) = run.translations(["abd"], **options)
+    (empty,) = [one for one in found.hypotheses if one.text == ""]
+    return math.exp(empty.log_probability)
+
+
+def test_a_run_can_have_the_vocabularies_of_another(tmp_path):
+    files = [str(write(tmp_path / f"{n}.tsv", [line[:2] for line in words(30, n)])) for n in (1, 2)]
+    columns = {"data.columns": "source,target"}
+    both = {"data.train": files, "data.valid": files, "data.languages": "fin,tur", **columns}
+    shared = create(tmp_path / "both", **both)
+    given = {f"vocabulary.{side}": f"{shared.path}/{side}.symbols.json" for side in SIDES}
+    train = [str(write(tmp_path / "other.tsv", [("abd", "A B D"), ("aq", "A Q")]))]
+    one = {"data.train": train, "data.valid": files[1:], **columns, **given}
+    told = []
+    alone = create(tmp_path / "one", told.append, **one, **{"data.languages": "tur"})
+    for ours, theirs in zip(alone.vocabularies, shared.vocabularies, strict=True):
+        assert ours.fingerprint() == theirs.fingerprint()
+    assert [line for line in told if "training forms: 2 symbols not in the vocabulary" in line]
+    first, second, both = (
+        probability_of_nothing(each) for each in (shared, alone, RunEnsemble([shared, alone]))
+    )
+    assert both == pytest.approx((first + second) / 2, rel=1e-5)
+    untold = create(tmp_path / "untold", **one)
+    with pytest.raises(IncompatibleError, match=r"only .*both/run is told the language"):
+        RunEnsemble([untold, shared])
+    with pytest.raises(ConfigError, match=r"give both vocabulary\.source and vocabulary\.target"):
+        create(tmp_path / "half", **{**one, "vocabulary.target": None})
+    with pytest.raises(DataError, match="cannot read the vocabulary"):
+        create(tmp_path / "gone", **{**one, "vocabulary.target": str(tmp_path / "gone.json")})
 
 
 def test_unknown_symbols_and_mixed_normal_forms_are_told(tmp_path):
