@@ -24,6 +24,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -60,8 +61,9 @@ COLUMNS = (
 
 def digest(method: str, settings: list[str]) -> str:
     """Return a digest of the recipe, the method and further settings."""
-    given = (RECIPE.read_text(encoding="utf-8"), METHODS[base(method)], sorted(settings))
-    return hashlib.sha256(repr(given).encode()).hexdigest()[:12]
+    recipe = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
+    given = json.dumps([recipe, METHODS[base(method)], sorted(settings)], sort_keys=True)
+    return hashlib.sha256(given.encode()).hexdigest()[:12]
 
 
 def base(method: str) -> str:

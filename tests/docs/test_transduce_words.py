@@ -42,7 +42,7 @@ def test_the_commands_and_the_code_work(place, capsys):
         result = CliRunner().invoke(main, [*arguments, *sizes], input="abd\tV;PST\n")
         assert result.exit_code == 0, f"{arguments}: {result.output}"
         shown.append(result.stdout)
-    assert [arguments[0] for arguments in PAGE.commands].count("fit") == 5
+    assert [arguments[0] for arguments in PAGE.commands].count("fit") == 6
     (edits,) = [out for out in shown if "Most frequent edits" in out]
     for quantity in ("perplexity", "word error rate", "symbol error rate", "mean edit distance"):
         assert quantity in edits

@@ -1,0 +1,133 @@
+"""Pronunciations of SIGMORPHON 2020 by one model of all languages, alone and in an ensemble.
+
+    PYRO_ALIGN_DATA=… python benchmarks/g2p_multilingual.py --seeds 1 2 --out runs/multilingual
+
+One run is fitted on all languages, with larger networks than the recipe g2p. For each language and
+seed a run of the recipe is fitted with the vocabularies of the first, so that all of them can
+predict together. Error rates are those of `pyro-align evaluate` with beam 5: of a single run of a
+language (mean over seeds), of the run of all languages, of the runs of a language together, and of
+these with the run of all languages. Fits that are finished in --out are not fitted again.
+
+The data are those of g2p.py. With `--part dev` the development words are evaluated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from common import machine, markdown, save
+from g2p import LANGUAGES, RECIPE
+
+ALL = {
+    "network.encoder_hidden": 192,
+    "network.decoder_hidden": 384,
+    "network.dropout": 0.4,
+    "training.batch_tokens": 1500,
+    "training.epochs": 15,
+}
+"""Settings of the run of all languages: it has 15 times as many words as that of one language."""
+
+
+def files(part: str, languages: list[str]) -> list[str]:
+    """Return the files of a part, ``train``, ``dev`` or ``test``."""
+    folder = Path(os.environ["PYRO_ALIGN_DATA"]) / "g2p" / part
+    return [str(folder / f"{language}_{part}.tsv") for language in languages]
+
+
+def program(*arguments: str, log: Path) -> str:
+    """Run a command of pyro-align with one thread, and return its output."""
+    command = [sys.executable, "-m", "pyro_align", *arguments]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        threads = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=file, text=True, env=threads, check=False
+        )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{log.read_text()}")
+    return done.stdout
+
+
+def fit(folder: Path, languages: list[str], seed: int, settings: dict[str, object]) -> Path:
+    """Fit a run, unless it is finished, and return its folder."""
+    if (folder / "results.json").exists():
+        return folder
+    given = {"seed": seed, "data.languages": ",".join(languages), **settings}
+    program(
+        *("fit", "--config", str(RECIPE), "--device", "cpu", "--out", str(folder), "--overwrite"),
+        *(word for file in files("train", languages) for word in ("--train", file)),
+        *(word for file in files("dev", languages) for word in ("--valid", file)),
+        *(word for key, value in given.items() for word in ("--set", f"{key}={value}")),
+        log=folder.with_suffix(".log"),
+    )
+    print("fitted", folder.name, file=sys.stderr, flush=True)
+    return folder
+
+
+def rates(runs: list[Path], language: str, arguments: argparse.Namespace) -> list[float]:
+    """Evaluate runs together; return word and symbol error rate."""
+    first, *others = map(str, runs)
+    average = ["--average", arguments.average] if others else []
+    found = program(
+        *("evaluate", first, *average, *(word for each in others for word in ("--with", each))),
+        *("--test", *files(arguments.part, [language]), "--language", language, "--json", "-q"),
+        log=arguments.out / f"evaluate-{language}.log",
+    )
+    results = json.loads(found)
+    return [results["word_error_rate"], results["symbol_error_rate"]]
+
+
+def measure(language: str, whole: Path, arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Fit the runs of a language, and return the error rates of each way to predict."""
+    given = {f"vocabulary.{side}": whole / f"{side}.symbols.json" for side in ("source", "target")}
+    own = [
+        fit(arguments.out / f"{language}-{seed}", [language], seed, given)
+        for seed in arguments.seeds
+    ]
+    single = pd.DataFrame([rates([run], language, arguments) for run in own])
+    return {
+        "one language": single.mean().tolist(),
+        "all languages": rates([whole], language, arguments),
+        f"{len(own)} of one language": rates(own, language, arguments),
+        f"{len(own)} of one, and all": rates([whole, *own], language, arguments),
+    }
+
+
+def main() -> None:
+    """Fit what is missing, evaluate, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--languages", nargs="+", default=LANGUAGES, choices=LANGUAGES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--part", choices=("dev", "test"), default="test")
+    parser.add_argument("--average", choices=("linear", "log"), default="log")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("runs/multilingual"))
+    arguments = parser.parse_args()
+    whole = fit(arguments.out / "all", list(LANGUAGES), 1, ALL)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        found = pool.map(lambda name: measure(name, whole, arguments), arguments.languages)
+        scores = dict(zip(arguments.languages, found, strict=True))
+    tables = []
+    for place, rate in enumerate(("WER", "PER")):
+        table = pd.DataFrame(scores).T.map(lambda pair, place=place: pair[place])
+        table.loc["**mean**"] = table.mean()
+        tables.append(table.map("{:.2f}".format).add_prefix(f"{rate}, "))
+    text = (
+        f"{machine('one thread per process')}\n\nError rates in percent of the {arguments.part} "
+        f"words, with the {arguments.average} average.\n\n"
+        + "\n\n".join(markdown(each.rename_axis("language").reset_index()) for each in tables)
+    )
+    print(text)
+    if arguments.part == "test":
+        save("g2p_multilingual", "Pronunciations by one model of all languages", text)
+
+
+if __name__ == "__main__":
+    main()
