@@ -5,9 +5,9 @@
 One run is fitted on all languages, with larger networks than the recipe g2p. For each language,
 runs of the recipe are fitted with the vocabularies of the first, so that all of them predict
 together: with alignments that depend on the previous one (first order), also monotonic ones, and
-independent ones (exact). Error rates are those of `pyro-align evaluate` with beam 5: of each run, of the three
-of a language together, and of these with the run of all languages. Fits that are finished in --out
-are not fitted again.
+independent ones (exact). Error rates are those of `pyro-align evaluate` with beam 5: of each run,
+of the three of a language together, and of these with the run of all languages. Fits that are
+finished in --out are not fitted again.
 
 The data are those of g2p.py. With `--part dev` the development words are evaluated.
 """
