@@ -139,7 +139,8 @@ def fit(
         pin = trainer.strategy.root_device.type == "cuda"
         batches = BatchLoader(train, buckets(config, train, shuffle=True, **own), pin)
         per_epoch = math.ceil(len(batches) / training.accumulate)
-        epochs = max(training.epochs, math.ceil(training.min_steps / per_epoch))
+        most = training.max_steps or sys.maxsize
+        epochs = max(training.epochs, math.ceil(min(training.min_steps, most) / per_epoch))
         if epochs > training.epochs:
             echo(
                 f"{epochs} epochs instead of {training.epochs}, since each has {per_epoch} "
@@ -148,7 +149,7 @@ def fit(
         if resume is not None:
             refuse_fewer_epochs(epochs, saved, folder)
         trainer.fit_loop.max_epochs = epochs
-        steps = min(epochs * per_epoch, training.max_steps or sys.maxsize)
+        steps = min(epochs * per_epoch, most)
         # After the seed is set, since an objective may create a network of its own.
         module = TrainingModule(model, guide, objective, training, steps)
         try:
