@@ -82,9 +82,8 @@ def fit(folder: Path, languages: list[str], seed: int, settings: dict[str, objec
 def rates(runs: list[Path], language: str, arguments: argparse.Namespace) -> list[float]:
     """Evaluate runs together; return word and symbol error rate."""
     first, *others = map(str, runs)
-    average = ["--average", arguments.average] if others else []
     found = program(
-        *("evaluate", first, *average, *(word for each in others for word in ("--with", each))),
+        *("evaluate", first, *(word for each in others for word in ("--with", each))),
         *("--test", *files(arguments.part, [language]), "--language", language, "--json", "-q"),
         log=arguments.out / f"evaluate-{language}.log",
     )
@@ -119,7 +118,6 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", default=LANGUAGES, choices=LANGUAGES)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", choices=("dev", "test"), default="test")
-    parser.add_argument("--average", choices=("linear", "log"), default="log")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/multilingual"))
     arguments = parser.parse_args()
@@ -134,7 +132,7 @@ def main() -> None:
         tables.append(table.map("{:.2f}".format).add_prefix(f"{rate}, "))
     text = (
         f"{machine('one thread per process')}\n\nError rates in percent of the {arguments.part} "
-        f"words, with the {arguments.average} average.\n\n"
+        "words.\n\n"
         + "\n\n".join(markdown(each.rename_axis("language").reset_index()) for each in tables)
     )
     print(text)
