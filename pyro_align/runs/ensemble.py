@@ -103,7 +103,8 @@ def _check_together(first: Run, other: Run) -> None:
             f"{other.path}: a run of the task {other.config.task!r}, but {first.path} is one of "
             f"{first.config.task!r}: an ensemble needs runs of one task"
         )
-    told = [bool(getattr(run.config.data, "languages", None)) for run in (first, other)]
+    texts = (getattr(run.config, "data", None) for run in (first, other))
+    told = [bool(getattr(text, "languages", None)) for text in texts]
     if told[0] != told[1]:
         with_languages = (first if told[0] else other).path
         raise IncompatibleError(
