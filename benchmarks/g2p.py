@@ -76,6 +76,20 @@ def measured() -> pd.DataFrame:
     return pd.read_csv(FILE) if FILE.exists() else pd.DataFrame(columns=list(COLUMNS))
 
 
+def program(*arguments: str, log: Path) -> str:
+    """Run a command of pyro-align with one thread, and return its output."""
+    command = [sys.executable, "-m", "pyro_align", *arguments]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        threads = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=file, text=True, env=threads, check=False
+        )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{log.read_text()}")
+    return done.stdout
+
+
 def fit(language: str, method: str, seed: int, arguments: argparse.Namespace) -> dict[str, object]:
     """Fit one run, and return a line of the file of results."""
     data = Path(os.environ["PYRO_ALIGN_DATA"]) / "g2p"
@@ -83,20 +97,14 @@ def fit(language: str, method: str, seed: int, arguments: argparse.Namespace) ->
     files = {part: data / part / f"{language}_{part}.tsv" for part in ("train", "dev", "test")}
     model, guide, objective, *settings = METHODS[method]
     settings = [f"seed={seed}", *settings, *arguments.settings]
-    command = [
-        *(sys.executable, "-m", "pyro_align", "fit", "--config", str(RECIPE), "--overwrite"),
+    program(
+        *("fit", "--config", str(RECIPE), "--overwrite"),
         *("--model", model, "--guide", guide, "--objective", objective),
         *("--train", str(files["train"]), "--valid", str(files["dev"])),
         *("--test", str(files[arguments.part]), "--device", "cpu", "--out", str(folder)),
         *(word for setting in settings for word in ("--set", setting)),
-    ]
-    log = folder.with_suffix(".log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        threads = {**os.environ, "OMP_NUM_THREADS": "1"}
-        process = subprocess.run(command, stdout=file, stderr=file, env=threads, check=False)
-    if process.returncode:
-        sys.exit(f"{folder.name} failed:\n{log.read_text()}")
+        log=folder.with_suffix(".log"),
+    )
     results = json.loads((folder / "results.json").read_text())
     return line_of(language, method, seed, results, arguments)
 
@@ -108,16 +116,13 @@ def together(
     names = (f"{language}-{base(method)}-{member}" for member in arguments.seeds)
     first, *rest = (arguments.out / name for name in names)
     file = Path(os.environ["PYRO_ALIGN_DATA"]) / "g2p" / arguments.part
-    command = [
-        *(sys.executable, "-m", "pyro_align", "evaluate", str(first), "--json", "--quiet"),
+    found = program(
+        *("evaluate", str(first), "--json", "--quiet"),
         *(word for other in rest for word in ("--with", str(other))),
         *("--test", str(file / f"{language}_{arguments.part}.tsv")),
-    ]
-    threads = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.run(command, capture_output=True, text=True, env=threads, check=False)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{process.stderr}")
-    results = json.loads(process.stdout)
+        log=arguments.out / f"{language}-{method.replace(' ', '-')}.log",
+    )
+    results = json.loads(found)
     return line_of(language, method, seed, results, arguments)
 
 

@@ -17,14 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 from common import machine, markdown, save
-from g2p import LANGUAGES, RECIPE
+from g2p import LANGUAGES, RECIPE, program
 
 ALL = {
     "network.encoder_hidden": 192,
@@ -47,20 +46,6 @@ def files(part: str, languages: list[str]) -> list[str]:
     """Return the files of a part, ``train``, ``dev`` or ``test``."""
     folder = Path(os.environ["PYRO_ALIGN_DATA"]) / "g2p" / part
     return [str(folder / f"{language}_{part}.tsv") for language in languages]
-
-
-def program(*arguments: str, log: Path) -> str:
-    """Run a command of pyro-align with one thread, and return its output."""
-    command = [sys.executable, "-m", "pyro_align", *arguments]
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        threads = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=file, text=True, env=threads, check=False
-        )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{log.read_text()}")
-    return done.stdout
 
 
 def fit(folder: Path, languages: list[str], seed: int, settings: dict[str, object]) -> Path:
